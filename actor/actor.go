@@ -1,0 +1,188 @@
+package actor
+
+import (
+	"context"
+	"iter"
+	"sync/atomic"
+	"time"
+)
+
+// Restart budget: an actor that panics more than DefaultRestarts times within RestartWindow is given up.
+const (
+	DefaultRestarts = 10
+	RestartWindow   = 10 * time.Second
+)
+
+// Options of an actor. The zero value works.
+type Options struct {
+	// Limit bounds the sum of the sizes given to Ref.Put. Zero: no bound.
+	Limit int
+	// Restarts is how many panics within RestartWindow the actor survives. Zero: DefaultRestarts. Negative: any number.
+	Restarts int
+	// OnPanic is called in the actor's goroutine for each recovered panic. It must not block. May be nil.
+	OnPanic func(*PanicError)
+	// OnStop is called in the actor's goroutine, once, after its last message: with nil after Stop, with the last
+	// panic when the actor was given up. It must not block. May be nil.
+	OnStop func(error)
+}
+
+// Stats of one actor, read without stopping it.
+type Stats struct {
+	Depth     int       // messages queued
+	Received  uint64    // messages handed to the receive function
+	Restarts  uint64    // panics survived
+	CreatedAt time.Time // when it was spawned
+}
+
+// Ref is the handle through which others talk to an actor. It is safe for concurrent use.
+type Ref[M any] struct {
+	mailbox *Mailbox[M]
+	receive func(iter.Seq[M])
+	opts    Options
+	created time.Time
+	done    chan struct{}
+
+	// Owned by the actor's goroutine.
+	mail   iter.Seq[M] // iterates over batch[next:]; made once
+	batch  []M
+	next   int
+	panics []time.Time // within RestartWindow
+
+	// Written by the actor's goroutine alone, read by anyone.
+	received atomic.Uint64
+	restarts atomic.Uint64
+}
+
+// Spawn makes an actor. receive is called with mail, never by two goroutines at once; see the package documentation
+// for what is expected of it. No goroutine runs until the first message comes.
+func Spawn[M any](opts Options, receive func(mail iter.Seq[M])) *Ref[M] {
+	r := &Ref[M]{receive: receive, opts: opts, created: time.Now(), done: make(chan struct{})}
+	r.mailbox = NewMailbox[M](opts.Limit, func() { go r.run() })
+	r.mail = r.each
+	return r
+}
+
+// Post sends a message. It never blocks. It reports false, and the message is lost, when the actor has stopped.
+func (r *Ref[M]) Post(msg M) bool { return r.mailbox.Post(msg) }
+
+// Put sends a message of the given size, blocking while the mailbox is over its limit. Only edges may call it.
+// It returns ErrStopped, or the context's error; then the message was not sent.
+func (r *Ref[M]) Put(ctx context.Context, msg M, size int) error {
+	return r.mailbox.Put(ctx, msg, size)
+}
+
+// Stop lets no further message in. The actor handles those it already has and ends. It never blocks.
+func (r *Ref[M]) Stop() { r.mailbox.Close() }
+
+// Done is closed when the actor has ended.
+func (r *Ref[M]) Done() <-chan struct{} { return r.done }
+
+// Stats returns the actor's statistics.
+func (r *Ref[M]) Stats() Stats {
+	return Stats{
+		Depth:     r.mailbox.Len(),
+		Received:  r.received.Load(),
+		Restarts:  r.restarts.Load(),
+		CreatedAt: r.created,
+	}
+}
+
+// run is the actor's goroutine: it lives from the message that found the actor idle until the mailbox is empty.
+func (r *Ref[M]) run() {
+	for {
+		spare := r.batch
+		r.batch, r.next = nil, 0
+		batch, open := r.mailbox.Receive(spare)
+		if !open {
+			r.end(nil)
+			return
+		}
+		if len(batch) == 0 {
+			return // idle: the next post may have started another run already, so nothing of r may be touched
+		}
+		r.batch = batch
+		for r.next < len(r.batch) {
+			if err := r.handle(); err != nil && r.exhausted() {
+				r.giveUp(err)
+				return
+			}
+		}
+	}
+}
+
+// handle calls receive with what is left of the batch, and returns the panic if there was one.
+func (r *Ref[M]) handle() (err *PanicError) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = NewPanicError(v)
+			r.failRequest()
+			if r.opts.OnPanic != nil {
+				r.opts.OnPanic(err)
+			}
+		}
+	}()
+	r.receive(r.mail)
+	return nil
+}
+
+// each yields the rest of the batch. A message counts as consumed before it is yielded, so that a panic loses that
+// message and no other.
+func (r *Ref[M]) each(yield func(M) bool) {
+	for r.next < len(r.batch) {
+		msg := r.batch[r.next]
+		r.next++
+		r.received.Add(1)
+		if !yield(msg) {
+			return
+		}
+	}
+}
+
+// failRequest answers the caller of the message whose handling panicked, so that it does not wait for ever.
+func (r *Ref[M]) failRequest() {
+	if r.next == 0 {
+		return
+	}
+	if req, ok := any(r.batch[r.next-1]).(failer); ok {
+		req.Fail(ErrPanicked)
+	}
+}
+
+// exhausted counts a panic against the restart budget.
+func (r *Ref[M]) exhausted() bool {
+	budget := r.opts.Restarts
+	if budget == 0 {
+		budget = DefaultRestarts
+	}
+	if budget < 0 {
+		r.restarts.Add(1)
+		return false
+	}
+	now := time.Now()
+	for len(r.panics) > 0 && now.Sub(r.panics[0]) > RestartWindow {
+		r.panics = r.panics[1:]
+	}
+	if len(r.panics) >= budget {
+		return true
+	}
+	r.panics = append(r.panics, now)
+	r.restarts.Add(1)
+	return false
+}
+
+// giveUp stops the actor and discards its mail.
+func (r *Ref[M]) giveUp(err error) {
+	r.mailbox.Close()
+	for open := true; open; {
+		_, open = r.mailbox.Receive(nil)
+	}
+	r.batch = nil
+	r.end(err)
+}
+
+func (r *Ref[M]) end(err error) {
+	defer close(r.done)
+	if r.opts.OnStop != nil {
+		r.opts.OnStop(err)
+	}
+}

@@ -1,0 +1,59 @@
+package actor
+
+import (
+	"context"
+	"errors"
+)
+
+// ErrPanicked is the answer to a request whose handling panicked.
+var ErrPanicked = errors.New("actor: panicked while handling the request")
+
+// Request is embedded in a message that wants an answer of type R. The actor must Reply exactly once.
+type Request[R any] struct{ answer chan<- result[R] }
+
+type result[R any] struct {
+	value R
+	err   error
+}
+
+// failer is what every message with a Request in it implements.
+type failer interface{ Fail(error) }
+
+// Reply answers the request. It never blocks.
+func (q Request[R]) Reply(value R) { q.send(result[R]{value: value}) }
+
+// Fail answers the request with an error. It never blocks.
+func (q Request[R]) Fail(err error) { q.send(result[R]{err: err}) }
+
+// send drops a second answer: a handler may reply and panic afterwards.
+func (q Request[R]) send(r result[R]) {
+	select {
+	case q.answer <- r:
+	default:
+	}
+}
+
+// Call sends the message that build makes of a Request and waits for the answer. Only edges may call it.
+//
+// It returns ErrStopped when the actor has stopped, ErrPanicked when it panicked over this message, and the context's
+// error when the context ends first; then the actor may still handle the message.
+func Call[M, R any](ctx context.Context, to *Ref[M], build func(Request[R]) M) (R, error) {
+	var zero R
+	answer := make(chan result[R], 1)
+	if !to.Post(build(Request[R]{answer})) {
+		return zero, ErrStopped
+	}
+	select {
+	case r := <-answer:
+		return r.value, r.err
+	case <-ctx.Done():
+		return zero, ctx.Err()
+	case <-to.Done():
+	}
+	select { // answered just before it ended
+	case r := <-answer:
+		return r.value, r.err
+	default:
+		return zero, ErrStopped
+	}
+}

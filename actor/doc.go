@@ -1,0 +1,24 @@
+// Package actor holds the few pieces that the rest of the library is built from: an unbounded [Mailbox], an actor that
+// empties it ([Spawn], [Ref]) and a request with an answer for callers from outside ([Call]).
+//
+// # Concurrency properties
+//
+// An actor is a mailbox and at most one goroutine that empties it. The goroutine exists only while there is mail:
+// the post that finds the actor idle starts it, and it ends when it finds the mailbox empty. State touched only by an
+// actor's receive function therefore needs no lock, and an idle actor costs a few hundred bytes and no stack.
+//
+// Actors never wait, only edges wait. An edge is a goroutine that came from outside: a socket reader, an HTTP handler,
+// a caller of a public API.
+//
+//   - [Ref.Post] and [Ref.Stop] never block. Actors and edges may use them.
+//   - [Ref.Put] and [Call] may block, until there is room, an answer, or the context ends. Only edges may use them.
+//
+// So every wait-for arrow runs from an edge to an actor, no actor waits for another, and no cycle of waiting exists.
+//
+// # Expected behaviour of a receive function
+//
+// It must not block, and it must consume at least one message each time it is called. When it panics, the message it
+// was handling is lost, the panic is reported as a [*PanicError], and it is called again with the messages behind it.
+// An actor that panics more often than its restart budget allows is given up: it stops with the last panic as its
+// error, and everything still in its mailbox is discarded.
+package actor

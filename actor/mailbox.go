@@ -1,0 +1,180 @@
+package actor
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+)
+
+// ErrStopped says that a mailbox is closed: its owner has stopped, or is about to.
+var ErrStopped = errors.New("actor: stopped")
+
+// keptCapacity is how many message slots an empty mailbox holds on to, so that a trickle of messages does not allocate
+// while a burst does not stay in memory.
+const keptCapacity = 8
+
+// Mailbox is a first-in first-out queue with many senders and one owner.
+//
+// Post never blocks and the queue has no end, because a sender that waited could deadlock with the owner. A limit
+// slows down only those who can afford to wait: the callers of Put.
+type Mailbox[M any] struct {
+	// Immutable.
+	wake  func()
+	limit int
+
+	mu      sync.Mutex // guards everything below
+	queue   []M
+	size    int          // sum of the sizes of the queued messages
+	waiting []*waiter[M] // callers of Put, in order of arrival; Invariant: empty unless the queue is not
+	idle    bool         // the owner found the queue empty and comes back only when woken
+	closed  bool         // Invariant: no message is added once set
+}
+
+// waiter is one blocked Put.
+type waiter[M any] struct {
+	msg      M
+	size     int
+	admitted chan error // buffered, one value: nil once the message is queued, or ErrStopped
+}
+
+// NewMailbox returns an empty mailbox whose owner is idle.
+//
+// wake is called, in the sender's goroutine and with no lock held, whenever a message (or Close) comes to a mailbox
+// whose owner found it empty. It must not block and has to see to it that the owner calls Receive again.
+//
+// limit bounds the sum of the sizes given to Put; zero means no bound.
+func NewMailbox[M any](limit int, wake func()) *Mailbox[M] {
+	return &Mailbox[M]{wake: wake, limit: limit, idle: true}
+}
+
+// Post adds a message. It never blocks, whatever the limit.
+// It reports false, and the message is lost, when the mailbox is closed.
+func (b *Mailbox[M]) Post(msg M) bool {
+	b.mu.Lock()
+	if b.closed {
+		b.mu.Unlock()
+		return false
+	}
+	b.queue = append(b.queue, msg)
+	b.unlockAndWake()
+	return true
+}
+
+// Put adds a message of the given size (in the unit of the limit). It blocks while the queue has no room for it;
+// a message larger than the whole limit gets in once the queue is empty. Waiting callers are let in in order of arrival.
+//
+// It returns nil when the message is queued, ErrStopped when the mailbox is closed, and the context's error when the
+// context ends first; then the message was not queued.
+func (b *Mailbox[M]) Put(ctx context.Context, msg M, size int) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	b.mu.Lock()
+	if b.closed {
+		b.mu.Unlock()
+		return ErrStopped
+	}
+	if len(b.waiting) == 0 && b.fits(size) {
+		b.queue = append(b.queue, msg)
+		b.size += size
+		b.unlockAndWake()
+		return nil
+	}
+	w := &waiter[M]{msg: msg, size: size, admitted: make(chan error, 1)}
+	b.waiting = append(b.waiting, w)
+	b.mu.Unlock()
+
+	select {
+	case err := <-w.admitted:
+		return err
+	case <-ctx.Done():
+	}
+	b.mu.Lock()
+	i := slices.Index(b.waiting, w)
+	if i >= 0 {
+		b.waiting = slices.Delete(b.waiting, i, i+1)
+	}
+	b.mu.Unlock()
+	if i < 0 { // let in, or refused, in the meantime
+		return <-w.admitted
+	}
+	return ctx.Err()
+}
+
+// Receive takes everything that is queued, oldest first. It never blocks: when nothing is queued the batch is empty
+// and the owner counts as idle until it is woken. open is false once the mailbox is closed and empty.
+//
+// reuse becomes the storage of the next queue. Passing the previous batch, which must not be used any more, saves
+// an allocation; nil is fine.
+func (b *Mailbox[M]) Receive(reuse []M) (batch []M, open bool) {
+	clear(reuse)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.queue) == 0 {
+		b.idle = true
+		if cap(b.queue) > keptCapacity {
+			b.queue = nil
+		}
+		if cap(b.queue) == 0 && cap(reuse) <= keptCapacity {
+			b.queue = reuse[:0]
+		}
+		return nil, !b.closed
+	}
+	batch, b.queue, b.size = b.queue, reuse[:0], 0
+	b.admit()
+	return batch, true
+}
+
+// Close lets no further message in and refuses those who wait in Put. What is queued stays for the owner, who is
+// woken to find out. It never blocks and may be called more than once.
+func (b *Mailbox[M]) Close() {
+	b.mu.Lock()
+	if b.closed {
+		b.mu.Unlock()
+		return
+	}
+	b.closed = true
+	for _, w := range b.waiting {
+		w.admitted <- ErrStopped
+	}
+	b.waiting = nil
+	b.unlockAndWake()
+}
+
+// Len returns how many messages are queued.
+func (b *Mailbox[M]) Len() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.queue)
+}
+
+// fits reports whether a message of the given size may be queued now. Called with mu held.
+func (b *Mailbox[M]) fits(size int) bool {
+	return b.limit <= 0 || b.size == 0 || b.size+size <= b.limit
+}
+
+// admit moves waiting messages into the queue while they fit. Called with mu held.
+func (b *Mailbox[M]) admit() {
+	n := 0
+	for _, w := range b.waiting {
+		if !b.fits(w.size) {
+			break
+		}
+		b.queue = append(b.queue, w.msg)
+		b.size += w.size
+		w.admitted <- nil
+		n++
+	}
+	b.waiting = slices.Delete(b.waiting, 0, n)
+}
+
+// unlockAndWake releases mu and wakes an idle owner.
+func (b *Mailbox[M]) unlockAndWake() {
+	wake := b.idle
+	b.idle = false
+	b.mu.Unlock()
+	if wake {
+		b.wake()
+	}
+}

@@ -1,0 +1,103 @@
+package tank
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"unicode/utf8"
+
+	"github.com/fanqie/tank-websocket-go-server/actor"
+	"github.com/fanqie/tank-websocket-go-server/client"
+	"github.com/fanqie/tank-websocket-go-server/internal/wire"
+)
+
+// Client is one connection, as callbacks see it. Its methods are safe for concurrent use, also after the connection
+// has ended.
+type Client struct {
+	// Immutable once registered.
+	m          *Manager
+	id         string
+	userID     string
+	remoteAddr string
+	conn       *client.Client
+
+	// Owned by the supervisor.
+	subscriptions map[*liveTopic]subscription
+	everyone      subscription // to the topic of BroadcastMessage
+	slot          int          // on the heartbeat wheel
+}
+
+// ID returns the connection's UUID.
+func (c *Client) ID() string { return c.id }
+
+// UserID returns what the authenticator said, or else what the client calls itself. Several connections can have the
+// same.
+func (c *Client) UserID() string { return c.userID }
+
+// RemoteAddr returns the network address of the peer, which is the proxy's when there is one.
+func (c *Client) RemoteAddr() string { return c.remoteAddr }
+
+// Topics returns the names of the topics that the client is subscribed to, sorted. It is empty after the connection
+// has ended.
+func (c *Client) Topics() []string {
+	topics, _ := actor.Call(context.Background(), c.m.supervisor, func(r actor.Request[[]string]) message {
+		return listSubscriptions{r, c}
+	})
+	slices.Sort(topics)
+	return topics
+}
+
+// Send sends a message to this client alone, behind what is on its way already. It does not wait for it to be written.
+// It returns ErrInvalidData for text that is not valid UTF-8, and ErrClosed when the connection is closing, also when
+// that is because this message found the outbox full.
+func (c *Client) Send(msg Message) error {
+	op := wire.OpBinary
+	if !msg.Binary {
+		op = wire.OpText
+		if !utf8.Valid(msg.Data) {
+			return &detailed{ErrInvalidData, wire.ErrInvalidUTF8}
+		}
+	}
+	if !c.conn.Deliver(&wire.Batch{Frames: wire.AppendFrame(nil, op, msg.Data), Messages: 1}) {
+		return ErrClosed
+	}
+	return nil
+}
+
+// Subscribe subscribes the client without asking the authorizer. Once it has returned nil, every message whose publish
+// starts afterwards is delivered. Subscribing twice is the same as once. It returns ErrInvalidTopic, or ErrClosed when
+// the connection or the instance has ended.
+func (c *Client) Subscribe(topic string) error {
+	if err := checkTopic(topic); err != nil {
+		return err
+	}
+	return c.m.ask(func(r actor.Request[error]) message { return subscribe{r, c, topic} })
+}
+
+// Unsubscribe ends a subscription. Once it has returned nil, no message whose publish starts afterwards is delivered.
+// It returns ErrInvalidTopic, ErrNotFound when the client was not subscribed, or ErrClosed when the connection or the
+// instance has ended.
+func (c *Client) Unsubscribe(topic string) error {
+	if err := checkTopic(topic); err != nil {
+		return err
+	}
+	return c.m.ask(func(r actor.Request[error]) message { return unsubscribe{r, c, topic} })
+}
+
+// Close ends the connection with a close frame behind what is on its way already. It does not wait for the peer, which
+// has the close timeout to answer. code is 1000, 1001, 1003, 1007 to 1014 or 3000 to 4999, and reason at most 123
+// bytes of UTF-8; otherwise it returns ErrInvalidClose. It returns ErrClosed when the connection is closing already.
+func (c *Client) Close(code int, reason string) error {
+	if err := wire.CheckClose(code, reason); err != nil {
+		return &detailed{ErrInvalidClose, err}
+	}
+	if !c.conn.Close(code, reason) {
+		return ErrClosed
+	}
+	return nil
+}
+
+// String returns the ids, quoted.
+func (c *Client) String() string {
+	return fmt.Sprintf("client %s of user %s", c.id, wire.Quote(c.userID))
+}

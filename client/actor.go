@@ -1,0 +1,141 @@
+package client
+
+import (
+	"iter"
+
+	"github.com/fanqie/tank-websocket-go-server/internal/wire"
+)
+
+// message is what a client actor understands.
+type message interface{ handle(*Client) }
+
+type (
+	frames      struct{ *wire.Batch } // write these
+	ping        struct{}              // write a ping
+	pong        struct{}              // write a pong with pongData
+	goodbye     struct{ farewell }    // write a close frame behind what is queued
+	readerEnded struct{}              // the reader has seen the last of the peer
+	cut         struct{ farewell }    // end it now
+)
+
+// receive is the actor: all functions below run in its goroutine.
+func (c *Client) receive(mail iter.Seq[message]) {
+	for msg := range mail {
+		if !c.gone {
+			msg.handle(c)
+		} else if f, ok := msg.(frames); ok {
+			c.drop(f.Batch)
+		}
+	}
+	c.flush()
+}
+
+func (m frames) handle(c *Client) {
+	if c.evicted.Load() || c.closeSent {
+		c.drop(m.Batch)
+		return
+	}
+	c.out.add(m.Batch)
+}
+
+func (ping) handle(c *Client) { c.out.urgent(wire.AppendHeader(nil, wire.OpPing, 0)) }
+
+func (pong) handle(c *Client) {
+	if payload := c.pongData.Swap(nil); payload != nil {
+		c.out.urgent(wire.AppendFrame(nil, wire.OpPong, *payload))
+	}
+}
+
+func (m goodbye) handle(c *Client) {
+	c.bye = m.farewell
+	c.flush()
+	if m.code != wire.CloseAbnormal { // else there is nobody to write to
+		c.out.urgent(wire.AppendClose(nil, m.code, m.text))
+		c.flush()
+	}
+	if m.code == wire.CloseProtocolError && !c.gone {
+		c.closeWrite()
+	}
+	c.closeSent = true
+	if c.readerDone {
+		c.finish()
+	}
+}
+
+// closeWrite tells a peer whose frames cannot be understood any more, and so not its close frame either, that this
+// was all: it hangs up at once instead of waiting for the hard close. See linger.
+func (c *Client) closeWrite() {
+	if tcp, ok := c.conn.raw.(interface{ CloseWrite() error }); ok { // TCP, TLS
+		tcp.CloseWrite()
+	}
+}
+
+func (readerEnded) handle(c *Client) {
+	c.readerDone = true
+	if c.closeSent { // else the goodbye is on its way
+		c.finish()
+	}
+}
+
+func (m cut) handle(c *Client) {
+	if c.bye.code == 0 {
+		c.bye = m.farewell
+	}
+	c.finish()
+}
+
+// flush writes everything gathered in one go. A failed write ends the connection.
+func (c *Client) flush() {
+	if c.gone || c.out.empty() {
+		return
+	}
+	if c.closeSent { // nothing may follow a close frame
+		c.discard()
+		return
+	}
+	messages, size := c.out.messages, c.out.size
+	written, err := c.out.writeTo(c.conn.raw, c.conn.writeBuffer)
+	c.queued.Add(-size)
+	c.opts.Counters.BytesOut.Add(uint64(written))
+	if err == nil {
+		c.opts.Counters.MessagesOut.Add(uint64(messages))
+		return
+	}
+	c.opts.Counters.Dropped.Add(uint64(messages))
+	if c.state.Swap(cutOff) == open { // else it was to end anyway, which has been reported
+		c.owner.Failed(WriteFault, err)
+	}
+	if c.bye.code == 0 {
+		c.bye = farewell{wire.CloseAbnormal, "write failed"}
+	}
+	c.finish()
+}
+
+// finish closes the socket and takes leave.
+func (c *Client) finish() {
+	if c.gone {
+		return
+	}
+	c.gone = true
+	c.discard()
+	c.state.Store(cutOff)
+	if t := c.hardClose.Load(); t != nil {
+		t.Stop()
+	}
+	c.conn.raw.Close()
+	c.owner.Gone(c.bye.code, c.bye.text)
+	c.ref.Stop()
+}
+
+// drop gives a batch up.
+func (c *Client) drop(b *wire.Batch) {
+	c.queued.Add(-int64(len(b.Frames)))
+	c.opts.Counters.Dropped.Add(uint64(b.Messages))
+}
+
+// discard gives up what was gathered and not written.
+func (c *Client) discard() {
+	c.queued.Add(-c.out.size)
+	c.opts.Counters.Dropped.Add(uint64(c.out.messages))
+	c.out.reset()
+}

@@ -1,0 +1,209 @@
+package client
+
+import (
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/fanqie/tank-websocket-go-server/actor"
+	"github.com/fanqie/tank-websocket-go-server/internal/wire"
+)
+
+// Options are shared by all clients of an instance. They must not change once a client uses them.
+type Options struct {
+	OutboxBytes  int           // most bytes accepted and not yet written; see Deliver
+	MessageBytes int           // most bytes in a received message
+	CloseTimeout time.Duration // from the decision to close to the hard close
+	Counters     *Counters
+}
+
+// Counters are summed over all clients that share Options. Any goroutine may read them.
+type Counters struct {
+	MessagesIn  atomic.Uint64 // data messages received
+	MessagesOut atomic.Uint64 // data messages written to the socket
+	BytesOut    atomic.Uint64 // bytes written to the socket, headers included
+	Dropped     atomic.Uint64 // data messages that were meant for a client and never written to its socket
+	Evicted     atomic.Uint64 // clients closed because their outbox was full
+}
+
+// Owner hears what becomes of a client.
+type Owner interface {
+	// Received is called in the reader's goroutine for each data message; data is valid only during the call.
+	// Text is valid UTF-8. It may block: then this client is not read from, and nobody else is held up.
+	Received(data []byte, binary bool)
+	// Failed is called for each fault, before Gone, from any goroutine. It must not block.
+	Failed(kind Fault, err error)
+	// Gone is called once, when the socket is closed. It must not block.
+	Gone(code int, reason string)
+	// ReaderDone is called once, when the reader's goroutine ends: after Gone, when Received kept it busy.
+	// It must not block.
+	ReaderDone()
+}
+
+// Fault says which part of a connection failed.
+type Fault int
+
+// The faults.
+const (
+	ReadFault      Fault = iota // reading from the socket
+	ProtocolFault               // the peer broke RFC 6455, or sent text that is not UTF-8
+	TooBigFault                 // the peer sent a message over the limit
+	WriteFault                  // writing to the socket
+	HeartbeatFault              // the peer showed no sign of life
+	SlowFault                   // the outbox was full
+)
+
+// The states of a connection, see doc.go.
+const (
+	open int32 = iota
+	closing
+	cutOff
+)
+
+// Client is the handle of a client actor. It is safe for concurrent use.
+type Client struct {
+	// Immutable.
+	opts  *Options
+	conn  *Conn
+	owner Owner
+	ref   *actor.Ref[message]
+
+	// For any goroutine.
+	state     atomic.Int32
+	queued    atomic.Int64 // bytes of the frames accepted and not yet written
+	evicted   atomic.Bool  // what is queued is not worth writing any more
+	alive     atomic.Bool  // a sign of life came since the last ping
+	busy      atomic.Bool  // the reader is inside Owner.Received, so it cannot see pongs
+	pongData  atomic.Pointer[[]byte]
+	hardClose atomic.Pointer[time.Timer]
+
+	// Owned by the actor.
+	bye        farewell // why the connection ends; the first reason stands
+	closeSent  bool     // nothing is written any more
+	readerDone bool     // the peer has nothing more to say
+	gone       bool     // the socket is closed
+	out        output
+}
+
+// farewell is a close code and its text, which together are the reason of a disconnect.
+type farewell struct {
+	code int
+	text string
+}
+
+// New makes a client of an upgraded connection. Nothing is read before Read is called, which the caller has to do,
+// in a goroutine for itself.
+func New(conn *Conn, opts *Options, owner Owner) *Client {
+	c := &Client{opts: opts, conn: conn, owner: owner}
+	conn.client = c
+	conn.reader.alive = func() { c.alive.Store(true) }
+	c.ref = actor.Spawn(actor.Options{OnPanic: c.panicked}, c.receive)
+	return c
+}
+
+// Deliver takes a batch of frames for the socket. It never blocks. It reports false when it did not take them because
+// the client is closing, or because its outbox is full: then the client is closed with 1013.
+// A batch over the limit all by itself is taken when the outbox is empty.
+func (c *Client) Deliver(b *wire.Batch) bool {
+	if c.state.Load() != open {
+		c.opts.Counters.Dropped.Add(uint64(b.Messages))
+		return false
+	}
+	size := int64(len(b.Frames))
+	if total := c.queued.Add(size); total > int64(c.opts.OutboxBytes) && total != size {
+		c.queued.Add(-size)
+		c.opts.Counters.Dropped.Add(uint64(b.Messages))
+		c.evict()
+		return false
+	}
+	if !c.ref.Post(frames{b}) {
+		c.queued.Add(-size)
+		c.opts.Counters.Dropped.Add(uint64(b.Messages))
+		return false
+	}
+	return true
+}
+
+// Queued returns how many bytes are accepted and not yet written.
+func (c *Client) Queued() int64 { return c.queued.Load() }
+
+// Closing reports whether the client accepts nothing any more.
+func (c *Client) Closing() bool { return c.state.Load() != open }
+
+// Close starts the closing handshake behind what is queued. It never blocks. It reports false when the client is
+// closing already; then the first reason stands.
+func (c *Client) Close(code int, text string) bool {
+	return c.startClosing(farewell{code, text})
+}
+
+// Cut ends the connection without a closing handshake, at once. It never blocks.
+func (c *Client) Cut(text string) {
+	if c.state.Swap(cutOff) == cutOff {
+		return
+	}
+	c.unblock()
+	c.ref.Post(cut{farewell{wire.CloseAbnormal, text}})
+}
+
+// Ping asks the peer for a sign of life. It never blocks.
+func (c *Client) Ping() {
+	if c.Closing() {
+		return
+	}
+	c.alive.Store(false)
+	c.ref.Post(ping{})
+}
+
+// Reap cuts the connection when no sign of life came since the last Ping. It never blocks.
+// A client whose owner still works on its last message is given the benefit of the doubt: nobody reads its pongs.
+func (c *Client) Reap() {
+	if c.Closing() || c.busy.Load() || c.alive.Load() {
+		return
+	}
+	c.owner.Failed(HeartbeatFault, errHeartbeat)
+	c.Cut("heartbeat timeout")
+}
+
+var (
+	errHeartbeat = fmt.Errorf("no sign of life since the last ping")
+	errSlow      = fmt.Errorf("outbox is full")
+)
+
+// evict closes a client that does not read fast enough. What is queued is given up: the peer has shown that it
+// will not take it.
+func (c *Client) evict() {
+	if !c.startClosing(farewell{wire.CloseTryAgainLater, "slow client"}) {
+		return
+	}
+	c.evicted.Store(true)
+	c.opts.Counters.Evicted.Add(1)
+	c.owner.Failed(SlowFault, errSlow)
+}
+
+// startClosing makes an open client closing. A timer stands behind every close, because the peer may stall anywhere.
+func (c *Client) startClosing(bye farewell) bool {
+	if !c.state.CompareAndSwap(open, closing) {
+		return false
+	}
+	c.hardClose.Store(time.AfterFunc(c.opts.CloseTimeout, func() { c.Cut("close timeout") }))
+	c.ref.Post(goodbye{bye})
+	return true
+}
+
+// unblock makes pending and later reads and writes fail. Unlike closing the connection it never blocks, not even
+// with TLS.
+func (c *Client) unblock() { c.conn.raw.SetDeadline(longAgo) }
+
+// pong answers a ping, RFC 6455 section 5.5.3: only the latest, when several wait.
+func (c *Client) pong(payload []byte) {
+	data := append([]byte(nil), payload...)
+	if c.pongData.Swap(&data) == nil {
+		c.ref.Post(pong{})
+	}
+}
+
+// panicked ends the client whose actor panicked: what it was about to write is lost.
+func (c *Client) panicked(err *actor.PanicError) {
+	c.owner.Failed(WriteFault, err)
+	c.Cut("internal error")
+}

@@ -1,0 +1,24 @@
+// Package client holds the client actor: one WebSocket connection.
+//
+// # Which goroutine does what
+//
+//   - The reader ([Client.Read]) is an edge: one goroutine per connection that reads messages and hands them to the
+//     [Owner], in whose callbacks it may wait for as long as it likes.
+//   - The actor is the only one that writes to the socket, and the only one that closes it. It runs while there is
+//     something to do. It may block in a socket write; nobody ever waits for it.
+//   - Everyone else (topics, the manager, the public API) uses [Client.Deliver], [Client.Close], [Client.Cut] and so
+//     on, none of which block.
+//
+// github.com/coder/websocket does the handshake and reads frames. It never gets to write: frames are encoded by
+// package wire and written to the hijacked connection by the actor, so that closing frames come behind what was queued
+// before them and nothing but the actor can be held up by a peer that does not read.
+//
+// # Life of a connection
+//
+//	open -> closing -> cut
+//
+// Close, the peer's close frame, a protocol error or a full outbox make an open client closing: nothing further is
+// accepted, what is queued is written (unless the outbox was full), the close frame follows, and the peer has until the
+// close timeout to answer. Cut, a failed write or the end of that timeout cut the connection at once. Either way the
+// owner's Gone is called once, and the socket is closed by then.
+package client

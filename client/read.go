@@ -1,0 +1,151 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"unicode/utf8"
+
+	"github.com/coder/websocket"
+
+	"github.com/fanqie/tank-websocket-go-server/internal/wire"
+)
+
+// keptMessage is the largest buffer in bytes that stays allocated between messages.
+const keptMessage = 1024
+
+// Read is the reader edge: it runs until the connection ends, calling the owner for each message. All functions in
+// this file run in its goroutine.
+func (c *Client) Read() {
+	err := errAborted
+	defer func() {
+		c.readEnded(err)
+		c.ref.Post(readerEnded{})
+		c.conn.ws.CloseNow() // gives the library's buffers back; the socket is the actor's
+		c.owner.ReaderDone()
+	}()
+	err = c.readMessages()
+}
+
+// readMessages returns why there are no more.
+func (c *Client) readMessages() error {
+	var buf []byte
+	for {
+		kind, r, err := c.conn.ws.Reader(context.Background())
+		if err != nil {
+			return err
+		}
+		buf, err = c.readMessage(r, buf[:0])
+		switch {
+		case err != nil:
+			return err
+		case c.Closing():
+			continue // the closing handshake is on; only the peer's close frame matters
+		case kind == websocket.MessageText && !utf8.Valid(buf):
+			c.refuse(wire.CloseInvalidPayload, "text is not valid UTF-8", ProtocolFault, errNotUTF8)
+			continue
+		}
+		c.opts.Counters.MessagesIn.Add(1)
+		c.hand(buf, kind == websocket.MessageBinary)
+		if cap(buf) > keptMessage {
+			buf = nil
+		}
+	}
+}
+
+var (
+	errAborted = errors.New("a callback ended the reader's goroutine")
+	errTooBig  = errors.New("message is over the limit")
+	errNotUTF8 = errors.New("text message is not valid UTF-8 (RFC 6455, section 8.1)")
+)
+
+// hand gives a message to the owner. While that takes, pongs are not seen, so the heartbeat has to look away; and
+// when it is over, the peer is given the time of a full heartbeat to show itself.
+func (c *Client) hand(data []byte, binary bool) {
+	c.busy.Store(true)
+	defer func() {
+		c.alive.Store(true)
+		c.busy.Store(false)
+	}()
+	c.owner.Received(data, binary)
+}
+
+// readMessage appends the message to buf. When it turns out too big, the client is closing when this returns; the rest
+// was read and thrown away, so that the peer's close frame behind it is seen.
+func (c *Client) readMessage(r io.Reader, buf []byte) ([]byte, error) {
+	for {
+		if len(buf) == cap(buf) {
+			buf = append(buf, 0)[:len(buf)]
+		}
+		room := min(cap(buf), c.opts.MessageBytes+1)
+		n, err := r.Read(buf[len(buf):room])
+		buf = buf[:len(buf)+n]
+		switch {
+		case c.conn.reader.err != nil:
+			return buf, c.conn.reader.err // the library takes a connection cut in mid frame for the message's end
+		case errors.Is(err, io.EOF):
+			return buf, nil
+		case err != nil:
+			return buf, err
+		}
+		if len(buf) > c.opts.MessageBytes {
+			return c.skip(r)
+		}
+	}
+}
+
+func (c *Client) skip(r io.Reader) ([]byte, error) {
+	c.refuse(wire.CloseTooBig, "message too big", TooBigFault, errTooBig)
+	_, err := io.Copy(io.Discard, r)
+	return nil, err
+}
+
+// refuse closes the connection over something the peer did.
+func (c *Client) refuse(code int, text string, fault Fault, err error) {
+	if c.startClosing(farewell{code, text}) {
+		c.owner.Failed(fault, err)
+	}
+}
+
+// readEnded finds out why reading ended and starts closing accordingly, if that has not begun.
+func (c *Client) readEnded(err error) {
+	var peer websocket.CloseError
+	switch {
+	case errors.As(err, &peer):
+		c.peerClosed(int(peer.Code), peer.Reason)
+	case c.conn.reader.err != nil:
+		c.lost(c.conn.reader.err)
+	case errors.Is(err, errAborted):
+		c.refuse(wire.CloseInternalError, "internal error", ReadFault, err)
+	default:
+		c.refuse(wire.CloseProtocolError, "protocol error", ProtocolFault, err)
+		c.linger()
+	}
+}
+
+// peerClosed answers the peer's close frame with the same code, RFC 6455 section 5.5.1.
+func (c *Client) peerClosed(code int, reason string) {
+	if !utf8.ValidString(reason) {
+		c.refuse(wire.CloseInvalidPayload, "close reason is not valid UTF-8", ProtocolFault, errNotUTF8)
+		return
+	}
+	c.startClosing(farewell{code, reason})
+}
+
+// lost reports a connection that ended without a close frame, unless it was ended from this side.
+func (c *Client) lost(err error) {
+	text := "connection lost"
+	if errors.Is(err, io.EOF) {
+		text = "connection closed without a close frame"
+	}
+	if c.startClosing(farewell{wire.CloseAbnormal, text}) {
+		c.owner.Failed(ReadFault, fmt.Errorf("%s: %w", text, err))
+	}
+}
+
+// linger reads and discards until the peer hangs up or the hard close comes, RFC 6455 section 7.1.1: closing a socket
+// with unread data on it resets the connection, and the peer might never see the close frame.
+func (c *Client) linger() {
+	io.Copy(io.Discard, struct{ io.Reader }{c.conn.reader})
+}

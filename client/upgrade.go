@@ -1,0 +1,137 @@
+package client
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"context"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/coder/websocket"
+)
+
+// DefaultReadBuffer is the size in bytes of a connection's read buffer. It is small because every idle connection has
+// one; longer messages are read past it, straight to where they belong.
+const DefaultReadBuffer = 512
+
+// controlBuffer is the size of the buffer in which the WebSocket library prepares its close frames.
+const controlBuffer = 160
+
+// UpgradeOptions of the opening handshake.
+type UpgradeOptions struct {
+	Subprotocols []string // in order of preference
+	ReadBuffer   int      // bytes; zero: DefaultReadBuffer
+	WriteBuffer  int      // bytes; zero: DefaultWriteBuffer
+	Compression  bool     // accept permessage-deflate (RFC 7692) from clients that offer it
+}
+
+// Conn is an upgraded connection that no Client has taken over yet.
+type Conn struct {
+	raw    net.Conn // the hijacked connection, for the actor alone once there is one
+	reader *reader
+	ws     *websocket.Conn // reads from reader
+	client *Client         // set before anything is read
+
+	writeBuffer int // see output.writeTo
+}
+
+// Upgrade does the opening handshake, RFC 6455 section 4.2. Whether the origin is welcome is the caller's to check
+// before. On an error the response has been written.
+func Upgrade(w http.ResponseWriter, r *http.Request, opts UpgradeOptions) (*Conn, error) {
+	c := &Conn{writeBuffer: cmp.Or(opts.WriteBuffer, DefaultWriteBuffer)}
+	mode := websocket.CompressionDisabled
+	if opts.Compression {
+		mode = websocket.CompressionNoContextTakeover
+	}
+	h := &hijacker{ResponseWriter: w, conn: c, readBuffer: opts.ReadBuffer}
+	ws, err := websocket.Accept(h, r, &websocket.AcceptOptions{
+		Subprotocols:       opts.Subprotocols,
+		InsecureSkipVerify: true,
+		CompressionMode:    mode,
+		OnPingReceived: func(_ context.Context, payload []byte) bool {
+			c.client.pong(payload)
+			return false
+		},
+	})
+	if err != nil {
+		if c.raw != nil {
+			c.raw.Close()
+		}
+		return nil, err
+	}
+	ws.SetReadLimit(-1) // the reader counts for itself
+	c.ws = ws
+	return c, nil
+}
+
+// Subprotocol returns the negotiated subprotocol, or "".
+func (c *Conn) Subprotocol() string { return c.ws.Subprotocol() }
+
+// RemoteAddr returns the peer's address as the connection reports it.
+func (c *Conn) RemoteAddr() string { return c.raw.RemoteAddr().String() }
+
+// hijacker stands between net/http and the WebSocket library. It keeps the connection for the actor and gives the
+// library a view of it that cannot write, with buffers of a size fit for many idle connections.
+type hijacker struct {
+	http.ResponseWriter
+	conn       *Conn
+	readBuffer int
+}
+
+func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	raw, brw, err := http.NewResponseController(h.ResponseWriter).Hijack()
+	if err != nil {
+		return nil, nil, err
+	}
+	h.conn.raw = raw
+	// The server's deadlines were for the request, not for what it became.
+	if err := raw.SetDeadline(time.Time{}); err != nil {
+		return nil, nil, err
+	}
+	// A client may send its first frame right behind the handshake, and net/http may have read it already.
+	early, err := brw.Reader.Peek(brw.Reader.Buffered())
+	if err != nil {
+		return nil, nil, err
+	}
+	h.conn.reader = &reader{Conn: raw, early: bytes.Clone(early)}
+	return h.conn.reader, bufio.NewReadWriter(
+		bufio.NewReaderSize(h.conn.reader, cmp.Or(h.readBuffer, DefaultReadBuffer)),
+		bufio.NewWriterSize(h.conn.reader, controlBuffer),
+	), nil
+}
+
+// reader is the connection as the WebSocket library sees it. Its fields belong to the reader edge.
+type reader struct {
+	net.Conn
+	early []byte // read ahead by net/http
+	alive func() // called for every sign of life
+	err   error  // what ended reading: set when the network, not the peer's protocol, failed
+}
+
+func (r *reader) Read(p []byte) (int, error) {
+	if len(r.early) > 0 {
+		n := copy(p, r.early)
+		if r.early = r.early[n:]; len(r.early) == 0 {
+			r.early = nil
+		}
+		return n, nil
+	}
+	n, err := r.Conn.Read(p)
+	if n > 0 {
+		r.alive()
+		return n, nil // an error comes again with the next call
+	}
+	r.err = err
+	return 0, err
+}
+
+// Write swallows what the library says: close frames, which the actor sends in its own good time.
+func (r *reader) Write(p []byte) (int, error) { return len(p), nil }
+
+// Close ends reading only: the library calls it when it has had enough, and the socket is the actor's to close.
+func (r *reader) Close() error { return r.SetReadDeadline(longAgo) }
+
+// longAgo is a deadline that has passed, which makes pending and later reads or writes fail without blocking.
+var longAgo = time.Unix(1, 0)

@@ -1,0 +1,93 @@
+package tank
+
+import (
+	"errors"
+	"time"
+
+	"github.com/fanqie/tank-websocket-go-server/actor"
+	"github.com/fanqie/tank-websocket-go-server/internal/wire"
+)
+
+// Errors to test for with errors.Is. Those that are returned carry more text, such as the name that was refused.
+var (
+	// ErrClosed says that the instance, or the client, is shut down or about to be.
+	ErrClosed = errors.New("tank: closed")
+	// ErrBusy says that there was no room in time: a topic's queue stayed full, or a callback did not return.
+	ErrBusy = errors.New("tank: busy")
+	// ErrInvalidTopic says that a name cannot be a topic: not 1 to 255 bytes of UTF-8 without control characters.
+	ErrInvalidTopic = errors.New("tank: invalid topic")
+	// ErrInvalidData says that a message cannot be sent as asked: text that is not valid UTF-8.
+	ErrInvalidData = errors.New("tank: invalid data")
+	// ErrInvalidClose says that a close code or reason may not be sent (RFC 6455, section 7.4).
+	ErrInvalidClose = errors.New("tank: invalid close code or reason")
+	// ErrInvalidUserID says that a user id is not 1 to 128 bytes of UTF-8 without control characters.
+	ErrInvalidUserID = errors.New("tank: invalid user id")
+	// ErrForbidden says that an authenticator, authorizer or origin check refused.
+	ErrForbidden = errors.New("tank: forbidden")
+	// ErrNotFound says that a client is not subscribed to the topic.
+	ErrNotFound = errors.New("tank: not found")
+)
+
+// Codes of an ErrorEvent.
+const (
+	CodeSerialization = 1001 // a message could not be encoded; Err is ErrInvalidData
+	CodeUpgrade       = 1002 // a request was refused before it became a connection, or the handshake failed
+	CodeRead          = 1003 // a connection ended without a close frame, or its peer broke the protocol
+	CodeWrite         = 1004 // a socket write failed; the client is cut
+	CodeHeartbeat     = 1005 // a client showed no sign of life; it is cut
+	CodeAuth          = 1007 // the authenticator refused a request: 401
+	CodeForbidden     = 1008 // an authorizer refused a subscription or publication: error frame
+	CodeTooBig        = 1009 // a client sent a message over the limit; it is closed with 1009
+	CodeInternal      = 1011 // a callback or an actor panicked; Err is an *actor.PanicError with the stack
+	CodeSlowClient    = 1013 // a client's outbox was full; it is closed with 1013
+)
+
+// ErrorEvent is one fault that the instance has dealt with. It never carries a message's data.
+type ErrorEvent struct {
+	Code     int    // one of the Code constants
+	Message  string // what happened, in a few words
+	Err      error  // the cause; may be nil
+	ClientID string // empty when it is not about one client
+	UserID   string
+	Topic    string
+	Time     time.Time
+}
+
+// Error returns the message and its cause.
+func (e *ErrorEvent) Error() string {
+	if e.Err == nil {
+		return e.Message
+	}
+	return e.Message + ": " + e.Err.Error()
+}
+
+// Unwrap returns Err.
+func (e *ErrorEvent) Unwrap() error { return e.Err }
+
+// isPanic reports whether err is a recovered panic.
+func isPanic(err error) bool {
+	var p *actor.PanicError
+	return errors.As(err, &p)
+}
+
+// Codes of a refusal frame, see docs/protocol.md.
+const (
+	refusedTopic     = "invalid_topic"
+	refusedForbidden = "forbidden"
+	refusedBusy      = "busy"
+	refusedClosing   = "shutting_down"
+)
+
+// checkTopic returns ErrInvalidTopic, with the reason, for a name that cannot be a topic.
+func checkTopic(topic string) error {
+	if err := wire.CheckTopic(topic); err != nil {
+		return &detailed{ErrInvalidTopic, err}
+	}
+	return nil
+}
+
+// detailed is a sentinel with a cause: errors.Is finds both.
+type detailed struct{ sentinel, cause error }
+
+func (d *detailed) Error() string   { return d.sentinel.Error() + ": " + d.cause.Error() }
+func (d *detailed) Unwrap() []error { return []error{d.sentinel, d.cause} }

@@ -1,0 +1,28 @@
+package tank
+
+import "time"
+
+// EventType says what happened to a connection.
+type EventType = string
+
+// The types of a ConnEvent.
+const (
+	EventConnect     EventType = "connect"
+	EventDisconnect  EventType = "disconnect"
+	EventSubscribe   EventType = "subscribe"
+	EventUnsubscribe EventType = "unsubscribe"
+)
+
+// ConnEvent is a step in a connection's life. For one client connect comes first and disconnect last; disconnect
+// ends all its subscriptions, for which no unsubscribe events are sent.
+//
+// Events tell what the counts already include: after a subscribe event was read, GetTopicSubscriberCount counts the
+// subscription, and a publish that starts then is delivered to it.
+type ConnEvent struct {
+	EventType EventType
+	ClientID  string
+	UserID    string
+	Topic     string // of subscribe and unsubscribe
+	Reason    string // of disconnect: close code and text, such as "1001 server is shutting down"; 1006 without a close frame
+	Time      time.Time
+}

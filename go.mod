@@ -1,0 +1,8 @@
+module github.com/fanqie/tank-websocket-go-server
+
+go 1.25.0
+
+require (
+	github.com/coder/websocket v1.8.15
+	github.com/google/uuid v1.6.0
+)

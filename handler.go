@@ -1,0 +1,153 @@
+package tank
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/fanqie/tank-websocket-go-server/actor"
+	"github.com/fanqie/tank-websocket-go-server/client"
+	"github.com/fanqie/tank-websocket-go-server/internal/wire"
+)
+
+// startWait is how long a request that comes before Start waits for it.
+const startWait = 2 * time.Second
+
+// ServeHTTP is HandleConnection, so that a Manager is an http.Handler.
+func (m *Manager) ServeHTTP(w http.ResponseWriter, r *http.Request) { m.HandleConnection(w, r) }
+
+// HandleConnection upgrades a request to a WebSocket connection (RFC 6455, section 4.2) and returns; the connection
+// goes on by itself. A request that comes before Start waits up to 2 s for it.
+//
+// Otherwise it answers 503 with Retry-After when the instance is not running, 403 when the origin is not welcome, 401
+// when the authenticator refuses, 400 when the user id is invalid or the handshake malformed, 426 when it is not a
+// WebSocket handshake, and 500 when a callback panics. Each is reported on Errors.
+func (m *Manager) HandleConnection(w http.ResponseWriter, r *http.Request) {
+	if err := m.awaitStart(r.Context()); err != nil {
+		m.refuse(w, http.StatusServiceUnavailable, &ErrorEvent{Code: CodeUpgrade, Message: "request refused", Err: err})
+		return
+	}
+	u := m.currentUpgrader()
+	if err := actor.Try(func() error { return u.checkOrigin(r) }); err != nil {
+		m.refuse(w, http.StatusForbidden, &ErrorEvent{Code: CodeUpgrade, Message: "origin refused", Err: err})
+		return
+	}
+	c, ok := m.identify(w, r)
+	if !ok {
+		return
+	}
+	conn, err := client.Upgrade(w, r, client.UpgradeOptions{
+		Subprotocols: u.Subprotocols,
+		ReadBuffer:   u.ReadBufferSize,
+		WriteBuffer:  u.WriteBufferSize,
+		Compression:  u.EnableCompression,
+	})
+	if err != nil {
+		m.report(&ErrorEvent{Code: CodeUpgrade, Message: "upgrade failed", Err: err, UserID: c.userID})
+		return
+	}
+	c.remoteAddr = conn.RemoteAddr()
+	c.conn = client.New(conn, m.clientOptions, (*owner)(c))
+	if m.ask(func(r actor.Request[error]) message { return register{r, c} }) != nil {
+		c.conn.Cut(goingAway)
+		return
+	}
+	go c.conn.Read()
+}
+
+// awaitStart waits for Start, if it must, and says why the instance does not take connections.
+func (m *Manager) awaitStart(ctx context.Context) error {
+	select {
+	case <-m.stopping:
+		return ErrClosed
+	case <-m.started:
+		return nil
+	default:
+	}
+	patience := time.NewTimer(startWait)
+	defer patience.Stop()
+	select {
+	case <-m.started:
+		return nil
+	case <-m.stopping:
+		return ErrClosed
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-patience.C:
+		return fmt.Errorf("%w: not started", ErrBusy)
+	}
+}
+
+func (m *Manager) currentUpgrader() *Upgrader {
+	if m.config.upgrader != nil {
+		return m.config.upgrader
+	}
+	if u := defaultUpgrader.Load(); u != nil {
+		return u
+	}
+	return &Upgrader{}
+}
+
+// identify makes a Client of who the request comes from. When it refuses, it has answered the request.
+func (m *Manager) identify(w http.ResponseWriter, r *http.Request) (*Client, bool) {
+	c := &Client{m: m, id: uuid.NewString()}
+	var err error
+	if m.config.authenticate == nil {
+		c.userID, err = userIDFromQuery(r.URL.RawQuery)
+		if c.userID == "" && err == nil {
+			c.userID = c.id
+		}
+	} else if c.userID, err = m.authenticate(r); err != nil {
+		m.refuse(w, http.StatusUnauthorized, &ErrorEvent{Code: CodeAuth, Message: "authentication failed", Err: err})
+		return nil, false
+	}
+	if err == nil {
+		err = wire.CheckUserID(c.userID)
+	}
+	if err != nil {
+		err = &detailed{ErrInvalidUserID, err}
+		m.refuse(w, http.StatusBadRequest, &ErrorEvent{Code: CodeUpgrade, Message: "request refused", Err: err})
+		return nil, false
+	}
+	return c, true
+}
+
+// userIDFromQuery returns the query parameter user_id, or "" when there is none.
+func userIDFromQuery(query string) (string, error) {
+	values, err := url.ParseQuery(query)
+	if !values.Has("user_id") {
+		return "", err
+	}
+	id := values.Get("user_id")
+	return id, wire.CheckUserID(id)
+}
+
+func (m *Manager) authenticate(r *http.Request) (userID string, err error) {
+	err = actor.Try(func() error {
+		userID, err = m.config.authenticate(r)
+		return err
+	})
+	return userID, err
+}
+
+// refuse answers a request that does not become a connection, and reports why. What the error says is for the server's
+// side, with one exception: what is wrong with a user id.
+func (m *Manager) refuse(w http.ResponseWriter, status int, e *ErrorEvent) {
+	text := http.StatusText(status)
+	switch {
+	case isPanic(e.Err):
+		status, e.Code, e.Message = http.StatusInternalServerError, CodeInternal, "callback panicked"
+		text = http.StatusText(status)
+	case status == http.StatusServiceUnavailable:
+		w.Header().Set("Retry-After", "1")
+	case errors.Is(e.Err, ErrInvalidUserID):
+		text = e.Err.Error()
+	}
+	m.report(e)
+	http.Error(w, text, status)
+}

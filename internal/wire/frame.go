@@ -1,0 +1,87 @@
+// Package wire turns messages into bytes and bytes into commands: server frames (RFC 6455, section 5), the JSON
+// envelope and the text protocol. Pure functions; nothing here knows of connections or goroutines.
+package wire
+
+import (
+	"encoding/binary"
+	"unicode/utf8"
+)
+
+// Opcode of a frame, RFC 6455 section 5.2.
+type Opcode byte
+
+// The opcodes a server sends.
+const (
+	OpText   Opcode = 0x1
+	OpBinary Opcode = 0x2
+	OpClose  Opcode = 0x8
+	OpPing   Opcode = 0x9
+	OpPong   Opcode = 0xA
+)
+
+const finBit = 0x80
+
+// MaxControlPayload is the most bytes a control frame may carry, RFC 6455 section 5.5.
+const MaxControlPayload = 125
+
+// MaxCloseReason is the most bytes a close reason may have: a control payload less the two bytes of the code.
+const MaxCloseReason = MaxControlPayload - 2
+
+// maxHeader is the longest header of a server frame: it is never masked.
+const maxHeader = 10
+
+// Batch is a run of complete server frames, encoded once and shared by everyone it is sent to.
+// It is read-only from the moment it is handed to the first of them.
+type Batch struct {
+	Frames   []byte
+	Messages int // how many messages the frames are
+}
+
+// AppendHeader appends the header of a complete (FIN), unmasked frame with a payload of n bytes.
+func AppendHeader(dst []byte, op Opcode, n int) []byte {
+	switch {
+	case n <= MaxControlPayload:
+		return append(dst, finBit|byte(op), byte(n))
+	case n <= 0xFFFF:
+		return append(dst, finBit|byte(op), 126, byte(n>>8), byte(n))
+	default:
+		dst = append(dst, finBit|byte(op), 127)
+		return binary.BigEndian.AppendUint64(dst, uint64(n))
+	}
+}
+
+// AppendFrame appends one complete frame.
+func AppendFrame[B []byte | string](dst []byte, op Opcode, payload B) []byte {
+	return append(AppendHeader(dst, op, len(payload)), payload...)
+}
+
+// AppendMessage appends payload as one message: text, or binary when it is not valid UTF-8.
+func AppendMessage(dst []byte, payload string) []byte {
+	if utf8.ValidString(payload) {
+		return AppendFrame(dst, OpText, payload)
+	}
+	return AppendFrame(dst, OpBinary, payload)
+}
+
+// AppendClose appends a close frame, RFC 6455 section 5.5.1. Code 1005 stands for a frame without a code.
+// A reason that is too long is cut between characters.
+func AppendClose(dst []byte, code int, reason string) []byte {
+	if code == CloseNoStatus {
+		return AppendHeader(dst, OpClose, 0)
+	}
+	reason = cut(reason, MaxCloseReason)
+	dst = AppendHeader(dst, OpClose, 2+len(reason))
+	dst = append(dst, byte(code>>8), byte(code))
+	return append(dst, reason...)
+}
+
+// cut shortens s to at most n bytes without splitting a character.
+func cut(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n]
+}

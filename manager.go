@@ -1,0 +1,187 @@
+package tank
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/fanqie/tank-websocket-go-server/actor"
+	"github.com/fanqie/tank-websocket-go-server/client"
+	"github.com/fanqie/tank-websocket-go-server/internal/wire"
+	"github.com/fanqie/tank-websocket-go-server/topic"
+)
+
+// Manager is one instance: its clients, its topics and their supervision. Make it with NewInstance or
+// GetSingleInstance. All methods are safe for concurrent use, before Start, while running and after Shutdown.
+type Manager struct {
+	// Errors receives the faults that the instance has dealt with. It is buffered and closed by Shutdown, so that it
+	// can be ranged over. When nobody reads it, the newest events are dropped and counted in Stats.EventsDropped.
+	Errors <-chan *ErrorEvent
+	// ConnEvents receives the steps in the life of each connection, under the same rules as Errors.
+	ConnEvents <-chan *ConnEvent
+
+	// Immutable.
+	config        *config
+	clientOptions *client.Options
+	supervisor    *actor.Ref[message]
+	journal       *journal
+	started       chan struct{} // closed by the first Start
+	stopping      chan struct{} // closed when Shutdown begins
+	clientsGone   chan struct{} // closed when, stopping, the last connection has ended
+	readersGone   chan struct{} // closed when, thereafter, the last callback has returned
+	done          chan struct{} // closed when Shutdown is complete
+
+	phase      atomic.Int32
+	startedAt  atomic.Int64 // Unix nanoseconds
+	finishing  atomic.Bool  // somebody does the last steps of Shutdown
+	httpServer atomic.Pointer[http.Server]
+	counters   counters
+}
+
+// The phases of an instance.
+const (
+	unstarted int32 = iota
+	running
+	stopped // Shutdown has begun
+)
+
+// counters of the instance that are not those of client.Counters. Each has one writer or is added to atomically;
+// anyone reads them.
+type counters struct {
+	clients         atomic.Int64
+	topics          atomic.Int64
+	ignored         atomic.Uint64
+	eventsDropped   atomic.Uint64
+	panicsRecovered atomic.Uint64
+}
+
+// NewInstance makes an isolated instance: it shares nothing with others. No goroutine runs until it is started, so an
+// unused one costs next to nothing. It panics when an option makes no sense, naming the option.
+func NewInstance(opts ...Option) *Manager {
+	c := newConfig(opts)
+	m := &Manager{
+		config: c,
+		clientOptions: &client.Options{
+			OutboxBytes:  c.limits.OutboxBytes,
+			MessageBytes: c.limits.MessageBytes,
+			CloseTimeout: c.limits.CloseTimeout,
+			Counters:     &client.Counters{},
+		},
+		started:     make(chan struct{}),
+		stopping:    make(chan struct{}),
+		clientsGone: make(chan struct{}),
+		readersGone: make(chan struct{}),
+		done:        make(chan struct{}),
+	}
+	m.journal = newJournal(c.logger, &m.counters)
+	m.supervisor = spawnSupervisor(m)
+	return m
+}
+
+var single = sync.OnceValue(func() *Manager { return NewInstance() })
+
+// GetSingleInstance returns the process's shared instance, made with default options on the first call. It is the
+// same for every caller, and stays shut down once it is.
+func GetSingleInstance() *Manager { return single() }
+
+// Start runs the instance in the calling goroutine and returns when Shutdown is complete; use "go tkws.Start()".
+// A second Start just waits for the same end. After Shutdown it returns at once.
+func (m *Manager) Start() {
+	if m.phase.CompareAndSwap(unstarted, running) {
+		m.startedAt.Store(time.Now().UnixNano())
+		close(m.started)
+		m.runClock()
+	}
+	<-m.done
+}
+
+// IsRunning reports whether the instance is between Start and Shutdown.
+func (m *Manager) IsRunning() bool { return m.phase.Load() == running }
+
+// BroadcastMessage sends the bytes to every connected client, as one text message, or a binary one when they are not
+// valid UTF-8. The slice may be reused afterwards. It returns like BroadcastTopicMessage.
+func (m *Manager) BroadcastMessage(message []byte) error {
+	ctx, cancel := context.WithTimeout(context.Background(), m.config.limits.PublishTimeout)
+	defer cancel()
+	return m.publish(ctx, everyone, string(message))
+}
+
+// BroadcastTopicMessage is Publish with the publish timeout (default 5 s, see Limits) as its context.
+func (m *Manager) BroadcastTopicMessage(topic, data string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), m.config.limits.PublishTimeout)
+	defer cancel()
+	return m.Publish(ctx, topic, data)
+}
+
+// Publish sends {"topic":topic,"data":data} to the topic's subscribers. It blocks while the topic's queue is full.
+//
+// It returns nil when the topic has taken the message, also when there are no subscribers, such as before Start;
+// ErrInvalidTopic; ErrInvalidData when data is not valid UTF-8; ErrBusy together with the context's error when the
+// context ended first; and ErrClosed after Shutdown.
+func (m *Manager) Publish(ctx context.Context, topic string, data string) error {
+	if err := checkTopic(topic); err != nil {
+		return err
+	}
+	if err := wire.CheckData(data); err != nil {
+		err = &detailed{ErrInvalidData, err}
+		m.report(&ErrorEvent{Code: CodeSerialization, Message: "message cannot be encoded", Err: err, Topic: topic})
+		return err
+	}
+	return m.publish(ctx, topic, data)
+}
+
+func (m *Manager) publish(ctx context.Context, name, data string) error {
+	for {
+		t, err := actor.Call(ctx, m.supervisor, func(r actor.Request[*topic.Topic]) message { return lookup{r, name} })
+		if err == nil && t != nil {
+			err = t.Publish(ctx, data)
+			if errors.Is(err, actor.ErrStopped) {
+				continue // it lost its last subscriber just now, and may have found another
+			}
+		}
+		return m.translate(err)
+	}
+}
+
+// ask calls the supervisor with a request that is answered with an error or nil.
+func (m *Manager) ask(build func(actor.Request[error]) message) error {
+	answer, err := actor.Call(context.Background(), m.supervisor, build)
+	if err != nil {
+		return m.translate(err)
+	}
+	return answer
+}
+
+// translate makes errors of package actor and of contexts into those of this package.
+func (m *Manager) translate(err error) error {
+	switch {
+	case errors.Is(err, actor.ErrStopped):
+		return ErrClosed
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		return &detailed{ErrBusy, err}
+	}
+	return err
+}
+
+// CloseClient closes every connection of that user with 1000, like Client.Close, and returns how many there were.
+func (m *Manager) CloseClient(userID string) int {
+	n, _ := actor.Call(context.Background(), m.supervisor, func(r actor.Request[int]) message {
+		return closeUser{r, userID}
+	})
+	return n
+}
+
+// SetHTTPServer names the server that Shutdown shuts down after the last client has left. Nil: none.
+func (m *Manager) SetHTTPServer(s *http.Server) { m.httpServer.Store(s) }
+
+// report hands a fault to the supervisor, who alone sends on Errors. It never blocks.
+func (m *Manager) report(e *ErrorEvent) {
+	e.Time = time.Now()
+	if isPanic(e.Err) {
+		m.counters.panicsRecovered.Add(1)
+	}
+	m.supervisor.Post(report{e})
+}

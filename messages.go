@@ -1,0 +1,68 @@
+package tank
+
+import (
+	"github.com/fanqie/tank-websocket-go-server/actor"
+	"github.com/fanqie/tank-websocket-go-server/topic"
+)
+
+// message is what the supervisor understands: one type per verb, and this is all of them.
+type message interface{ handle(*supervisor) }
+
+type (
+	// From edges, which wait for the answer.
+	register struct { // a connection has been upgraded
+		actor.Request[error]
+		*Client
+	}
+	subscribe struct {
+		actor.Request[error]
+		*Client
+		topic string
+	}
+	unsubscribe struct {
+		actor.Request[error]
+		*Client
+		topic string
+	}
+	lookup struct { // answered with nil when nobody subscribes to it
+		actor.Request[*topic.Topic]
+		topic string
+	}
+	countSubscribers struct {
+		actor.Request[int]
+		topic string
+	}
+	listTopics        struct{ actor.Request[[]topicSnapshot] }
+	listSubscriptions struct {
+		actor.Request[[]string]
+		*Client
+	}
+	closeUser struct {
+		actor.Request[int]
+		userID string
+	}
+
+	// From clients and topics, which do not wait.
+	gone struct { // a connection's socket is closed
+		*Client
+		reason string
+	}
+	readerDone   struct{} // a connection's last callback has returned
+	topicStopped struct { // a topic actor has ended
+		*topic.Topic
+		err error // nil when it was told to
+	}
+	report struct{ *ErrorEvent }
+
+	// Of the instance's own life.
+	tick     struct{} // the clock's, see heartbeat.go
+	shutdown struct{} // begin
+	cutAll   struct{} // patience is at an end
+	finish   struct{} // close the event channels and end
+)
+
+// topicSnapshot is a live topic as the supervisor knows it.
+type topicSnapshot struct {
+	topic       *topic.Topic
+	subscribers int
+}

@@ -1,0 +1,176 @@
+package tank
+
+import (
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+)
+
+// Defaults of the options.
+const (
+	DefaultHeartbeatInterval = 25 * time.Second
+	DefaultHeartbeatTimeout  = 10 * time.Second
+	DefaultMessageBytes      = 32 << 10
+	DefaultOutboxBytes       = 1 << 20
+	DefaultTopicQueueBytes   = 1 << 20
+	DefaultPublishTimeout    = 5 * time.Second
+	DefaultCloseTimeout      = 5 * time.Second
+	DefaultEventBuffer       = 1024
+)
+
+// Option configures an instance, see NewInstance. A value that makes no sense panics there, naming the option: it is a
+// mistake in the program, and clamping it silently would hide it.
+type Option func(*config)
+
+// Message is a WebSocket message.
+type Message struct {
+	Data   []byte
+	Binary bool // a binary message; otherwise Data is UTF-8 text
+}
+
+// Limits bound what one client, or one topic, can take. A zero field stands for its default.
+type Limits struct {
+	// MessageBytes is the most a received message may have, in bytes. A client that sends more is closed with 1009.
+	// Default 32 KiB.
+	MessageBytes int
+	// OutboxBytes is the most that may be on its way to one client, in bytes: accepted, but not yet taken by its
+	// socket. A client past it is closed with 1013. A single batch (about 32 KiB, or one larger message) is
+	// always taken when nothing else is on its way. Default 1 MiB.
+	OutboxBytes int
+	// TopicQueueBytes is the most that may wait to be encoded in one topic, in bytes. A publisher past it waits.
+	// Default 1 MiB.
+	TopicQueueBytes int
+	// PublishTimeout is how long BroadcastMessage, BroadcastTopicMessage and publications by clients wait for room in
+	// a topic. Default 5 s.
+	PublishTimeout time.Duration
+	// CloseTimeout is how long a client has to answer a close frame before its connection is cut. Default 5 s.
+	CloseTimeout time.Duration
+}
+
+// config is everything the options set. It does not change after NewInstance.
+type config struct {
+	upgrader           *Upgrader // nil: the process-wide one
+	authenticate       func(*http.Request) (string, error)
+	authorizeSubscribe func(*Client, string) error
+	authorizePublish   func(*Client, string) error
+	handleMessage      func(*Client, Message)
+	heartbeatInterval  time.Duration
+	heartbeatTimeout   time.Duration
+	limits             Limits
+	logger             *slog.Logger
+	errorBuffer        int
+	connEventBuffer    int
+}
+
+func newConfig(opts []Option) *config {
+	c := &config{
+		heartbeatInterval: DefaultHeartbeatInterval,
+		heartbeatTimeout:  DefaultHeartbeatTimeout,
+		errorBuffer:       DefaultEventBuffer,
+		connEventBuffer:   DefaultEventBuffer,
+	}
+	for _, opt := range opts {
+		opt(c)
+	}
+	setDefault(&c.limits.MessageBytes, DefaultMessageBytes)
+	setDefault(&c.limits.OutboxBytes, DefaultOutboxBytes)
+	setDefault(&c.limits.TopicQueueBytes, DefaultTopicQueueBytes)
+	setDefault(&c.limits.PublishTimeout, DefaultPublishTimeout)
+	setDefault(&c.limits.CloseTimeout, DefaultCloseTimeout)
+	return c
+}
+
+func setDefault[T int | time.Duration](field *T, value T) {
+	if *field == 0 {
+		*field = value
+	}
+}
+
+// require panics about a senseless option.
+func require(ok bool, option, format string, args ...any) {
+	if !ok {
+		panic(fmt.Sprintf("tank: %s: %s", option, fmt.Sprintf(format, args...)))
+	}
+}
+
+// WithUpgrader sets the upgrader of this instance. Default: the one given to SetCustomUpgrader.
+func WithUpgrader(u Upgrader) Option {
+	u.check("WithUpgrader")
+	return func(c *config) { c.upgrader = &u }
+}
+
+// WithAuthenticator sets who decides who a request comes from. An error answers the request with 401; its text goes to
+// Errors and not to the client. The user id must be 1 to 128 bytes of UTF-8 without control characters. It runs in the
+// request's goroutine and may block.
+//
+// Default: the user id is the query parameter user_id, which is a label that anyone can choose and not an identity,
+// or the client's UUID when there is none.
+func WithAuthenticator(f func(*http.Request) (userID string, err error)) Option {
+	require(f != nil, "WithAuthenticator", "function is nil")
+	return func(c *config) { c.authenticate = f }
+}
+
+// WithSubscribeAuthorizer sets who decides whether a client may subscribe when it asks to ("sub:TOPIC"). An error
+// answers with a refusal frame "forbidden"; its text goes to Errors and not to the client. It runs in the connection's
+// own goroutine and may block. Client.Subscribe, which is the server's decision, does not ask it. Default: everyone may.
+func WithSubscribeAuthorizer(f func(c *Client, topic string) error) Option {
+	require(f != nil, "WithSubscribeAuthorizer", "function is nil")
+	return func(c *config) { c.authorizeSubscribe = f }
+}
+
+// WithPublishAuthorizer lets clients publish with {"topic":"T","data":"D"} where f returns nil. An error answers with
+// a refusal frame "forbidden"; its text goes to Errors and not to the client. It runs in the connection's own
+// goroutine and may block. Default: clients cannot publish, and such a message is treated as any other.
+func WithPublishAuthorizer(f func(c *Client, topic string) error) Option {
+	require(f != nil, "WithPublishAuthorizer", "function is nil")
+	return func(c *config) { c.authorizePublish = f }
+}
+
+// WithMessageHandler sets who gets the messages that are not the library's business. Message.Data is the handler's to
+// keep. The handler runs in the connection's own goroutine, one message at a time, and may block: then this client is
+// not read from, and nobody else is held up. When it panics, the client is closed with 1011.
+// Default: such messages are dropped and counted in Stats.MessagesIgnored.
+func WithMessageHandler(f func(c *Client, m Message)) Option {
+	require(f != nil, "WithMessageHandler", "function is nil")
+	return func(c *config) { c.handleMessage = f }
+}
+
+// WithHeartbeat sets how often each client is pinged, and how long after a ping a client that showed no sign of life
+// is cut. Both must be at least 1 ms, and timeout no longer than interval. Default 25 s and 10 s.
+func WithHeartbeat(interval, timeout time.Duration) Option {
+	require(interval >= time.Millisecond, "WithHeartbeat", "interval %v is shorter than 1ms", interval)
+	require(timeout >= time.Millisecond, "WithHeartbeat", "timeout %v is shorter than 1ms", timeout)
+	require(timeout <= interval, "WithHeartbeat", "timeout %v is longer than the interval %v", timeout, interval)
+	return func(c *config) { c.heartbeatInterval, c.heartbeatTimeout = interval, timeout }
+}
+
+// WithLimits sets the limits. No field may be negative.
+func WithLimits(l Limits) Option {
+	require(l.MessageBytes >= 0, "WithLimits", "MessageBytes %d is negative", l.MessageBytes)
+	require(l.OutboxBytes >= 0, "WithLimits", "OutboxBytes %d is negative", l.OutboxBytes)
+	require(l.TopicQueueBytes >= 0, "WithLimits", "TopicQueueBytes %d is negative", l.TopicQueueBytes)
+	require(l.PublishTimeout >= 0, "WithLimits", "PublishTimeout %v is negative", l.PublishTimeout)
+	require(l.CloseTimeout >= 0, "WithLimits", "CloseTimeout %v is negative", l.CloseTimeout)
+	return func(c *config) { c.limits = l }
+}
+
+// WithLogger logs every ErrorEvent (level Warn; Error for panics) and every ConnEvent (level Debug), never a message's
+// data. A logger that blocks holds nobody up: what it does not keep up with is not logged, and counted in
+// Stats.EventsDropped. Default: nothing is logged.
+func WithLogger(l *slog.Logger) Option {
+	require(l != nil, "WithLogger", "logger is nil")
+	return func(c *config) { c.logger = l }
+}
+
+// WithErrorBuffer sets how many events Errors holds for a slow reader. Default 1024.
+func WithErrorBuffer(n int) Option {
+	require(n > 0, "WithErrorBuffer", "%d is not a positive number of events", n)
+	return func(c *config) { c.errorBuffer = n }
+}
+
+// WithConnEventBuffer sets how many events ConnEvents holds for a slow reader. Default 1024.
+func WithConnEventBuffer(n int) Option {
+	require(n > 0, "WithConnEventBuffer", "%d is not a positive number of events", n)
+	return func(c *config) { c.connEventBuffer = n }
+}

@@ -1,0 +1,152 @@
+package tank
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+
+	"github.com/fanqie/tank-websocket-go-server/actor"
+	"github.com/fanqie/tank-websocket-go-server/client"
+	"github.com/fanqie/tank-websocket-go-server/internal/wire"
+)
+
+// owner is what package client sees of a Client: the same thing with other methods, which are nobody else's business.
+type owner Client
+
+var _ client.Owner = (*owner)(nil)
+
+// Received understands one message. It runs in the reader's goroutine, so what it does may wait, and the client's next
+// message is looked at when it is done: a subscription is accepted before a publication behind it is.
+func (o *owner) Received(data []byte, binary bool) {
+	c := (*Client)(o)
+	if binary {
+		c.handleMessage(data, binary)
+		return
+	}
+	switch cmd := wire.Parse(data); {
+	case cmd.Kind == wire.Subscribe:
+		c.handleSubscribe(cmd.Topic)
+	case cmd.Kind == wire.Unsubscribe:
+		c.handleUnsubscribe(cmd.Topic)
+	case cmd.Kind == wire.Publish && c.m.config.authorizePublish != nil:
+		c.handlePublish(cmd.Topic, cmd.Data)
+	default:
+		c.handleMessage(data, binary)
+	}
+}
+
+func (c *Client) handleSubscribe(topic string) {
+	err := checkTopic(topic)
+	if err == nil {
+		err = c.authorize(c.m.config.authorizeSubscribe, topic, "subscription refused")
+	}
+	if err == nil {
+		err = c.Subscribe(topic)
+	}
+	c.answer(topic, err)
+}
+
+func (c *Client) handleUnsubscribe(topic string) {
+	err := c.Unsubscribe(topic)
+	if errors.Is(err, ErrNotFound) {
+		err = nil // repeating oneself is no mistake
+	}
+	c.answer(topic, err)
+}
+
+func (c *Client) handlePublish(topic, data string) {
+	err := checkTopic(topic)
+	if err == nil {
+		err = c.authorize(c.m.config.authorizePublish, topic, "publication refused")
+	}
+	if err == nil {
+		err = c.m.BroadcastTopicMessage(topic, data)
+	}
+	c.answer(topic, err)
+}
+
+func (c *Client) handleMessage(data []byte, binary bool) {
+	if c.m.config.handleMessage == nil {
+		c.m.counters.ignored.Add(1)
+		return
+	}
+	c.guard("message handler panicked", "", func() error {
+		c.m.config.handleMessage(c, Message{Data: bytes.Clone(data), Binary: binary})
+		return nil
+	})
+}
+
+// authorize asks an authorizer, if there is one. The client is told that it may not, but not why.
+func (c *Client) authorize(allow func(*Client, string) error, topic, refusal string) error {
+	if allow == nil {
+		return nil
+	}
+	err := c.guard("authorizer panicked", topic, func() error { return allow(c, topic) })
+	if err != nil && !isPanic(err) {
+		c.m.report(&ErrorEvent{Code: CodeForbidden, Message: refusal, Err: err, ClientID: c.id, UserID: c.userID, Topic: topic})
+		err = fmt.Errorf("%w: %s", ErrForbidden, refusal)
+	}
+	return err
+}
+
+// guard runs a callback. When it panics, its client is closed, and nothing else happens.
+func (c *Client) guard(message, topic string, callback func() error) error {
+	err := actor.Try(callback)
+	if isPanic(err) {
+		c.m.report(&ErrorEvent{Code: CodeInternal, Message: message, Err: err, ClientID: c.id, UserID: c.userID, Topic: topic})
+		c.conn.Close(wire.CloseInternalError, "internal error")
+	}
+	return err
+}
+
+// answer sends a refusal frame, if there is something to refuse.
+func (c *Client) answer(topic string, err error) {
+	var code string
+	switch {
+	case err == nil, isPanic(err):
+		return
+	case errors.Is(err, ErrInvalidTopic):
+		code = refusedTopic
+	case errors.Is(err, ErrForbidden):
+		code = refusedForbidden
+	case errors.Is(err, ErrBusy):
+		code = refusedBusy
+	default:
+		code = refusedClosing
+	}
+	c.conn.Deliver(&wire.Batch{Frames: wire.AppendError(nil, code, err.Error(), topic), Messages: 1})
+}
+
+// faults says how each fault is reported.
+var faults = map[client.Fault]struct {
+	code    int
+	message string
+}{
+	client.ReadFault:      {CodeRead, "read failed"},
+	client.ProtocolFault:  {CodeRead, "client broke the protocol"},
+	client.TooBigFault:    {CodeTooBig, "message too big"},
+	client.WriteFault:     {CodeWrite, "write failed"},
+	client.HeartbeatFault: {CodeHeartbeat, "heartbeat timeout"},
+	client.SlowFault:      {CodeSlowClient, "slow client"},
+}
+
+// Failed reports a fault of the connection.
+func (o *owner) Failed(kind client.Fault, err error) {
+	f := faults[kind]
+	if isPanic(err) {
+		f.code = CodeInternal
+	}
+	o.m.report(&ErrorEvent{Code: f.code, Message: f.message, Err: err, ClientID: o.id, UserID: o.userID})
+}
+
+// Gone tells the supervisor that the socket is closed.
+func (o *owner) Gone(code int, reason string) {
+	text := fmt.Sprint(code)
+	if reason != "" {
+		text += " " + wire.Clean(reason)
+	}
+	o.m.supervisor.Post(gone{(*Client)(o), text})
+}
+
+// ReaderDone tells the supervisor that no callback of this client runs any more.
+func (o *owner) ReaderDone() { o.m.supervisor.Post(readerDone{}) }

@@ -1,0 +1,157 @@
+package tank
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/fanqie/tank-websocket-go-server/internal/wire"
+)
+
+const (
+	// goingAway is the reason that clients are told at Shutdown, with code 1001.
+	goingAway = "server is shutting down"
+
+	// cutGrace is how long Shutdown waits for connections to end after they have been cut. Cutting does not wait for
+	// the network, so this is time for goroutines to be scheduled.
+	cutGrace = 250 * time.Millisecond
+
+	// callbackGrace is how long Shutdown waits, after the last connection has ended, for callbacks to return. It is
+	// bounded because Shutdown may have been called from one of them.
+	callbackGrace = time.Second
+)
+
+// Shutdown ends the instance gracefully. New connections and publications are refused; topics deliver what they have
+// taken; every client receives what is on its way and then close 1001, all in parallel. When the context ends before
+// that is done, the connections left are cut. Then the server given to SetHTTPServer is shut down, and Errors and
+// ConnEvents are closed. When it returns, no goroutine of the instance is left.
+//
+// It returns nil, the context's error when connections were cut or the HTTP server was not done in time, or ErrBusy
+// when a callback did not return within a second after its connection had ended; a goroutine in a callback cannot be
+// stopped. The latter is also the result of calling it from a message handler or an authorizer, which is allowed.
+//
+// It may be called again, concurrently, and before Start: then Start returns at once. Each call waits for the same end,
+// no longer than its own context.
+func (m *Manager) Shutdown(ctx context.Context) error {
+	if m.phase.Swap(stopped) != stopped {
+		close(m.stopping)
+		m.supervisor.Post(shutdown{})
+	}
+	err := m.awaitClients(ctx)
+	if !m.finishing.CompareAndSwap(false, true) {
+		return m.awaitDone(ctx, err)
+	}
+	if callbacks := m.awaitCallbacks(ctx); err == nil {
+		err = callbacks
+	}
+	if serverErr := m.shutdownHTTPServer(ctx); err == nil {
+		err = serverErr
+	}
+	m.supervisor.Post(finish{})
+	<-m.supervisor.Done()
+	m.journal.close(callbackGrace)
+	close(m.done)
+	return err
+}
+
+// awaitClients waits until every connection has ended, and cuts them when the context ends first.
+func (m *Manager) awaitClients(ctx context.Context) error {
+	select {
+	case <-m.clientsGone:
+		return nil
+	case <-ctx.Done():
+	}
+	select {
+	case <-m.clientsGone: // both: it was done in time
+		return nil
+	default:
+	}
+	m.supervisor.Post(cutAll{})
+	select {
+	case <-m.clientsGone:
+	case <-time.After(cutGrace):
+	}
+	return ctx.Err()
+}
+
+func (m *Manager) awaitCallbacks(ctx context.Context) error {
+	grace := callbackGrace
+	if ctx.Err() != nil {
+		grace = cutGrace
+	}
+	select {
+	case <-m.readersGone:
+		return nil
+	case <-time.After(grace):
+		return fmt.Errorf("%w: a callback is still running", ErrBusy)
+	}
+}
+
+func (m *Manager) shutdownHTTPServer(ctx context.Context) error {
+	server := m.httpServer.Load()
+	if server == nil {
+		return nil
+	}
+	err := server.Shutdown(ctx)
+	if err != nil {
+		server.Close()
+	}
+	return err
+}
+
+// awaitDone is for the callers who found somebody else at work.
+func (m *Manager) awaitDone(ctx context.Context, err error) error {
+	select {
+	case <-m.done:
+		return err
+	case <-ctx.Done():
+	}
+	select {
+	case <-m.done:
+		return err
+	default:
+		return ctx.Err()
+	}
+}
+
+func (shutdown) handle(s *supervisor) {
+	s.stage = drainingTopics
+	for _, t := range s.topics {
+		t.topic.Stop()
+	}
+	s.everyone.topic.Stop()
+	s.advance()
+}
+
+func (cutAll) handle(s *supervisor) {
+	for c := range s.clients {
+		c.conn.Cut("cut at the deadline of the shutdown")
+	}
+}
+
+func (finish) handle(s *supervisor) {
+	s.stage = ended
+	s.m.counters.clients.Store(0) // a connection that could not even be cut in time counts no more
+	s.m.counters.topics.Store(0)
+	close(s.errors)
+	close(s.connEvents)
+	s.m.supervisor.Stop()
+}
+
+// advance goes on to the next stages of a shutdown when the one at hand is complete.
+func (s *supervisor) advance() {
+	if s.stage == drainingTopics && s.actors == 0 {
+		s.stage = closingClients
+		for c := range s.clients {
+			c.conn.Close(wire.CloseGoingAway, goingAway)
+		}
+	}
+	if s.stage == closingClients && len(s.clients) == 0 {
+		s.stage = awaitingCallbacks
+		close(s.m.clientsGone)
+	}
+	if s.stage == awaitingCallbacks && s.readers == 0 {
+		s.stage = drained
+		close(s.m.readersGone)
+	}
+}

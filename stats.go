@@ -1,0 +1,98 @@
+package tank
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"github.com/fanqie/tank-websocket-go-server/actor"
+)
+
+// TopicStats are the statistics of one live topic actor. A topic lives while it has subscribers.
+type TopicStats struct {
+	Name            string    `json:"name"`
+	Subscribers     int       `json:"subscribers"`
+	Published       uint64    `json:"published"`         // messages taken
+	Delivered       uint64    `json:"delivered"`         // messages put on their way to subscribers
+	Dropped         uint64    `json:"dropped"`           // messages not put on their way, because the subscriber was closing or full
+	MailboxDepth    int       `json:"mailbox_depth"`     // messages waiting to be encoded
+	Restarts        uint64    `json:"restarts"`          // panics survived
+	CreatedAt       time.Time `json:"created_at"`        //
+	LastPublishedAt time.Time `json:"last_published_at"` // zero before the first message
+}
+
+// Stats are the statistics of an instance. Counters count from NewInstance on.
+type Stats struct {
+	Clients         int           `json:"clients"`
+	Topics          int           `json:"topics"`
+	MessagesIn      uint64        `json:"messages_in"`      // data messages received from clients
+	MessagesIgnored uint64        `json:"messages_ignored"` // of those, for a message handler that does not exist
+	MessagesOut     uint64        `json:"messages_out"`     // data messages written to sockets
+	BytesOut        uint64        `json:"bytes_out"`        // bytes written to sockets, frame headers included
+	Dropped         uint64        `json:"dropped"`          // messages for a client that were never written to its socket
+	Evicted         uint64        `json:"evicted"`          // clients closed because their outbox was full
+	EventsDropped   uint64        `json:"events_dropped"`   // events that found Errors, ConnEvents or the logger full
+	PanicsRecovered uint64        `json:"panics_recovered"` // of callbacks and actors
+	Uptime          time.Duration `json:"uptime"`           // nanoseconds in JSON; zero before Start and after Shutdown
+}
+
+// Stats returns the statistics of the instance. It never blocks.
+func (m *Manager) Stats() Stats {
+	c := m.clientOptions.Counters
+	s := Stats{
+		Clients:         m.GetClientCount(),
+		Topics:          int(m.counters.topics.Load()),
+		MessagesIn:      c.MessagesIn.Load(),
+		MessagesIgnored: m.counters.ignored.Load(),
+		MessagesOut:     c.MessagesOut.Load(),
+		BytesOut:        c.BytesOut.Load(),
+		Dropped:         c.Dropped.Load(),
+		Evicted:         c.Evicted.Load(),
+		EventsDropped:   m.counters.eventsDropped.Load(),
+		PanicsRecovered: m.counters.panicsRecovered.Load(),
+	}
+	if m.IsRunning() {
+		if ns := m.startedAt.Load(); ns != 0 {
+			s.Uptime = time.Since(time.Unix(0, ns))
+		}
+	}
+	return s
+}
+
+// GetClientCount returns the number of connected clients: 0 before Start and after Shutdown. It never blocks.
+func (m *Manager) GetClientCount() int { return int(m.counters.clients.Load()) }
+
+// GetTopicSubscriberCount returns the number of subscribers of a topic: 0 for a topic that nobody subscribes to,
+// before Start and after Shutdown. It asks the supervisor, who never waits for anything, so it does not block.
+func (m *Manager) GetTopicSubscriberCount(topic string) int {
+	n, _ := actor.Call(context.Background(), m.supervisor, func(r actor.Request[int]) message {
+		return countSubscribers{r, topic}
+	})
+	return n
+}
+
+// GetAllTopics returns the statistics of every live topic actor, sorted by name; none before Start and after Shutdown.
+// It does not stop the topics: a busy topic's figures may be of slightly different moments.
+func (m *Manager) GetAllTopics() []TopicStats {
+	live, _ := actor.Call(context.Background(), m.supervisor, func(r actor.Request[[]topicSnapshot]) message {
+		return listTopics{r}
+	})
+	list := make([]TopicStats, len(live))
+	for i, t := range live {
+		s := t.topic.Stats()
+		list[i] = TopicStats{
+			Name:            t.topic.Name(),
+			Subscribers:     t.subscribers,
+			Published:       s.Published,
+			Delivered:       s.Delivered,
+			Dropped:         s.Dropped,
+			MailboxDepth:    s.Depth,
+			Restarts:        s.Restarts,
+			CreatedAt:       s.CreatedAt,
+			LastPublishedAt: s.LastPublishedAt,
+		}
+	}
+	slices.SortFunc(list, func(a, b TopicStats) int { return cmp.Compare(a.Name, b.Name) })
+	return list
+}

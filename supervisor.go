@@ -1,0 +1,299 @@
+package tank
+
+import (
+	"fmt"
+	"iter"
+	"slices"
+	"time"
+
+	"github.com/fanqie/tank-websocket-go-server/actor"
+	"github.com/fanqie/tank-websocket-go-server/internal/wire"
+	"github.com/fanqie/tank-websocket-go-server/topic"
+)
+
+// everyone is the name of the built-in topic that every client joins: BroadcastMessage's. Users cannot name it.
+const everyone = ""
+
+// supervisor is the manager's actor: it alone knows which clients and topics exist and who subscribes to what. So the
+// race between a topic's last subscriber leaving and its next one coming is decided here, by the order of the mailbox.
+// All fields belong to its goroutine, and all methods in this file run in it.
+type supervisor struct {
+	m          *Manager
+	errors     chan<- *ErrorEvent
+	connEvents chan<- *ConnEvent
+
+	clients  map[*Client]struct{}
+	users    map[string][]*Client
+	topics   map[string]*liveTopic
+	everyone *liveTopic
+	wheel    *wheel
+
+	actors  int // topic actors that have not ended
+	readers int // reader goroutines that have not ended
+	stage   stage
+}
+
+// stage of a shutdown, in order.
+type stage int
+
+const (
+	serving           stage = iota
+	drainingTopics          // topics deliver what they have taken
+	closingClients          // clients write what is queued and say goodbye
+	awaitingCallbacks       // no connection is left, but goroutines may be inside callbacks
+	drained                 // nothing is left but the channels
+	ended                   // the channels are closed
+)
+
+// liveTopic is a topic with at least one subscriber. Invariant: subscribers is the number of clients that have it in
+// their subscriptions.
+type liveTopic struct {
+	topic       *topic.Topic
+	subscribers int
+}
+
+// subscription is one client's place in one topic.
+type subscription struct{ member *topic.Member }
+
+func spawnSupervisor(m *Manager) *actor.Ref[message] {
+	errs := make(chan *ErrorEvent, m.config.errorBuffer)
+	connEvents := make(chan *ConnEvent, m.config.connEventBuffer)
+	m.Errors, m.ConnEvents = errs, connEvents
+	s := &supervisor{
+		m:          m,
+		errors:     errs,
+		connEvents: connEvents,
+		clients:    make(map[*Client]struct{}),
+		users:      make(map[string][]*Client),
+		topics:     make(map[string]*liveTopic),
+		wheel:      newWheel(m.config.heartbeatInterval, m.config.heartbeatTimeout),
+	}
+	s.everyone = &liveTopic{topic: s.spawnTopic(everyone)}
+	return actor.Spawn(actor.Options{Restarts: -1, OnPanic: s.panicked}, s.receive)
+}
+
+func (s *supervisor) receive(mail iter.Seq[message]) {
+	for msg := range mail {
+		msg.handle(s)
+	}
+}
+
+// panicked reports a bug in the supervisor itself: the message it was handling is lost, nothing else.
+func (s *supervisor) panicked(err *actor.PanicError) {
+	s.m.report(&ErrorEvent{Code: CodeInternal, Message: "supervisor panicked", Err: err})
+}
+
+func (s *supervisor) spawnTopic(name string) *topic.Topic {
+	s.actors++
+	return topic.Spawn(name, topic.Options{
+		QueueBytes: s.m.config.limits.TopicQueueBytes,
+		Verbatim:   name == everyone,
+		OnPanic: func(t *topic.Topic, err *actor.PanicError) {
+			s.m.report(&ErrorEvent{Code: CodeInternal, Message: "topic panicked", Err: err, Topic: t.Name()})
+		},
+		OnStop: func(t *topic.Topic, err error) { s.m.supervisor.Post(topicStopped{t, err}) },
+	})
+}
+
+func (m register) handle(s *supervisor) {
+	if s.stage > closingClients {
+		m.Fail(ErrClosed)
+		return
+	}
+	c := m.Client
+	s.clients[c] = struct{}{}
+	s.users[c.userID] = append(s.users[c.userID], c)
+	s.wheel.add(c)
+	s.readers++
+	s.m.counters.clients.Store(int64(len(s.clients)))
+	c.subscriptions = make(map[*liveTopic]subscription)
+	c.everyone = s.join(c, s.everyone)
+	s.emit(&ConnEvent{EventType: EventConnect, ClientID: c.id, UserID: c.userID})
+	if s.stage != serving { // it slipped in while the door was closing
+		c.conn.Close(wire.CloseGoingAway, goingAway)
+	}
+	m.Reply(nil)
+}
+
+func (m subscribe) handle(s *supervisor) {
+	if _, live := s.clients[m.Client]; !live || s.stage != serving {
+		m.Fail(ErrClosed)
+		return
+	}
+	t := s.topics[m.topic]
+	if t == nil {
+		t = &liveTopic{topic: s.spawnTopic(m.topic)}
+		s.topics[m.topic] = t
+		s.m.counters.topics.Store(int64(len(s.topics)))
+	}
+	if _, already := m.subscriptions[t]; !already {
+		m.subscriptions[t] = s.join(m.Client, t)
+		s.emit(&ConnEvent{EventType: EventSubscribe, ClientID: m.id, UserID: m.userID, Topic: m.topic})
+	}
+	m.Reply(nil)
+}
+
+// join makes a client a member of a topic. What is published from here on comes behind it in the topic's mailbox.
+func (s *supervisor) join(c *Client, t *liveTopic) subscription {
+	sub := subscription{&topic.Member{Subscriber: c.conn}}
+	t.topic.Join(sub.member)
+	t.subscribers++
+	return sub
+}
+
+func (m unsubscribe) handle(s *supervisor) {
+	if _, live := s.clients[m.Client]; !live {
+		m.Fail(ErrClosed)
+		return
+	}
+	t := s.topics[m.topic]
+	if _, subscribed := m.subscriptions[t]; !subscribed {
+		m.Fail(fmt.Errorf("%w: not subscribed to %s", ErrNotFound, wire.Quote(m.topic)))
+		return
+	}
+	s.leave(m.Client, t)
+	s.emit(&ConnEvent{EventType: EventUnsubscribe, ClientID: m.id, UserID: m.userID, Topic: m.topic})
+	m.Reply(nil)
+}
+
+// leave ends a subscription, and the topic with its last one. A subscriber who comes later gets a new topic actor.
+func (s *supervisor) leave(c *Client, t *liveTopic) {
+	t.topic.Leave(c.subscriptions[t].member)
+	delete(c.subscriptions, t)
+	if t.subscribers--; t.subscribers == 0 {
+		t.topic.Stop()
+		delete(s.topics, t.topic.Name())
+		s.m.counters.topics.Store(int64(len(s.topics)))
+	}
+}
+
+func (m lookup) handle(s *supervisor) {
+	switch t := s.topics[m.topic]; {
+	case s.stage != serving:
+		m.Fail(ErrClosed)
+	case m.topic == everyone:
+		m.Reply(s.everyone.topic)
+	case t == nil:
+		m.Reply(nil)
+	default:
+		m.Reply(t.topic)
+	}
+}
+
+func (m countSubscribers) handle(s *supervisor) {
+	if t := s.topics[m.topic]; t != nil {
+		m.Reply(t.subscribers)
+		return
+	}
+	m.Reply(0)
+}
+
+func (m listTopics) handle(s *supervisor) {
+	list := make([]topicSnapshot, 0, len(s.topics))
+	for _, t := range s.topics {
+		list = append(list, topicSnapshot{t.topic, t.subscribers})
+	}
+	m.Reply(list)
+}
+
+func (m listSubscriptions) handle(*supervisor) {
+	list := make([]string, 0, len(m.subscriptions))
+	for t := range m.subscriptions {
+		list = append(list, t.topic.Name())
+	}
+	m.Reply(list)
+}
+
+func (m closeUser) handle(s *supervisor) {
+	n := 0
+	for _, c := range s.users[m.userID] {
+		if c.conn.Close(wire.CloseNormal, "closed by server") {
+			n++
+		}
+	}
+	m.Reply(n)
+}
+
+func (m gone) handle(s *supervisor) {
+	c := m.Client
+	if _, live := s.clients[c]; !live {
+		return // it was refused, so nobody knows of it
+	}
+	for t := range c.subscriptions {
+		s.leave(c, t)
+	}
+	s.everyone.topic.Leave(c.everyone.member)
+	delete(s.clients, c)
+	s.wheel.remove(c)
+	s.removeUser(c)
+	s.m.counters.clients.Store(int64(len(s.clients)))
+	s.emit(&ConnEvent{EventType: EventDisconnect, ClientID: c.id, UserID: c.userID, Reason: m.reason})
+	s.advance()
+}
+
+func (s *supervisor) removeUser(c *Client) {
+	rest := s.users[c.userID]
+	rest = slices.Delete(rest, slices.Index(rest, c), slices.Index(rest, c)+1)
+	if len(rest) == 0 {
+		delete(s.users, c.userID)
+	} else {
+		s.users[c.userID] = rest
+	}
+}
+
+func (readerDone) handle(s *supervisor) {
+	s.readers--
+	s.advance()
+}
+
+func (m topicStopped) handle(s *supervisor) {
+	s.actors--
+	if m.err != nil && s.stage == serving {
+		s.replace(m.Topic)
+	}
+	s.advance()
+}
+
+// replace gives the subscribers of a topic actor that was given up a new one.
+func (s *supervisor) replace(old *topic.Topic) {
+	t := s.topics[old.Name()]
+	if old.Name() == everyone {
+		t = s.everyone
+	}
+	if t == nil || t.topic != old {
+		return
+	}
+	t.topic = s.spawnTopic(old.Name())
+	t.subscribers = 0
+	for c := range s.clients {
+		if t == s.everyone {
+			c.everyone = s.join(c, t)
+		} else if _, subscribed := c.subscriptions[t]; subscribed {
+			c.subscriptions[t] = s.join(c, t)
+		}
+	}
+}
+
+func (m report) handle(s *supervisor) {
+	offer(s, s.errors, m.ErrorEvent)
+	s.m.journal.error(m.ErrorEvent)
+}
+
+// emit sends a connection event. Counts must be up to date before.
+func (s *supervisor) emit(e *ConnEvent) {
+	e.Time = time.Now()
+	offer(s, s.connEvents, e)
+	s.m.journal.conn(e)
+}
+
+// offer sends an event unless nobody has read so many that the channel is full, or it is closed.
+func offer[E any](s *supervisor, to chan<- E, event E) {
+	if s.stage != ended {
+		select {
+		case to <- event:
+			return
+		default:
+		}
+	}
+	s.m.counters.eventsDropped.Add(1)
+}

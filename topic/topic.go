@@ -1,0 +1,225 @@
+// Package topic holds the topic actor: the one place that knows who subscribes to a topic, and that encodes each of
+// its messages once for all of them.
+//
+// Everything published to a topic goes through its mailbox, so all subscribers see the same messages in the same
+// order. The actor takes all that waits in the mailbox, encodes it back to back into one buffer of bounded size and
+// hands that one buffer to every subscriber.
+package topic
+
+import (
+	"context"
+	"iter"
+	"sync/atomic"
+	"time"
+
+	"github.com/fanqie/tank-websocket-go-server/actor"
+	"github.com/fanqie/tank-websocket-go-server/internal/wire"
+)
+
+// maxBatch is the size in bytes past which a batch is handed out, although more messages wait. It bounds what one
+// delivery adds to an outbox, and keeps the buffer in the processor's cache while it is written to every subscriber.
+const maxBatch = 32 << 10
+
+// messageOverhead is what a queued message counts beside its data, in bytes, so that a flood of empty messages is
+// bounded too.
+const messageOverhead = 64
+
+// Subscriber is what a topic sees of a client.
+type Subscriber interface {
+	// Deliver takes a batch, which is shared and must not be changed. It must not block.
+	// It reports false when the batch was not taken.
+	Deliver(*wire.Batch) bool
+}
+
+// Member is one subscription. A Member belongs to one topic.
+type Member struct {
+	Subscriber Subscriber
+
+	place int // owned by the topic actor: index+1 in members, 0 while not a member
+}
+
+// Options of a topic. The zero value works.
+type Options struct {
+	// QueueBytes bounds the data that waits in the mailbox. Zero: no bound.
+	QueueBytes int
+	// Verbatim sends messages as they are instead of in the JSON envelope: text, or binary when not valid UTF-8.
+	Verbatim bool
+	// OnPanic and OnStop are those of actor.Options.
+	OnPanic func(*Topic, *actor.PanicError)
+	OnStop  func(*Topic, error)
+}
+
+// Topic is the handle of a topic actor. It is safe for concurrent use.
+type Topic struct {
+	// Immutable.
+	name    string
+	encode  func(dst []byte, data string) []byte
+	onPanic func(*actor.PanicError)
+	ref     *actor.Ref[message]
+
+	// Owned by the actor.
+	members []*Member
+	batch   *wire.Batch // encoded, not yet delivered; nil when there is none
+
+	// Written by the actor alone, read by anyone.
+	published     atomic.Uint64
+	delivered     atomic.Uint64
+	dropped       atomic.Uint64
+	lastPublished atomic.Int64 // Unix nanoseconds, 0 before the first message
+}
+
+// Stats of a topic, read without stopping it.
+type Stats struct {
+	Published       uint64    // messages taken
+	Delivered       uint64    // messages put into subscribers' outboxes
+	Dropped         uint64    // messages that a subscriber's outbox did not take
+	Depth           int       // messages waiting
+	Restarts        uint64    // panics survived
+	CreatedAt       time.Time //
+	LastPublishedAt time.Time // zero before the first message
+}
+
+// message is what a topic actor understands.
+type message interface{ handle(*Topic) }
+
+type (
+	join    struct{ *Member }
+	leave   struct{ *Member }
+	publish struct{ data string }
+)
+
+// Spawn makes a topic without subscribers.
+func Spawn(name string, opts Options) *Topic {
+	t := &Topic{name: name, encode: wire.AppendMessage}
+	if !opts.Verbatim {
+		t.encode = wire.NewEnvelope(name).Append
+	}
+	t.onPanic = func(err *actor.PanicError) {
+		if opts.OnPanic != nil {
+			opts.OnPanic(t, err)
+		}
+	}
+	t.ref = actor.Spawn(actor.Options{
+		Limit:   opts.QueueBytes,
+		OnPanic: t.onPanic,
+		OnStop: func(err error) {
+			if opts.OnStop != nil {
+				opts.OnStop(t, err)
+			}
+		},
+	}, t.receive)
+	return t
+}
+
+// Name returns the topic's name.
+func (t *Topic) Name() string { return t.name }
+
+// Join adds a member, who gets every message published from now on. It never blocks.
+func (t *Topic) Join(m *Member) { t.ref.Post(join{m}) }
+
+// Leave removes a member, who gets every message published before and none after. It never blocks.
+func (t *Topic) Leave(m *Member) { t.ref.Post(leave{m}) }
+
+// Publish puts a message into the topic's mailbox, blocking while that is full. data must be valid UTF-8 unless the
+// topic is verbatim. It returns nil when the topic has taken the message, actor.ErrStopped after Stop, or the
+// context's error. Only edges may call it.
+func (t *Topic) Publish(ctx context.Context, data string) error {
+	return t.ref.Put(ctx, publish{data}, len(data)+messageOverhead)
+}
+
+// Stop refuses further messages, delivers those already taken, and ends the topic. It never blocks.
+func (t *Topic) Stop() { t.ref.Stop() }
+
+// Stats returns the topic's statistics.
+func (t *Topic) Stats() Stats {
+	a := t.ref.Stats()
+	s := Stats{
+		Published: t.published.Load(),
+		Delivered: t.delivered.Load(),
+		Dropped:   t.dropped.Load(),
+		Depth:     a.Depth,
+		Restarts:  a.Restarts,
+		CreatedAt: a.CreatedAt,
+	}
+	if ns := t.lastPublished.Load(); ns != 0 {
+		s.LastPublishedAt = time.Unix(0, ns)
+	}
+	return s
+}
+
+// receive is the actor: all functions below run in its goroutine.
+func (t *Topic) receive(mail iter.Seq[message]) {
+	for msg := range mail {
+		msg.handle(t)
+	}
+	t.flush()
+}
+
+func (m publish) handle(t *Topic) {
+	if t.batch == nil {
+		t.batch = &wire.Batch{}
+	}
+	t.batch.Frames = t.encode(t.batch.Frames, m.data)
+	t.batch.Messages++
+	if len(t.batch.Frames) >= maxBatch {
+		t.flush()
+	}
+}
+
+func (m join) handle(t *Topic) {
+	t.flush() // what was published before is not for the newcomer
+	if m.place == 0 {
+		t.members = append(t.members, m.Member)
+		m.place = len(t.members)
+	}
+}
+
+func (m leave) handle(t *Topic) {
+	t.flush() // what was published before still is for the leaver
+	if m.place == 0 {
+		return
+	}
+	last := len(t.members) - 1
+	moved := t.members[last]
+	t.members[m.place-1], moved.place = moved, m.place
+	t.members[last] = nil
+	t.members = t.members[:last]
+	m.place = 0
+}
+
+// flush delivers the batch to every member.
+func (t *Topic) flush() {
+	b := t.batch
+	if b == nil {
+		return
+	}
+	t.batch = nil
+	t.published.Add(uint64(b.Messages))
+	t.lastPublished.Store(time.Now().UnixNano())
+	for i := 0; i < len(t.members); {
+		i = t.deliver(b, i)
+	}
+}
+
+// deliver hands the batch to the members from i on and returns where to continue: past the end, or behind a member
+// that panicked, which must not cost the others their messages.
+func (t *Topic) deliver(b *wire.Batch, i int) (next int) {
+	var delivered, dropped int
+	defer func() {
+		if v := recover(); v != nil {
+			t.onPanic(actor.NewPanicError(v))
+			dropped++
+			next = i + 1
+		}
+		t.delivered.Add(uint64(delivered * b.Messages))
+		t.dropped.Add(uint64(dropped * b.Messages))
+	}()
+	for ; i < len(t.members); i++ {
+		if t.members[i].Subscriber.Deliver(b) {
+			delivered++
+		} else {
+			dropped++
+		}
+	}
+	return i
+}

@@ -1,0 +1,91 @@
+package tank
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync/atomic"
+
+	"github.com/fanqie/tank-websocket-go-server/internal/wire"
+)
+
+// Upgrader configures how requests become connections. The zero value works; the fields are those that users of
+// gorilla/websocket know.
+type Upgrader struct {
+	// ReadBufferSize is the size in bytes of each connection's read buffer. It does not limit messages. Default 512.
+	ReadBufferSize int
+	// WriteBufferSize is how many bytes are joined into one write where the socket cannot gather several buffers by
+	// itself, as with TLS. It does not limit messages, and takes no memory while nothing is written. Default 32 KiB.
+	WriteBufferSize int
+	// CheckOrigin decides whether a request may connect, instead of the default: no Origin header (not a browser), or
+	// the request's own scheme and host. The scheme is https for TLS or when a proxy says so in X-Forwarded-Proto.
+	// It runs in the request's goroutine.
+	CheckOrigin func(r *http.Request) bool
+	// Subprotocols that the server speaks, in order of preference.
+	Subprotocols []string
+	// EnableCompression accepts permessage-deflate (RFC 7692, without context takeover) from clients that offer it.
+	EnableCompression bool
+}
+
+// defaultUpgrader is for instances without one of their own.
+var defaultUpgrader atomic.Pointer[Upgrader]
+
+// SetCustomUpgrader sets the upgrader of all instances that were made without WithUpgrader, for requests to come.
+// It panics when a field makes no sense.
+func SetCustomUpgrader(u Upgrader) {
+	u.check("SetCustomUpgrader")
+	defaultUpgrader.Store(&u)
+}
+
+func (u *Upgrader) check(option string) {
+	require(u.ReadBufferSize >= 0, option, "ReadBufferSize %d is negative", u.ReadBufferSize)
+	require(u.WriteBufferSize >= 0, option, "WriteBufferSize %d is negative", u.WriteBufferSize)
+	for _, p := range u.Subprotocols {
+		require(p != "" && !strings.ContainsAny(p, " \t\r\n,;\"\\/[]?={}()<>@:"), option, "subprotocol %q is not a token (RFC 6455, section 4.1)", p)
+	}
+}
+
+// checkOrigin returns why the request's origin is not welcome, or nil. See RFC 6455 section 10.2.
+func (u *Upgrader) checkOrigin(r *http.Request) error {
+	origin := r.Header.Get("Origin")
+	if u.CheckOrigin != nil {
+		if !u.CheckOrigin(r) {
+			return fmt.Errorf("%w: CheckOrigin refused origin %s", ErrForbidden, wire.Quote(origin))
+		}
+		return nil
+	}
+	if len(r.Header.Values("Origin")) == 0 {
+		return nil
+	}
+	parsed, err := url.Parse(origin)
+	scheme := requestScheme(r)
+	switch {
+	case err != nil, parsed.Host == "", parsed.User != nil, parsed.Path != "", parsed.RawQuery != "", parsed.Fragment != "":
+		return fmt.Errorf("%w: origin %s is not of the form scheme://host", ErrForbidden, wire.Quote(origin))
+	case !strings.EqualFold(parsed.Scheme, scheme), !strings.EqualFold(hostPort(parsed.Host, scheme), hostPort(r.Host, scheme)):
+		return fmt.Errorf("%w: origin %s is not %s", ErrForbidden, wire.Quote(origin), wire.Quote(scheme+"://"+r.Host))
+	}
+	return nil
+}
+
+// requestScheme tells how the browser sees this request. A browser's page cannot set X-Forwarded-Proto on a WebSocket
+// handshake, so only a proxy can have done so; other clients can claim any origin anyway.
+func requestScheme(r *http.Request) string {
+	if r.TLS != nil || strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https") {
+		return "https"
+	}
+	return "http"
+}
+
+// hostPort adds the scheme's default port, which a browser leaves out and others may not.
+func hostPort(host, scheme string) string {
+	if _, _, err := net.SplitHostPort(host); err == nil {
+		return host
+	}
+	if scheme == "https" {
+		return host + ":443"
+	}
+	return host + ":80"
+}
