@@ -93,6 +93,7 @@ func (s *server) connect(h handshake) *peer {
 		body, _ := io.ReadAll(resp.Body)
 		s.t.Fatalf("handshake answered with %s: %s", resp.Status, body)
 	}
+	synctest.Wait() // the answer is sent before the client is registered
 	return p
 }
 
@@ -356,4 +357,12 @@ func mustBe(t *testing.T, err, target error) {
 	if !errors.Is(err, target) {
 		t.Fatalf("got error %v, want %v", err, target)
 	}
+}
+
+// serveOn runs an HTTP server on an in-memory network until the test ends.
+func serveOn(t *testing.T, s *http.Server) *memnet.Listener {
+	l := memnet.Listen()
+	go s.Serve(l)
+	t.Cleanup(func() { s.Close() })
+	return l
 }

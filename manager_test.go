@@ -1,7 +1,15 @@
 package tank_test
 
 import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"runtime"
+	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	tank "github.com/fanqie/tank-websocket-go-server"
 )
@@ -26,4 +34,323 @@ func TestSubscribePublishUnsubscribe(t *testing.T) {
 		p.expectClose(1000)
 		s.expectNoErrors()
 	})
+}
+
+func TestGetSingleInstanceIsTheSameForEveryCaller(t *testing.T) {
+	got := make([]*tank.Manager, 64)
+	var wg sync.WaitGroup
+	for i := range got {
+		wg.Go(func() { got[i] = tank.GetSingleInstance() })
+	}
+	wg.Wait()
+	for _, m := range got {
+		if m == nil || m != got[0] {
+			t.Fatal("callers got different instances")
+		}
+	}
+}
+
+func TestInstancesShareNothing(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		a, b := serve(t), serve(t)
+		pa, pb := a.dial("ann"), b.dial("ann")
+		pa.subscribe(a, "news")
+		pb.subscribe(b, "news")
+		must(t, a.BroadcastTopicMessage("news", "of a"))
+		must(t, a.BroadcastMessage([]byte("all of a")))
+		pa.expectTopic("news", "of a")
+		pa.expect("all of a")
+		pb.expectNothing()
+		if n := b.CloseClient("nobody"); n != 0 {
+			t.Fatalf("CloseClient of nobody closed %d", n)
+		}
+		must(t, a.Shutdown(within(t, time.Minute)))
+		if !b.IsRunning() || b.GetClientCount() != 1 {
+			t.Fatal("shutting one instance down affected the other")
+		}
+	})
+}
+
+func TestUnusedInstanceRunsNoGoroutine(t *testing.T) {
+	before := runtime.NumGoroutine()
+	instances := make([]*tank.Manager, 100)
+	for i := range instances {
+		instances[i] = tank.NewInstance()
+	}
+	if after := runtime.NumGoroutine(); after > before {
+		t.Fatalf("100 unused instances run %d goroutines", after-before)
+	}
+	runtime.KeepAlive(instances)
+}
+
+func TestBroadcastMessageReachesEveryClientVerbatim(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := serve(t)
+		peers := []*peer{s.dial("ann"), s.dial("bob"), s.dial("")}
+		buf := []byte(`{"any":"text", 世界}`)
+		must(t, s.BroadcastMessage(buf))
+		copy(buf, "overwritten by the caller afterwards")
+		must(t, s.BroadcastMessage([]byte{0xff, 0x00}))
+		must(t, s.BroadcastMessage(nil))
+		for _, p := range peers {
+			p.expect(`{"any":"text", 世界}`)
+			if op, got := p.next(); op != opBinary || got != "\xff\x00" {
+				t.Fatalf("bytes that are not UTF-8 came as %d %q", op, got)
+			}
+			p.expect("")
+		}
+		if len(s.GetAllTopics()) != 0 {
+			t.Fatalf("the broadcast topic shows in %v", s.GetAllTopics())
+		}
+	})
+}
+
+func TestPublishResults(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := serve(t)
+		must(t, s.BroadcastTopicMessage("nobody listens", "x"))
+		must(t, s.Publish(t.Context(), "nobody listens", "x"))
+		for _, name := range []string{"", strings.Repeat("x", 256), "a\nb", "\xff", "a\u0085"} {
+			mustBe(t, s.BroadcastTopicMessage(name, "x"), tank.ErrInvalidTopic)
+		}
+		s.expectNoErrors()
+		mustBe(t, s.BroadcastTopicMessage("news", "\xff"), tank.ErrInvalidData)
+		e := s.expectError(tank.CodeSerialization)
+		mustBe(t, e, tank.ErrInvalidData)
+		if e.Topic != "news" || e.Time.IsZero() {
+			t.Fatalf("got %+v", e)
+		}
+		ended, cancel := context.WithCancel(t.Context())
+		cancel()
+		p := s.dial("ann")
+		p.subscribe(s, "news")
+		err := s.Publish(ended, "news", "x")
+		mustBe(t, err, tank.ErrBusy)
+		mustBe(t, err, context.Canceled)
+		p.expectNothing()
+	})
+}
+
+func TestCountsAgreeWithEvents(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := serve(t)
+		check := func(clients, subscribers int) {
+			t.Helper()
+			if c, n := s.GetClientCount(), s.GetTopicSubscriberCount("news"); c != clients || n != subscribers {
+				t.Fatalf("counts are %d clients, %d subscribers; want %d, %d", c, n, clients, subscribers)
+			}
+		}
+		check(0, 0)
+		a, b := s.dial("ann"), s.dial("bob")
+		s.expectEvents("connect ann", "connect bob")
+		check(2, 0)
+		a.send("sub:news")
+		s.expectEvents("subscribe ann news")
+		check(2, 1)
+		b.send("sub:news")
+		s.expectEvents("subscribe bob news")
+		check(2, 2)
+		b.send("unsub:news")
+		s.expectEvents("unsubscribe bob news")
+		check(2, 1)
+		a.conn.Close()
+		s.expectEvents("disconnect ann")
+		check(1, 0)
+		must(t, s.Shutdown(within(t, time.Minute)))
+		check(0, 0)
+	})
+}
+
+func TestGetAllTopics(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := serve(t)
+		a, b := s.dial("ann"), s.dial("bob")
+		created := time.Now()
+		for _, topic := range []string{"zebra", "apple", "中文"} {
+			a.subscribe(s, topic)
+		}
+		b.subscribe(s, "apple")
+		time.Sleep(time.Second)
+		published := time.Now()
+		must(t, s.BroadcastTopicMessage("apple", "1"))
+		must(t, s.BroadcastTopicMessage("apple", "2"))
+		a.expectTopic("apple", "1")
+		b.expectTopic("apple", "1")
+		synctest.Wait()
+		got := s.GetAllTopics()
+		want := []tank.TopicStats{
+			{Name: "apple", Subscribers: 2, Published: 2, Delivered: 4, CreatedAt: created, LastPublishedAt: published},
+			{Name: "zebra", Subscribers: 1, CreatedAt: created},
+			{Name: "中文", Subscribers: 1, CreatedAt: created},
+		}
+		for i := range want {
+			if i >= len(got) || !sameTopic(got[i], want[i]) {
+				t.Fatalf("got  %+v\nwant %+v", got, want)
+			}
+		}
+		text, err := json.Marshal(got[0])
+		must(t, err)
+		for _, key := range []string{"name", "subscribers", "published", "delivered", "dropped", "mailbox_depth", "restarts", "created_at", "last_published_at"} {
+			if !strings.Contains(string(text), `"`+key+`":`) {
+				t.Errorf("JSON %s lacks %s", text, key)
+			}
+		}
+		a.send("unsub:zebra")
+		synctest.Wait()
+		if n := len(s.GetAllTopics()); n != 2 {
+			t.Fatalf("%d topics live after the last subscriber of one left, want 2", n)
+		}
+	})
+}
+
+func sameTopic(a, b tank.TopicStats) bool {
+	times := a.CreatedAt.Equal(b.CreatedAt) && a.LastPublishedAt.Equal(b.LastPublishedAt)
+	a.CreatedAt, a.LastPublishedAt = b.CreatedAt, b.LastPublishedAt
+	return times && a == b
+}
+
+func TestStats(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := serve(t)
+		p := s.dial("ann")
+		p.subscribe(s, "news")
+		p.send("for nobody")
+		must(t, s.BroadcastTopicMessage("news", "x"))
+		p.expectTopic("news", "x")
+		time.Sleep(time.Second / 2) // less than until the first heartbeat
+		got := s.Stats()
+		want := tank.Stats{
+			Clients: 1, Topics: 1, MessagesIn: 2, MessagesIgnored: 1, MessagesOut: 1,
+			BytesOut: uint64(2 + len(`{"topic":"news","data":"x"}`)), Uptime: time.Second / 2,
+		}
+		if got != want {
+			t.Fatalf("got  %+v\nwant %+v", got, want)
+		}
+	})
+}
+
+func TestCloseClientClosesEveryConnectionOfTheUser(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := serve(t)
+		a1, b, a2 := s.dial("ann"), s.dial("bob"), s.dial("ann")
+		s.expectEvents("connect ann", "connect bob", "connect ann")
+		if n := s.CloseClient("ann"); n != 2 {
+			t.Fatalf("closed %d, want 2", n)
+		}
+		if n := s.CloseClient("ann"); n != 0 {
+			t.Fatalf("closed %d that were closing already", n)
+		}
+		a1.expectClose(1000)
+		a2.expectClose(1000)
+		s.expectEvents("disconnect ann", "disconnect ann")
+		must(t, s.BroadcastMessage([]byte("still here")))
+		b.expect("still here")
+		s.expectNoErrors()
+	})
+}
+
+func TestEventsTellOneClientsLifeInOrder(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := serve(t)
+		p := s.dial("ann")
+		connect := s.event()
+		for i := range 5 {
+			p.send(fmt.Sprintf("sub:t%d", i))
+		}
+		p.send("unsub:t0")
+		synctest.Wait()
+		p.conn.Close()
+		s.expectEvents("subscribe ann t0", "subscribe ann t1", "subscribe ann t2", "subscribe ann t3", "subscribe ann t4", "unsubscribe ann t0")
+		last := s.event()
+		if connect.EventType != tank.EventConnect || last.EventType != tank.EventDisconnect || last.ClientID != connect.ClientID {
+			t.Fatalf("first %+v, last %+v", connect, last)
+		}
+		if !strings.HasPrefix(last.Reason, "1006 ") {
+			t.Fatalf("reason %q, want 1006 for a connection cut without a close frame", last.Reason)
+		}
+		s.expectError(tank.CodeRead)
+		if n := len(s.GetAllTopics()); n != 0 {
+			t.Fatalf("%d topics live after their only subscriber left", n)
+		}
+	})
+}
+
+func TestUnreadEventsNeverBlockAndAreCounted(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		const buffer, rounds = 8, 250_000
+		s := serve(t, tank.WithConnEventBuffer(buffer), tank.WithErrorBuffer(buffer))
+		p := s.dial("ann") // 1 connection event
+		go func() {
+			both := append(frame(opText, "sub:news"), frame(opText, "unsub:news")...)
+			for range rounds {
+				p.write(both)
+			}
+			p.send("done")
+		}()
+		for range 2 * rounds {
+			s.Publish(t.Context(), "news", "\xff")
+		}
+		synctest.Wait()
+		if in := s.Stats().MessagesIn; in != 2*rounds+1 {
+			t.Fatalf("%d messages came in, want %d", in, 2*rounds+1)
+		}
+		if got, want := s.Stats().EventsDropped, uint64(1+2*rounds-buffer+2*rounds-buffer); got != want {
+			t.Fatalf("%d of a million events counted as dropped, want %d", got, want)
+		}
+		s.expectEvents("connect ann", "subscribe ann news") // the oldest are kept
+		s.expectError(tank.CodeSerialization)
+	})
+}
+
+func TestSetCustomUpgraderIsTheDefaultAndWithUpgraderGoesFirst(t *testing.T) {
+	defer tank.SetCustomUpgrader(tank.Upgrader{})
+	bubble(t, func(t *testing.T) {
+		shared, own := serve(t), serve(t, tank.WithUpgrader(tank.Upgrader{Subprotocols: []string{"own"}}))
+		tank.SetCustomUpgrader(tank.Upgrader{Subprotocols: []string{"shared"}, ReadBufferSize: 1, WriteBufferSize: 1})
+		for _, c := range []struct {
+			s    *server
+			want string
+		}{{shared, "shared"}, {own, "own"}} {
+			h := handshake{path: "/", header: map[string][]string{"Sec-Websocket-Protocol": {"own, shared"}}}
+			p, resp := c.s.request(h)
+			if got := resp.Header.Get("Sec-WebSocket-Protocol"); got != c.want {
+				t.Fatalf("negotiated %q, want %q", got, c.want)
+			}
+			p.subscribe(c.s, "news")
+			must(t, c.s.BroadcastTopicMessage("news", "x"))
+			p.expectTopic("news", "x")
+		}
+	})
+}
+
+func TestSenselessOptionsPanicNamingTheOption(t *testing.T) {
+	for option, f := range map[string]func(){
+		"WithHeartbeat":           func() { tank.NewInstance(tank.WithHeartbeat(0, time.Second)) },
+		"WithHeartbeat:":          func() { tank.NewInstance(tank.WithHeartbeat(time.Second, -1)) },
+		"longer than":             func() { tank.NewInstance(tank.WithHeartbeat(time.Second, time.Minute)) },
+		"MessageBytes -1":         func() { tank.NewInstance(tank.WithLimits(tank.Limits{MessageBytes: -1})) },
+		"OutboxBytes -1":          func() { tank.NewInstance(tank.WithLimits(tank.Limits{OutboxBytes: -1})) },
+		"TopicQueueBytes -1":      func() { tank.NewInstance(tank.WithLimits(tank.Limits{TopicQueueBytes: -1})) },
+		"PublishTimeout -1ns":     func() { tank.NewInstance(tank.WithLimits(tank.Limits{PublishTimeout: -1})) },
+		"CloseTimeout -1ns":       func() { tank.NewInstance(tank.WithLimits(tank.Limits{CloseTimeout: -1})) },
+		"WithErrorBuffer":         func() { tank.NewInstance(tank.WithErrorBuffer(0)) },
+		"WithConnEventBuffer":     func() { tank.NewInstance(tank.WithConnEventBuffer(-1)) },
+		"WithAuthenticator":       func() { tank.NewInstance(tank.WithAuthenticator(nil)) },
+		"WithSubscribeAuthorizer": func() { tank.NewInstance(tank.WithSubscribeAuthorizer(nil)) },
+		"WithPublishAuthorizer":   func() { tank.NewInstance(tank.WithPublishAuthorizer(nil)) },
+		"WithMessageHandler":      func() { tank.NewInstance(tank.WithMessageHandler(nil)) },
+		"WithLogger":              func() { tank.NewInstance(tank.WithLogger(nil)) },
+		"WithUpgrader":            func() { tank.NewInstance(tank.WithUpgrader(tank.Upgrader{ReadBufferSize: -1})) },
+		"SetCustomUpgrader":       func() { tank.SetCustomUpgrader(tank.Upgrader{WriteBufferSize: -1}) },
+		"subprotocol \"a b\"":     func() { tank.SetCustomUpgrader(tank.Upgrader{Subprotocols: []string{"a b"}}) },
+	} {
+		t.Run(option, func(t *testing.T) {
+			defer func() {
+				if v := fmt.Sprint(recover()); !strings.Contains(v, option) || !strings.HasPrefix(v, "tank: ") {
+					t.Fatalf("panicked with %q, want it to name %s", v, option)
+				}
+			}()
+			f()
+		})
+	}
 }

@@ -1,0 +1,30 @@
+# The versions of the tools are pinned in .ci/run, which is also what continuous integration runs.
+
+.PHONY: all fmt lint test race fuzz bench e2e ci
+
+all: lint test
+
+fmt: ## format every Go file and tidy every module
+	gofmt -w .
+	for mod in $$(find . -name go.mod -not -path '*/.*/*'); do (cd "$$(dirname "$$mod")" && go mod tidy) || exit 1; done
+
+lint: ## what a machine can say about the code, without running it
+	bash .ci/run gofmt tidy vet lint build
+
+test: ## the tests of the library
+	go test ./...
+
+race: ## the same under the race detector
+	go test -race ./...
+
+fuzz: ## random input for the protocol parser
+	bash .ci/run fuzz
+
+bench: ## the benchmarks of the library
+	go test -run '^$$' -bench . -benchmem ./...
+
+e2e: ## the examples in real browsers; screenshots go to artifacts/e2e
+	bash .ci/run tools e2e
+
+ci: ## everything that continuous integration checks
+	bash .ci/run
