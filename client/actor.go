@@ -13,9 +13,9 @@ type (
 	frames      struct{ *wire.Batch } // write these
 	ping        struct{}              // write a ping
 	pong        struct{}              // write a pong with pongData
-	goodbye     struct{ farewell }    // write a close frame behind what is queued
+	goodbye     struct{}              // write a close frame behind what is queued
 	readerEnded struct{}              // the reader has seen the last of the peer
-	cut         struct{ farewell }    // end it now
+	cut         struct{}              // end it now
 )
 
 // receive is the actor: all functions below run in its goroutine.
@@ -46,14 +46,14 @@ func (pong) handle(c *Client) {
 	}
 }
 
-func (m goodbye) handle(c *Client) {
-	c.bye = m.farewell
+func (goodbye) handle(c *Client) {
 	c.flush()
-	if m.code != wire.CloseAbnormal { // else there is nobody to write to
-		c.out.urgent(wire.AppendClose(nil, m.code, m.text))
+	bye := c.bye.Load()
+	if bye.code != wire.CloseAbnormal { // else there is nobody to write to
+		c.out.urgent(wire.AppendClose(nil, bye.code, bye.text))
 		c.flush()
 	}
-	if m.code == wire.CloseProtocolError && !c.gone {
+	if bye.code == wire.CloseProtocolError && !c.gone {
 		c.closeWrite()
 	}
 	c.closeSent = true
@@ -77,12 +77,7 @@ func (readerEnded) handle(c *Client) {
 	}
 }
 
-func (m cut) handle(c *Client) {
-	if c.bye.code == 0 {
-		c.bye = m.farewell
-	}
-	c.finish()
-}
+func (cut) handle(c *Client) { c.finish() }
 
 // flush writes everything gathered in one go. A failed write ends the connection.
 func (c *Client) flush() {
@@ -102,11 +97,8 @@ func (c *Client) flush() {
 		return
 	}
 	c.opts.Counters.Dropped.Add(uint64(messages))
-	if c.state.Swap(cutOff) == open { // else it was to end anyway, which has been reported
+	if c.bye.CompareAndSwap(nil, &farewell{wire.CloseAbnormal, "write failed"}) { // else it was to end anyway
 		c.owner.Failed(WriteFault, err)
-	}
-	if c.bye.code == 0 {
-		c.bye = farewell{wire.CloseAbnormal, "write failed"}
 	}
 	c.finish()
 }
@@ -118,12 +110,13 @@ func (c *Client) finish() {
 	}
 	c.gone = true
 	c.discard()
-	c.state.Store(cutOff)
+	c.cutOff.Store(true)
 	if t := c.hardClose.Load(); t != nil {
 		t.Stop()
 	}
 	c.conn.raw.Close()
-	c.owner.Gone(c.bye.code, c.bye.text)
+	bye := c.bye.Load()
+	c.owner.Gone(bye.code, bye.text)
 	c.ref.Stop()
 }
 

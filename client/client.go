@@ -53,13 +53,6 @@ const (
 	SlowFault                   // the outbox was full
 )
 
-// The states of a connection, see doc.go.
-const (
-	open int32 = iota
-	closing
-	cutOff
-)
-
 // Client is the handle of a client actor. It is safe for concurrent use.
 type Client struct {
 	// Immutable.
@@ -69,19 +62,19 @@ type Client struct {
 	ref   *actor.Ref[message]
 
 	// For any goroutine.
-	state     atomic.Int32
-	queued    atomic.Int64 // bytes of the frames accepted and not yet written
-	evicted   atomic.Bool  // what is queued is not worth writing any more
-	alive     atomic.Bool  // a sign of life came since the last ping
-	busy      atomic.Bool  // the reader is inside Owner.Received, so it cannot see pongs
+	bye       atomic.Pointer[farewell] // why the connection ends; nil while it is open, and the first reason stands
+	cutOff    atomic.Bool              // nothing can be read or written any more
+	queued    atomic.Int64             // bytes of the frames accepted and not yet written
+	evicted   atomic.Bool              // what is queued is not worth writing any more
+	alive     atomic.Bool              // a sign of life came since the last ping
+	busy      atomic.Bool              // the reader is inside Owner.Received, so it cannot see pongs
 	pongData  atomic.Pointer[[]byte]
 	hardClose atomic.Pointer[time.Timer]
 
 	// Owned by the actor.
-	bye        farewell // why the connection ends; the first reason stands
-	closeSent  bool     // nothing is written any more
-	readerDone bool     // the peer has nothing more to say
-	gone       bool     // the socket is closed
+	closeSent  bool // nothing is written any more
+	readerDone bool // the peer has nothing more to say
+	gone       bool // the socket is closed
 	out        output
 }
 
@@ -105,7 +98,7 @@ func New(conn *Conn, opts *Options, owner Owner) *Client {
 // the client is closing, or because its outbox is full: then the client is closed with 1013.
 // A batch over the limit all by itself is taken when the outbox is empty.
 func (c *Client) Deliver(b *wire.Batch) bool {
-	if c.state.Load() != open {
+	if c.Closing() {
 		c.opts.Counters.Dropped.Add(uint64(b.Messages))
 		return false
 	}
@@ -128,7 +121,7 @@ func (c *Client) Deliver(b *wire.Batch) bool {
 func (c *Client) Queued() int64 { return c.queued.Load() }
 
 // Closing reports whether the client accepts nothing any more.
-func (c *Client) Closing() bool { return c.state.Load() != open }
+func (c *Client) Closing() bool { return c.bye.Load() != nil }
 
 // Close starts the closing handshake behind what is queued. It never blocks. It reports false when the client is
 // closing already; then the first reason stands.
@@ -138,11 +131,13 @@ func (c *Client) Close(code int, text string) bool {
 
 // Cut ends the connection without a closing handshake, at once. It never blocks.
 func (c *Client) Cut(text string) {
-	if c.state.Swap(cutOff) == cutOff {
+	c.bye.CompareAndSwap(nil, &farewell{wire.CloseAbnormal, text})
+	if c.cutOff.Swap(true) {
 		return
 	}
-	c.unblock()
-	c.ref.Post(cut{farewell{wire.CloseAbnormal, text}})
+	// Unlike closing the connection, a deadline never blocks, not even with TLS.
+	c.conn.raw.SetDeadline(longAgo)
+	c.ref.Post(cut{})
 }
 
 // Ping asks the peer for a sign of life. It never blocks.
@@ -182,17 +177,13 @@ func (c *Client) evict() {
 
 // startClosing makes an open client closing. A timer stands behind every close, because the peer may stall anywhere.
 func (c *Client) startClosing(bye farewell) bool {
-	if !c.state.CompareAndSwap(open, closing) {
+	if !c.bye.CompareAndSwap(nil, &bye) {
 		return false
 	}
 	c.hardClose.Store(time.AfterFunc(c.opts.CloseTimeout, func() { c.Cut("close timeout") }))
-	c.ref.Post(goodbye{bye})
+	c.ref.Post(goodbye{})
 	return true
 }
-
-// unblock makes pending and later reads and writes fail. Unlike closing the connection it never blocks, not even
-// with TLS.
-func (c *Client) unblock() { c.conn.raw.SetDeadline(longAgo) }
 
 // pong answers a ping, RFC 6455 section 5.5.3: only the latest, when several wait.
 func (c *Client) pong(payload []byte) {
