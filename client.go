@@ -84,8 +84,8 @@ func (c *Client) Unsubscribe(topic string) error {
 	return c.m.ask(func(r actor.Request[error]) message { return unsubscribe{r, c, topic} })
 }
 
-// Close ends the connection with a close frame behind what is on its way already. It does not wait for the peer, which
-// has the close timeout to answer. code is 1000, 1001, 1003, 1007 to 1014 or 3000 to 4999, and reason at most 123
+// Close ends the connection with a close frame behind everything that was given to Send. It does not wait for the peer,
+// which has the close timeout to answer. A message published just before may still be in its topic, and come too late. code is 1000, 1001, 1003, 1007 to 1014 or 3000 to 4999, and reason at most 123
 // bytes of UTF-8; otherwise it returns ErrInvalidClose. It returns ErrClosed when the connection is closing already.
 func (c *Client) Close(code int, reason string) error {
 	if err := wire.CheckClose(code, reason); err != nil {

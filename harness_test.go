@@ -2,6 +2,7 @@ package tank_test
 
 import (
 	"bufio"
+	"compress/flate"
 	"context"
 	"encoding/binary"
 	"encoding/json"
@@ -365,4 +366,27 @@ func serveOn(t *testing.T, s *http.Server) *memnet.Listener {
 	go s.Serve(l)
 	t.Cleanup(func() { s.Close() })
 	return l
+}
+
+// raw sends a request as it is and returns the answer.
+func (s *server) raw(request string) *http.Response {
+	s.t.Helper()
+	conn, err := s.listener.Dial(defaultBuffer)
+	must(s.t, err)
+	defer conn.Close()
+	conn.Write([]byte(request))
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	must(s.t, err)
+	return resp
+}
+
+// deflate compresses a message, RFC 7692 section 7.2.1.
+func deflate(t *testing.T, message string) string {
+	t.Helper()
+	var b strings.Builder
+	w, err := flate.NewWriter(&b, flate.BestCompression)
+	must(t, err)
+	w.Write([]byte(message))
+	must(t, w.Flush())
+	return strings.TrimSuffix(b.String(), "\x00\x00\xff\xff")
 }

@@ -13,9 +13,9 @@ import (
 	"github.com/fanqie/tank-websocket-go-server/actor"
 )
 
-// rounds repeats f for about a second: enough for rare interleavings, short enough for every run.
+// rounds repeats f for half a second: enough for rare interleavings, short enough for every run.
 func rounds(f func(round int)) {
-	for i, end := 0, time.Now().Add(time.Second); time.Now().Before(end); i++ {
+	for i, end := 0, time.Now().Add(time.Second/2); time.Now().Before(end); i++ {
 		f(i)
 	}
 }

@@ -1,0 +1,242 @@
+package tank_test
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	tank "github.com/fanqie/tank-websocket-go-server"
+)
+
+func TestUserIDFromTheQuery(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := serve(t)
+		for query, want := range map[string]string{
+			"?user_id=ann":                              "ann",
+			"?user_id=%E4%B8%96%E7%95%8C":               "世界",
+			"?x=1&user_id=a%20b":                        "a b",
+			"?user_id=" + strings.Repeat("x", 128):      strings.Repeat("x", 128),
+			"?user_id=first&user_id=second":             "first",
+			"?other=" + strings.Repeat("unrelated", 99): "",
+			"": "",
+		} {
+			s.connect(handshake{path: "/" + query})
+			e := s.event()
+			if want == "" {
+				want = e.ClientID
+			}
+			if e.UserID != want || len(e.ClientID) != 36 {
+				t.Errorf("query %q makes user %q of client %q, want %q", query, e.UserID, e.ClientID, want)
+			}
+		}
+		for _, query := range []string{"?user_id=", "?user_id=" + strings.Repeat("x", 129), "?user_id=a%0d%0aSet-Cookie:x", "?user_id=%ff", "?user_id=%00"} {
+			_, resp := s.request(handshake{path: "/" + query})
+			if resp.StatusCode != http.StatusBadRequest {
+				t.Errorf("query %q is answered with %s, want 400", query, resp.Status)
+			}
+			mustBe(t, s.expectError(tank.CodeUpgrade), tank.ErrInvalidUserID)
+		}
+	})
+}
+
+func TestSameUserTwiceIsTwoIndependentConnections(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := serve(t)
+		first, second := s.dial("ann"), s.dial("ann")
+		if a, b := s.event(), s.event(); a.ClientID == b.ClientID {
+			t.Fatal("both connections have the same client id")
+		}
+		first.subscribe(s, "news")
+		must(t, s.BroadcastTopicMessage("news", "x"))
+		first.expectTopic("news", "x")
+		second.expectNothing()
+		first.conn.Close()
+		s.expectEvents("subscribe ann news", "disconnect ann")
+		must(t, s.BroadcastMessage([]byte("y")))
+		second.expect("y")
+	})
+}
+
+func TestAuthenticator(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := serve(t, tank.WithAuthenticator(func(r *http.Request) (string, error) {
+			switch token := r.Header.Get("Token"); token {
+			case "":
+				return "", errors.New("the secret reason")
+			case "panic":
+				panic("authenticator is broken")
+			default:
+				return token, nil
+			}
+		}))
+		header := func(token string) handshake {
+			return handshake{path: "/?user_id=liar", header: http.Header{"Token": {token}}}
+		}
+		s.connect(header("ann"))
+		s.expectEvents("connect ann")
+		for token, want := range map[string]struct{ status, code int }{
+			"":                       {401, tank.CodeAuth},
+			"panic":                  {500, tank.CodeInternal},
+			strings.Repeat("x", 129): {400, tank.CodeUpgrade},
+		} {
+			_, resp := s.request(header(token))
+			text, _ := io.ReadAll(resp.Body)
+			body := string(text)
+			if resp.StatusCode != want.status || strings.Contains(body, "secret") || strings.Contains(body, "broken") {
+				t.Errorf("token %q is answered with %s %q, want %d and no internals", token, resp.Status, body, want.status)
+			}
+			s.expectError(want.code)
+		}
+		if n := s.GetClientCount(); n != 1 {
+			t.Fatalf("%d clients", n)
+		}
+	})
+}
+
+func TestOriginIsCheckedByDefault(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := serve(t)
+		check := func(want int, header http.Header) {
+			t.Helper()
+			_, resp := s.request(handshake{path: "/", header: header})
+			if resp.StatusCode != want {
+				t.Errorf("%v is answered with %s, want %d", header, resp.Status, want)
+			}
+			if want == http.StatusForbidden {
+				mustBe(t, s.expectError(tank.CodeUpgrade), tank.ErrForbidden)
+			}
+		}
+		origin := func(o string) http.Header { return http.Header{"Origin": {o}} }
+		check(101, http.Header{}) // not a browser
+		check(101, origin("http://example.test"))
+		check(101, origin("http://EXAMPLE.test:80"))
+		for _, bad := range []string{"null", "", "http://evil.test", "https://example.test", "http://example.test:8080",
+			"http://user@example.test", "http://example.test/", "ftp://example.test", "http://example.test.evil.test", "://", "http://"} {
+			check(403, origin(bad))
+		}
+		proxied := http.Header{"Origin": {"https://example.test"}, "X-Forwarded-Proto": {"https"}}
+		check(101, proxied)
+		proxied.Set("Origin", "http://example.test")
+		check(403, proxied)
+	})
+}
+
+func TestCheckOriginReplacesTheDefault(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := serve(t, tank.WithUpgrader(tank.Upgrader{CheckOrigin: func(r *http.Request) bool {
+			if r.Header.Get("Origin") == "panic" {
+				panic("CheckOrigin is broken")
+			}
+			return r.Header.Get("Origin") == "http://friend.test"
+		}}))
+		for origin, want := range map[string]int{"http://friend.test": 101, "http://example.test": 403, "panic": 500} {
+			if _, resp := s.request(handshake{path: "/", header: http.Header{"Origin": {origin}}}); resp.StatusCode != want {
+				t.Errorf("origin %q is answered with %s, want %d", origin, resp.Status, want)
+			}
+		}
+	})
+}
+
+func TestOriginOfATLSRequest(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		m := tank.NewInstance()
+		s := mount(t, m)
+		s.http.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			r.TLS = &tls.ConnectionState{}
+			m.ServeHTTP(w, r)
+		})
+		go m.Start()
+		for origin, want := range map[string]int{"https://example.test": 101, "http://example.test": 403} {
+			if _, resp := s.request(handshake{path: "/", header: http.Header{"Origin": {origin}}}); resp.StatusCode != want {
+				t.Errorf("origin %q is answered with %s, want %d", origin, resp.Status, want)
+			}
+		}
+	})
+}
+
+func TestRequestsThatAreNoHandshakeAreRefused(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := serve(t)
+		for name, c := range map[string]struct {
+			request string
+			want    int
+		}{
+			"plain GET":     {"GET / HTTP/1.1\r\nHost: x\r\n\r\n", 426},
+			"wrong version": {"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 8\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n", 400},
+			"no key":        {"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\r\n", 400},
+			"POST":          {"POST / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nContent-Length: 0\r\n\r\n", 405},
+		} {
+			if resp := s.raw(c.request); resp.StatusCode != c.want {
+				t.Errorf("%s is answered with %s, want %d", name, resp.Status, c.want)
+			}
+			s.expectError(tank.CodeUpgrade)
+		}
+	})
+}
+
+func TestHostileOriginAndUserAreQuotedAndShortened(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := serve(t)
+		hostile := strings.Repeat("\u202ex", 10_000)
+		s.request(handshake{path: "/", header: http.Header{"Origin": {"http://" + hostile}}})
+		text := s.expectError(tank.CodeUpgrade).Error()
+		s.request(handshake{path: "/?user_id=" + url.QueryEscape(hostile+"\r\n")})
+		text += s.expectError(tank.CodeUpgrade).Error()
+		if len(text) > 1000 || strings.ContainsAny(text, "\u202e\r\n") {
+			t.Fatalf("%d bytes: %q", len(text), text)
+		}
+	})
+}
+
+func TestCompressedMessagesAreAcceptedWhenEnabled(t *testing.T) {
+	// "sub:news" as RFC 7692 section 7.2.1 compresses it, without the final empty block.
+	compressed := frame(opText, deflate(t, "sub:news"))
+	compressed[0] |= 0x40
+	offer := http.Header{"Sec-Websocket-Extensions": {"permessage-deflate; client_max_window_bits"}}
+	bubble(t, func(t *testing.T) {
+		s := serve(t, tank.WithUpgrader(tank.Upgrader{EnableCompression: true}))
+		p, resp := s.request(handshake{path: "/?user_id=ann", header: offer})
+		if got := resp.Header.Get("Sec-WebSocket-Extensions"); !strings.HasPrefix(got, "permessage-deflate") {
+			t.Fatalf("negotiated %q", got)
+		}
+		synctest.Wait()
+		p.write(compressed)
+		p.write(compressed)
+		s.expectEvents("connect ann", "subscribe ann news")
+		must(t, s.BroadcastTopicMessage("news", "x"))
+		p.expectTopic("news", "x")
+	})
+	bubble(t, func(t *testing.T) {
+		s := serve(t)
+		if _, resp := s.request(handshake{path: "/", header: offer}); resp.Header.Get("Sec-WebSocket-Extensions") != "" {
+			t.Fatal("compression was negotiated although it is off")
+		}
+	})
+}
+
+func TestCompressedMessagesAreLimitedByTheirFullSize(t *testing.T) {
+	bomb := frame(opText, deflate(t, strings.Repeat("x", 10<<20)))
+	bomb[0] |= 0x40
+	bubble(t, func(t *testing.T) {
+		s := serve(t, tank.WithUpgrader(tank.Upgrader{EnableCompression: true}))
+		p := s.connect(handshake{path: "/", header: http.Header{"Sec-Websocket-Extensions": {"permessage-deflate"}}})
+		p.write(bomb)
+		p.expectClose(1009)
+		s.expectError(tank.CodeTooBig)
+	})
+}
+
+func TestInvalidQueryWithoutAUserIDIsRefused(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := serve(t)
+		if _, resp := s.request(handshake{path: "/?user_id=%zz"}); resp.StatusCode != http.StatusBadRequest {
+			t.Fatal(fmt.Sprint("answered with ", resp.Status))
+		}
+	})
+}

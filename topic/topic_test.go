@@ -1,0 +1,405 @@
+package topic_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/fanqie/tank-websocket-go-server/actor"
+	"github.com/fanqie/tank-websocket-go-server/topic"
+)
+
+func TestEverySubscriberGetsEveryMessageInOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := spawn(t, topic.Options{})
+		a, _ := h.join()
+		b, _ := h.join()
+		h.publish("1", "2")
+		synctest.Wait()
+		h.publish("3")
+		a.want(t, "a", "1", "2", "3")
+		b.want(t, "b", "1", "2", "3")
+	})
+}
+
+func TestAMessageIsOneFrame(t *testing.T) {
+	for _, tt := range []struct {
+		name, topic, data string
+		verbatim          bool
+		want              string
+	}{
+		{"in the envelope", "news", "hello", false, "\x81\x1f" + `{"topic":"news","data":"hello"}`},
+		{"in the envelope, escaped", `a"b\c`, "\"\\\n\x01\u2028", false, "\x81\x2c" + `{"topic":"a\"b\\c","data":"\"\\\n\u0001` + "\u2028" + `"}`},
+		{"in the envelope, Chinese", "新闻", "你好", false, "\x81\x22" + `{"topic":"新闻","data":"你好"}`},
+		{"in the envelope, empty", "news", "", false, "\x81\x1a" + `{"topic":"news","data":""}`},
+		{"verbatim", "news", `{"a":"b"}`, true, "\x81\x09" + `{"a":"b"}`},
+		{"verbatim, empty", "news", "", true, "\x81\x00"},
+		{"verbatim, not UTF-8", "news", "\xff\x00", true, "\x82\x02\xff\x00"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := &hub{Topic: topic.Spawn(tt.topic, topic.Options{Verbatim: tt.verbatim}), t: t}
+				defer h.Stop()
+				s, _ := h.join()
+				h.publish(tt.data)
+				if synctest.Wait(); len(s.batches) != 1 || string(s.batches[0].Frames) != tt.want {
+					t.Errorf("got %q, want one batch %q", s.copies, tt.want)
+				}
+				if got := h.Name(); got != tt.topic {
+					t.Errorf("Name is %q, want %q", got, tt.topic)
+				}
+			})
+		})
+	}
+}
+
+// maxBatch restates the promise: a batch ends with the message that brings it to 32 KiB.
+const maxBatch = 32 << 10
+
+func TestABurstComesInFewBatchesOfBoundedSize(t *testing.T) {
+	for _, size := range []int{1, 100, 1000, 10_000, maxBatch - 4, maxBatch, 100_000} {
+		t.Run(fmt.Sprintf("size=%d", size), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := spawn(t, topic.Options{})
+				h.hold()
+				s, _ := h.join()
+				count, frame := max(100_000/size, 5), frameLen(size)
+				for range count {
+					h.publish(strings.Repeat("x", size))
+				}
+				h.release()
+				for i, b := range s.batches {
+					last := i == len(s.batches)-1
+					if n := len(b.Frames); n >= maxBatch+frame || n < maxBatch && !last {
+						t.Errorf("batch %d of %d has %d bytes, in messages of %d", i, len(s.batches), n, frame)
+					}
+				}
+				if got := len(s.payloads(t)); got != count {
+					t.Errorf("got %d messages, want %d", got, count)
+				}
+			})
+		})
+	}
+}
+
+// frameLen returns the length of a frame with a payload of n bytes.
+func frameLen(n int) int {
+	switch {
+	case n < 126:
+		return 2 + n
+	case n <= 0xFFFF:
+		return 4 + n
+	default:
+		return 10 + n
+	}
+}
+
+func TestWhatWaitsIsOneBatchSharedByAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := spawn(t, topic.Options{})
+		h.hold()
+		a, _ := h.join()
+		b, _ := h.join()
+		h.publish("1", "2", "3")
+		h.release()
+		a.want(t, "a", "1", "2", "3")
+		if len(a.batches) != 1 || len(b.batches) != 1 || a.batches[0] != b.batches[0] {
+			t.Errorf("got %d and %d batches, want the same one for both", len(a.batches), len(b.batches))
+		}
+	})
+}
+
+func TestAMemberGetsWhatIsPublishedBetweenJoinAndLeave(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := spawn(t, topic.Options{})
+		h.hold()
+		stays, _ := h.join()
+		h.publish("before")
+		guest, m := h.join()
+		h.publish("during")
+		h.Leave(m)
+		h.publish("after")
+		h.Join(m)
+		h.publish("again")
+		h.release()
+		guest.want(t, "the guest", "during", "again")
+		stays.want(t, "the one who stays", "before", "during", "after", "again")
+	})
+}
+
+func TestJoiningTwiceIsJoiningOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := spawn(t, topic.Options{})
+		s, m := h.join()
+		h.Join(m)
+		h.publish("once")
+		h.Leave(m)
+		h.publish("never")
+		s.want(t, "the subscriber", "once")
+	})
+}
+
+func TestLeavingTwiceIsLeavingOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := spawn(t, topic.Options{})
+		a, first := h.join()
+		b, _ := h.join()
+		c, last := h.join()
+		stranger := &topic.Member{Subscriber: &inbox{}}
+		h.publish("1")
+		for _, m := range []*topic.Member{first, first, stranger, last, last, first} {
+			h.Leave(m)
+		}
+		h.publish("2")
+		h.Join(first)
+		h.publish("3")
+		a.want(t, "a", "1", "3")
+		b.want(t, "b", "1", "2", "3")
+		c.want(t, "c", "1")
+	})
+}
+
+func TestOneClientMayHaveTwoMemberships(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := spawn(t, topic.Options{})
+		s, first := h.join()
+		h.Join(&topic.Member{Subscriber: s})
+		h.publish("twice")
+		h.Leave(first)
+		h.publish("once")
+		s.want(t, "the subscriber", "twice", "twice", "once")
+	})
+}
+
+func TestAPanickingSubscriberCostsTheOthersNothing(t *testing.T) {
+	for bad := range 4 {
+		t.Run(fmt.Sprintf("place=%d", bad), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var panics []*actor.PanicError
+				h := spawn(t, topic.Options{OnPanic: func(_ *topic.Topic, err *actor.PanicError) { panics = append(panics, err) }})
+				var all []*inbox
+				for i := range 4 {
+					s, _ := h.join()
+					s.panics = i == bad
+					all = append(all, s)
+				}
+				h.publish("1")
+				synctest.Wait()
+				h.publish("2")
+				synctest.Wait()
+				for i, s := range all {
+					if i != bad {
+						s.want(t, fmt.Sprintf("subscriber %d", i), "1", "2")
+					}
+				}
+				if len(panics) != 2 || panics[0].Value != "in Deliver" || !strings.Contains(string(panics[0].Stack), "culprit") {
+					t.Errorf("OnPanic was called with %v, want twice with the panic and its stack", panics)
+				}
+				if got := h.Stats(); got.Delivered != 6 || got.Dropped != 2 || got.Published != 2 || got.Restarts != 0 {
+					t.Errorf("stats are %+v, want 6 delivered, 2 dropped, 2 published, no restart", got)
+				}
+				all[bad].panics = false
+				h.publish("3")
+				all[bad].want(t, "the subscriber that has recovered", "3")
+			})
+		})
+	}
+}
+
+func TestSubscribersThatPanicAgainAndAgainDoNotEndTheTopic(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := spawn(t, topic.Options{}) // nobody is told, which must be fine too
+		for range 50 {
+			s, _ := h.join()
+			s.panics = true
+		}
+		healthy, _ := h.join()
+		for range 50 {
+			h.publish("x")
+			synctest.Wait()
+		}
+		if got := len(healthy.payloads(t)); got != 50 {
+			t.Errorf("the healthy subscriber got %d messages, want 50", got)
+		}
+	})
+}
+
+func TestHooksAreToldWhichTopic(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var panicked, stopped *topic.Topic
+		h := spawn(t, topic.Options{
+			OnPanic: func(who *topic.Topic, _ *actor.PanicError) { panicked = who },
+			OnStop:  func(who *topic.Topic, _ error) { stopped = who },
+		})
+		s, _ := h.join()
+		s.panics = true
+		h.publish("x")
+		h.Stop()
+		synctest.Wait()
+		if panicked != h.Topic || stopped != h.Topic {
+			t.Errorf("OnPanic was given %p and OnStop %p, want %p", panicked, stopped, h.Topic)
+		}
+	})
+}
+
+func TestStopDeliversWhatWasTakenAndRefusesTheRest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var stops []error
+		h := spawn(t, topic.Options{OnStop: func(_ *topic.Topic, err error) { stops = append(stops, err) }})
+		h.hold()
+		s, _ := h.join()
+		h.publish("1", "2")
+		h.Leave(h.holder)
+		h.Stop()
+		h.Stop()
+		if err := h.Publish(t.Context(), "late"); !errors.Is(err, actor.ErrStopped) {
+			t.Errorf("Publish after Stop returned %v, want ErrStopped", err)
+		}
+		h.Join(&topic.Member{Subscriber: &inbox{}})
+		h.Leave(h.holder)
+		if len(stops) != 0 {
+			t.Error("OnStop was called before the messages were delivered")
+		}
+		close(h.gate)
+		s.want(t, "the subscriber", "1", "2")
+		if len(stops) != 1 || stops[0] != nil {
+			t.Errorf("OnStop was called with %v, want once with nil", stops)
+		}
+	})
+}
+
+// queue is room for two messages of 36 bytes, which count 64 more each.
+const queue = 200
+
+var filler = strings.Repeat("x", 36)
+
+// publishing publishes in the background.
+func (h *hub) publishing(ctx context.Context, msg string) <-chan error {
+	result := make(chan error, 1)
+	go func() { result <- h.Publish(ctx, msg) }()
+	synctest.Wait()
+	return result
+}
+
+func TestPublishWaitsWhileTheTopicIsBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := spawn(t, topic.Options{QueueBytes: queue})
+		h.hold()
+		s, _ := h.join()
+		h.publish(filler, filler)
+		impatient, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		gone, patient := h.publishing(impatient, "gone"), h.publishing(t.Context(), "patient")
+		if len(gone)+len(patient) != 0 {
+			t.Fatal("Publish returned although the queue is full")
+		}
+		if err := <-gone; !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Publish returned %v, want the context's error", err)
+		}
+		if got := h.Stats().Depth; got != 3 { // the join, and two messages
+			t.Errorf("Depth is %d, want 3", got)
+		}
+		h.release()
+		if err := <-patient; err != nil {
+			t.Errorf("Publish returned %v after there was room", err)
+		}
+		s.want(t, "the subscriber", filler, filler, "patient")
+	})
+}
+
+func TestStopEndsPublishersThatWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := spawn(t, topic.Options{QueueBytes: queue})
+		h.hold()
+		h.publish(filler, filler)
+		waiting := h.publishing(t.Context(), "waiting")
+		h.Stop()
+		if err := <-waiting; !errors.Is(err, actor.ErrStopped) {
+			t.Errorf("Publish returned %v, want ErrStopped", err)
+		}
+		h.release()
+	})
+}
+
+func TestEmptyMessagesFillTheQueueToo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := spawn(t, topic.Options{QueueBytes: queue})
+		h.hold()
+		defer h.release()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		for n := range 100 {
+			if err := h.Publish(ctx, ""); err != nil {
+				if n == 0 {
+					t.Error("not even one empty message was taken")
+				}
+				return
+			}
+		}
+		t.Errorf("a queue of %d bytes took 100 empty messages", queue)
+	})
+}
+
+func TestSubscribersComeAndGoAlthoughTheQueueIsFull(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := spawn(t, topic.Options{QueueBytes: queue})
+		leaver, m := h.join()
+		h.hold()
+		h.publish(filler, filler)
+		h.Leave(m)
+		s, _ := h.join()
+		h.release()
+		h.publish("x")
+		leaver.want(t, "the one who left", "hold", filler, filler)
+		s.want(t, "the one who joined", "x")
+	})
+}
+
+func TestCountersAreExact(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		h := spawn(t, topic.Options{})
+		if got := h.Stats(); got != (topic.Stats{CreatedAt: start}) {
+			t.Errorf("stats of a new topic are %+v", got)
+		}
+		h.publish("to nobody", "to nobody")
+		synctest.Wait()
+		h.join()
+		h.join()
+		refuses, m := h.join()
+		refuses.refuse = true
+		<-time.After(time.Minute)
+		h.publish("1", "2", "3", "4", "5")
+		synctest.Wait()
+		h.Leave(m)
+		h.publish("6")
+		synctest.Wait()
+		want := topic.Stats{Published: 8, Delivered: 12, Dropped: 5, CreatedAt: start, LastPublishedAt: start.Add(time.Minute)}
+		got := h.Stats()
+		if !got.LastPublishedAt.Equal(want.LastPublishedAt) {
+			t.Errorf("LastPublishedAt is %v, want %v", got.LastPublishedAt, want.LastPublishedAt)
+		}
+		if got.LastPublishedAt = want.LastPublishedAt; got != want {
+			t.Errorf("stats are\n%+v, want\n%+v", got, want)
+		}
+	})
+}
+
+func TestDepthCountsWhatWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := spawn(t, topic.Options{})
+		h.hold()
+		h.publish("1", "2", "3")
+		if got := h.Stats(); got.Depth != 3 || got.Published != 1 {
+			t.Errorf("stats are %+v, want depth 3, published 1", got)
+		}
+		h.release()
+		if got := h.Stats(); got.Depth != 0 || got.Published != 4 {
+			t.Errorf("stats are %+v, want depth 0, published 4", got)
+		}
+	})
+}
