@@ -130,6 +130,9 @@ func (t *Topic) Publish(ctx context.Context, data string) error {
 // Stop refuses further messages, delivers those already taken, and ends the topic. It never blocks.
 func (t *Topic) Stop() { t.ref.Stop() }
 
+// Done is closed when the topic has ended.
+func (t *Topic) Done() <-chan struct{} { return t.ref.Done() }
+
 // Stats returns the topic's statistics.
 func (t *Topic) Stats() Stats {
 	a := t.ref.Stats()
