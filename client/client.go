@@ -88,6 +88,7 @@ type farewell struct {
 // in a goroutine for itself.
 func New(conn *Conn, opts *Options, owner Owner) *Client {
 	c := &Client{opts: opts, conn: conn, owner: owner}
+	c.alive.Store(true) // having just connected
 	conn.client = c
 	conn.reader.alive = func() { c.alive.Store(true) }
 	c.ref = actor.Spawn(actor.Options{OnPanic: c.panicked}, c.receive)

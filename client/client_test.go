@@ -1,0 +1,387 @@
+package client_test
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/fanqie/tank-websocket-go-server/client"
+	"github.com/fanqie/tank-websocket-go-server/internal/memnet"
+	"github.com/fanqie/tank-websocket-go-server/internal/wire"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// owner writes down what it hears.
+type owner struct {
+	received   chan string
+	hold       chan struct{} // closed: Received returns
+	failed     chan client.Fault
+	gone       chan string
+	readerDone atomic.Bool
+}
+
+func newOwner() *owner {
+	o := &owner{
+		received: make(chan string, 100),
+		hold:     make(chan struct{}),
+		failed:   make(chan client.Fault, 100),
+		gone:     make(chan string, 100),
+	}
+	close(o.hold)
+	return o
+}
+
+func (o *owner) Received(data []byte, binary bool) {
+	o.received <- fmt.Sprintf("%v %s", binary, data)
+	<-o.hold
+}
+func (o *owner) Failed(f client.Fault, _ error) { o.failed <- f }
+func (o *owner) Gone(code int, reason string)   { o.gone <- fmt.Sprint(code, " ", reason) }
+func (o *owner) ReaderDone()                    { o.readerDone.Store(true) }
+
+// pair is a client and the raw other end of its connection, whose reads give the server room for buffer bytes.
+type pair struct {
+	*client.Client
+	*owner
+	conn net.Conn
+	r    *bufio.Reader
+	opts *client.Options
+}
+
+func newPair(t *testing.T, buffer int, configure func(*client.Options)) *pair {
+	t.Helper()
+	p := &pair{owner: newOwner(), opts: &client.Options{
+		OutboxBytes: 1000, MessageBytes: 1000, CloseTimeout: 5 * time.Second, Counters: &client.Counters{},
+	}}
+	if configure != nil {
+		configure(p.opts)
+	}
+	upgraded := make(chan *client.Conn)
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, err := client.Upgrade(w, r, client.UpgradeOptions{WriteBuffer: 100})
+		if err != nil {
+			t.Error(err)
+		}
+		upgraded <- c
+	})}
+	listener := memnet.Listen()
+	go server.Serve(listener)
+	t.Cleanup(func() { server.Close() })
+	conn, err := listener.Dial(buffer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n")
+	p.conn, p.r = conn, bufio.NewReader(conn)
+	var c *client.Conn
+	go func() { c = <-upgraded }()
+	if _, err := http.ReadResponse(p.r, nil); err != nil {
+		t.Fatal(err)
+	}
+	synctest.Wait()
+	p.Client = client.New(c, p.opts, p.owner)
+	go p.Read()
+	return p
+}
+
+// text is a batch of one text message.
+func text(s string) *wire.Batch {
+	return &wire.Batch{Frames: wire.AppendFrame(nil, wire.OpText, s), Messages: 1}
+}
+
+// expectFrames fails the test unless these bytes come next.
+func (p *pair) expectFrames(t *testing.T, want string) {
+	t.Helper()
+	got := make([]byte, len(want))
+	if n, err := io.ReadFull(p.r, got); err != nil || string(got) != want {
+		t.Fatalf("got %q (%v)\nwant %q", got[:n], err, want)
+	}
+}
+
+func (p *pair) expectGone(t *testing.T, want string) {
+	t.Helper()
+	if got := <-p.gone; got != want {
+		t.Fatalf("gone with %q, want %q", got, want)
+	}
+	if got, err := io.ReadAll(p.r); err == nil && len(got) > 0 {
+		t.Fatalf("%q came last", got)
+	}
+	synctest.Wait()
+	if len(p.gone) > 0 {
+		t.Fatal("gone twice")
+	}
+}
+
+func (p *pair) expectFaults(t *testing.T, want ...client.Fault) {
+	t.Helper()
+	synctest.Wait()
+	var got []client.Fault
+	for len(p.failed) > 0 {
+		got = append(got, <-p.failed)
+	}
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Fatalf("faults are %v, want %v", got, want)
+	}
+}
+
+var peerClose = []byte{0x88, 0x82, 0, 0, 0, 0, 1000 >> 8, 1000 & 0xff}
+
+func TestCloseComesBehindWhatWasDelivered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPair(t, 4, nil)
+		want := ""
+		for i := range 20 {
+			b := text(fmt.Sprint("message ", i))
+			if !p.Deliver(b) {
+				t.Fatal("refused")
+			}
+			want += string(b.Frames)
+		}
+		if !p.Close(4000, "bye") || p.Close(4001, "again") {
+			t.Fatal("the first Close has to count, and no other")
+		}
+		if p.Deliver(text("too late")) {
+			t.Fatal("delivered behind Close")
+		}
+		p.expectFrames(t, want+"\x88\x05\x0f\xa0bye")
+		p.conn.Write(peerClose)
+		p.expectGone(t, "4000 bye")
+		p.expectFaults(t)
+		if c := p.opts.Counters; c.MessagesOut.Load() != 20 || c.Dropped.Load() != 1 || c.BytesOut.Load() != uint64(len(want)+7) {
+			t.Fatalf("counted %d messages, %d bytes, %d dropped", c.MessagesOut.Load(), c.BytesOut.Load(), c.Dropped.Load())
+		}
+		if p.Queued() != 0 {
+			t.Fatalf("%d bytes are queued", p.Queued())
+		}
+	})
+}
+
+func TestOutboxLimitCountsWhatIsNotYetWritten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPair(t, 1, nil)
+		if !p.Deliver(text(strings.Repeat("x", 5000))) {
+			t.Fatal("a batch over the limit was refused by an empty outbox")
+		}
+		synctest.Wait() // being written now
+		if p.Deliver(text("x")) {
+			t.Fatal("accepted although the limit is passed")
+		}
+		p.expectFaults(t, client.SlowFault)
+		if got := <-p.gone; got != "1013 slow client" {
+			t.Fatalf("gone with %q", got)
+		}
+		if c := p.opts.Counters; c.Evicted.Load() != 1 || c.Dropped.Load() != 2 || p.Queued() != 0 {
+			t.Fatalf("counted %d evicted, %d dropped, %d queued", c.Evicted.Load(), c.Dropped.Load(), p.Queued())
+		}
+	})
+}
+
+func TestOutboxTakesWhatTheLimitAllows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPair(t, 1, nil)
+		for range 10 {
+			if !p.Deliver(text(strings.Repeat("x", 98))) {
+				t.Fatal("refused below the limit")
+			}
+		}
+		if p.Queued() != 1000 {
+			t.Fatalf("%d bytes are queued", p.Queued())
+		}
+		go io.Copy(io.Discard, p.r)
+		synctest.Wait()
+		if p.Queued() != 0 || p.Closing() {
+			t.Fatalf("%d bytes are queued behind a peer that reads", p.Queued())
+		}
+		p.Cut("end")
+	})
+}
+
+func TestCutEndsABlockedWriteAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPair(t, 1, nil)
+		p.Deliver(text("xxxxxxxx"))
+		synctest.Wait()
+		began := time.Now()
+		p.Cut("no more")
+		p.Cut("again")
+		if got := <-p.gone; got != "1006 no more" || time.Since(began) != 0 {
+			t.Fatalf("gone with %q after %v", got, time.Since(began))
+		}
+		p.expectFaults(t)
+		if !p.readerDone.Load() {
+			t.Fatal("the reader runs on")
+		}
+	})
+}
+
+func TestPeerThatStallsIsCutAtTheCloseTimeout(t *testing.T) {
+	for name, sent := range map[string][]byte{
+		"silent":                     nil,
+		"in mid frame":               {0x81, 0x8f, 0, 0, 0, 0, 'x'},
+		"in mid control frame":       {0x89, 0x8f, 0, 0, 0, 0, 'x'},
+		"behind a protocol error":    {0x83},
+		"never done with a fragment": {0x01, 0x81, 0, 0, 0, 0, 'x'},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := newPair(t, 1000, nil)
+				p.conn.Write(sent)
+				synctest.Wait()
+				began := time.Now()
+				p.Close(4000, "")
+				<-p.gone
+				if took := time.Since(began); took != 5*time.Second {
+					t.Fatalf("cut after %v, want the close timeout of 5s", took)
+				}
+				synctest.Wait()
+				if !p.readerDone.Load() {
+					t.Fatal("the reader runs on")
+				}
+			})
+		})
+	}
+}
+
+func TestGoneDoesNotWaitForAnOwnerThatIsBusy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPair(t, 1000, nil)
+		p.hold = make(chan struct{})
+		p.conn.Write([]byte{0x81, 0x81, 0, 0, 0, 0, 'x'})
+		if got := <-p.received; got != "false x" {
+			t.Fatalf("received %q", got)
+		}
+		p.Close(4000, "")
+		<-p.gone
+		if p.readerDone.Load() {
+			t.Fatal("the reader was done while its owner was busy")
+		}
+		close(p.hold)
+		synctest.Wait()
+		if !p.readerDone.Load() {
+			t.Fatal("the reader runs on")
+		}
+	})
+}
+
+func TestFailedWriteIsReportedOnceAndEndsTheClient(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPair(t, 1, nil)
+		p.Deliver(text("xxxxxxxx"))
+		synctest.Wait()
+		p.conn.Close()
+		<-p.gone
+		synctest.Wait()
+		if len(p.failed) != 1 { // reading or writing, whichever notices first
+			t.Fatalf("%d faults were reported", len(p.failed))
+		}
+	})
+}
+
+func TestReapSparesWhoeverShowedASignOfLifeOrCannotBeHeard(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPair(t, 1000, nil)
+		p.Reap() // never pinged
+		p.Ping()
+		synctest.Wait()
+		p.expectFrames(t, "\x89\x00")
+		p.conn.Write([]byte{0x8a, 0x80, 0, 0, 0, 0})
+		synctest.Wait()
+		p.Reap() // answered
+		p.hold = make(chan struct{})
+		p.conn.Write([]byte{0x81, 0x81, 0, 0, 0, 0, 'x'})
+		<-p.received
+		p.Ping()
+		p.Reap() // busy
+		close(p.hold)
+		synctest.Wait()
+		p.Reap() // just back
+		p.expectFaults(t)
+		p.Ping()
+		p.Reap()
+		p.expectFaults(t, client.HeartbeatFault)
+		if got := <-p.gone; got != "1006 heartbeat timeout" {
+			t.Fatalf("gone with %q", got)
+		}
+	})
+}
+
+func TestPingOvertakesWhatIsQueued(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPair(t, 1, nil)
+		p.Deliver(text("being written"))
+		synctest.Wait()
+		p.Deliver(text("queued"))
+		p.Ping()
+		p.expectFrames(t, "\x81\x0dbeing written"+"\x89\x00"+"\x81\x06queued")
+		p.Cut("end")
+	})
+}
+
+func TestMessagesAreJoinedUpToTheWriteBuffer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPair(t, 1, func(o *client.Options) { o.OutboxBytes = 1 << 20 })
+		want := ""
+		for i := range 100 {
+			b := text(strings.Repeat("x", i*7%250))
+			p.Deliver(b)
+			want += string(b.Frames)
+		}
+		p.expectFrames(t, want)
+		p.Cut("end")
+	})
+}
+
+func BenchmarkOutboxDrain(b *testing.B) {
+	for _, size := range []int{128, 32 << 10} {
+		b.Run(fmt.Sprint(size), func(b *testing.B) {
+			listener, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				b.Fatal(err)
+			}
+			opts := &client.Options{OutboxBytes: 1 << 30, MessageBytes: 1, CloseTimeout: time.Second, Counters: &client.Counters{}}
+			clients := make(chan *client.Client, 1)
+			server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				conn, err := client.Upgrade(w, r, client.UpgradeOptions{})
+				if err != nil {
+					b.Error(err)
+				}
+				c := client.New(conn, opts, newOwner())
+				go c.Read()
+				clients <- c
+			})}
+			go server.Serve(listener)
+			defer server.Close()
+			conn, err := net.Dial("tcp", listener.Addr().String())
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer conn.Close()
+			io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
+				"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n")
+			c := <-clients
+			go io.Copy(io.Discard, conn)
+			batch := text(strings.Repeat("x", size))
+			b.SetBytes(int64(size))
+			b.ReportAllocs()
+			for b.Loop() {
+				c.Deliver(batch)
+				for c.Queued() > 8<<20 {
+					time.Sleep(time.Microsecond)
+				}
+			}
+			c.Cut("end")
+		})
+	}
+}
