@@ -25,6 +25,7 @@ type Client struct {
 	subscriptions map[*liveTopic]subscription
 	everyone      subscription // to the topic of BroadcastMessage
 	slot          int          // on the heartbeat wheel
+	pinged        int          // the tick of the first ping without an answer
 }
 
 // ID returns the connection's UUID.

@@ -99,12 +99,12 @@ func (m *Manager) identify(w http.ResponseWriter, r *http.Request) (*Client, boo
 	var err error
 	if m.config.authenticate == nil {
 		c.userID, err = userIDFromQuery(r.URL.RawQuery)
-		if c.userID == "" && err == nil {
-			c.userID = c.id
-		}
 	} else if c.userID, err = m.authenticate(r); err != nil {
 		m.refuse(w, http.StatusUnauthorized, &ErrorEvent{Code: CodeAuth, Message: "authentication failed", Err: err})
 		return nil, false
+	}
+	if c.userID == "" {
+		c.userID = c.id
 	}
 	if err == nil {
 		err = wire.CheckUserID(c.userID)
@@ -120,11 +120,10 @@ func (m *Manager) identify(w http.ResponseWriter, r *http.Request) (*Client, boo
 // userIDFromQuery returns the query parameter user_id, or "" when there is none.
 func userIDFromQuery(query string) (string, error) {
 	values, err := url.ParseQuery(query)
-	if !values.Has("user_id") {
-		return "", err
+	if values.Has("user_id") {
+		err = nil // whatever else is malformed is none of our business
 	}
-	id := values.Get("user_id")
-	return id, wire.CheckUserID(id)
+	return values.Get("user_id"), err
 }
 
 func (m *Manager) authenticate(r *http.Request) (userID string, err error) {

@@ -24,7 +24,8 @@ func TestUserIDFromTheQuery(t *testing.T) {
 			"?user_id=" + strings.Repeat("x", 128):      strings.Repeat("x", 128),
 			"?user_id=first&user_id=second":             "first",
 			"?other=" + strings.Repeat("unrelated", 99): "",
-			"": "",
+			"?user_id=":                                 "",
+			"":                                          "",
 		} {
 			s.connect(handshake{path: "/" + query})
 			e := s.event()
@@ -35,7 +36,7 @@ func TestUserIDFromTheQuery(t *testing.T) {
 				t.Errorf("query %q makes user %q of client %q, want %q", query, e.UserID, e.ClientID, want)
 			}
 		}
-		for _, query := range []string{"?user_id=", "?user_id=" + strings.Repeat("x", 129), "?user_id=a%0d%0aSet-Cookie:x", "?user_id=%ff", "?user_id=%00"} {
+		for _, query := range []string{"?user_id=" + strings.Repeat("x", 129), "?user_id=a%0d%0aSet-Cookie:x", "?user_id=%ff", "?user_id=%00"} {
 			_, resp := s.request(handshake{path: "/" + query})
 			if resp.StatusCode != http.StatusBadRequest {
 				t.Errorf("query %q is answered with %s, want 400", query, resp.Status)

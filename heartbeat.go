@@ -10,9 +10,9 @@ const wheelSlots = 25
 // Owned by the supervisor.
 type wheel struct {
 	tick    time.Duration
-	timeout int // in ticks; Invariant: 1 <= timeout <= len(slots)
+	timeout int // in ticks
 	slots   []map[*Client]struct{}
-	now     int // the slot pinged last
+	now     int // ticks so far; slot now%len(slots) was pinged last
 	next    int // the slot for the next newcomer
 }
 
@@ -20,7 +20,7 @@ func newWheel(interval, timeout time.Duration) *wheel {
 	n := max(1, min(wheelSlots, int(interval/time.Millisecond)))
 	tick := interval / time.Duration(n)
 	ticks := int((timeout + tick - 1) / tick)
-	return &wheel{tick: tick, timeout: min(ticks, n), slots: make([]map[*Client]struct{}, n)}
+	return &wheel{tick: tick, timeout: ticks, slots: make([]map[*Client]struct{}, n)}
 }
 
 func (w *wheel) add(c *Client) {
@@ -30,6 +30,7 @@ func (w *wheel) add(c *Client) {
 		w.slots[c.slot] = make(map[*Client]struct{})
 	}
 	w.slots[c.slot][c] = struct{}{}
+	c.pinged = w.now
 }
 
 func (w *wheel) remove(c *Client) { delete(w.slots[c.slot], c) }
@@ -53,14 +54,25 @@ func heartbeatTick(c *config) time.Duration {
 	return newWheel(c.heartbeatInterval, c.heartbeatTimeout).tick
 }
 
-// handle reaps the slot that was pinged one timeout ago, then pings the next.
+// at returns the clients that are pinged at a tick. Early ticks may be negative.
+func (w *wheel) at(tick int) map[*Client]struct{} {
+	n := len(w.slots)
+	return w.slots[(tick%n+n)%n]
+}
+
+// handle reaps whoever was pinged one timeout ago and has not answered this ping or a later one, then pings the next
+// slot.
 func (tick) handle(s *supervisor) {
 	w := s.wheel
-	w.now = (w.now + 1) % len(w.slots)
-	for c := range w.slots[(w.now-w.timeout+len(w.slots))%len(w.slots)] {
-		c.conn.Reap()
+	w.now++
+	for c := range w.at(w.now - w.timeout) {
+		if w.now-c.pinged >= w.timeout {
+			c.conn.Reap()
+		}
 	}
-	for c := range w.slots[w.now] {
-		c.conn.Ping()
+	for c := range w.at(w.now) {
+		if c.conn.Ping() {
+			c.pinged = w.now
+		}
 	}
 }

@@ -183,5 +183,7 @@ func (m *Manager) report(e *ErrorEvent) {
 	if isPanic(e.Err) {
 		m.counters.panicsRecovered.Add(1)
 	}
-	m.supervisor.Post(report{e})
+	if !m.supervisor.Post(report{e}) {
+		m.counters.eventsDropped.Add(1)
+	}
 }

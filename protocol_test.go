@@ -344,6 +344,37 @@ func TestHeartbeatTimeoutCountsFromThePing(t *testing.T) {
 	})
 }
 
+func TestHeartbeatTimeoutMayBeLongerThanTheInterval(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := serve(t, tank.WithHeartbeat(5*time.Second, 12*time.Second))
+		silent, late := s.dial("silent"), s.dial("late")
+		s.expectEvents("connect silent", "connect late")
+		go func() { // answers the second ping only, each time
+			for n := 1; ; n++ {
+				op, _, err := late.receive()
+				if err != nil {
+					return
+				}
+				if op == opPing && n%2 == 0 {
+					late.write(frame(opPong, ""))
+				}
+			}
+		}()
+		silent.receive()
+		pinged := time.Now()
+		if e := s.event(); e.UserID != "silent" || e.Reason != "1006 heartbeat timeout" {
+			t.Fatalf("got %+v", e)
+		}
+		if took := time.Since(pinged); took < 12*time.Second || took > 12*time.Second+5*time.Second/25 {
+			t.Fatalf("cut %v after the first ping, want 12s", took)
+		}
+		time.Sleep(time.Minute)
+		if n := s.GetClientCount(); n != 1 {
+			t.Fatalf("%d clients, want the one that answers late", n)
+		}
+	})
+}
+
 func TestAnyFrameIsASignOfLife(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := serve(t)

@@ -141,16 +141,16 @@ func (c *Client) Cut(text string) {
 	c.ref.Post(cut{})
 }
 
-// Ping asks the peer for a sign of life. It never blocks.
-func (c *Client) Ping() {
-	if c.Closing() {
-		return
+// Ping asks the peer for a sign of life, and reports whether one came since the last Ping. It never blocks.
+func (c *Client) Ping() (alive bool) {
+	alive = c.alive.Swap(false)
+	if !c.Closing() {
+		c.ref.Post(ping{})
 	}
-	c.alive.Store(false)
-	c.ref.Post(ping{})
+	return alive
 }
 
-// Reap cuts the connection when no sign of life came since the last Ping. It never blocks.
+// Reap cuts the connection when no sign of life came since Ping last reported one. It never blocks.
 // A client whose owner still works on its last message is given the benefit of the doubt: nobody reads its pongs.
 func (c *Client) Reap() {
 	if c.Closing() || c.busy.Load() || c.alive.Load() {
