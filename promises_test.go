@@ -141,9 +141,7 @@ func TestPromiseSubscribeThenPublishOnOneConnectionSeesItsOwnMessage(t *testing.
 			topic := fmt.Sprint("t", i)
 			p.send("sub:" + topic)
 			p.send(fmt.Sprintf(`{"topic":%q,"data":"own"}`, topic))
-		}
-		for i := range 100 {
-			p.expectTopic(fmt.Sprint("t", i), "own")
+			p.expectTopic(topic, "own")
 		}
 	})
 }

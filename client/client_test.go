@@ -53,9 +53,31 @@ func (o *owner) ReaderDone()                    { o.readerDone.Store(true) }
 type pair struct {
 	*client.Client
 	*owner
-	conn net.Conn
-	r    *bufio.Reader
-	opts *client.Options
+	conn   net.Conn
+	r      *bufio.Reader
+	opts   *client.Options
+	writes chan int // the sizes of the server's writes
+}
+
+// recorder is a listener whose connections tell the sizes of what is written to them.
+type recorder struct {
+	net.Listener
+	writes chan int
+}
+
+type recordedConn struct {
+	net.Conn
+	writes chan int
+}
+
+func (r recorder) Accept() (net.Conn, error) {
+	c, err := r.Listener.Accept()
+	return recordedConn{c, r.writes}, err
+}
+
+func (c recordedConn) Write(p []byte) (int, error) {
+	c.writes <- len(p)
+	return c.Conn.Write(p)
 }
 
 func newPair(t *testing.T, buffer int, configure func(*client.Options)) *pair {
@@ -75,7 +97,8 @@ func newPair(t *testing.T, buffer int, configure func(*client.Options)) *pair {
 		upgraded <- c
 	})}
 	listener := memnet.Listen()
-	go server.Serve(listener)
+	p.writes = make(chan int, 1000)
+	go server.Serve(recorder{listener, p.writes})
 	t.Cleanup(func() { server.Close() })
 	conn, err := listener.Dial(buffer)
 	if err != nil {
@@ -340,6 +363,16 @@ func TestMessagesAreJoinedUpToTheWriteBuffer(t *testing.T) {
 		}
 		p.expectFrames(t, want)
 		p.Cut("end")
+		<-p.writes // the handshake
+		writes := len(p.writes)
+		for len(p.writes) > 0 {
+			if n := <-p.writes; n > 4+250 {
+				t.Errorf("%d bytes in one write: more than the write buffer or one message", n)
+			}
+		}
+		if writes > 90 {
+			t.Fatalf("%d writes for 100 messages", writes)
+		}
 	})
 }
 
