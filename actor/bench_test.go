@@ -64,7 +64,7 @@ func BenchmarkWake(b *testing.B) {
 func BenchmarkCall(b *testing.B) {
 	b.ReportAllocs()
 	ref := spawnClerk(actor.Options{})
-	build := func(r actor.Request[int]) ask { return ask{r, "reply"} }
+	build := func(r actor.Request[int]) ask { return ask{Request: r, verb: "reply"} }
 	for b.Loop() {
 		if _, err := actor.Call(b.Context(), ref, build); err != nil {
 			b.Fatal(err)

@@ -16,6 +16,7 @@ import (
 type ask struct {
 	actor.Request[int]
 	verb string
+	gate <-chan struct{} // of "hold"
 }
 
 // spawnClerk makes an actor that answers questions.
@@ -43,6 +44,8 @@ func spawnClerk(opts actor.Options) *actor.Ref[ask] {
 			case "stop":
 				ref.Stop()
 			case "ignore":
+			case "hold":
+				<-q.gate
 			}
 		}
 	})
@@ -52,7 +55,7 @@ func spawnClerk(opts actor.Options) *actor.Ref[ask] {
 // call asks in the background; the result is the error, or errWrong when the answer is.
 func call(ctx context.Context, ref *actor.Ref[ask], verb string) <-chan error {
 	return background(func() error {
-		got, err := actor.Call(ctx, ref, func(r actor.Request[int]) ask { return ask{r, verb} })
+		got, err := actor.Call(ctx, ref, func(r actor.Request[int]) ask { return ask{Request: r, verb: verb} })
 		if err == nil && got != 42 || err != nil && got != 0 {
 			return errWrong
 		}
@@ -95,6 +98,19 @@ func TestCallOfAStoppedActorReturnsErrStopped(t *testing.T) {
 	})
 }
 
+func TestCallOfAnActorThatIsAboutToStopDoesNotWaitForIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ref := spawnClerk(actor.Options{})
+		gate := make(chan struct{})
+		defer close(gate)
+		ref.Post(ask{verb: "hold", gate: gate})
+		ref.Stop()
+		if err := returned(t, "Call", call(t.Context(), ref, "reply")); !errors.Is(err, actor.ErrStopped) {
+			t.Errorf("Call returned %v, want ErrStopped", err)
+		}
+	})
+}
+
 func TestCallReturnsWhenTheActorStopsMeanwhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ref := spawnClerk(actor.Options{})
@@ -124,17 +140,25 @@ func TestCallReturnsWhenItsContextEnds(t *testing.T) {
 func TestAPanicFailsNoOtherRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ref := spawnClerk(actor.Options{})
-		first := call(t.Context(), ref, "ignore")
-		wantBlocked(t, "Call without an answer", first)
-		if err := returned(t, "Call", call(t.Context(), ref, "panic")); !errors.Is(err, actor.ErrPanicked) {
-			t.Errorf("Call returned %v, want ErrPanicked", err)
+		gate := make(chan struct{})
+		ref.Post(ask{verb: "hold", gate: gate})
+		synctest.Wait()
+		ignored := call(t.Context(), ref, "ignore")
+		synctest.Wait()
+		panicked := call(t.Context(), ref, "panic")
+		synctest.Wait()
+		replied := call(t.Context(), ref, "reply")
+		synctest.Wait()
+		close(gate)
+		if err := returned(t, "Call that panics", panicked); !errors.Is(err, actor.ErrPanicked) {
+			t.Errorf("Call that panics returned %v, want ErrPanicked", err)
 		}
-		wantBlocked(t, "Call without an answer", first)
-		if err := returned(t, "Call", call(t.Context(), ref, "reply")); err != nil {
-			t.Errorf("Call after a panic returned %v", err)
+		if err := returned(t, "Call behind it", replied); err != nil {
+			t.Errorf("Call behind it returned %v", err)
 		}
+		wantBlocked(t, "Call before it", ignored)
 		ref.Stop()
-		<-first
+		<-ignored
 	})
 }
 

@@ -162,19 +162,21 @@ func TestABurstDoesNotStayInMemory(t *testing.T) {
 func TestPutWaitsWhileOverTheLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := actor.NewMailbox[string](10, asleep)
-		if err := b.Put(t.Context(), "a", 10); err != nil {
+		b.Put(t.Context(), "a", 4)
+		exact := background(func() error { return b.Put(t.Context(), "b", 6) })
+		if err := returned(t, "Put up to the limit", exact); err != nil {
 			t.Fatalf("Put up to the limit: %v", err)
 		}
-		second := background(func() error { return b.Put(t.Context(), "b", 1) })
-		wantBlocked(t, "Put past the limit", second)
-		if got := b.Len(); got != 1 {
-			t.Errorf("Len is %d while the second message waits outside, want 1", got)
+		more := background(func() error { return b.Put(t.Context(), "c", 1) })
+		wantBlocked(t, "Put past the limit", more)
+		if got := b.Len(); got != 2 {
+			t.Errorf("Len is %d while the third message waits outside, want 2", got)
 		}
-		wantMail(t, "first batch", drain(t, b, true), "a")
-		if err := returned(t, "Put after there was room", second); err != nil {
+		wantMail(t, "first batch", drain(t, b, true), "a", "b")
+		if err := returned(t, "Put after there was room", more); err != nil {
 			t.Errorf("Put after there was room: %v", err)
 		}
-		wantMail(t, "second batch", drain(t, b, true), "b")
+		wantMail(t, "second batch", drain(t, b, true), "c")
 	})
 }
 
@@ -211,24 +213,23 @@ func TestWaitersAreLetInInOrderOfArrival(t *testing.T) {
 		b := actor.NewMailbox[string](10, asleep)
 		b.Put(t.Context(), "first", 6)
 		var waiting []<-chan error
-		// "small" would fit at once, but "big" was there before it.
+		// "small" would fit beside "first" and beside "big", but others were there before it.
 		for _, m := range []struct {
 			msg  string
 			size int
-		}{{"big", 9}, {"small", 1}, {"next", 1}, {"last", 9}} {
+		}{{"big", 9}, {"middle", 2}, {"small", 1}} {
 			w := background(func() error { return b.Put(t.Context(), m.msg, m.size) })
 			wantBlocked(t, "Put of "+m.msg, w)
 			waiting = append(waiting, w)
 		}
 		wantMail(t, "first batch", drain(t, b, true), "first")
-		for _, w := range waiting[:2] {
-			if err := returned(t, "Put of big or small", w); err != nil {
-				t.Fatal(err)
-			}
+		if err := returned(t, "Put of big", waiting[0]); err != nil {
+			t.Fatal(err)
 		}
-		wantBlocked(t, "Put of next", waiting[2])
-		wantMail(t, "second batch", drain(t, b, true), "big", "small")
-		wantMail(t, "third batch", drain(t, b, true), "next", "last")
+		wantBlocked(t, "Put of middle", waiting[1])
+		wantBlocked(t, "Put of small", waiting[2])
+		wantMail(t, "second batch", drain(t, b, true), "big")
+		wantMail(t, "third batch", drain(t, b, true), "middle", "small")
 	})
 }
 

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/fanqie/tank-websocket-go-server/actor"
@@ -132,27 +133,35 @@ func TestMessagesThatRaceWithStopAreHandledOrRefused(t *testing.T) {
 }
 
 func TestPutThatRacesWithItsContextSaysTheTruth(t *testing.T) {
-	rounds(func(int) {
-		b := actor.NewMailbox[int](1, asleep)
-		b.Put(t.Context(), 0, 1)
-		ctx, cancel := context.WithCancel(t.Context())
-		result := background(func() error { return b.Put(ctx, 1, 1) })
-		go cancel()
-		queued := 0
-		for range 2 {
-			batch, _ := b.Receive(nil)
-			queued += len(batch)
-		}
-		err := <-result
-		batch, _ := b.Receive(nil)
-		queued += len(batch) - 1
-		switch {
-		case err == nil && queued != 1:
-			t.Fatal("Put returned nil, and the message is not in the queue")
-		case err != nil && queued != 0:
-			t.Fatalf("Put returned %v, and the message is in the queue", err)
-		case err != nil && !errors.Is(err, context.Canceled):
-			t.Fatalf("Put returned %v, want the context's error", err)
+	synctest.Test(t, func(t *testing.T) {
+		for round := range 3000 {
+			b := actor.NewMailbox[int](1, asleep)
+			b.Put(t.Context(), 0, 1)
+			ctx, cancel := context.WithCancel(t.Context())
+			result := background(func() error { return b.Put(ctx, 1, 1) })
+			synctest.Wait()
+			switch round % 3 {
+			case 0:
+				cancel()
+			case 1:
+				go cancel()
+			}
+			b.Receive(nil)
+			cancel()
+			checkTruth(t, b, <-result)
 		}
 	})
+}
+
+// checkTruth checks that a message is in the mailbox exactly if the Put of it returned nil.
+func checkTruth(t *testing.T, b *actor.Mailbox[int], err error) {
+	t.Helper()
+	switch batch, _ := b.Receive(nil); {
+	case err == nil && len(batch) != 1:
+		t.Fatal("Put returned nil, and the message is not in the queue")
+	case err != nil && len(batch) != 0:
+		t.Fatalf("Put returned %v, and the message is in the queue", err)
+	case err != nil && !errors.Is(err, context.Canceled):
+		t.Fatalf("Put returned %v, want the context's error", err)
+	}
 }

@@ -26,13 +26,11 @@ export function icon(name) {
   return svg;
 }
 
-/** sparkline draws the last values, newest at the right. */
-export function sparkline(svg, values, slots) {
+/** sparkline draws the last values, newest at the right, on a box made by sparklineBox. */
+export function sparkline(svg, values) {
   const top = Math.max(1, ...values);
-  const points = values.map((v, i) => {
-    const x = ((slots - values.length + i) / (slots - 1)) * 48;
-    return `${x.toFixed(1)},${(15 - (v / top) * 13).toFixed(1)}`;
-  });
+  const step = 48 / (values.length - 1);
+  const points = values.map((v, i) => `${(i * step).toFixed(1)},${(15 - (v / top) * 13).toFixed(1)}`);
   let line = svg.firstElementChild;
   if (!line) svg.append(line = document.createElementNS(SVG, 'polyline'));
   line.setAttribute('points', points.join(' '));
@@ -78,14 +76,15 @@ export function reconcile(parent, items, key, create, update) {
 export function hueOf(name) {
   let hash = 2166136261;
   for (const c of name) hash = Math.imul(hash ^ c.codePointAt(0), 16777619);
-  return ((hash >>> 0) % 24) * 15;
+  return (hash >>> 0) % 360;
 }
 
-function firstLetter(name) {
-  const first = globalThis.Intl?.Segmenter
-    ? new Intl.Segmenter().segment(name)[Symbol.iterator]().next().value?.segment
-    : [...name][0];
-  return (first ?? '?').toLocaleUpperCase();
+/** initial is one letter for a name: the last one of a Chinese name, where the first is the family's. */
+function initial(name) {
+  const letters = globalThis.Intl?.Segmenter
+    ? Array.from(new Intl.Segmenter().segment(name), (s) => s.segment)
+    : [...name];
+  return (/^\p{Script=Han}+$/u.test(name) ? letters.at(-1) : letters[0] ?? '?').toLocaleUpperCase();
 }
 
 /** paintAvatar turns a node into the coloured disc of a name. */
@@ -93,7 +92,7 @@ export function paintAvatar(node, name) {
   node.classList.add('avatar');
   node.setAttribute('aria-hidden', 'true');
   node.style.setProperty('--hue', hueOf(name));
-  setText(node, firstLetter(name));
+  setText(node, initial(name));
   return node;
 }
 

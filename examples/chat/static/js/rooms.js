@@ -45,11 +45,8 @@ export class Rooms {
   /** note adds a line that nobody said. Its text is a key of words.js, so that it speaks the page's language. */
   note(topic, text) {
     const room = this.all.get(topic);
-    if (room && room.messages.at(-1)?.text !== text) this.#push(room, { kind: 'note', text, time: new Date() });
-  }
-
-  noteAll(text) {
-    for (const topic of this.all.keys()) this.note(topic, text);
+    const last = room?.messages.at(-1);
+    if (room && !(last?.kind === 'note' && last.text === text)) this.#push(room, { kind: 'note', text, time: new Date() });
   }
 
   /** sending shows a message of one's own at once, before the server has confirmed it. */
