@@ -62,25 +62,22 @@ func (m *Manager) HandleConnection(w http.ResponseWriter, r *http.Request) {
 
 // awaitStart waits for Start, if it must, and says why the instance does not take connections.
 func (m *Manager) awaitStart(ctx context.Context) error {
-	select {
-	case <-m.stopping:
-		return ErrClosed
-	case <-m.started:
-		return nil
-	default:
+	if m.phase.Load() == unstarted {
+		patience := time.NewTimer(startWait)
+		defer patience.Stop()
+		select {
+		case <-m.started:
+		case <-m.stopping:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-patience.C:
+			return fmt.Errorf("%w: not started", ErrBusy)
+		}
 	}
-	patience := time.NewTimer(startWait)
-	defer patience.Stop()
-	select {
-	case <-m.started:
-		return nil
-	case <-m.stopping:
+	if m.phase.Load() == stopped {
 		return ErrClosed
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-patience.C:
-		return fmt.Errorf("%w: not started", ErrBusy)
 	}
+	return nil
 }
 
 func (m *Manager) currentUpgrader() *Upgrader {

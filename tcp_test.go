@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/coder/websocket"
@@ -129,6 +131,38 @@ func TestServerDeadlinesDoNotOutliveTheHandshake(t *testing.T) {
 	if _, got, err := c.Read(t.Context()); err != nil || string(got) != "still here" {
 		t.Fatalf("got %q (%v)", got, err)
 	}
+}
+
+func TestNothingIsKeptOfClientsThatHaveLeft(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := serve(t)
+		come := func(n int) {
+			for i := range n {
+				p := s.dial(fmt.Sprint("user", i))
+				p.send("sub:" + strings.Repeat("t", i%200+1))
+				p.write(closeFrame(1000, ""))
+				for e := s.event(); e.EventType != tank.EventDisconnect; e = s.event() {
+				}
+				p.conn.Close()
+			}
+			synctest.Wait()
+		}
+		come(100) // so that maps and pools have grown
+		before := heap()
+		come(1000)
+		if grown := int(heap()) - int(before); grown > 1<<20 {
+			t.Fatalf("the heap has grown by %d bytes for each client that has left", grown/1000)
+		}
+	})
+}
+
+// heap returns the bytes in use.
+func heap() uint64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.GC() // what had a finalizer is free now
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
 }
 
 func TestHandlerReturnsWhileTheConnectionLives(t *testing.T) {

@@ -3,7 +3,7 @@ package actor_test
 import (
 	"errors"
 	"iter"
-	"runtime"
+	"runtime/pprof"
 	"slices"
 	"strings"
 	"testing"
@@ -243,8 +243,9 @@ func TestStatsTellWhatHappened(t *testing.T) {
 
 // running returns the stacks of goroutines that actors run on.
 func running() (stacks []string) {
-	buf := make([]byte, 1<<20)
-	for _, g := range strings.Split(string(buf[:runtime.Stack(buf, true)]), "\n\n") {
+	var all strings.Builder
+	pprof.Lookup("goroutine").WriteTo(&all, 2)
+	for _, g := range strings.Split(all.String(), "\n\n") {
 		if strings.Contains(g, "actor.(*Ref[") {
 			stacks = append(stacks, g)
 		}

@@ -2,12 +2,85 @@ package topic_test
 
 import (
 	"errors"
+	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 
 	"github.com/fanqie/tank-websocket-go-server/actor"
 	"github.com/fanqie/tank-websocket-go-server/topic"
 )
+
+func TestAPanickingSubscriberCostsTheOthersNothing(t *testing.T) {
+	for bad := range 4 {
+		t.Run(fmt.Sprintf("place=%d", bad), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var panics []*actor.PanicError
+				h := spawn(t, topic.Options{OnPanic: func(_ *topic.Topic, err *actor.PanicError) { panics = append(panics, err) }})
+				var all []*inbox
+				for i := range 4 {
+					s, _ := h.join()
+					s.panics = i == bad
+					all = append(all, s)
+				}
+				h.publish("1")
+				synctest.Wait()
+				h.publish("2")
+				synctest.Wait()
+				for i, s := range all {
+					if i != bad {
+						s.want(t, fmt.Sprintf("subscriber %d", i), "1", "2")
+					}
+				}
+				if len(panics) != 2 || panics[0].Value != "in Deliver" || !strings.Contains(string(panics[0].Stack), "culprit") {
+					t.Errorf("OnPanic was called with %v, want twice with the panic and its stack", panics)
+				}
+				if got := h.Stats(); got.Delivered != 6 || got.Dropped != 2 || got.Published != 2 || got.Restarts != 0 {
+					t.Errorf("stats are %+v, want 6 delivered, 2 dropped, 2 published, no restart", got)
+				}
+				all[bad].panics = false
+				h.publish("3")
+				all[bad].want(t, "the subscriber that has recovered", "3")
+			})
+		})
+	}
+}
+
+func TestSubscribersThatPanicAgainAndAgainDoNotEndTheTopic(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := spawn(t, topic.Options{}) // nobody is told, which must be fine too
+		for range 50 {
+			s, _ := h.join()
+			s.panics = true
+		}
+		healthy, _ := h.join()
+		for range 50 {
+			h.publish("x")
+			synctest.Wait()
+		}
+		if got := len(healthy.payloads(t)); got != 50 {
+			t.Errorf("the healthy subscriber got %d messages, want 50", got)
+		}
+	})
+}
+
+func TestHooksAreToldWhichTopic(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var panicked, stopped *topic.Topic
+		h := spawn(t, topic.Options{
+			OnPanic: func(who *topic.Topic, _ *actor.PanicError) { panicked = who },
+			OnStop:  func(who *topic.Topic, _ error) { stopped = who },
+		})
+		s, _ := h.join()
+		s.panics = true
+		h.publish("x")
+		h.Stop()
+		synctest.Wait()
+		if panicked != h.Topic || stopped != h.Topic {
+			t.Errorf("OnPanic was given %p and OnStop %p, want %p", panicked, stopped, h.Topic)
+		}
+	})
+}
 
 // A nil Member is what makes the topic actor itself panic.
 

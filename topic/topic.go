@@ -60,6 +60,7 @@ type Topic struct {
 	// Owned by the actor.
 	members []*Member
 	batch   *wire.Batch // encoded, not yet delivered; nil when there is none
+	last    int         // bytes in the batch before, bounded: what the next one is likely to need
 
 	// Written by the actor alone, read by anyone.
 	published     atomic.Uint64
@@ -160,7 +161,7 @@ func (t *Topic) receive(mail iter.Seq[message]) {
 
 func (m publish) handle(t *Topic) {
 	if t.batch == nil {
-		t.batch = &wire.Batch{}
+		t.batch = &wire.Batch{Frames: make([]byte, 0, t.last)}
 	}
 	t.batch.Frames = t.encode(t.batch.Frames, m.data)
 	t.batch.Messages++
@@ -196,7 +197,7 @@ func (t *Topic) flush() {
 	if b == nil {
 		return
 	}
-	t.batch = nil
+	t.batch, t.last = nil, min(len(b.Frames), maxBatch+maxBatch/4)
 	t.published.Add(uint64(b.Messages))
 	t.lastPublished.Store(time.Now().UnixNano())
 	for i := 0; i < len(t.members); {

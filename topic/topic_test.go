@@ -1,7 +1,6 @@
 package topic_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -175,77 +174,6 @@ func TestOneClientMayHaveTwoMemberships(t *testing.T) {
 	})
 }
 
-func TestAPanickingSubscriberCostsTheOthersNothing(t *testing.T) {
-	for bad := range 4 {
-		t.Run(fmt.Sprintf("place=%d", bad), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				var panics []*actor.PanicError
-				h := spawn(t, topic.Options{OnPanic: func(_ *topic.Topic, err *actor.PanicError) { panics = append(panics, err) }})
-				var all []*inbox
-				for i := range 4 {
-					s, _ := h.join()
-					s.panics = i == bad
-					all = append(all, s)
-				}
-				h.publish("1")
-				synctest.Wait()
-				h.publish("2")
-				synctest.Wait()
-				for i, s := range all {
-					if i != bad {
-						s.want(t, fmt.Sprintf("subscriber %d", i), "1", "2")
-					}
-				}
-				if len(panics) != 2 || panics[0].Value != "in Deliver" || !strings.Contains(string(panics[0].Stack), "culprit") {
-					t.Errorf("OnPanic was called with %v, want twice with the panic and its stack", panics)
-				}
-				if got := h.Stats(); got.Delivered != 6 || got.Dropped != 2 || got.Published != 2 || got.Restarts != 0 {
-					t.Errorf("stats are %+v, want 6 delivered, 2 dropped, 2 published, no restart", got)
-				}
-				all[bad].panics = false
-				h.publish("3")
-				all[bad].want(t, "the subscriber that has recovered", "3")
-			})
-		})
-	}
-}
-
-func TestSubscribersThatPanicAgainAndAgainDoNotEndTheTopic(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := spawn(t, topic.Options{}) // nobody is told, which must be fine too
-		for range 50 {
-			s, _ := h.join()
-			s.panics = true
-		}
-		healthy, _ := h.join()
-		for range 50 {
-			h.publish("x")
-			synctest.Wait()
-		}
-		if got := len(healthy.payloads(t)); got != 50 {
-			t.Errorf("the healthy subscriber got %d messages, want 50", got)
-		}
-	})
-}
-
-func TestHooksAreToldWhichTopic(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var panicked, stopped *topic.Topic
-		h := spawn(t, topic.Options{
-			OnPanic: func(who *topic.Topic, _ *actor.PanicError) { panicked = who },
-			OnStop:  func(who *topic.Topic, _ error) { stopped = who },
-		})
-		s, _ := h.join()
-		s.panics = true
-		h.publish("x")
-		h.Stop()
-		synctest.Wait()
-		if panicked != h.Topic || stopped != h.Topic {
-			t.Errorf("OnPanic was given %p and OnStop %p, want %p", panicked, stopped, h.Topic)
-		}
-	})
-}
-
 func TestStopDeliversWhatWasTakenAndRefusesTheRest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var stops []error
@@ -269,93 +197,6 @@ func TestStopDeliversWhatWasTakenAndRefusesTheRest(t *testing.T) {
 		if len(stops) != 1 || stops[0] != nil {
 			t.Errorf("OnStop was called with %v, want once with nil", stops)
 		}
-	})
-}
-
-// queue is room for two messages of 36 bytes, which count 64 more each.
-const queue = 200
-
-var filler = strings.Repeat("x", 36)
-
-// publishing publishes in the background.
-func (h *hub) publishing(ctx context.Context, msg string) <-chan error {
-	result := make(chan error, 1)
-	go func() { result <- h.Publish(ctx, msg) }()
-	synctest.Wait()
-	return result
-}
-
-func TestPublishWaitsWhileTheTopicIsBehind(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := spawn(t, topic.Options{QueueBytes: queue})
-		h.hold()
-		s, _ := h.join()
-		h.publish(filler, filler)
-		impatient, cancel := context.WithTimeout(t.Context(), time.Minute)
-		defer cancel()
-		gone, patient := h.publishing(impatient, "gone"), h.publishing(t.Context(), "patient")
-		if len(gone)+len(patient) != 0 {
-			t.Fatal("Publish returned although the queue is full")
-		}
-		if err := <-gone; !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("Publish returned %v, want the context's error", err)
-		}
-		if got := h.Stats().Depth; got != 3 { // the join, and two messages
-			t.Errorf("Depth is %d, want 3", got)
-		}
-		h.release()
-		if err := <-patient; err != nil {
-			t.Errorf("Publish returned %v after there was room", err)
-		}
-		s.want(t, "the subscriber", filler, filler, "patient")
-	})
-}
-
-func TestStopEndsPublishersThatWait(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := spawn(t, topic.Options{QueueBytes: queue})
-		h.hold()
-		h.publish(filler, filler)
-		waiting := h.publishing(t.Context(), "waiting")
-		h.Stop()
-		if err := <-waiting; !errors.Is(err, actor.ErrStopped) {
-			t.Errorf("Publish returned %v, want ErrStopped", err)
-		}
-		h.release()
-	})
-}
-
-func TestEmptyMessagesFillTheQueueToo(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := spawn(t, topic.Options{QueueBytes: queue})
-		h.hold()
-		defer h.release()
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-		defer cancel()
-		for n := range 100 {
-			if err := h.Publish(ctx, ""); err != nil {
-				if n == 0 {
-					t.Error("not even one empty message was taken")
-				}
-				return
-			}
-		}
-		t.Errorf("a queue of %d bytes took 100 empty messages", queue)
-	})
-}
-
-func TestSubscribersComeAndGoAlthoughTheQueueIsFull(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := spawn(t, topic.Options{QueueBytes: queue})
-		leaver, m := h.join()
-		h.hold()
-		h.publish(filler, filler)
-		h.Leave(m)
-		s, _ := h.join()
-		h.release()
-		h.publish("x")
-		leaver.want(t, "the one who left", "hold", filler, filler)
-		s.want(t, "the one who joined", "x")
 	})
 }
 

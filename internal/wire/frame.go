@@ -27,9 +27,6 @@ const MaxControlPayload = 125
 // MaxCloseReason is the most bytes a close reason may have: a control payload less the two bytes of the code.
 const MaxCloseReason = MaxControlPayload - 2
 
-// maxHeader is the longest header of a server frame: it is never masked.
-const maxHeader = 10
-
 // Batch is a run of complete server frames, encoded once and shared by everyone it is sent to.
 // It is read-only from the moment it is handed to the first of them.
 type Batch struct {

@@ -44,8 +44,8 @@ func Quote(s string) string {
 	short := cut(s, maxQuoted/2)
 	q := strconv.QuoteToGraphic(short)
 	if len(q) > maxQuoted || hasFormat(short) {
-		q = strconv.QuoteToASCII(cut(s, maxQuoted/4))
-		short = cut(s, maxQuoted/4)
+		short = cut(s, (maxQuoted-len(`""`))/len(`\x00`)) // so that it fits when every byte is escaped
+		q = strconv.QuoteToASCII(short)
 	}
 	if len(short) < len(s) {
 		q += "..."

@@ -1,0 +1,45 @@
+package wire_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/fanqie/tank-websocket-go-server/internal/wire"
+)
+
+func BenchmarkEnvelope(b *testing.B) {
+	for _, bb := range []struct{ name, data string }{
+		{"small", "hello, world"},
+		{"1KiB", strings.Repeat("x", 1<<10)},
+		{"1KiB of Chinese", strings.Repeat("世", 1<<10/3)},
+		{"1KiB of JSON to escape", strings.Repeat(`{"key":"value"},`, 1<<10/16)},
+	} {
+		b.Run(bb.name, func(b *testing.B) {
+			e, dst := wire.NewEnvelope("news"), make([]byte, 0, 4<<10)
+			b.ReportAllocs()
+			b.SetBytes(int64(len(bb.data)))
+			for b.Loop() {
+				e.Append(dst, bb.data)
+			}
+		})
+	}
+}
+
+func BenchmarkParse(b *testing.B) {
+	for _, bb := range []struct{ name, text string }{
+		{"subscribe", "sub:news"},
+		{"unsubscribe", "unsub:news"},
+		{"publish", `{"topic":"news","data":"hello, world"}`},
+		{"publish of 1KiB", `{"topic":"news","data":"` + strings.Repeat("x", 1<<10) + `"}`},
+		{"other", "hello, world"},
+		{"other JSON", `{"type":"ping","id":1}`},
+	} {
+		b.Run(bb.name, func(b *testing.B) {
+			text := []byte(bb.text)
+			b.ReportAllocs()
+			for b.Loop() {
+				wire.Parse(text)
+			}
+		})
+	}
+}

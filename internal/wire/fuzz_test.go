@@ -1,0 +1,82 @@
+package wire_test
+
+import (
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/fanqie/tank-websocket-go-server/internal/wire"
+)
+
+// FuzzParse compares Parse with its reference, and sends what it finds there and back.
+func FuzzParse(f *testing.F) {
+	for _, c := range commands {
+		if len(c.text) < 1000 {
+			f.Add([]byte(c.text))
+		}
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		before := string(text)
+		got := wire.Parse(text)
+		if string(text) != before {
+			t.Fatalf("Parse has changed its input to %q", text)
+		}
+		if want := reference(text); got != want {
+			t.Fatalf("Parse(%q) is %+v, the reference takes it for %+v", text, got, want)
+		}
+		if got.Kind == wire.Publish {
+			checkParsesBack(t, got.Topic, got.Data)
+		}
+		s := strings.ToValidUTF8(before, "?")
+		checkParsesBack(t, s, s)
+	})
+}
+
+// FuzzEnvelope checks what is sent to browsers with encoding/json.
+func FuzzEnvelope(f *testing.F) {
+	for i, s := range awkward {
+		f.Add(s, awkward[len(awkward)-1-i])
+	}
+	for _, s := range notUTF8 {
+		f.Add(s, s)
+	}
+	f.Fuzz(func(t *testing.T, topic, data string) {
+		checkEcho(t, checkRefusal(t, wire.AppendError(nil, "c", "m", topic), "c", "m"), topic)
+		if wire.CheckData(topic) != nil || wire.CheckData(data) != nil {
+			return
+		}
+		checkEnvelope(t, encode(t, topic, data), topic, data)
+		checkRefusal(t, wire.AppendError(nil, topic, data, ""), topic, data)
+	})
+}
+
+// FuzzNames compares the name checks with a second opinion, and looks at what becomes of names in logs.
+func FuzzNames(f *testing.F) {
+	for _, n := range names {
+		f.Add(n.name)
+	}
+	for _, n := range []int{127, 128, 129, 254, 255, 256} {
+		f.Add(strings.Repeat("x", n))
+		f.Add(strings.Repeat("世", n/3) + strings.Repeat("\u202e", n%3))
+	}
+	f.Fuzz(func(t *testing.T, name string) {
+		checkName(t, "CheckTopic", wire.CheckTopic(name), nameProblem(name, 255))
+		checkName(t, "CheckUserID", wire.CheckUserID(name), nameProblem(name, 128))
+		checkLogSafe(t, "Quote", wire.Quote(name))
+		checkLogSafe(t, "Clean", wire.Clean(name))
+		_, payload := decode(t, wire.AppendClose(nil, 1000, name))
+		if reason := string(payload[2:]); !strings.HasPrefix(name, reason) || utf8.ValidString(name) && !utf8.ValidString(reason) {
+			t.Errorf("close reason %q is cut to %q", name, reason)
+		}
+	})
+}
+
+func checkName(t tester, what string, err error, problem string) {
+	t.Helper()
+	if (err != nil) != (problem != "") {
+		t.Errorf("%s returned %v for a name that is %q", what, err, problem)
+	}
+	if err != nil {
+		checkLogSafe(t, what, err.Error())
+	}
+}
