@@ -1,0 +1,90 @@
+// Command single publishes the time once a second to every browser that subscribes to it: the smallest useful program
+// with package tank. It uses the process's shared instance, which needs no set-up and no passing around.
+package main
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"flag"
+	"fmt"
+	"log"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	tank "github.com/fanqie/tank-websocket-go-server"
+)
+
+//go:embed page.html
+var page []byte
+
+func main() {
+	addr := flag.String("addr", "127.0.0.1:8080", "`address` to listen on")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // so that a second Ctrl-C ends the program at once
+	if err := run(ctx, *addr); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func run(ctx context.Context, addr string) error {
+	listener, err := net.Listen("tcp", addr)
+	if err != nil {
+		return err
+	}
+	tkws := tank.GetSingleInstance()
+	go tkws.Start()
+	go publishTime(ctx, tkws, time.Second)
+
+	server := &http.Server{
+		Handler:           newHandler(tkws),
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       10 * time.Second,
+		WriteTimeout:      10 * time.Second,
+		IdleTimeout:       time.Minute,
+	}
+	tkws.SetHTTPServer(server) // so that Shutdown ends it after the last client has left
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(listener) }()
+	fmt.Printf("Open http://%s/. Ctrl-C ends the program.\n", listener.Addr())
+
+	select {
+	case err = <-failed:
+	case <-ctx.Done():
+	}
+	grace, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	return errors.Join(err, tkws.Shutdown(grace))
+}
+
+func newHandler(tkws *tank.Manager) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /ws", tkws)
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		w.Write(page)
+	})
+	return mux
+}
+
+// publishTime publishes the time until the context ends. It asks nobody whether anyone listens: a message without
+// subscribers costs next to nothing.
+func publishTime(ctx context.Context, tkws *tank.Manager, every time.Duration) {
+	clock := time.NewTicker(every)
+	defer clock.Stop()
+	for {
+		select {
+		case now := <-clock.C:
+			if err := tkws.BroadcastTopicMessage("time", now.Format(time.RFC3339)); err != nil {
+				log.Print("time not published: ", err)
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}
