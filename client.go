@@ -59,7 +59,11 @@ func (c *Client) Send(msg Message) error {
 			return &detailed{ErrInvalidData, wire.ErrInvalidUTF8}
 		}
 	}
-	if !c.conn.Deliver(&wire.Batch{Frames: wire.AppendFrame(nil, op, msg.Data), Messages: 1}) {
+	batch := &wire.Batch{Frames: wire.AppendFrame(nil, op, msg.Data), Messages: 1}
+	if c.conn.Deflates() {
+		batch.Deflated = c.m.deflater.Append(nil, batch.Frames)
+	}
+	if !c.conn.Deliver(batch) {
 		return ErrClosed
 	}
 	return nil

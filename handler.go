@@ -45,7 +45,7 @@ func (m *Manager) HandleConnection(w http.ResponseWriter, r *http.Request) {
 		Subprotocols: u.Subprotocols,
 		ReadBuffer:   u.ReadBufferSize,
 		WriteBuffer:  u.WriteBufferSize,
-		Compression:  u.EnableCompression,
+		Compression:  u.EnableCompression || m.config.compress,
 	})
 	if err != nil {
 		m.report(&ErrorEvent{Code: CodeUpgrade, Message: "upgrade failed", Err: err, UserID: c.userID})

@@ -9,7 +9,6 @@ import (
 	"net/url"
 	"strings"
 	"testing"
-	"testing/synctest"
 
 	tank "github.com/fanqie/tank-websocket-go-server"
 )
@@ -192,44 +191,6 @@ func TestHostileOriginAndUserAreQuotedAndShortened(t *testing.T) {
 		if len(text) > 1000 || strings.ContainsAny(text, "\u202e\r\n") {
 			t.Fatalf("%d bytes: %q", len(text), text)
 		}
-	})
-}
-
-func TestCompressedMessagesAreAcceptedWhenEnabled(t *testing.T) {
-	// "sub:news" as RFC 7692 section 7.2.1 compresses it, without the final empty block.
-	compressed := frame(opText, deflate(t, "sub:news"))
-	compressed[0] |= 0x40
-	offer := http.Header{"Sec-Websocket-Extensions": {"permessage-deflate; client_max_window_bits"}}
-	bubble(t, func(t *testing.T) {
-		s := serve(t, tank.WithUpgrader(tank.Upgrader{EnableCompression: true}))
-		p, resp := s.request(handshake{path: "/?user_id=ann", header: offer})
-		if got := resp.Header.Get("Sec-WebSocket-Extensions"); !strings.HasPrefix(got, "permessage-deflate") {
-			t.Fatalf("negotiated %q", got)
-		}
-		synctest.Wait()
-		p.write(compressed)
-		p.write(compressed)
-		s.expectEvents("connect ann", "subscribe ann news")
-		must(t, s.BroadcastTopicMessage("news", "x"))
-		p.expectTopic("news", "x")
-	})
-	bubble(t, func(t *testing.T) {
-		s := serve(t)
-		if _, resp := s.request(handshake{path: "/", header: offer}); resp.Header.Get("Sec-WebSocket-Extensions") != "" {
-			t.Fatal("compression was negotiated although it is off")
-		}
-	})
-}
-
-func TestCompressedMessagesAreLimitedByTheirFullSize(t *testing.T) {
-	bomb := frame(opText, deflate(t, strings.Repeat("x", 10<<20)))
-	bomb[0] |= 0x40
-	bubble(t, func(t *testing.T) {
-		s := serve(t, tank.WithUpgrader(tank.Upgrader{EnableCompression: true}))
-		p := s.connect(handshake{path: "/", header: http.Header{"Sec-Websocket-Extensions": {"permessage-deflate"}}})
-		p.write(bomb)
-		p.expectClose(1009)
-		s.expectError(tank.CodeTooBig)
 	})
 }
 

@@ -26,6 +26,7 @@ type Manager struct {
 	// Immutable.
 	config        *config
 	clientOptions *client.Options
+	deflater      *wire.Deflater
 	supervisor    *actor.Ref[message]
 	journal       *journal
 	started       chan struct{} // closed by the first Start
@@ -76,6 +77,7 @@ func NewInstance(opts ...Option) *Manager {
 		readersGone: make(chan struct{}),
 		done:        make(chan struct{}),
 	}
+	m.deflater = wire.NewDeflater(c.compressionLevel, c.compressionThreshold)
 	m.journal = newJournal(c.logger, &m.counters)
 	m.supervisor = spawnSupervisor(m)
 	return m

@@ -1,6 +1,7 @@
 package tank
 
 import (
+	"compress/flate"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -17,6 +18,9 @@ const (
 	DefaultPublishTimeout    = 5 * time.Second
 	DefaultCloseTimeout      = 5 * time.Second
 	DefaultEventBuffer       = 1024
+
+	DefaultCompressionLevel     = flate.BestSpeed
+	DefaultCompressionThreshold = 512
 )
 
 // Option configures an instance, see NewInstance. A value that makes no sense panics there, naming the option: it is a
@@ -61,6 +65,10 @@ type config struct {
 	logger             *slog.Logger
 	errorBuffer        int
 	connEventBuffer    int
+
+	compress             bool // for this instance, whatever the upgrader says
+	compressionLevel     int
+	compressionThreshold int
 }
 
 func newConfig(opts []Option) *config {
@@ -69,6 +77,9 @@ func newConfig(opts []Option) *config {
 		heartbeatTimeout:  DefaultHeartbeatTimeout,
 		errorBuffer:       DefaultEventBuffer,
 		connEventBuffer:   DefaultEventBuffer,
+
+		compressionLevel:     DefaultCompressionLevel,
+		compressionThreshold: DefaultCompressionThreshold,
 	}
 	for _, opt := range opts {
 		opt(c)
@@ -159,6 +170,15 @@ func WithLimits(l Limits) Option {
 func WithLogger(l *slog.Logger) Option {
 	require(l != nil, "WithLogger", "logger is nil")
 	return func(c *config) { c.logger = l }
+}
+
+// WithCompression accepts permessage-deflate in this instance, as Upgrader.EnableCompression does, and sets how messages
+// to clients are compressed: level is that of compress/flate, 1 (fast) to 9 (small), and messages of fewer than
+// threshold bytes are sent as they are. Default: off; 1 and 512 bytes when the upgrader turns it on.
+func WithCompression(level, threshold int) Option {
+	require(level >= flate.BestSpeed && level <= flate.BestCompression, "WithCompression", "level %d is not 1 to 9", level)
+	require(threshold >= 0, "WithCompression", "threshold %d is negative", threshold)
+	return func(c *config) { c.compress, c.compressionLevel, c.compressionThreshold = true, level, threshold }
 }
 
 // WithErrorBuffer sets how many events Errors holds for a slow reader. Default 1024.

@@ -87,6 +87,7 @@ func (s *supervisor) spawnTopic(name string) *topic.Topic {
 	s.actors++
 	return topic.Spawn(name, topic.Options{
 		QueueBytes: s.m.config.limits.TopicQueueBytes,
+		Deflater:   s.m.deflater,
 		Verbatim:   name == everyone,
 		OnPanic: func(t *topic.Topic, err *actor.PanicError) {
 			s.m.report(&ErrorEvent{Code: CodeInternal, Message: "topic panicked", Err: err, Topic: t.Name()})

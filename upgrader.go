@@ -25,7 +25,8 @@ type Upgrader struct {
 	CheckOrigin func(r *http.Request) bool
 	// Subprotocols that the server speaks, in order of preference.
 	Subprotocols []string
-	// EnableCompression accepts permessage-deflate (RFC 7692, without context takeover) from clients that offer it.
+	// EnableCompression accepts permessage-deflate (RFC 7692, without context takeover) from clients that offer it, as
+	// all browsers do. A topic compresses each message once for all of them. See WithCompression for the level.
 	EnableCompression bool
 }
 

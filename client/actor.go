@@ -35,7 +35,7 @@ func (m frames) handle(c *Client) {
 		c.drop(m.Batch)
 		return
 	}
-	c.out.add(m.Batch)
+	c.out.add(m.For(c.conn.deflate), m.Messages)
 }
 
 func (ping) handle(c *Client) { c.out.urgent(wire.AppendHeader(nil, wire.OpPing, 0)) }
@@ -122,7 +122,7 @@ func (c *Client) finish() {
 
 // drop gives a batch up.
 func (c *Client) drop(b *wire.Batch) {
-	c.queued.Add(-int64(len(b.Frames)))
+	c.queued.Add(-int64(len(b.For(c.conn.deflate))))
 	c.opts.Counters.Dropped.Add(uint64(b.Messages))
 }
 

@@ -103,7 +103,7 @@ func (c *Client) Deliver(b *wire.Batch) bool {
 		c.opts.Counters.Dropped.Add(uint64(b.Messages))
 		return false
 	}
-	size := int64(len(b.Frames))
+	size := int64(len(b.For(c.conn.deflate)))
 	if total := c.queued.Add(size); total > int64(c.opts.OutboxBytes) && total != size {
 		c.queued.Add(-size)
 		c.opts.Counters.Dropped.Add(uint64(b.Messages))
@@ -117,6 +117,9 @@ func (c *Client) Deliver(b *wire.Batch) bool {
 	}
 	return true
 }
+
+// Deflates reports whether the client negotiated permessage-deflate (RFC 7692).
+func (c *Client) Deflates() bool { return c.conn.deflate }
 
 // Queued returns how many bytes are accepted and not yet written.
 func (c *Client) Queued() int64 { return c.queued.Load() }

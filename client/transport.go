@@ -1,10 +1,6 @@
 package client
 
-import (
-	"net"
-
-	"github.com/fanqie/tank-websocket-go-server/internal/wire"
-)
+import "net"
 
 // DefaultWriteBuffer is how many bytes are joined into one write where the socket cannot gather: TLS, pipes.
 const DefaultWriteBuffer = 32 << 10
@@ -17,11 +13,11 @@ type output struct {
 	messages int      // of data
 }
 
-// add gathers a batch.
-func (o *output) add(b *wire.Batch) {
-	o.data = append(o.data, b.Frames)
-	o.size += int64(len(b.Frames))
-	o.messages += b.Messages
+// add gathers the frames of a batch.
+func (o *output) add(frames []byte, messages int) {
+	o.data = append(o.data, frames)
+	o.size += int64(len(frames))
+	o.messages += messages
 }
 
 // urgent gathers a control frame. RFC 6455 section 5.5 lets it overtake data.

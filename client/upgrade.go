@@ -34,7 +34,8 @@ type Conn struct {
 	ws     *websocket.Conn // reads from reader
 	client *Client         // set before anything is read
 
-	writeBuffer int // see output.writeTo
+	writeBuffer int  // see output.writeTo
+	deflate     bool // permessage-deflate was negotiated, without context takeover in either direction
 }
 
 // Upgrade does the opening handshake, RFC 6455 section 4.2. Whether the origin is welcome is the caller's to check
@@ -63,6 +64,7 @@ func Upgrade(w http.ResponseWriter, r *http.Request, opts UpgradeOptions) (*Conn
 	}
 	ws.SetReadLimit(-1) // the reader counts for itself
 	c.ws = ws
+	c.deflate = w.Header().Get("Sec-WebSocket-Extensions") != ""
 	return c, nil
 }
 

@@ -73,3 +73,6 @@ func BenchmarkFanOutSingly(b *testing.B) {
 type echo chan struct{}
 
 func (e echo) Deliver(*wire.Batch) bool { e <- struct{}{}; return true }
+
+func (*counter) Deflates() bool { return false }
+func (echo) Deflates() bool     { return false }

@@ -160,3 +160,8 @@ func (s *inbox) want(t *testing.T, who string, want ...string) {
 type signal struct{ *sync.WaitGroup }
 
 func (s signal) Deliver(*wire.Batch) bool { s.Done(); return true }
+
+// None of the subscribers here negotiated compression, but for those that say so.
+func (*inbox) Deflates() bool  { return false }
+func (blocker) Deflates() bool { return false }
+func (signal) Deflates() bool  { return false }

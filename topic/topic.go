@@ -29,6 +29,8 @@ type Subscriber interface {
 	// Deliver takes a batch, which is shared and must not be changed. It must not block.
 	// It reports false when the batch was not taken.
 	Deliver(*wire.Batch) bool
+	// Deflates reports whether the subscriber negotiated compression. The answer never changes.
+	Deflates() bool
 }
 
 // Member is one subscription. A Member belongs to one topic.
@@ -42,6 +44,8 @@ type Member struct {
 type Options struct {
 	// QueueBytes bounds the data that waits in the mailbox. Zero: no bound.
 	QueueBytes int
+	// Deflater compresses for the subscribers who negotiated that. Nil: nobody did.
+	Deflater *wire.Deflater
 	// Verbatim sends messages as they are instead of in the JSON envelope: text, or binary when not valid UTF-8.
 	Verbatim bool
 	// OnPanic and OnStop are those of actor.Options.
@@ -52,13 +56,15 @@ type Options struct {
 // Topic is the handle of a topic actor. It is safe for concurrent use.
 type Topic struct {
 	// Immutable.
-	name    string
-	encode  func(dst []byte, data string) []byte
-	onPanic func(*actor.PanicError)
-	ref     *actor.Ref[message]
+	name     string
+	encode   func(dst []byte, data string) []byte
+	deflater *wire.Deflater
+	onPanic  func(*actor.PanicError)
+	ref      *actor.Ref[message]
 
 	// Owned by the actor.
 	members []*Member
+	deflate int         // members who negotiated compression
 	batch   *wire.Batch // encoded, not yet delivered; nil when there is none
 	last    int         // bytes in the batch before, bounded: what the next one is likely to need
 
@@ -91,7 +97,7 @@ type (
 
 // Spawn makes a topic without subscribers.
 func Spawn(name string, opts Options) *Topic {
-	t := &Topic{name: name, encode: wire.AppendMessage}
+	t := &Topic{name: name, encode: wire.AppendMessage, deflater: opts.Deflater}
 	if !opts.Verbatim {
 		t.encode = wire.NewEnvelope(name).Append
 	}
@@ -163,7 +169,11 @@ func (m publish) handle(t *Topic) {
 	if t.batch == nil {
 		t.batch = &wire.Batch{Frames: make([]byte, 0, t.last)}
 	}
+	start := len(t.batch.Frames)
 	t.batch.Frames = t.encode(t.batch.Frames, m.data)
+	if t.deflate > 0 {
+		t.batch.Deflated = t.deflater.Append(t.batch.Deflated, t.batch.Frames[start:])
+	}
 	t.batch.Messages++
 	if len(t.batch.Frames) >= maxBatch {
 		t.flush()
@@ -175,6 +185,7 @@ func (m join) handle(t *Topic) {
 	if m.place == 0 {
 		t.members = append(t.members, m.Member)
 		m.place = len(t.members)
+		t.countDeflate(m.Member, 1)
 	}
 }
 
@@ -189,6 +200,14 @@ func (m leave) handle(t *Topic) {
 	t.members[last] = nil
 	t.members = t.members[:last]
 	m.place = 0
+	t.countDeflate(m.Member, -1)
+}
+
+// countDeflate is called between batches only, so that a batch is compressed whole or not at all.
+func (t *Topic) countDeflate(m *Member, by int) {
+	if t.deflater != nil && m.Subscriber.Deflates() {
+		t.deflate += by
+	}
 }
 
 // flush delivers the batch to every member.

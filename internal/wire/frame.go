@@ -31,7 +31,16 @@ const MaxCloseReason = MaxControlPayload - 2
 // It is read-only from the moment it is handed to the first of them.
 type Batch struct {
 	Frames   []byte
-	Messages int // how many messages the frames are
+	Deflated []byte // the same messages for those who negotiated compression; nil: they get Frames
+	Messages int    // how many messages the frames are
+}
+
+// For returns the frames for somebody who did, or did not, negotiate compression.
+func (b *Batch) For(deflate bool) []byte {
+	if deflate && b.Deflated != nil {
+		return b.Deflated
+	}
+	return b.Frames
 }
 
 // AppendHeader appends the header of a complete (FIN), unmasked frame with a payload of n bytes.
