@@ -68,7 +68,9 @@ func Example() {
 
 // The shared instance is the same wherever it is asked for.
 func ExampleGetSingleInstance() {
-	fmt.Println(tank.GetSingleInstance() == tank.GetSingleInstance())
+	here := tank.GetSingleInstance()
+	there := tank.GetSingleInstance()
+	fmt.Println(here == there)
 	// Output: true
 }
 

@@ -180,6 +180,33 @@ func TestRequestsThatAreNoHandshakeAreRefused(t *testing.T) {
 	})
 }
 
+func TestMiddleware(t *testing.T) {
+	type opaque struct{ http.ResponseWriter }
+	for name, c := range map[string]struct {
+		wrap func(http.ResponseWriter) http.ResponseWriter
+		want int
+	}{
+		"that can be looked through": {func(w http.ResponseWriter) http.ResponseWriter { return unwrappable{w} }, 101},
+		"that hides the connection":  {func(w http.ResponseWriter) http.ResponseWriter { return opaque{w} }, 501},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				m := tank.NewInstance()
+				s := mount(t, m)
+				s.http.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { m.ServeHTTP(c.wrap(w), r) })
+				go m.Start()
+				if _, resp := s.request(handshake{path: "/"}); resp.StatusCode != c.want {
+					t.Fatalf("answered with %s, want %d", resp.Status, c.want)
+				}
+			})
+		})
+	}
+}
+
+type unwrappable struct{ http.ResponseWriter }
+
+func (u unwrappable) Unwrap() http.ResponseWriter { return u.ResponseWriter }
+
 func TestHostileOriginAndUserAreQuotedAndShortened(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := serve(t)

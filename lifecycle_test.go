@@ -229,9 +229,11 @@ func TestShutdownCutsWhatIsLeftAtTheEndOfItsContext(t *testing.T) {
 		healthy := s.dial("healthy")
 		must(t, s.BroadcastMessage(make([]byte, 1024)))
 		healthy.next()
-		go healthy.expectClose(1001)
 		began := time.Now()
-		mustBe(t, s.Shutdown(within(t, 3*time.Second)), context.DeadlineExceeded)
+		result := make(chan error, 1)
+		go func() { result <- s.Shutdown(within(t, 3*time.Second)) }()
+		healthy.expectClose(1001)
+		mustBe(t, <-result, context.DeadlineExceeded)
 		if took := time.Since(began); took != 3*time.Second {
 			t.Fatalf("took %v, want the context's 3s", took)
 		}
@@ -315,8 +317,10 @@ func TestShutdownShutsTheHTTPServerDownAfterTheClients(t *testing.T) {
 		clients := atomic.Int64{}
 		clients.Store(-1)
 		s.http.RegisterOnShutdown(func() { clients.Store(int64(s.GetClientCount())) })
-		go p.expectClose(1001)
-		must(t, s.Shutdown(within(t, time.Minute)))
+		result := make(chan error, 1)
+		go func() { result <- s.Shutdown(within(t, time.Minute)) }()
+		p.expectClose(1001)
+		must(t, <-result)
 		synctest.Wait()
 		if n := clients.Load(); n != 0 {
 			t.Fatalf("HTTP server shut down with %d clients connected (-1: not at all)", n)

@@ -46,8 +46,11 @@ func Upgrade(w http.ResponseWriter, r *http.Request, opts UpgradeOptions) (*Conn
 	if opts.Compression {
 		mode = websocket.CompressionNoContextTakeover
 	}
-	h := &hijacker{ResponseWriter: w, conn: c, readBuffer: opts.ReadBuffer}
-	ws, err := websocket.Accept(h, r, &websocket.AcceptOptions{
+	accepting := w // as it is when it cannot be hijacked, for the library to say so
+	if hijackable(w) {
+		accepting = &hijacker{ResponseWriter: w, conn: c, readBuffer: opts.ReadBuffer}
+	}
+	ws, err := websocket.Accept(accepting, r, &websocket.AcceptOptions{
 		Subprotocols:       opts.Subprotocols,
 		InsecureSkipVerify: true,
 		CompressionMode:    mode,
@@ -66,6 +69,20 @@ func Upgrade(w http.ResponseWriter, r *http.Request, opts UpgradeOptions) (*Conn
 	c.ws = ws
 	c.deflate = w.Header().Get("Sec-WebSocket-Extensions") != ""
 	return c, nil
+}
+
+// hijackable looks through middleware in the way of http.ResponseController.
+func hijackable(w http.ResponseWriter) bool {
+	for {
+		switch t := w.(type) {
+		case http.Hijacker:
+			return true
+		case interface{ Unwrap() http.ResponseWriter }:
+			w = t.Unwrap()
+		default:
+			return false
+		}
+	}
 }
 
 // Subprotocol returns the negotiated subprotocol, or "".
