@@ -9,10 +9,17 @@ import (
 	"github.com/fanqie/tank-websocket-go-server/actor"
 	"github.com/fanqie/tank-websocket-go-server/client"
 	"github.com/fanqie/tank-websocket-go-server/internal/wire"
+	"github.com/fanqie/tank-websocket-go-server/topic"
 )
 
-// Client is one connection, as callbacks see it. Its methods are safe for concurrent use, also after the connection
-// has ended.
+// Message is a WebSocket message.
+type Message struct {
+	Data   []byte
+	Binary bool // a binary message; otherwise Data is UTF-8 text
+}
+
+// Client is one connection. Callbacks are given it, and may keep it. Its methods are safe for concurrent use, also after
+// the connection has ended.
 type Client struct {
 	// Immutable once registered.
 	m          *Manager
@@ -22,10 +29,10 @@ type Client struct {
 	conn       *client.Client
 
 	// Owned by the supervisor.
-	subscriptions map[*liveTopic]subscription
-	everyone      subscription // to the topic of BroadcastMessage
-	slot          int          // on the heartbeat wheel
-	pinged        int          // the tick of the first ping without an answer
+	subscriptions map[*liveTopic]*topic.Member
+	everyone      *topic.Member // to the topic of BroadcastMessage
+	slot          int           // on the heartbeat wheel
+	pinged        int           // the tick of the first ping without an answer
 }
 
 // ID returns the connection's UUID.
@@ -49,14 +56,14 @@ func (c *Client) Topics() []string {
 }
 
 // Send sends a message to this client alone, behind what is on its way already. It does not wait for it to be written.
-// It returns ErrInvalidData for text that is not valid UTF-8, and ErrClosed when the connection is closing, also when
+// msg.Data may be reused afterwards. It returns ErrInvalidData for text that is not valid UTF-8, and ErrClosed when the connection is closing, also when
 // that is because this message found the outbox full.
 func (c *Client) Send(msg Message) error {
 	op := wire.OpBinary
 	if !msg.Binary {
 		op = wire.OpText
 		if !utf8.Valid(msg.Data) {
-			return &detailed{ErrInvalidData, wire.ErrInvalidUTF8}
+			return ErrInvalidData
 		}
 	}
 	batch := &wire.Batch{Frames: wire.AppendFrame(nil, op, msg.Data), Messages: 1}
@@ -76,7 +83,7 @@ func (c *Client) Subscribe(topic string) error {
 	if err := checkTopic(topic); err != nil {
 		return err
 	}
-	return c.m.ask(func(r actor.Request[error]) message { return subscribe{r, c, topic} })
+	return c.m.ask(func(r actor.Request[struct{}]) message { return subscribe{r, c, topic} })
 }
 
 // Unsubscribe ends a subscription. Once it has returned nil, no message whose publish starts afterwards is delivered.
@@ -86,7 +93,7 @@ func (c *Client) Unsubscribe(topic string) error {
 	if err := checkTopic(topic); err != nil {
 		return err
 	}
-	return c.m.ask(func(r actor.Request[error]) message { return unsubscribe{r, c, topic} })
+	return c.m.ask(func(r actor.Request[struct{}]) message { return unsubscribe{r, c, topic} })
 }
 
 // Close ends the connection with a close frame behind everything that was given to Send. It does not wait for the peer,
@@ -94,7 +101,7 @@ func (c *Client) Unsubscribe(topic string) error {
 // bytes of UTF-8; otherwise it returns ErrInvalidClose. It returns ErrClosed when the connection is closing already.
 func (c *Client) Close(code int, reason string) error {
 	if err := wire.CheckClose(code, reason); err != nil {
-		return &detailed{ErrInvalidClose, err}
+		return fmt.Errorf("%w: %w", ErrInvalidClose, err)
 	}
 	if !c.conn.Close(code, reason) {
 		return ErrClosed
@@ -102,7 +109,7 @@ func (c *Client) Close(code int, reason string) error {
 	return nil
 }
 
-// String returns the ids, quoted.
+// String returns both ids, that of the user quoted.
 func (c *Client) String() string {
 	return fmt.Sprintf("client %s of user %s", c.id, wire.Quote(c.userID))
 }

@@ -2,33 +2,36 @@ package tank
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/fanqie/tank-websocket-go-server/actor"
 	"github.com/fanqie/tank-websocket-go-server/internal/wire"
 )
 
-// Errors to test for with errors.Is. Those that are returned carry more text, such as the name that was refused.
+// Errors to test for with errors.Is. They may come with more text, such as the name that was refused.
 var (
 	// ErrClosed says that the instance, or the client, is shut down or about to be.
 	ErrClosed = errors.New("tank: closed")
-	// ErrBusy says that there was no room in time: a topic's queue stayed full, or a callback did not return.
+	// ErrBusy says that something did not come in time: room in a topic's queue, the return of a callback, Start.
 	ErrBusy = errors.New("tank: busy")
 	// ErrInvalidTopic says that a name cannot be a topic: not 1 to 255 bytes of UTF-8 without control characters.
 	ErrInvalidTopic = errors.New("tank: invalid topic")
-	// ErrInvalidData says that a message cannot be sent as asked: text that is not valid UTF-8.
-	ErrInvalidData = errors.New("tank: invalid data")
+	// ErrInvalidData says that what was to be sent as text is not valid UTF-8.
+	ErrInvalidData = errors.New("tank: data is not valid UTF-8")
 	// ErrInvalidClose says that a close code or reason may not be sent (RFC 6455, section 7.4).
 	ErrInvalidClose = errors.New("tank: invalid close code or reason")
-	// ErrInvalidUserID says that a user id is not 1 to 128 bytes of UTF-8 without control characters.
+	// ErrInvalidUserID, in the Err of an ErrorEvent, says that a user id is not up to 128 bytes of UTF-8 without control
+	// characters. No method returns it.
 	ErrInvalidUserID = errors.New("tank: invalid user id")
-	// ErrForbidden says that an authenticator, authorizer or origin check refused.
+	// ErrForbidden, in the Err of an ErrorEvent, says that the authenticator, an authorizer or the origin check refused.
+	// No method returns it.
 	ErrForbidden = errors.New("tank: forbidden")
 	// ErrNotFound says that a client is not subscribed to the topic.
 	ErrNotFound = errors.New("tank: not found")
 )
 
-// Codes of an ErrorEvent.
+// Codes of an ErrorEvent. They are not close codes; some merely agree with the code that the client is closed with.
 const (
 	CodeSerialization = 1001 // a message could not be encoded; Err is ErrInvalidData
 	CodeUpgrade       = 1002 // a request was refused before it became a connection, or the handshake failed
@@ -70,7 +73,15 @@ func isPanic(err error) bool {
 	return errors.As(err, &p)
 }
 
-// Codes of a refusal frame, see docs/protocol.md.
+// forbidden marks what a callback refused with, unless it panicked.
+func forbidden(err error) error {
+	if isPanic(err) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrForbidden, err)
+}
+
+// Codes of an error frame, see docs/protocol.md.
 const (
 	refusedTopic     = "invalid_topic"
 	refusedForbidden = "forbidden"
@@ -81,13 +92,7 @@ const (
 // checkTopic returns ErrInvalidTopic, with the reason, for a name that cannot be a topic.
 func checkTopic(topic string) error {
 	if err := wire.CheckTopic(topic); err != nil {
-		return &detailed{ErrInvalidTopic, err}
+		return fmt.Errorf("%w: %w", ErrInvalidTopic, err)
 	}
 	return nil
 }
-
-// detailed is a sentinel with a cause: errors.Is finds both.
-type detailed struct{ sentinel, cause error }
-
-func (d *detailed) Error() string   { return d.sentinel.Error() + ": " + d.cause.Error() }
-func (d *detailed) Unwrap() []error { return []error{d.sentinel, d.cause} }

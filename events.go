@@ -2,15 +2,12 @@ package tank
 
 import "time"
 
-// EventType says what happened to a connection.
-type EventType = string
-
 // The types of a ConnEvent.
 const (
-	EventConnect     EventType = "connect"
-	EventDisconnect  EventType = "disconnect"
-	EventSubscribe   EventType = "subscribe"
-	EventUnsubscribe EventType = "unsubscribe"
+	EventConnect     = "connect"
+	EventDisconnect  = "disconnect"
+	EventSubscribe   = "subscribe"
+	EventUnsubscribe = "unsubscribe"
 )
 
 // ConnEvent is a step in a connection's life. For one client connect comes first and disconnect last; disconnect
@@ -19,7 +16,7 @@ const (
 // Events tell what the counts already include: after a subscribe event was read, GetTopicSubscriberCount counts the
 // subscription, and a publish that starts then is delivered to it.
 type ConnEvent struct {
-	EventType EventType
+	EventType string // one of the Event constants
 	ClientID  string
 	UserID    string
 	Topic     string // of subscribe and unsubscribe

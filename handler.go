@@ -54,7 +54,7 @@ func (m *Manager) HandleConnection(w http.ResponseWriter, r *http.Request) {
 	}
 	c.remoteAddr = conn.RemoteAddr()
 	c.conn = client.New(conn, m.clientOptions, (*owner)(c))
-	if m.ask(func(r actor.Request[error]) message { return register{r, c} }) != nil {
+	if m.ask(func(r actor.Request[struct{}]) message { return register{r, c} }) != nil {
 		c.conn.Cut(goingAway)
 		return
 	}
@@ -75,7 +75,7 @@ func (m *Manager) awaitStart(ctx context.Context) error {
 			return fmt.Errorf("%w: not started", ErrBusy)
 		}
 	}
-	if m.phase.Load() == stopped {
+	if m.phase.Load() == shuttingDown {
 		return ErrClosed
 	}
 	return nil
@@ -98,7 +98,7 @@ func (m *Manager) identify(w http.ResponseWriter, r *http.Request) (*Client, boo
 	if m.config.authenticate == nil {
 		c.userID, err = userIDFromQuery(r.URL.RawQuery)
 	} else if c.userID, err = m.authenticate(r); err != nil {
-		m.refuse(w, http.StatusUnauthorized, &ErrorEvent{Code: CodeAuth, Message: "authentication failed", Err: err})
+		m.refuse(w, http.StatusUnauthorized, &ErrorEvent{Code: CodeAuth, Message: "authentication failed", Err: forbidden(err)})
 		return nil, false
 	}
 	if c.userID == "" {
@@ -108,7 +108,7 @@ func (m *Manager) identify(w http.ResponseWriter, r *http.Request) (*Client, boo
 		err = wire.CheckUserID(c.userID)
 	}
 	if err != nil {
-		err = &detailed{ErrInvalidUserID, err}
+		err = fmt.Errorf("%w: %w", ErrInvalidUserID, err)
 		m.refuse(w, http.StatusBadRequest, &ErrorEvent{Code: CodeUpgrade, Message: "request refused", Err: err})
 		return nil, false
 	}

@@ -9,7 +9,6 @@ const wheelSlots = 25
 // wheel tells which clients to ping and which to reap at each tick of the clock: one timer for all of them.
 // Owned by the supervisor.
 type wheel struct {
-	tick    time.Duration
 	timeout int // in ticks
 	slots   []map[*Client]struct{}
 	now     int // ticks so far; slot now%len(slots) was pinged last
@@ -17,10 +16,14 @@ type wheel struct {
 }
 
 func newWheel(interval, timeout time.Duration) *wheel {
-	n := max(1, min(wheelSlots, int(interval/time.Millisecond)))
-	tick := interval / time.Duration(n)
-	ticks := int((timeout + tick - 1) / tick)
-	return &wheel{tick: tick, timeout: ticks, slots: make([]map[*Client]struct{}, n)}
+	n, tick := divide(interval)
+	return &wheel{timeout: int((timeout + tick - 1) / tick), slots: make([]map[*Client]struct{}, n)}
+}
+
+// divide says into how many ticks an interval falls, and how long each is: 1 ms at least, as the interval is.
+func divide(interval time.Duration) (n int, tick time.Duration) {
+	n = min(wheelSlots, int(interval/time.Millisecond))
+	return n, interval / time.Duration(n)
 }
 
 func (w *wheel) add(c *Client) {
@@ -38,7 +41,8 @@ func (w *wheel) remove(c *Client) { delete(w.slots[c.slot], c) }
 // runClock posts a tick to the supervisor whenever it is time to look at the next slot, until Shutdown is complete.
 // It runs in the goroutine of Start.
 func (m *Manager) runClock() {
-	clock := time.NewTicker(heartbeatTick(m.config))
+	_, every := divide(m.config.heartbeatInterval)
+	clock := time.NewTicker(every)
 	defer clock.Stop()
 	for {
 		select {
@@ -48,10 +52,6 @@ func (m *Manager) runClock() {
 			return
 		}
 	}
-}
-
-func heartbeatTick(c *config) time.Duration {
-	return newWheel(c.heartbeatInterval, c.heartbeatTimeout).tick
 }
 
 // at returns the clients that are pinged at a tick. Early ticks may be negative.

@@ -29,7 +29,7 @@ func newJournal(l *slog.Logger, counters *counters) *journal {
 	return &journal{
 		counters: counters,
 		ref: actor.Spawn(actor.Options{
-			Restarts: -1, // one a record, never more
+			Restarts: -1, // any number: each costs one record
 			OnPanic:  func(*actor.PanicError) { counters.panicsRecovered.Add(1) },
 		}, func(mail iter.Seq[slog.Record]) {
 			for record := range mail {
@@ -69,6 +69,7 @@ func (j *journal) error(e *ErrorEvent) {
 	j.add(r, e.ClientID, e.UserID, e.Topic)
 }
 
+// add is called by the supervisor alone, so the depth does not grow between the check and the post.
 func (j *journal) add(r slog.Record, clientID, userID, topic string, more ...slog.Attr) {
 	for _, a := range append(more,
 		slog.String("client", clientID), slog.String("user", wire.Clean(userID)), slog.String("topic", wire.Clean(topic))) {

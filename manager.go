@@ -3,10 +3,12 @@ package tank
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
 	"github.com/fanqie/tank-websocket-go-server/actor"
 	"github.com/fanqie/tank-websocket-go-server/client"
@@ -36,8 +38,8 @@ type Manager struct {
 	done          chan struct{} // closed when Shutdown is complete
 
 	phase      atomic.Int32
-	startedAt  atomic.Int64 // Unix nanoseconds
-	finishing  atomic.Bool  // somebody does the last steps of Shutdown
+	startedAt  atomic.Pointer[time.Time]
+	finishing  atomic.Bool // somebody does the last steps of Shutdown
 	httpServer atomic.Pointer[http.Server]
 	counters   counters
 }
@@ -46,7 +48,7 @@ type Manager struct {
 const (
 	unstarted int32 = iota
 	running
-	stopped // Shutdown has begun
+	shuttingDown // or shut down
 )
 
 // counters of the instance that are not those of client.Counters. Each has one writer or is added to atomically;
@@ -60,11 +62,15 @@ type counters struct {
 }
 
 // NewInstance makes an isolated instance: it shares nothing with others. No goroutine runs until it is started, so an
-// unused one costs next to nothing. It panics when an option makes no sense, naming the option.
+// unused one costs next to nothing.
 func NewInstance(opts ...Option) *Manager {
 	c := newConfig(opts)
+	errs := make(chan *ErrorEvent, c.errorBuffer)
+	connEvents := make(chan *ConnEvent, c.connEventBuffer)
 	m := &Manager{
-		config: c,
+		Errors:     errs,
+		ConnEvents: connEvents,
+		config:     c,
 		clientOptions: &client.Options{
 			OutboxBytes:  c.limits.OutboxBytes,
 			MessageBytes: c.limits.MessageBytes,
@@ -79,7 +85,7 @@ func NewInstance(opts ...Option) *Manager {
 	}
 	m.deflater = wire.NewDeflater(c.compressionLevel, c.compressionThreshold)
 	m.journal = newJournal(c.logger, &m.counters)
-	m.supervisor = spawnSupervisor(m)
+	m.supervisor = spawnSupervisor(m, errs, connEvents)
 	return m
 }
 
@@ -93,7 +99,8 @@ func GetSingleInstance() *Manager { return single() }
 // A second Start just waits for the same end. After Shutdown it returns at once.
 func (m *Manager) Start() {
 	if m.phase.CompareAndSwap(unstarted, running) {
-		m.startedAt.Store(time.Now().UnixNano())
+		now := time.Now()
+		m.startedAt.Store(&now)
 		close(m.started)
 		m.runClock()
 	}
@@ -127,10 +134,9 @@ func (m *Manager) Publish(ctx context.Context, topic string, data string) error 
 	if err := checkTopic(topic); err != nil {
 		return err
 	}
-	if err := wire.CheckData(data); err != nil {
-		err = &detailed{ErrInvalidData, err}
-		m.report(&ErrorEvent{Code: CodeSerialization, Message: "message cannot be encoded", Err: err, Topic: topic})
-		return err
+	if !utf8.ValidString(data) {
+		m.report(&ErrorEvent{Code: CodeSerialization, Message: "message cannot be encoded", Err: ErrInvalidData, Topic: topic})
+		return ErrInvalidData
 	}
 	return m.publish(ctx, topic, data)
 }
@@ -141,34 +147,32 @@ func (m *Manager) publish(ctx context.Context, name, data string) error {
 		if err == nil && t != nil {
 			err = t.Publish(ctx, data)
 			if errors.Is(err, actor.ErrStopped) {
-				continue // it lost its last subscriber just now, and may have found another
+				continue // it lost its last subscriber just now and may have found another, or it is being replaced
 			}
 		}
-		return m.translate(err)
+		return translate(err)
 	}
 }
 
 // ask calls the supervisor with a request that is answered with an error or nil.
-func (m *Manager) ask(build func(actor.Request[error]) message) error {
-	answer, err := actor.Call(context.Background(), m.supervisor, build)
-	if err != nil {
-		return m.translate(err)
-	}
-	return answer
+func (m *Manager) ask(build func(actor.Request[struct{}]) message) error {
+	_, err := actor.Call(context.Background(), m.supervisor, build)
+	return translate(err)
 }
 
 // translate makes errors of package actor and of contexts into those of this package.
-func (m *Manager) translate(err error) error {
+func translate(err error) error {
 	switch {
 	case errors.Is(err, actor.ErrStopped):
 		return ErrClosed
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-		return &detailed{ErrBusy, err}
+		return fmt.Errorf("%w: %w", ErrBusy, err)
 	}
 	return err
 }
 
-// CloseClient closes every connection of that user with 1000, like Client.Close, and returns how many there were.
+// CloseClient closes every connection of that user with 1000, like Client.Close, and returns how many it closed: those
+// that are closing already do not count. It is 0 before Start and after Shutdown.
 func (m *Manager) CloseClient(userID string) int {
 	n, _ := actor.Call(context.Background(), m.supervisor, func(r actor.Request[int]) message {
 		return closeUser{r, userID}
@@ -176,7 +180,8 @@ func (m *Manager) CloseClient(userID string) int {
 	return n
 }
 
-// SetHTTPServer names the server that Shutdown shuts down after the last client has left. Nil: none.
+// SetHTTPServer names the server that Shutdown shuts down after the last client has left, with its own context; a server
+// that is not done by then is closed. It has to be called before Shutdown. Nil, the default: none.
 func (m *Manager) SetHTTPServer(s *http.Server) { m.httpServer.Store(s) }
 
 // report hands a fault to the supervisor, who alone sends on Errors. It never blocks.

@@ -114,6 +114,10 @@ func TestPublishResults(t *testing.T) {
 			mustBe(t, s.BroadcastTopicMessage(name, "x"), tank.ErrInvalidTopic)
 		}
 		s.expectNoErrors()
+		for _, data := range []string{"\xff", "x\x80", "\xe4\xb8", "\xc0\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80"} {
+			mustBe(t, s.BroadcastTopicMessage("news", data), tank.ErrInvalidData)
+			s.expectError(tank.CodeSerialization)
+		}
 		mustBe(t, s.BroadcastTopicMessage("news", "\xff"), tank.ErrInvalidData)
 		e := s.expectError(tank.CodeSerialization)
 		mustBe(t, e, tank.ErrInvalidData)

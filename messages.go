@@ -11,18 +11,18 @@ type message interface{ handle(*supervisor) }
 type (
 	// From edges, which wait for the answer.
 	register struct { // a connection has been upgraded
-		actor.Request[error]
-		*Client
+		actor.Request[struct{}]
+		client *Client
 	}
 	subscribe struct {
-		actor.Request[error]
-		*Client
-		topic string
+		actor.Request[struct{}]
+		client *Client
+		topic  string
 	}
 	unsubscribe struct {
-		actor.Request[error]
-		*Client
-		topic string
+		actor.Request[struct{}]
+		client *Client
+		topic  string
 	}
 	lookup struct { // answered with nil when nobody subscribes to it
 		actor.Request[*topic.Topic]
@@ -35,7 +35,7 @@ type (
 	listTopics        struct{ actor.Request[[]topicSnapshot] }
 	listSubscriptions struct {
 		actor.Request[[]string]
-		*Client
+		client *Client
 	}
 	closeUser struct {
 		actor.Request[int]
@@ -44,15 +44,15 @@ type (
 
 	// From clients and topics, which do not wait.
 	gone struct { // a connection's socket is closed
-		*Client
+		client *Client
 		reason string
 	}
 	readerDone   struct{} // a connection's last callback has returned
 	topicStopped struct { // a topic actor has ended
-		*topic.Topic
-		err error // nil when it was told to
+		topic *topic.Topic
+		err   error // nil when it was told to
 	}
-	report struct{ *ErrorEvent }
+	report struct{ event *ErrorEvent }
 
 	// Of the instance's own life.
 	tick     struct{} // the clock's, see heartbeat.go

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"time"
 )
 
@@ -23,15 +24,9 @@ const (
 	DefaultCompressionThreshold = 512
 )
 
-// Option configures an instance, see NewInstance. A value that makes no sense panics there, naming the option: it is a
-// mistake in the program, and clamping it silently would hide it.
+// Option configures an instance, see NewInstance. The With functions panic when a value makes no sense, naming the option:
+// it is a mistake in the program, and clamping it silently would hide it.
 type Option func(*config)
-
-// Message is a WebSocket message.
-type Message struct {
-	Data   []byte
-	Binary bool // a binary message; otherwise Data is UTF-8 text
-}
 
 // Limits bound what one client, or one topic, can take. A zero field stands for its default.
 type Limits struct {
@@ -39,8 +34,9 @@ type Limits struct {
 	// Default 32 KiB.
 	MessageBytes int
 	// OutboxBytes is the most that may be on its way to one client, in bytes: accepted, but not yet taken by its
-	// socket. A client past it is closed with 1013. A single batch (about 32 KiB, or one larger message) is
-	// always taken when nothing else is on its way. Default 1 MiB.
+	// socket. A client past it is closed with 1013; as publishers do not wait for clients, a larger burst does that to
+	// everyone. A single batch (about 32 KiB, or one larger message) is always taken when nothing else is on its way.
+	// Default 1 MiB.
 	OutboxBytes int
 	// TopicQueueBytes is the most that may wait to be encoded in one topic, in bytes. A publisher past it waits.
 	// Default 1 MiB.
@@ -108,6 +104,7 @@ func require(ok bool, option, format string, args ...any) {
 // WithUpgrader sets the upgrader of this instance. Default: the one given to SetCustomUpgrader.
 func WithUpgrader(u Upgrader) Option {
 	u.check("WithUpgrader")
+	u.Subprotocols = slices.Clone(u.Subprotocols)
 	return func(c *config) { c.upgrader = &u }
 }
 
@@ -122,7 +119,7 @@ func WithAuthenticator(f func(*http.Request) (userID string, err error)) Option 
 }
 
 // WithSubscribeAuthorizer sets who decides whether a client may subscribe when it asks to ("sub:TOPIC"). An error
-// answers with a refusal frame "forbidden"; its text goes to Errors and not to the client. It runs in the connection's
+// answers with a error frame "forbidden"; its text goes to Errors and not to the client. It runs in the connection's
 // own goroutine and may block. Client.Subscribe, which is the server's decision, does not ask it. Default: everyone may.
 func WithSubscribeAuthorizer(f func(c *Client, topic string) error) Option {
 	require(f != nil, "WithSubscribeAuthorizer", "function is nil")
@@ -130,7 +127,7 @@ func WithSubscribeAuthorizer(f func(c *Client, topic string) error) Option {
 }
 
 // WithPublishAuthorizer lets clients publish with {"topic":"T","data":"D"} where f returns nil. An error answers with
-// a refusal frame "forbidden"; its text goes to Errors and not to the client. It runs in the connection's own
+// a error frame "forbidden"; its text goes to Errors and not to the client. It runs in the connection's own
 // goroutine and may block. Default: clients cannot publish, and such a message is treated as any other.
 func WithPublishAuthorizer(f func(c *Client, topic string) error) Option {
 	require(f != nil, "WithPublishAuthorizer", "function is nil")
@@ -154,7 +151,7 @@ func WithHeartbeat(interval, timeout time.Duration) Option {
 	return func(c *config) { c.heartbeatInterval, c.heartbeatTimeout = interval, timeout }
 }
 
-// WithLimits sets the limits. No field may be negative.
+// WithLimits sets all limits, also those of an earlier WithLimits. No field may be negative.
 func WithLimits(l Limits) Option {
 	require(l.MessageBytes >= 0, "WithLimits", "MessageBytes %d is negative", l.MessageBytes)
 	require(l.OutboxBytes >= 0, "WithLimits", "OutboxBytes %d is negative", l.OutboxBytes)

@@ -83,7 +83,7 @@ func (c *Client) authorize(allow func(*Client, string) error, topic, refusal str
 	}
 	err := c.guard("authorizer panicked", topic, func() error { return allow(c, topic) })
 	if err != nil && !isPanic(err) {
-		c.m.report(&ErrorEvent{Code: CodeForbidden, Message: refusal, Err: err, ClientID: c.id, UserID: c.userID, Topic: topic})
+		c.m.report(&ErrorEvent{Code: CodeForbidden, Message: refusal, Err: forbidden(err), ClientID: c.id, UserID: c.userID, Topic: topic})
 		err = fmt.Errorf("%w: %s", ErrForbidden, refusal)
 	}
 	return err
@@ -134,7 +134,7 @@ var faults = map[client.Fault]struct {
 func (o *owner) Failed(kind client.Fault, err error) {
 	f := faults[kind]
 	if isPanic(err) {
-		f.code = CodeInternal
+		f.code, f.message = CodeInternal, "client panicked"
 	}
 	o.m.report(&ErrorEvent{Code: f.code, Message: f.message, Err: err, ClientID: o.id, UserID: o.userID})
 }

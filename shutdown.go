@@ -1,6 +1,7 @@
 package tank
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -19,59 +20,51 @@ const (
 	// callbackGrace is how long Shutdown waits, after the last connection has ended, for callbacks to return. It is
 	// bounded because Shutdown may have been called from one of them.
 	callbackGrace = time.Second
+
+	// loggerGrace is how long Shutdown waits for the logger to write what it was given.
+	loggerGrace = time.Second
 )
 
 // Shutdown ends the instance gracefully. New connections and publications are refused; topics deliver what they have
 // taken; every client receives what is on its way and then close 1001, all in parallel. When the context ends before
 // that is done, the connections left are cut. Then the server given to SetHTTPServer is shut down, and Errors and
-// ConnEvents are closed. When it returns, no goroutine of the instance is left.
+// ConnEvents are closed. When it returns, no goroutine of the instance is left, but for callbacks that do not return.
 //
 // It returns nil, the context's error when connections were cut or the HTTP server was not done in time, or ErrBusy
 // when a callback did not return within a second after its connection had ended; a goroutine in a callback cannot be
 // stopped. The latter is also the result of calling it from a message handler or an authorizer, which is allowed.
 //
 // It may be called again, concurrently, and before Start: then Start returns at once. Each call waits for the same end,
-// no longer than its own context.
+// no longer than its own context, after which it takes at most 1.5 s: to cut what is left, and for callbacks and the
+// logger to return.
 func (m *Manager) Shutdown(ctx context.Context) error {
-	if m.phase.Swap(stopped) != stopped {
+	if m.phase.Swap(shuttingDown) != shuttingDown {
 		close(m.stopping)
 		m.supervisor.Post(shutdown{})
 	}
 	err := m.awaitClients(ctx)
 	if !m.finishing.CompareAndSwap(false, true) {
-		return m.awaitDone(ctx, err)
+		return cmp.Or(await(ctx, m.done), err)
 	}
-	if callbacks := m.awaitCallbacks(ctx); err == nil {
-		err = callbacks
-	}
-	if serverErr := m.shutdownHTTPServer(ctx); err == nil {
-		err = serverErr
-	}
+	err = cmp.Or(err, m.awaitCallbacks(ctx), m.shutdownHTTPServer(ctx)) // evaluates, and so does, all of them
 	m.supervisor.Post(finish{})
 	<-m.supervisor.Done()
-	m.journal.close(callbackGrace)
+	m.journal.close(loggerGrace)
 	close(m.done)
 	return err
 }
 
 // awaitClients waits until every connection has ended, and cuts them when the context ends first.
 func (m *Manager) awaitClients(ctx context.Context) error {
-	select {
-	case <-m.clientsGone:
-		return nil
-	case <-ctx.Done():
+	err := await(ctx, m.clientsGone)
+	if err != nil {
+		m.supervisor.Post(cutAll{})
+		select {
+		case <-m.clientsGone:
+		case <-time.After(cutGrace):
+		}
 	}
-	select {
-	case <-m.clientsGone: // both: it was done in time
-		return nil
-	default:
-	}
-	m.supervisor.Post(cutAll{})
-	select {
-	case <-m.clientsGone:
-	case <-time.After(cutGrace):
-	}
-	return ctx.Err()
+	return err
 }
 
 func (m *Manager) awaitCallbacks(ctx context.Context) error {
@@ -99,16 +92,16 @@ func (m *Manager) shutdownHTTPServer(ctx context.Context) error {
 	return err
 }
 
-// awaitDone is for the callers who found somebody else at work.
-func (m *Manager) awaitDone(ctx context.Context, err error) error {
+// await waits for a channel to be closed, and prefers that to the end of the context when both have come.
+func await(ctx context.Context, closed <-chan struct{}) error {
 	select {
-	case <-m.done:
-		return err
+	case <-closed:
+		return nil
 	case <-ctx.Done():
 	}
 	select {
-	case <-m.done:
-		return err
+	case <-closed:
+		return nil
 	default:
 		return ctx.Err()
 	}
@@ -140,7 +133,7 @@ func (finish) handle(s *supervisor) {
 
 // advance goes on to the next stages of a shutdown when the one at hand is complete.
 func (s *supervisor) advance() {
-	if s.stage == drainingTopics && s.actors == 0 {
+	if s.stage == drainingTopics && s.topicActors == 0 {
 		s.stage = closingClients
 		for c := range s.clients {
 			c.conn.Close(wire.CloseGoingAway, goingAway)

@@ -18,7 +18,7 @@ type TopicStats struct {
 	Dropped         uint64    `json:"dropped"`           // messages not put on their way, because the subscriber was closing or full
 	MailboxDepth    int       `json:"mailbox_depth"`     // messages waiting to be encoded
 	Restarts        uint64    `json:"restarts"`          // panics survived
-	CreatedAt       time.Time `json:"created_at"`        //
+	CreatedAt       time.Time `json:"created_at"`        // when its first subscriber came
 	LastPublishedAt time.Time `json:"last_published_at"` // zero before the first message
 }
 
@@ -52,15 +52,14 @@ func (m *Manager) Stats() Stats {
 		EventsDropped:   m.counters.eventsDropped.Load(),
 		PanicsRecovered: m.counters.panicsRecovered.Load(),
 	}
-	if m.IsRunning() {
-		if ns := m.startedAt.Load(); ns != 0 {
-			s.Uptime = time.Since(time.Unix(0, ns))
-		}
+	if began := m.startedAt.Load(); began != nil && m.IsRunning() {
+		s.Uptime = time.Since(*began)
 	}
 	return s
 }
 
-// GetClientCount returns the number of connected clients: 0 before Start and after Shutdown. It never blocks.
+// GetClientCount returns the number of connected clients, including those that are being closed, for up to the close
+// timeout. It is 0 before Start and after Shutdown, and never blocks.
 func (m *Manager) GetClientCount() int { return int(m.counters.clients.Load()) }
 
 // GetTopicSubscriberCount returns the number of subscribers of a topic: 0 for a topic that nobody subscribes to,

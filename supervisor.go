@@ -28,9 +28,9 @@ type supervisor struct {
 	everyone *liveTopic
 	wheel    *wheel
 
-	actors  int // topic actors that have not ended
-	readers int // reader goroutines that have not ended
-	stage   stage
+	topicActors int // that have not ended
+	readers     int // reader goroutines that have not ended
+	stage       stage
 }
 
 // stage of a shutdown, in order.
@@ -52,13 +52,9 @@ type liveTopic struct {
 	subscribers int
 }
 
-// subscription is one client's place in one topic.
-type subscription struct{ member *topic.Member }
-
-func spawnSupervisor(m *Manager) *actor.Ref[message] {
-	errs := make(chan *ErrorEvent, m.config.errorBuffer)
-	connEvents := make(chan *ConnEvent, m.config.connEventBuffer)
-	m.Errors, m.ConnEvents = errs, connEvents
+// spawnSupervisor makes the supervisor of an instance. Invariant: nothing is posted before m.supervisor is set, which
+// the callbacks below use.
+func spawnSupervisor(m *Manager, errs chan<- *ErrorEvent, connEvents chan<- *ConnEvent) *actor.Ref[message] {
 	s := &supervisor{
 		m:          m,
 		errors:     errs,
@@ -84,7 +80,7 @@ func (s *supervisor) panicked(err *actor.PanicError) {
 }
 
 func (s *supervisor) spawnTopic(name string) *topic.Topic {
-	s.actors++
+	s.topicActors++
 	return topic.Spawn(name, topic.Options{
 		QueueBytes: s.m.config.limits.TopicQueueBytes,
 		Deflater:   s.m.deflater,
@@ -101,23 +97,24 @@ func (m register) handle(s *supervisor) {
 		m.Fail(ErrClosed)
 		return
 	}
-	c := m.Client
+	c := m.client
 	s.clients[c] = struct{}{}
 	s.users[c.userID] = append(s.users[c.userID], c)
 	s.wheel.add(c)
 	s.readers++
 	s.m.counters.clients.Store(int64(len(s.clients)))
-	c.subscriptions = make(map[*liveTopic]subscription)
+	c.subscriptions = make(map[*liveTopic]*topic.Member)
 	c.everyone = s.join(c, s.everyone)
 	s.emit(&ConnEvent{EventType: EventConnect, ClientID: c.id, UserID: c.userID})
 	if s.stage != serving { // it slipped in while the door was closing
 		c.conn.Close(wire.CloseGoingAway, goingAway)
 	}
-	m.Reply(nil)
+	m.Reply(struct{}{})
 }
 
 func (m subscribe) handle(s *supervisor) {
-	if _, live := s.clients[m.Client]; !live || s.stage != serving {
+	c := m.client
+	if _, live := s.clients[c]; !live || s.stage != serving {
 		m.Fail(ErrClosed)
 		return
 	}
@@ -127,39 +124,40 @@ func (m subscribe) handle(s *supervisor) {
 		s.topics[m.topic] = t
 		s.m.counters.topics.Store(int64(len(s.topics)))
 	}
-	if _, already := m.subscriptions[t]; !already {
-		m.subscriptions[t] = s.join(m.Client, t)
-		s.emit(&ConnEvent{EventType: EventSubscribe, ClientID: m.id, UserID: m.userID, Topic: m.topic})
+	if _, already := c.subscriptions[t]; !already {
+		c.subscriptions[t] = s.join(c, t)
+		t.subscribers++
+		s.emit(&ConnEvent{EventType: EventSubscribe, ClientID: c.id, UserID: c.userID, Topic: m.topic})
 	}
-	m.Reply(nil)
+	m.Reply(struct{}{})
 }
 
 // join makes a client a member of a topic. What is published from here on comes behind it in the topic's mailbox.
-func (s *supervisor) join(c *Client, t *liveTopic) subscription {
-	sub := subscription{&topic.Member{Subscriber: c.conn}}
-	t.topic.Join(sub.member)
-	t.subscribers++
-	return sub
+func (s *supervisor) join(c *Client, t *liveTopic) *topic.Member {
+	member := &topic.Member{Subscriber: c.conn}
+	t.topic.Join(member)
+	return member
 }
 
 func (m unsubscribe) handle(s *supervisor) {
-	if _, live := s.clients[m.Client]; !live {
+	c := m.client
+	if _, live := s.clients[c]; !live {
 		m.Fail(ErrClosed)
 		return
 	}
 	t := s.topics[m.topic]
-	if _, subscribed := m.subscriptions[t]; !subscribed {
+	if _, subscribed := c.subscriptions[t]; !subscribed {
 		m.Fail(fmt.Errorf("%w: not subscribed to %s", ErrNotFound, wire.Quote(m.topic)))
 		return
 	}
-	s.leave(m.Client, t)
-	s.emit(&ConnEvent{EventType: EventUnsubscribe, ClientID: m.id, UserID: m.userID, Topic: m.topic})
-	m.Reply(nil)
+	s.leave(c, t)
+	s.emit(&ConnEvent{EventType: EventUnsubscribe, ClientID: c.id, UserID: c.userID, Topic: m.topic})
+	m.Reply(struct{}{})
 }
 
 // leave ends a subscription, and the topic with its last one. A subscriber who comes later gets a new topic actor.
 func (s *supervisor) leave(c *Client, t *liveTopic) {
-	t.topic.Leave(c.subscriptions[t].member)
+	t.topic.Leave(c.subscriptions[t])
 	delete(c.subscriptions, t)
 	if t.subscribers--; t.subscribers == 0 {
 		t.topic.Stop()
@@ -169,16 +167,22 @@ func (s *supervisor) leave(c *Client, t *liveTopic) {
 }
 
 func (m lookup) handle(s *supervisor) {
-	switch t := s.topics[m.topic]; {
+	switch t := s.live(m.topic); {
 	case s.stage != serving:
 		m.Fail(ErrClosed)
-	case m.topic == everyone:
-		m.Reply(s.everyone.topic)
 	case t == nil:
 		m.Reply(nil)
 	default:
 		m.Reply(t.topic)
 	}
+}
+
+// live returns the topic of that name, or nil when nobody subscribes to it.
+func (s *supervisor) live(name string) *liveTopic {
+	if name == everyone {
+		return s.everyone
+	}
+	return s.topics[name]
 }
 
 func (m countSubscribers) handle(s *supervisor) {
@@ -198,8 +202,8 @@ func (m listTopics) handle(s *supervisor) {
 }
 
 func (m listSubscriptions) handle(*supervisor) {
-	list := make([]string, 0, len(m.subscriptions))
-	for t := range m.subscriptions {
+	list := make([]string, 0, len(m.client.subscriptions))
+	for t := range m.client.subscriptions {
 		list = append(list, t.topic.Name())
 	}
 	m.Reply(list)
@@ -216,14 +220,14 @@ func (m closeUser) handle(s *supervisor) {
 }
 
 func (m gone) handle(s *supervisor) {
-	c := m.Client
+	c := m.client
 	if _, live := s.clients[c]; !live {
 		return // it was refused, so nobody knows of it
 	}
 	for t := range c.subscriptions {
 		s.leave(c, t)
 	}
-	s.everyone.topic.Leave(c.everyone.member)
+	s.everyone.topic.Leave(c.everyone)
 	delete(s.clients, c)
 	s.wheel.remove(c)
 	s.removeUser(c)
@@ -248,24 +252,20 @@ func (readerDone) handle(s *supervisor) {
 }
 
 func (m topicStopped) handle(s *supervisor) {
-	s.actors--
+	s.topicActors--
 	if m.err != nil && s.stage == serving {
-		s.replace(m.Topic)
+		s.replace(m.topic)
 	}
 	s.advance()
 }
 
 // replace gives the subscribers of a topic actor that was given up a new one.
 func (s *supervisor) replace(old *topic.Topic) {
-	t := s.topics[old.Name()]
-	if old.Name() == everyone {
-		t = s.everyone
-	}
+	t := s.live(old.Name())
 	if t == nil || t.topic != old {
 		return
 	}
 	t.topic = s.spawnTopic(old.Name())
-	t.subscribers = 0
 	for c := range s.clients {
 		if t == s.everyone {
 			c.everyone = s.join(c, t)
@@ -276,8 +276,8 @@ func (s *supervisor) replace(old *topic.Topic) {
 }
 
 func (m report) handle(s *supervisor) {
-	offer(s, s.errors, m.ErrorEvent)
-	s.m.journal.error(m.ErrorEvent)
+	offer(s, s.errors, m.event)
+	s.m.journal.error(m.event)
 }
 
 // emit sends a connection event. Counts must be up to date before.

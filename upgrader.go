@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -37,6 +38,7 @@ var defaultUpgrader atomic.Pointer[Upgrader]
 // It panics when a field makes no sense.
 func SetCustomUpgrader(u Upgrader) {
 	u.check("SetCustomUpgrader")
+	u.Subprotocols = slices.Clone(u.Subprotocols)
 	defaultUpgrader.Store(&u)
 }
 
@@ -44,7 +46,8 @@ func (u *Upgrader) check(option string) {
 	require(u.ReadBufferSize >= 0, option, "ReadBufferSize %d is negative", u.ReadBufferSize)
 	require(u.WriteBufferSize >= 0, option, "WriteBufferSize %d is negative", u.WriteBufferSize)
 	for _, p := range u.Subprotocols {
-		require(p != "" && !strings.ContainsAny(p, " \t\r\n,;\"\\/[]?={}()<>@:"), option, "subprotocol %q is not a token (RFC 6455, section 4.1)", p)
+		isToken := p != "" && !strings.ContainsAny(p, " \t\r\n,;\"\\/[]?={}()<>@:")
+		require(isToken, option, "subprotocol %q is not a token (RFC 6455, section 4.1)", p)
 	}
 }
 

@@ -111,18 +111,15 @@ func (r *Ref[M]) run() {
 }
 
 // handle calls receive with what is left of the batch, and returns the panic if there was one.
-func (r *Ref[M]) handle() (err *PanicError) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = NewPanicError(v)
-			r.failRequest()
-			if r.opts.OnPanic != nil {
-				r.opts.OnPanic(err)
-			}
+func (r *Ref[M]) handle() *PanicError {
+	err := Recovered(func() { r.receive(r.mail) })
+	if err != nil {
+		r.failRequest()
+		if r.opts.OnPanic != nil {
+			r.opts.OnPanic(err)
 		}
-	}()
-	r.receive(r.mail)
-	return nil
+	}
+	return err
 }
 
 // each yields the rest of the batch. A message counts as consumed before it is yielded, so that a panic loses that

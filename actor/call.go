@@ -8,7 +8,11 @@ import (
 // ErrPanicked is the answer to a request whose handling panicked.
 var ErrPanicked = errors.New("actor: panicked while handling the request")
 
-// Request is embedded in a message that wants an answer of type R. The actor must Reply exactly once.
+// Request is embedded in a message that wants an answer of type R. The actor answers it with Reply or Fail; a second
+// answer is dropped.
+//
+// Invariant: it is embedded, never a named field, and nothing beside it has a method Fail. That is how an actor whose
+// handler panicked finds out whom to tell.
 type Request[R any] struct{ answer chan<- result[R] }
 
 type result[R any] struct {

@@ -22,13 +22,19 @@ func (e *PanicError) Unwrap() error {
 
 // Try calls f and returns its error, or a *PanicError when it panics.
 func Try(f func() error) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = NewPanicError(v)
-		}
-	}()
-	return f()
+	if p := Recovered(func() { err = f() }); p != nil {
+		return p
+	}
+	return err
 }
 
-// NewPanicError makes an error of what recover returned. It must be called while the panic is being recovered, so that the stack still shows where it came from.
-func NewPanicError(v any) *PanicError { return &PanicError{Value: v, Stack: debug.Stack()} }
+// Recovered calls f and returns the panic, if there was one.
+func Recovered(f func()) (err *PanicError) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = &PanicError{Value: v, Stack: debug.Stack()}
+		}
+	}()
+	f()
+	return nil
+}

@@ -13,7 +13,7 @@ type (
 	frames      struct{ *wire.Batch } // write these
 	ping        struct{}              // write a ping
 	pong        struct{}              // write a pong with pongData
-	goodbye     struct{}              // write a close frame behind what is queued
+	sendClose   struct{}              // write a close frame behind what is queued
 	readerEnded struct{}              // the reader has seen the last of the peer
 	cut         struct{}              // end it now
 )
@@ -31,7 +31,7 @@ func (c *Client) receive(mail iter.Seq[message]) {
 }
 
 func (m frames) handle(c *Client) {
-	if c.evicted.Load() || c.closeSent {
+	if why := c.closing.Load(); c.closeSent || why != nil && why.discard {
 		c.drop(m.Batch)
 		return
 	}
@@ -46,14 +46,14 @@ func (pong) handle(c *Client) {
 	}
 }
 
-func (goodbye) handle(c *Client) {
+func (sendClose) handle(c *Client) {
 	c.flush()
-	bye := c.bye.Load()
-	if bye.code != wire.CloseAbnormal { // else there is nobody to write to
-		c.out.urgent(wire.AppendClose(nil, bye.code, bye.text))
+	why := c.closing.Load()
+	if why.code != wire.CloseAbnormal { // else there is nobody to write to
+		c.out.urgent(wire.AppendClose(nil, why.code, why.reason))
 		c.flush()
 	}
-	if bye.code == wire.CloseProtocolError && !c.gone {
+	if why.code == wire.CloseProtocolError && !c.gone {
 		c.closeWrite()
 	}
 	c.closeSent = true
@@ -72,7 +72,7 @@ func (c *Client) closeWrite() {
 
 func (readerEnded) handle(c *Client) {
 	c.readerDone = true
-	if c.closeSent { // else the goodbye is on its way
+	if c.closeSent { // else the sendClose is on its way
 		c.finish()
 	}
 }
@@ -97,7 +97,8 @@ func (c *Client) flush() {
 		return
 	}
 	c.opts.Counters.Dropped.Add(uint64(messages))
-	if c.bye.CompareAndSwap(nil, &farewell{wire.CloseAbnormal, "write failed"}) { // else it was to end anyway
+	failed := &closeReason{code: wire.CloseAbnormal, reason: "write failed"}
+	if c.closing.CompareAndSwap(nil, failed) { // else it was to end anyway
 		c.owner.Failed(WriteFault, err)
 	}
 	c.finish()
@@ -110,20 +111,13 @@ func (c *Client) finish() {
 	}
 	c.gone = true
 	c.discard()
-	c.cutOff.Store(true)
 	if t := c.hardClose.Load(); t != nil {
 		t.Stop()
 	}
 	c.conn.raw.Close()
-	bye := c.bye.Load()
-	c.owner.Gone(bye.code, bye.text)
+	why := c.closing.Load()
+	c.owner.Gone(why.code, why.reason)
 	c.ref.Stop()
-}
-
-// drop gives a batch up.
-func (c *Client) drop(b *wire.Batch) {
-	c.queued.Add(-int64(len(b.For(c.conn.deflate))))
-	c.opts.Counters.Dropped.Add(uint64(b.Messages))
 }
 
 // discard gives up what was gathered and not written.

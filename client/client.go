@@ -35,8 +35,8 @@ type Owner interface {
 	Failed(kind Fault, err error)
 	// Gone is called once, when the socket is closed. It must not block.
 	Gone(code int, reason string)
-	// ReaderDone is called once, when the reader's goroutine ends: after Gone, when Received kept it busy.
-	// It must not block.
+	// ReaderDone is called once, when the reader's goroutine ends: before Gone or after it, when Received kept it
+	// busy. It must not block.
 	ReaderDone()
 }
 
@@ -62,14 +62,12 @@ type Client struct {
 	ref   *actor.Ref[message]
 
 	// For any goroutine.
-	bye       atomic.Pointer[farewell] // why the connection ends; nil while it is open, and the first reason stands
-	cutOff    atomic.Bool              // nothing can be read or written any more
-	queued    atomic.Int64             // bytes of the frames accepted and not yet written
-	evicted   atomic.Bool              // what is queued is not worth writing any more
-	alive     atomic.Bool              // a sign of life came since the last ping
-	busy      atomic.Bool              // the reader is inside Owner.Received, so it cannot see pongs
-	pongData  atomic.Pointer[[]byte]
-	hardClose atomic.Pointer[time.Timer]
+	closing   atomic.Pointer[closeReason] // why the connection ends; nil while it is open, and the first reason stands
+	queued    atomic.Int64                // bytes of the frames accepted and not yet written
+	alive     atomic.Bool                 // a sign of life came since the last ping
+	busy      atomic.Bool                 // the reader is inside Owner.Received, so it cannot see pongs
+	pongData  atomic.Pointer[[]byte]      // payload of the pong to send; nil: no pong message is in the mailbox
+	hardClose atomic.Pointer[time.Timer]  // stands behind the closing handshake
 
 	// Owned by the actor.
 	closeSent  bool // nothing is written any more
@@ -78,14 +76,15 @@ type Client struct {
 	out        output
 }
 
-// farewell is a close code and its text, which together are the reason of a disconnect.
-type farewell struct {
-	code int
-	text string
+// closeReason is why a connection ends: a close code and its reason, RFC 6455 section 7.1.6.
+type closeReason struct {
+	code    int
+	reason  string
+	discard bool // what is queued is not worth writing any more
 }
 
-// New makes a client of an upgraded connection. Nothing is read before Read is called, which the caller has to do,
-// in a goroutine for itself.
+// New makes a client of an upgraded connection. Nothing is read before Read is called, which the caller has to do, in a
+// goroutine for itself; or Cut, if the client is not wanted after all.
 func New(conn *Conn, opts *Options, owner Owner) *Client {
 	c := &Client{opts: opts, conn: conn, owner: owner}
 	c.alive.Store(true) // having just connected
@@ -99,23 +98,23 @@ func New(conn *Conn, opts *Options, owner Owner) *Client {
 // the client is closing, or because its outbox is full: then the client is closed with 1013.
 // A batch over the limit all by itself is taken when the outbox is empty.
 func (c *Client) Deliver(b *wire.Batch) bool {
-	if c.Closing() {
-		c.opts.Counters.Dropped.Add(uint64(b.Messages))
-		return false
-	}
 	size := int64(len(b.For(c.conn.deflate)))
-	if total := c.queued.Add(size); total > int64(c.opts.OutboxBytes) && total != size {
-		c.queued.Add(-size)
-		c.opts.Counters.Dropped.Add(uint64(b.Messages))
+	total := c.queued.Add(size)
+	switch {
+	case c.Closing():
+	case total > int64(c.opts.OutboxBytes) && total != size:
 		c.evict()
-		return false
+	case c.ref.Post(frames{b}):
+		return true
 	}
-	if !c.ref.Post(frames{b}) {
-		c.queued.Add(-size)
-		c.opts.Counters.Dropped.Add(uint64(b.Messages))
-		return false
-	}
-	return true
+	c.drop(b)
+	return false
+}
+
+// drop gives up a batch that counts as queued.
+func (c *Client) drop(b *wire.Batch) {
+	c.queued.Add(-int64(len(b.For(c.conn.deflate))))
+	c.opts.Counters.Dropped.Add(uint64(b.Messages))
 }
 
 // Deflates reports whether the client negotiated permessage-deflate (RFC 7692).
@@ -125,20 +124,17 @@ func (c *Client) Deflates() bool { return c.conn.deflate }
 func (c *Client) Queued() int64 { return c.queued.Load() }
 
 // Closing reports whether the client accepts nothing any more.
-func (c *Client) Closing() bool { return c.bye.Load() != nil }
+func (c *Client) Closing() bool { return c.closing.Load() != nil }
 
 // Close starts the closing handshake behind what is queued. It never blocks. It reports false when the client is
 // closing already; then the first reason stands.
-func (c *Client) Close(code int, text string) bool {
-	return c.startClosing(farewell{code, text})
+func (c *Client) Close(code int, reason string) bool {
+	return c.startClosing(closeReason{code: code, reason: reason})
 }
 
 // Cut ends the connection without a closing handshake, at once. It never blocks.
-func (c *Client) Cut(text string) {
-	c.bye.CompareAndSwap(nil, &farewell{wire.CloseAbnormal, text})
-	if c.cutOff.Swap(true) {
-		return
-	}
+func (c *Client) Cut(reason string) {
+	c.closing.CompareAndSwap(nil, &closeReason{code: wire.CloseAbnormal, reason: reason})
 	// Unlike closing the connection, a deadline never blocks, not even with TLS.
 	c.conn.raw.SetDeadline(longAgo)
 	c.ref.Post(cut{})
@@ -171,21 +167,20 @@ var (
 // evict closes a client that does not read fast enough. What is queued is given up: the peer has shown that it
 // will not take it.
 func (c *Client) evict() {
-	if !c.startClosing(farewell{wire.CloseTryAgainLater, "slow client"}) {
+	if !c.startClosing(closeReason{wire.CloseTryAgainLater, "slow client", true}) {
 		return
 	}
-	c.evicted.Store(true)
 	c.opts.Counters.Evicted.Add(1)
 	c.owner.Failed(SlowFault, errSlow)
 }
 
 // startClosing makes an open client closing. A timer stands behind every close, because the peer may stall anywhere.
-func (c *Client) startClosing(bye farewell) bool {
-	if !c.bye.CompareAndSwap(nil, &bye) {
+func (c *Client) startClosing(why closeReason) bool {
+	if !c.closing.CompareAndSwap(nil, &why) {
 		return false
 	}
 	c.hardClose.Store(time.AfterFunc(c.opts.CloseTimeout, func() { c.Cut("close timeout") }))
-	c.ref.Post(goodbye{})
+	c.ref.Post(sendClose{})
 	return true
 }
 

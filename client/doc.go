@@ -1,4 +1,6 @@
-// Package client holds the client actor: one WebSocket connection.
+// Package client holds the client actor: the server's side of one WebSocket connection.
+//
+// It is for package tank, which promises compatibility; this package, whose types take those of an internal one, does not.
 //
 // # Which goroutine does what
 //

@@ -9,6 +9,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"github.com/fanqie/tank-websocket-go-server/actor"
 	"github.com/fanqie/tank-websocket-go-server/internal/wire"
 )
 
@@ -25,7 +26,7 @@ func (c *Client) Read() {
 		c.conn.ws.CloseNow() // gives the library's buffers back; the socket is the actor's
 		c.owner.ReaderDone()
 	}()
-	err = c.readMessages()
+	err = actor.Try(c.readMessages)
 }
 
 // readMessages returns why there are no more.
@@ -102,8 +103,8 @@ func (c *Client) skip(r io.Reader) ([]byte, error) {
 }
 
 // refuse closes the connection over something the peer did.
-func (c *Client) refuse(code int, text string, fault Fault, err error) {
-	if c.startClosing(farewell{code, text}) {
+func (c *Client) refuse(code int, reason string, fault Fault, err error) {
+	if c.startClosing(closeReason{code: code, reason: reason}) {
 		c.owner.Failed(fault, err)
 	}
 }
@@ -111,12 +112,13 @@ func (c *Client) refuse(code int, text string, fault Fault, err error) {
 // readEnded finds out why reading ended and starts closing accordingly, if that has not begun.
 func (c *Client) readEnded(err error) {
 	var peer websocket.CloseError
+	var panicked *actor.PanicError
 	switch {
 	case errors.As(err, &peer):
 		c.peerClosed(int(peer.Code), peer.Reason)
 	case c.conn.reader.err != nil:
 		c.lost(c.conn.reader.err)
-	case errors.Is(err, errAborted):
+	case errors.Is(err, errAborted), errors.As(err, &panicked):
 		c.refuse(wire.CloseInternalError, "internal error", ReadFault, err)
 	default:
 		c.refuse(wire.CloseProtocolError, "protocol error", ProtocolFault, err)
@@ -130,17 +132,17 @@ func (c *Client) peerClosed(code int, reason string) {
 		c.refuse(wire.CloseInvalidPayload, "close reason is not valid UTF-8", ProtocolFault, errNotUTF8)
 		return
 	}
-	c.startClosing(farewell{code, reason})
+	c.startClosing(closeReason{code: code, reason: reason})
 }
 
 // lost reports a connection that ended without a close frame, unless it was ended from this side.
 func (c *Client) lost(err error) {
-	text := "connection lost"
+	reason := "connection lost"
 	if errors.Is(err, io.EOF) {
-		text = "connection closed without a close frame"
+		reason = "connection closed without a close frame"
 	}
-	if c.startClosing(farewell{wire.CloseAbnormal, text}) {
-		c.owner.Failed(ReadFault, fmt.Errorf("%s: %w", text, err))
+	if c.startClosing(closeReason{code: wire.CloseAbnormal, reason: reason}) {
+		c.owner.Failed(ReadFault, fmt.Errorf("%s: %w", reason, err))
 	}
 }
 

@@ -12,9 +12,9 @@ import (
 	"github.com/coder/websocket"
 )
 
-// DefaultReadBuffer is the size in bytes of a connection's read buffer. It is small because every idle connection has
+// defaultReadBuffer is the size in bytes of a connection's read buffer. It is small because every idle connection has
 // one; longer messages are read past it, straight to where they belong.
-const DefaultReadBuffer = 512
+const defaultReadBuffer = 512
 
 // controlBuffer is the size of the buffer in which the WebSocket library prepares its close frames.
 const controlBuffer = 160
@@ -22,12 +22,12 @@ const controlBuffer = 160
 // UpgradeOptions of the opening handshake.
 type UpgradeOptions struct {
 	Subprotocols []string // in order of preference
-	ReadBuffer   int      // bytes; zero: DefaultReadBuffer
-	WriteBuffer  int      // bytes; zero: DefaultWriteBuffer
+	ReadBuffer   int      // bytes; zero: defaultReadBuffer
+	WriteBuffer  int      // bytes; zero: defaultWriteBuffer
 	Compression  bool     // accept permessage-deflate (RFC 7692) from clients that offer it
 }
 
-// Conn is an upgraded connection that no Client has taken over yet.
+// Conn is an upgraded connection: the socket, and the library's view of it.
 type Conn struct {
 	raw    net.Conn // the hijacked connection, for the actor alone once there is one
 	reader *reader
@@ -41,7 +41,7 @@ type Conn struct {
 // Upgrade does the opening handshake, RFC 6455 section 4.2. Whether the origin is welcome is the caller's to check
 // before. On an error the response has been written.
 func Upgrade(w http.ResponseWriter, r *http.Request, opts UpgradeOptions) (*Conn, error) {
-	c := &Conn{writeBuffer: cmp.Or(opts.WriteBuffer, DefaultWriteBuffer)}
+	c := &Conn{writeBuffer: cmp.Or(opts.WriteBuffer, defaultWriteBuffer)}
 	mode := websocket.CompressionDisabled
 	if opts.Compression {
 		mode = websocket.CompressionNoContextTakeover
@@ -85,9 +85,6 @@ func hijackable(w http.ResponseWriter) bool {
 	}
 }
 
-// Subprotocol returns the negotiated subprotocol, or "".
-func (c *Conn) Subprotocol() string { return c.ws.Subprotocol() }
-
 // RemoteAddr returns the peer's address as the connection reports it.
 func (c *Conn) RemoteAddr() string { return c.raw.RemoteAddr().String() }
 
@@ -116,7 +113,7 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	}
 	h.conn.reader = &reader{Conn: raw, early: bytes.Clone(early)}
 	return h.conn.reader, bufio.NewReadWriter(
-		bufio.NewReaderSize(h.conn.reader, cmp.Or(h.readBuffer, DefaultReadBuffer)),
+		bufio.NewReaderSize(h.conn.reader, cmp.Or(h.readBuffer, defaultReadBuffer)),
 		bufio.NewWriterSize(h.conn.reader, controlBuffer),
 	), nil
 }

@@ -4,6 +4,8 @@
 // Everything published to a topic goes through its mailbox, so all subscribers see the same messages in the same
 // order. The actor takes all that waits in the mailbox, encodes it back to back into one buffer of bounded size and
 // hands that one buffer to every subscriber.
+//
+// It is for package tank, which promises compatibility; this package, whose types take those of an internal one, does not.
 package topic
 
 import (
@@ -63,10 +65,10 @@ type Topic struct {
 	ref      *actor.Ref[message]
 
 	// Owned by the actor.
-	members []*Member
-	deflate int         // members who negotiated compression
-	batch   *wire.Batch // encoded, not yet delivered; nil when there is none
-	last    int         // bytes in the batch before, bounded: what the next one is likely to need
+	members   []*Member
+	deflating int         // members who negotiated compression
+	batch     *wire.Batch // encoded, not yet delivered; nil when there is none
+	last      int         // bytes in the batch before, bounded: what the next one is likely to need
 
 	// Written by the actor alone, read by anyone.
 	published     atomic.Uint64
@@ -82,7 +84,7 @@ type Stats struct {
 	Dropped         uint64    // messages that a subscriber's outbox did not take
 	Depth           int       // messages waiting
 	Restarts        uint64    // panics survived
-	CreatedAt       time.Time //
+	CreatedAt       time.Time // when it was spawned
 	LastPublishedAt time.Time // zero before the first message
 }
 
@@ -171,7 +173,7 @@ func (m publish) handle(t *Topic) {
 	}
 	start := len(t.batch.Frames)
 	t.batch.Frames = t.encode(t.batch.Frames, m.data)
-	if t.deflate > 0 {
+	if t.deflating > 0 {
 		t.batch.Deflated = t.deflater.Append(t.batch.Deflated, t.batch.Frames[start:])
 	}
 	t.batch.Messages++
@@ -206,7 +208,7 @@ func (m leave) handle(t *Topic) {
 // countDeflate is called between batches only, so that a batch is compressed whole or not at all.
 func (t *Topic) countDeflate(m *Member, by int) {
 	if t.deflater != nil && m.Subscriber.Deflates() {
-		t.deflate += by
+		t.deflating += by
 	}
 }
 
@@ -226,23 +228,23 @@ func (t *Topic) flush() {
 
 // deliver hands the batch to the members from i on and returns where to continue: past the end, or behind a member
 // that panicked, which must not cost the others their messages.
-func (t *Topic) deliver(b *wire.Batch, i int) (next int) {
-	var delivered, dropped int
-	defer func() {
-		if v := recover(); v != nil {
-			t.onPanic(actor.NewPanicError(v))
-			dropped++
-			next = i + 1
+func (t *Topic) deliver(b *wire.Batch, first int) (next int) {
+	next = first
+	dropped := 0
+	err := actor.Recovered(func() {
+		for _, m := range t.members[first:] {
+			if !m.Subscriber.Deliver(b) {
+				dropped++
+			}
+			next++
 		}
-		t.delivered.Add(uint64(delivered * b.Messages))
-		t.dropped.Add(uint64(dropped * b.Messages))
-	}()
-	for ; i < len(t.members); i++ {
-		if t.members[i].Subscriber.Deliver(b) {
-			delivered++
-		} else {
-			dropped++
-		}
+	})
+	if err != nil {
+		t.onPanic(err)
+		dropped++
+		next++
 	}
-	return i
+	t.delivered.Add(uint64((next - first - dropped) * b.Messages))
+	t.dropped.Add(uint64(dropped * b.Messages))
+	return next
 }

@@ -15,11 +15,11 @@ import (
 
 // event is one line of "who did what", published on chat:events.
 type event struct {
-	Event  tank.EventType `json:"event"`
-	User   string         `json:"user"`
-	Topic  string         `json:"topic,omitempty"`
-	Reason string         `json:"reason,omitempty"`
-	Time   time.Time      `json:"time"`
+	Event  string    `json:"event"`
+	User   string    `json:"user"`
+	Topic  string    `json:"topic,omitempty"`
+	Reason string    `json:"reason,omitempty"`
+	Time   time.Time `json:"time"`
 }
 
 // publishEvents passes on what happens to connections, until Shutdown closes the channel. Who listens to the feeds is

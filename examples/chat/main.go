@@ -47,7 +47,7 @@ func run(ctx context.Context, addr string, log *slog.Logger) error {
 
 	serving := make(chan error, 1)
 	go func() { serving <- server.Serve(listener) }()
-	fmt.Printf("Open %s in two browser windows. Ctrl-C ends the program.\n", pageURL(listener.Addr()))
+	fmt.Printf("Open %s in two windows, the second with ?name=Ada behind it. Ctrl-C ends the program.\n", pageURL(listener.Addr()))
 
 	select {
 	case err = <-serving:

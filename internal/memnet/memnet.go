@@ -195,9 +195,7 @@ func (f *flow) wait(deadline *time.Time, step func() bool) {
 
 		var timeout <-chan time.Time
 		if !until.IsZero() {
-			timer := time.NewTimer(time.Until(until))
-			defer timer.Stop()
-			timeout = timer.C
+			timeout = time.After(time.Until(until))
 		}
 		select {
 		case <-changed:

@@ -1,21 +1,6 @@
 package wire
 
-import (
-	"encoding/json"
-	"errors"
-	"unicode/utf8"
-)
-
-// ErrInvalidUTF8 says that text which has to become a JSON string is not valid UTF-8.
-var ErrInvalidUTF8 = errors.New("data is not valid UTF-8")
-
-// CheckData says whether data can be carried in an envelope.
-func CheckData(data string) error {
-	if !utf8.ValidString(data) {
-		return ErrInvalidUTF8
-	}
-	return nil
-}
+import "strings"
 
 // Envelope encodes the messages of one topic: text frames of the form {"topic":"T","data":"D"}.
 type Envelope struct{ prefix []byte }
@@ -27,7 +12,7 @@ func NewEnvelope(topic string) Envelope {
 	return Envelope{prefix: append(prefix, `,"data":`...)}
 }
 
-// Append appends data as one complete text frame.
+// Append appends data, which must be valid UTF-8, as one complete text frame.
 func (e Envelope) Append(dst []byte, data string) []byte {
 	dst = AppendHeader(dst, OpText, len(e.prefix)+stringLen(data)+1)
 	dst = append(dst, e.prefix...)
@@ -36,15 +21,15 @@ func (e Envelope) Append(dst []byte, data string) []byte {
 }
 
 // AppendError appends a refusal as one complete text frame: {"error":{"code":...,"message":...,"topic":...}}.
-// The topic may be what a client sent: it is shortened, and what is not UTF-8 replaced.
+// The code and the message must be valid UTF-8. The topic may be what a client sent: it is shortened, and what is not
+// UTF-8 replaced.
 func AppendError(dst []byte, code, message, topic string) []byte {
 	payload := append([]byte(nil), `{"error":{"code":`...)
 	payload = appendString(payload, code)
 	payload = append(payload, `,"message":`...)
 	payload = appendString(payload, message)
 	payload = append(payload, `,"topic":`...)
-	echoed, _ := json.Marshal(cut(topic, MaxTopic))
-	payload = append(payload, echoed...)
+	payload = appendString(payload, strings.ToValidUTF8(cut(topic, MaxTopic), "\uFFFD"))
 	return AppendFrame(dst, OpText, append(payload, "}}"...))
 }
 

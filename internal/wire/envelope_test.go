@@ -2,7 +2,6 @@ package wire_test
 
 import (
 	"encoding/json"
-	"errors"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -82,19 +81,6 @@ func TestAppendDoesNotAllocateWhenThereIsRoom(t *testing.T) {
 	e, dst := wire.NewEnvelope("t"), make([]byte, 0, 1<<10)
 	if n := testing.AllocsPerRun(100, func() { e.Append(dst, "a\"b\n世") }); n != 0 {
 		t.Errorf("%v allocations, want none", n)
-	}
-}
-
-func TestCheckDataWantsUTF8(t *testing.T) {
-	for _, data := range awkward {
-		if err := wire.CheckData(data); err != nil {
-			t.Errorf("CheckData(%q) returned %v", data, err)
-		}
-	}
-	for _, data := range notUTF8 {
-		if err := wire.CheckData(data); !errors.Is(err, wire.ErrInvalidUTF8) {
-			t.Errorf("CheckData(%q) returned %v, want ErrInvalidUTF8", data, err)
-		}
 	}
 }
 

@@ -29,6 +29,8 @@ const MaxCloseReason = MaxControlPayload - 2
 
 // Batch is a run of complete server frames, encoded once and shared by everyone it is sent to.
 // It is read-only from the moment it is handed to the first of them.
+//
+// Invariant: Deflated is nil or holds exactly the messages of Frames.
 type Batch struct {
 	Frames   []byte
 	Deflated []byte // the same messages for those who negotiated compression; nil: they get Frames

@@ -2,8 +2,8 @@ package client
 
 import "net"
 
-// DefaultWriteBuffer is how many bytes are joined into one write where the socket cannot gather: TLS, pipes.
-const DefaultWriteBuffer = 32 << 10
+// defaultWriteBuffer is how many bytes are joined into one write where the socket cannot gather: TLS, pipes.
+const defaultWriteBuffer = 32 << 10
 
 // output gathers what one run of the actor writes. Owned by the actor.
 type output struct {
