@@ -192,7 +192,7 @@ func TestHandlerThatEndsItsGoroutineClosesItsClient(t *testing.T) {
 		p := s.dial("ann")
 		p.send("exit")
 		p.expectClose(1011)
-		s.expectError(tank.CodeRead)
+		s.expectError(tank.CodeInternal)
 	})
 }
 
@@ -237,7 +237,7 @@ func TestLogger(t *testing.T) {
 		close(log.block)
 		must(t, s.Shutdown(t.Context()))
 		got := strings.Join(log.lines, "\n")
-		for _, want := range []string{"DEBUG connect client=", "DEBUG subscribe", "user=ann topic=news", "WARN client broke the protocol code=1003", "DEBUG disconnect reason=1007"} {
+		for _, want := range []string{"DEBUG connect client=", "DEBUG subscribe", "user=ann topic=news", "WARN client broke the protocol code=1003", "DEBUG disconnect client=", "reason=1007"} {
 			if !strings.Contains(got, want) {
 				t.Errorf("log lacks %q:\n%s", want, got)
 			}

@@ -2,7 +2,6 @@ package tank
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -40,6 +39,10 @@ func (m *Manager) HandleConnection(w http.ResponseWriter, r *http.Request) {
 	}
 	c, ok := m.identify(w, r)
 	if !ok {
+		return
+	}
+	if err := m.awaitStart(r.Context()); err != nil { // shut down while the callbacks were busy
+		m.refuse(w, http.StatusServiceUnavailable, &ErrorEvent{Code: CodeUpgrade, Message: "request refused", Err: err})
 		return
 	}
 	conn, err := client.Upgrade(w, r, client.UpgradeOptions{
@@ -142,7 +145,7 @@ func (m *Manager) refuse(w http.ResponseWriter, status int, e *ErrorEvent) {
 		text = http.StatusText(status)
 	case status == http.StatusServiceUnavailable:
 		w.Header().Set("Retry-After", "1")
-	case errors.Is(e.Err, ErrInvalidUserID):
+	case status == http.StatusBadRequest:
 		text = e.Err.Error()
 	}
 	m.report(e)

@@ -2,9 +2,12 @@ package tank
 
 import "time"
 
-// wheelSlots is over how many slots the pings of an interval are spread, so that ten thousand clients are not pinged
-// in the same instant.
-const wheelSlots = 25
+// Over how many slots the pings of an interval are spread, so that ten thousand clients are not pinged in the same
+// instant.
+const (
+	minSlots = 25
+	maxSlots = 1000
+)
 
 // wheel tells which clients to ping and which to reap at each tick of the clock: one timer for all of them.
 // Owned by the supervisor.
@@ -16,13 +19,19 @@ type wheel struct {
 }
 
 func newWheel(interval, timeout time.Duration) *wheel {
-	n, tick := divide(interval)
-	return &wheel{timeout: int((timeout + tick - 1) / tick), slots: make([]map[*Client]struct{}, n)}
+	n, tick := divide(interval, timeout)
+	ticks := timeout / tick
+	if timeout%tick > 0 {
+		ticks++
+	}
+	return &wheel{timeout: int(ticks), slots: make([]map[*Client]struct{}, n)}
 }
 
-// divide says into how many ticks an interval falls, and how long each is: 1 ms at least, as the interval is.
-func divide(interval time.Duration) (n int, tick time.Duration) {
-	n = min(wheelSlots, int(interval/time.Millisecond))
+// divide says into how many ticks an interval falls, and how long each is: short enough that pings are spread and the
+// timeout is kept to within a quarter, but not so short that the clock does nothing but tick.
+func divide(interval, timeout time.Duration) (n int, tick time.Duration) {
+	n = max(minSlots, min(maxSlots, int(interval/max(1, timeout/4))))
+	n = min(n, int(interval/time.Millisecond))
 	return n, interval / time.Duration(n)
 }
 
@@ -41,13 +50,17 @@ func (w *wheel) remove(c *Client) { delete(w.slots[c.slot], c) }
 // runClock posts a tick to the supervisor whenever it is time to look at the next slot, until Shutdown is complete.
 // It runs in the goroutine of Start.
 func (m *Manager) runClock() {
-	_, every := divide(m.config.heartbeatInterval)
+	_, every := divide(m.config.heartbeatInterval, m.config.heartbeatTimeout)
 	clock := time.NewTicker(every)
 	defer clock.Stop()
 	for {
 		select {
 		case <-clock.C:
-			m.supervisor.Post(tick{})
+			// Ticks that pile up behind something that takes its time would be handled at once, and clients reaped
+			// who had no time to answer.
+			if !m.ticking.Swap(true) {
+				m.supervisor.Post(tick{})
+			}
 		case <-m.done:
 			return
 		}
@@ -63,6 +76,7 @@ func (w *wheel) at(tick int) map[*Client]struct{} {
 // handle reaps whoever was pinged one timeout ago and has not answered this ping or a later one, then pings the next
 // slot.
 func (tick) handle(s *supervisor) {
+	s.m.ticking.Store(false)
 	w := s.wheel
 	w.now++
 	for c := range w.at(w.now - w.timeout) {

@@ -14,12 +14,21 @@ import (
 // journalDepth is how many entries may wait for a slow logger.
 const journalDepth = 1024
 
-// journal writes events to the user's logger. A logger may block, which no actor may, so it has one to itself:
-// nobody waits for it, and what it does not keep up with is dropped and counted. A nil journal logs nothing.
+// journal writes events to the user's logger. A logger may block, and so may the methods of errors that users made, which
+// no actor may call; so the journal has an actor to itself. Nobody waits for it, and what it does not keep up with is
+// dropped and counted. A nil journal logs nothing.
 type journal struct {
-	ref      *actor.Ref[slog.Record]
+	ref      *actor.Ref[entry]
 	counters *counters
 }
+
+// entry is an event to be logged: a copy, because whoever reads the event itself may change it.
+type entry interface{ record() slog.Record }
+
+type (
+	connEntry  ConnEvent
+	errorEntry ErrorEvent
+)
 
 func newJournal(l *slog.Logger, counters *counters) *journal {
 	if l == nil {
@@ -29,30 +38,32 @@ func newJournal(l *slog.Logger, counters *counters) *journal {
 	return &journal{
 		counters: counters,
 		ref: actor.Spawn(actor.Options{
-			Restarts: -1, // any number: each costs one record
+			Restarts: -1, // any number: each costs one entry
 			OnPanic:  func(*actor.PanicError) { counters.panicsRecovered.Add(1) },
-		}, func(mail iter.Seq[slog.Record]) {
-			for record := range mail {
-				if l.Enabled(ctx, record.Level) {
-					l.Handler().Handle(ctx, record)
+		}, func(mail iter.Seq[entry]) {
+			for e := range mail {
+				if r := e.record(); l.Enabled(ctx, r.Level) {
+					l.Handler().Handle(ctx, r)
 				}
 			}
 		}),
 	}
 }
 
-func (j *journal) conn(e *ConnEvent) {
-	if j == nil {
-		return
+// add is called by the supervisor alone, so the depth does not grow between the check and the post.
+func (j *journal) add(e entry) {
+	if j != nil && (j.ref.Stats().Depth >= journalDepth || !j.ref.Post(e)) {
+		j.counters.eventsDropped.Add(1)
 	}
-	r := slog.NewRecord(e.Time, slog.LevelDebug, e.EventType, 0)
-	j.add(r, e.ClientID, e.UserID, e.Topic, slog.String("reason", wire.Clean(e.Reason)))
 }
 
-func (j *journal) error(e *ErrorEvent) {
-	if j == nil {
-		return
-	}
+func (e connEntry) record() slog.Record {
+	r := slog.NewRecord(e.Time, slog.LevelDebug, e.EventType, 0)
+	addText(&r, "client", e.ClientID, "user", e.UserID, "topic", e.Topic, "reason", e.Reason)
+	return r
+}
+
+func (e errorEntry) record() slog.Record {
 	level := slog.LevelWarn
 	if e.Code == CodeInternal {
 		level = slog.LevelError
@@ -60,25 +71,22 @@ func (j *journal) error(e *ErrorEvent) {
 	r := slog.NewRecord(e.Time, level, e.Message, 0)
 	r.AddAttrs(slog.Int("code", e.Code))
 	if e.Err != nil {
-		r.AddAttrs(slog.String("error", wire.Clean(e.Err.Error())))
+		addText(&r, "error", e.Err.Error())
 	}
+	addText(&r, "client", e.ClientID, "user", e.UserID, "topic", e.Topic)
 	var p *actor.PanicError
 	if errors.As(e.Err, &p) {
 		r.AddAttrs(slog.String("stack", string(p.Stack)))
 	}
-	j.add(r, e.ClientID, e.UserID, e.Topic)
+	return r
 }
 
-// add is called by the supervisor alone, so the depth does not grow between the check and the post.
-func (j *journal) add(r slog.Record, clientID, userID, topic string, more ...slog.Attr) {
-	for _, a := range append(more,
-		slog.String("client", clientID), slog.String("user", wire.Clean(userID)), slog.String("topic", wire.Clean(topic))) {
-		if a.Value.String() != "" {
-			r.AddAttrs(a)
+// addText adds pairs of a name and a text, cleaned, unless the text is empty.
+func addText(r *slog.Record, pairs ...string) {
+	for i := 0; i < len(pairs); i += 2 {
+		if text := pairs[i+1]; text != "" {
+			r.AddAttrs(slog.String(pairs[i], wire.Clean(text)))
 		}
-	}
-	if j.ref.Stats().Depth >= journalDepth || !j.ref.Post(r) {
-		j.counters.eventsDropped.Add(1)
 	}
 }
 

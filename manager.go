@@ -39,6 +39,9 @@ type Manager struct {
 
 	phase      atomic.Int32
 	startedAt  atomic.Pointer[time.Time]
+	ticking    atomic.Bool // a tick is in the supervisor's mailbox
+	cut        atomic.Bool // connections were cut at the end of a Shutdown's context
+	outcome    error       // of Shutdown; set before done is closed
 	finishing  atomic.Bool // somebody does the last steps of Shutdown
 	httpServer atomic.Pointer[http.Server]
 	counters   counters

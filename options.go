@@ -4,6 +4,7 @@ import (
 	"compress/flate"
 	"fmt"
 	"log/slog"
+	"math"
 	"net/http"
 	"slices"
 	"time"
@@ -81,6 +82,7 @@ func newConfig(opts []Option) *config {
 		opt(c)
 	}
 	setDefault(&c.limits.MessageBytes, DefaultMessageBytes)
+	c.limits.MessageBytes = min(c.limits.MessageBytes, math.MaxInt/2) // which is no limit, and can be reckoned with
 	setDefault(&c.limits.OutboxBytes, DefaultOutboxBytes)
 	setDefault(&c.limits.TopicQueueBytes, DefaultTopicQueueBytes)
 	setDefault(&c.limits.PublishTimeout, DefaultPublishTimeout)

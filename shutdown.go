@@ -28,36 +28,46 @@ const (
 // Shutdown ends the instance gracefully. New connections and publications are refused; topics deliver what they have
 // taken; every client receives what is on its way and then close 1001, all in parallel. When the context ends before
 // that is done, the connections left are cut. Then the server given to SetHTTPServer is shut down, and Errors and
-// ConnEvents are closed. When it returns, no goroutine of the instance is left, but for callbacks that do not return.
+// ConnEvents are closed. When it returns, no goroutine of the instance is left, but for callbacks, and a logger, that do
+// not return.
 //
-// It returns nil, the context's error when connections were cut or the HTTP server was not done in time, or ErrBusy
-// when a callback did not return within a second after its connection had ended; a goroutine in a callback cannot be
-// stopped. The latter is also the result of calling it from a message handler or an authorizer, which is allowed.
+// It returns nil; the context's error (or another call's) when connections were cut or the HTTP server was not done in
+// time; or ErrBusy when another call cut connections, or when a callback did not return within a second after its connection had ended: a
+// goroutine in a callback cannot be stopped. So ErrBusy is also the result of calling it from a message handler or an
+// authorizer, which is allowed.
 //
 // It may be called again, concurrently, and before Start: then Start returns at once. Each call waits for the same end,
-// no longer than its own context, after which it takes at most 1.5 s: to cut what is left, and for callbacks and the
-// logger to return.
+// no longer than its own context, after which it takes less than a second: to cut what is left, and for callbacks and
+// the logger to return. With SetHTTPServer, a call from an authenticator or CheckOrigin waits for its own request, so its
+// context has to end.
 func (m *Manager) Shutdown(ctx context.Context) error {
 	if m.phase.Swap(shuttingDown) != shuttingDown {
 		close(m.stopping)
 		m.supervisor.Post(shutdown{})
 	}
-	err := m.awaitClients(ctx)
+	cut := m.awaitClients(ctx)
 	if !m.finishing.CompareAndSwap(false, true) {
-		return cmp.Or(await(ctx, m.done), err)
+		if err := cmp.Or(cut, await(ctx, m.done)); err != nil {
+			return err
+		}
+		return m.outcome
 	}
-	err = cmp.Or(err, m.awaitCallbacks(ctx), m.shutdownHTTPServer(ctx)) // evaluates, and so does, all of them
+	m.outcome = cmp.Or(cut, m.awaitCallbacks(ctx), m.shutdownHTTPServer(ctx)) // evaluates, and so does, all of them
+	if m.outcome == nil && m.cut.Load() {
+		m.outcome = fmt.Errorf("%w: connections were cut by another Shutdown", ErrBusy)
+	}
 	m.supervisor.Post(finish{})
 	<-m.supervisor.Done()
-	m.journal.close(loggerGrace)
+	m.journal.close(grace(ctx, loggerGrace))
 	close(m.done)
-	return err
+	return m.outcome
 }
 
 // awaitClients waits until every connection has ended, and cuts them when the context ends first.
 func (m *Manager) awaitClients(ctx context.Context) error {
 	err := await(ctx, m.clientsGone)
 	if err != nil {
+		m.cut.Store(true)
 		m.supervisor.Post(cutAll{})
 		select {
 		case <-m.clientsGone:
@@ -68,16 +78,20 @@ func (m *Manager) awaitClients(ctx context.Context) error {
 }
 
 func (m *Manager) awaitCallbacks(ctx context.Context) error {
-	grace := callbackGrace
-	if ctx.Err() != nil {
-		grace = cutGrace
-	}
 	select {
 	case <-m.readersGone:
 		return nil
-	case <-time.After(grace):
+	case <-time.After(grace(ctx, callbackGrace)):
 		return fmt.Errorf("%w: a callback is still running", ErrBusy)
 	}
+}
+
+// grace is how long to wait for what cannot be stopped: not long when the context has ended.
+func grace(ctx context.Context, longest time.Duration) time.Duration {
+	if ctx.Err() != nil {
+		return cutGrace
+	}
+	return longest
 }
 
 func (m *Manager) shutdownHTTPServer(ctx context.Context) error {

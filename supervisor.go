@@ -276,15 +276,15 @@ func (s *supervisor) replace(old *topic.Topic) {
 }
 
 func (m report) handle(s *supervisor) {
+	s.m.journal.add(errorEntry(*m.event)) // before somebody else has it
 	offer(s, s.errors, m.event)
-	s.m.journal.error(m.event)
 }
 
 // emit sends a connection event. Counts must be up to date before.
 func (s *supervisor) emit(e *ConnEvent) {
 	e.Time = time.Now()
+	s.m.journal.add(connEntry(*e)) // before somebody else has it
 	offer(s, s.connEvents, e)
-	s.m.journal.conn(e)
 }
 
 // offer sends an event unless nobody has read so many that the channel is full, or it is closed.

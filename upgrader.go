@@ -77,7 +77,8 @@ func (u *Upgrader) checkOrigin(r *http.Request) error {
 // requestScheme tells how the browser sees this request. A browser's page cannot set X-Forwarded-Proto on a WebSocket
 // handshake, so only a proxy can have done so; other clients can claim any origin anyway.
 func requestScheme(r *http.Request) string {
-	if r.TLS != nil || strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https") {
+	outermost, _, _ := strings.Cut(r.Header.Get("X-Forwarded-Proto"), ",") // of several proxies
+	if r.TLS != nil || strings.EqualFold(outermost, "https") {
 		return "https"
 	}
 	return "http"

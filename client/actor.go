@@ -2,6 +2,7 @@ package client
 
 import (
 	"iter"
+	"net"
 
 	"github.com/fanqie/tank-websocket-go-server/internal/wire"
 )
@@ -35,10 +36,13 @@ func (m frames) handle(c *Client) {
 		c.drop(m.Batch)
 		return
 	}
-	c.out.add(m.For(c.conn.deflate), m.Messages)
+	c.out.add(m.Batch)
 }
 
-func (ping) handle(c *Client) { c.out.urgent(wire.AppendHeader(nil, wire.OpPing, 0)) }
+func (ping) handle(c *Client) {
+	c.pinging.Store(false)
+	c.out.urgent(wire.AppendHeader(nil, wire.OpPing, 0))
+}
 
 func (pong) handle(c *Client) {
 	if payload := c.pongData.Swap(nil); payload != nil {
@@ -79,7 +83,7 @@ func (readerEnded) handle(c *Client) {
 
 func (cut) handle(c *Client) { c.finish() }
 
-// flush writes everything gathered in one go. A failed write ends the connection.
+// flush writes everything gathered. A failed write ends the connection.
 func (c *Client) flush() {
 	if c.gone || c.out.empty() {
 		return
@@ -88,15 +92,29 @@ func (c *Client) flush() {
 		c.discard()
 		return
 	}
-	messages, size := c.out.messages, c.out.size
-	written, err := c.out.writeTo(c.conn.raw, c.conn.writeBuffer)
-	c.queued.Add(-size)
-	c.opts.Counters.BytesOut.Add(uint64(written))
-	if err == nil {
-		c.opts.Counters.MessagesOut.Add(uint64(messages))
-		return
+	if len(c.out.control) > 0 {
+		if err := c.writeOnce(c.out.control); err != nil {
+			c.writeFailed(err)
+			return
+		}
 	}
-	c.opts.Counters.Dropped.Add(uint64(messages))
+	for rest := c.out.batches; len(rest) > 0; {
+		var group []*wire.Batch
+		group, rest = c.next(rest)
+		if err := c.write(group); err != nil {
+			c.writeFailed(err)
+			return
+		}
+		for i, b := range group {
+			c.queued.Add(-int64(c.size(b)))
+			c.opts.Counters.MessagesOut.Add(uint64(b.Messages))
+			group[i] = nil // written
+		}
+	}
+	c.out.reset()
+}
+
+func (c *Client) writeFailed(err error) {
 	failed := &closeReason{code: wire.CloseAbnormal, reason: "write failed"}
 	if c.closing.CompareAndSwap(nil, failed) { // else it was to end anyway
 		c.owner.Failed(WriteFault, err)
@@ -114,15 +132,29 @@ func (c *Client) finish() {
 	if t := c.hardClose.Load(); t != nil {
 		t.Stop()
 	}
-	c.conn.raw.Close()
+	c.closeSocket()
 	why := c.closing.Load()
 	c.owner.Gone(why.code, why.reason)
 	c.ref.Stop()
 }
 
+// closeSocket hangs up. tls.Conn.Close says goodbye first, for which it waits up to 5 s when the peer does not read; so
+// it is asked only when the peer has shown that it does.
+func (c *Client) closeSocket() {
+	secure, ok := c.conn.raw.(interface{ NetConn() net.Conn })
+	if ok && !(c.closeSent && c.readerDone) {
+		secure.NetConn().Close()
+		return
+	}
+	c.conn.raw.Close()
+}
+
 // discard gives up what was gathered and not written.
 func (c *Client) discard() {
-	c.queued.Add(-c.out.size)
-	c.opts.Counters.Dropped.Add(uint64(c.out.messages))
+	for _, b := range c.out.batches {
+		if b != nil {
+			c.drop(b)
+		}
+	}
 	c.out.reset()
 }

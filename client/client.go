@@ -12,7 +12,7 @@ import (
 // Options are shared by all clients of an instance. They must not change once a client uses them.
 type Options struct {
 	OutboxBytes  int           // most bytes accepted and not yet written; see Deliver
-	MessageBytes int           // most bytes in a received message
+	MessageBytes int           // most bytes in a received message; at most math.MaxInt/2
 	CloseTimeout time.Duration // from the decision to close to the hard close
 	Counters     *Counters
 }
@@ -65,6 +65,7 @@ type Client struct {
 	closing   atomic.Pointer[closeReason] // why the connection ends; nil while it is open, and the first reason stands
 	queued    atomic.Int64                // bytes of the frames accepted and not yet written
 	alive     atomic.Bool                 // a sign of life came since the last ping
+	pinging   atomic.Bool                 // a ping waits for its turn to be written
 	busy      atomic.Bool                 // the reader is inside Owner.Received, so it cannot see pongs
 	pongData  atomic.Pointer[[]byte]      // payload of the pong to send; nil: no pong message is in the mailbox
 	hardClose atomic.Pointer[time.Timer]  // stands behind the closing handshake
@@ -98,7 +99,7 @@ func New(conn *Conn, opts *Options, owner Owner) *Client {
 // the client is closing, or because its outbox is full: then the client is closed with 1013.
 // A batch over the limit all by itself is taken when the outbox is empty.
 func (c *Client) Deliver(b *wire.Batch) bool {
-	size := int64(len(b.For(c.conn.deflate)))
+	size := int64(c.size(b))
 	total := c.queued.Add(size)
 	switch {
 	case c.Closing():
@@ -113,9 +114,12 @@ func (c *Client) Deliver(b *wire.Batch) bool {
 
 // drop gives up a batch that counts as queued.
 func (c *Client) drop(b *wire.Batch) {
-	c.queued.Add(-int64(len(b.For(c.conn.deflate))))
+	c.queued.Add(-int64(c.size(b)))
 	c.opts.Counters.Dropped.Add(uint64(b.Messages))
 }
+
+// size returns how many bytes of a batch go to this client.
+func (c *Client) size(b *wire.Batch) int { return len(b.For(c.conn.deflate)) }
 
 // Deflates reports whether the client negotiated permessage-deflate (RFC 7692).
 func (c *Client) Deflates() bool { return c.conn.deflate }
@@ -143,14 +147,15 @@ func (c *Client) Cut(reason string) {
 // Ping asks the peer for a sign of life, and reports whether one came since the last Ping. It never blocks.
 func (c *Client) Ping() (alive bool) {
 	alive = c.alive.Swap(false)
-	if !c.Closing() {
+	if !c.Closing() && !c.pinging.Swap(true) {
 		c.ref.Post(ping{})
 	}
 	return alive
 }
 
 // Reap cuts the connection when no sign of life came since Ping last reported one. It never blocks.
-// A client whose owner still works on its last message is given the benefit of the doubt: nobody reads its pongs.
+// A client whose owner still works on its last message is given the benefit of the doubt: nobody reads its pongs. So is
+// one that takes what is on its way to it, but so slowly that the ping is still behind that.
 func (c *Client) Reap() {
 	if c.Closing() || c.busy.Load() || c.alive.Load() {
 		return

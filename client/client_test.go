@@ -70,6 +70,14 @@ type recordedConn struct {
 	writes chan int
 }
 
+// NetConn and Close are those of a TLS connection whose peer does not read: saying goodbye takes 5 s.
+func (c recordedConn) NetConn() net.Conn { return c.Conn }
+
+func (c recordedConn) Close() error {
+	time.Sleep(5 * time.Second)
+	return c.Conn.Close()
+}
+
 func (r recorder) Accept() (net.Conn, error) {
 	c, err := r.Listener.Accept()
 	return recordedConn{c, r.writes}, err
@@ -245,6 +253,30 @@ func TestCutEndsABlockedWriteAtOnce(t *testing.T) {
 		p.expectFaults(t)
 		if !p.readerDone.Load() {
 			t.Fatal("the reader runs on")
+		}
+	})
+}
+
+func TestCutDoesNotWaitForTLSToSayGoodbye(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPair(t, 1000, nil)
+		began := time.Now()
+		p.Cut("no more")
+		<-p.gone
+		if took := time.Since(began); took != 0 {
+			t.Fatalf("gone after %v", took)
+		}
+	})
+}
+
+func TestCleanEndSaysGoodbyeInTLS(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPair(t, 1000, nil)
+		began := time.Now()
+		p.conn.Write(peerClose)
+		<-p.gone
+		if took := time.Since(began); took != 5*time.Second {
+			t.Fatalf("gone after %v, want it to be behind the goodbye", took)
 		}
 	})
 }

@@ -23,43 +23,62 @@ func (c *Client) Read() {
 	defer func() {
 		c.readEnded(err)
 		c.ref.Post(readerEnded{})
-		c.conn.ws.CloseNow() // gives the library's buffers back; the socket is the actor's
+		c.conn.ws.CloseNow() // the socket is the actor's
 		c.owner.ReaderDone()
 	}()
 	err = actor.Try(c.readMessages)
 }
 
+var (
+	errAborted error = &actor.PanicError{Value: "a callback ended the reader's goroutine"}
+	errNotUTF8       = errors.New("text message is not valid UTF-8 (RFC 6455, section 8.1)")
+)
+
 // readMessages returns why there are no more.
 func (c *Client) readMessages() error {
-	var buf []byte
+	var buf, inflated []byte
 	for {
 		kind, r, err := c.conn.ws.Reader(context.Background())
 		if err != nil {
 			return err
 		}
 		buf, err = c.readMessage(r, buf[:0])
-		switch {
-		case err != nil:
+		if err != nil {
 			return err
-		case c.Closing():
-			continue // the closing handshake is on; only the peer's close frame matters
-		case kind == websocket.MessageText && !utf8.Valid(buf):
-			c.refuse(wire.CloseInvalidPayload, "text is not valid UTF-8", ProtocolFault, errNotUTF8)
-			continue
 		}
-		c.opts.Counters.MessagesIn.Add(1)
-		c.hand(buf, kind == websocket.MessageBinary)
-		if cap(buf) > keptMessage {
-			buf = nil
+		data := buf
+		if c.conn.deflate && c.conn.reader.marks.next() {
+			inflated, err = wire.Inflate(inflated[:0], buf, c.opts.MessageBytes)
+			data = inflated
 		}
+		c.take(data, err, kind == websocket.MessageBinary)
+		buf, inflated = kept(buf), kept(inflated)
 	}
 }
 
-var (
-	errAborted = errors.New("a callback ended the reader's goroutine")
-	errTooBig  = errors.New("message is over the limit")
-	errNotUTF8 = errors.New("text message is not valid UTF-8 (RFC 6455, section 8.1)")
-)
+// kept returns the buffer for the next message, unless it is too large to lie idle.
+func kept(buf []byte) []byte {
+	if cap(buf) > keptMessage {
+		return nil
+	}
+	return buf
+}
+
+// take looks at a complete message. err says what was wrong with inflating it.
+func (c *Client) take(data []byte, err error, binary bool) {
+	switch {
+	case c.Closing(): // the closing handshake is on; only the peer's close frame matters
+	case errors.Is(err, wire.ErrTooBig), len(data) > c.opts.MessageBytes:
+		c.refuse(wire.CloseTooBig, "message too big", TooBigFault, wire.ErrTooBig)
+	case err != nil:
+		c.refuse(wire.CloseInvalidPayload, "compressed data is corrupt", ProtocolFault, err)
+	case !binary && !utf8.Valid(data):
+		c.refuse(wire.CloseInvalidPayload, "text is not valid UTF-8", ProtocolFault, errNotUTF8)
+	default:
+		c.opts.Counters.MessagesIn.Add(1)
+		c.hand(data, binary)
+	}
+}
 
 // hand gives a message to the owner. While that takes, pongs are not seen, so the heartbeat has to look away; and
 // when it is over, the peer is given the time of a full heartbeat to show itself.
@@ -75,12 +94,12 @@ func (c *Client) hand(data []byte, binary bool) {
 // readMessage appends the message to buf. When it turns out too big, the client is closing when this returns; the rest
 // was read and thrown away, so that the peer's close frame behind it is seen.
 func (c *Client) readMessage(r io.Reader, buf []byte) ([]byte, error) {
+	most := c.mostRaw()
 	for {
 		if len(buf) == cap(buf) {
 			buf = append(buf, 0)[:len(buf)]
 		}
-		room := min(cap(buf), c.opts.MessageBytes+1)
-		n, err := r.Read(buf[len(buf):room])
+		n, err := r.Read(buf[len(buf):min(cap(buf), most+1)]) // which waits until all of it is filled
 		buf = buf[:len(buf)+n]
 		switch {
 		case c.conn.reader.err != nil:
@@ -89,15 +108,22 @@ func (c *Client) readMessage(r io.Reader, buf []byte) ([]byte, error) {
 			return buf, nil
 		case err != nil:
 			return buf, err
-		}
-		if len(buf) > c.opts.MessageBytes {
+		case len(buf) > most:
 			return c.skip(r)
 		}
 	}
 }
 
+// mostRaw returns the most bytes of a message before inflating it: incompressible data grows a little.
+func (c *Client) mostRaw() int {
+	if c.conn.deflate {
+		return c.opts.MessageBytes + c.opts.MessageBytes/1024 + 64
+	}
+	return c.opts.MessageBytes
+}
+
 func (c *Client) skip(r io.Reader) ([]byte, error) {
-	c.refuse(wire.CloseTooBig, "message too big", TooBigFault, errTooBig)
+	c.refuse(wire.CloseTooBig, "message too big", TooBigFault, wire.ErrTooBig)
 	_, err := io.Copy(io.Discard, r)
 	return nil, err
 }
@@ -118,7 +144,7 @@ func (c *Client) readEnded(err error) {
 		c.peerClosed(int(peer.Code), peer.Reason)
 	case c.conn.reader.err != nil:
 		c.lost(c.conn.reader.err)
-	case errors.Is(err, errAborted), errors.As(err, &panicked):
+	case errors.As(err, &panicked):
 		c.refuse(wire.CloseInternalError, "internal error", ReadFault, err)
 	default:
 		c.refuse(wire.CloseProtocolError, "protocol error", ProtocolFault, err)

@@ -42,18 +42,17 @@ type Conn struct {
 // before. On an error the response has been written.
 func Upgrade(w http.ResponseWriter, r *http.Request, opts UpgradeOptions) (*Conn, error) {
 	c := &Conn{writeBuffer: cmp.Or(opts.WriteBuffer, defaultWriteBuffer)}
-	mode := websocket.CompressionDisabled
-	if opts.Compression {
-		mode = websocket.CompressionNoContextTakeover
-	}
 	accepting := w // as it is when it cannot be hijacked, for the library to say so
-	if hijackable(w) {
-		accepting = &hijacker{ResponseWriter: w, conn: c, readBuffer: opts.ReadBuffer}
+	if _, ok := find[http.Hijacker](w); ok {
+		h := &hijacker{ResponseWriter: w, conn: c, readBuffer: opts.ReadBuffer}
+		if opts.Compression {
+			h.extension = negotiateDeflate(r)
+		}
+		accepting = h
 	}
 	ws, err := websocket.Accept(accepting, r, &websocket.AcceptOptions{
 		Subprotocols:       opts.Subprotocols,
 		InsecureSkipVerify: true,
-		CompressionMode:    mode,
 		OnPingReceived: func(_ context.Context, payload []byte) bool {
 			c.client.pong(payload)
 			return false
@@ -67,21 +66,20 @@ func Upgrade(w http.ResponseWriter, r *http.Request, opts UpgradeOptions) (*Conn
 	}
 	ws.SetReadLimit(-1) // the reader counts for itself
 	c.ws = ws
-	c.deflate = w.Header().Get("Sec-WebSocket-Extensions") != ""
 	return c, nil
 }
 
-// hijackable looks through middleware in the way of http.ResponseController.
-func hijackable(w http.ResponseWriter) bool {
+// find looks for a ResponseWriter with certain methods behind middleware, in the way of http.ResponseController.
+func find[T any](w http.ResponseWriter) (found T, ok bool) {
 	for {
-		switch t := w.(type) {
-		case http.Hijacker:
-			return true
-		case interface{ Unwrap() http.ResponseWriter }:
-			w = t.Unwrap()
-		default:
-			return false
+		if found, ok = w.(T); ok {
+			return found, true
 		}
+		u, ok := w.(interface{ Unwrap() http.ResponseWriter })
+		if !ok {
+			return found, false
+		}
+		w = u.Unwrap()
 	}
 }
 
@@ -94,6 +92,23 @@ type hijacker struct {
 	http.ResponseWriter
 	conn       *Conn
 	readBuffer int
+	extension  string // the answer to the client's offer, or ""
+}
+
+// WriteHeader adds the extension to the answer that makes the request a connection.
+func (h *hijacker) WriteHeader(status int) {
+	if status == http.StatusSwitchingProtocols && h.extension != "" {
+		h.Header().Set("Sec-WebSocket-Extensions", h.extension)
+		h.conn.deflate = true
+	}
+	h.ResponseWriter.WriteHeader(status)
+}
+
+// WriteHeaderNow is for gin, whose WriteHeader only takes note; the library asks for this before it hijacks.
+func (h *hijacker) WriteHeaderNow() {
+	if g, ok := find[interface{ WriteHeaderNow() }](h.ResponseWriter); ok {
+		g.WriteHeaderNow()
+	}
 }
 
 func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
@@ -112,6 +127,9 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		return nil, nil, err
 	}
 	h.conn.reader = &reader{Conn: raw, early: bytes.Clone(early)}
+	if h.conn.deflate {
+		h.conn.reader.marks = &marks{}
+	}
 	return h.conn.reader, bufio.NewReadWriter(
 		bufio.NewReaderSize(h.conn.reader, cmp.Or(h.readBuffer, defaultReadBuffer)),
 		bufio.NewWriterSize(h.conn.reader, controlBuffer),
@@ -123,24 +141,25 @@ type reader struct {
 	net.Conn
 	early []byte // read ahead by net/http
 	alive func() // called for every sign of life
+	marks *marks // of compressed messages; nil when compression was not negotiated
 	err   error  // what ended reading: set when the network, not the peer's protocol, failed
 }
 
-func (r *reader) Read(p []byte) (int, error) {
+func (r *reader) Read(p []byte) (n int, err error) {
 	if len(r.early) > 0 {
-		n := copy(p, r.early)
+		n = copy(p, r.early)
 		if r.early = r.early[n:]; len(r.early) == 0 {
 			r.early = nil
 		}
-		return n, nil
+	} else if n, err = r.Conn.Read(p); n == 0 {
+		r.err = err
+		return 0, err
 	}
-	n, err := r.Conn.Read(p)
-	if n > 0 {
-		r.alive()
-		return n, nil // an error comes again with the next call
+	r.alive()
+	if r.marks != nil {
+		r.marks.pass(p[:n])
 	}
-	r.err = err
-	return 0, err
+	return n, nil // an error comes again with the next call
 }
 
 // Write swallows what the library says: close frames, which the actor sends in its own good time.

@@ -1,0 +1,47 @@
+package wire
+
+import (
+	"bytes"
+	"compress/flate"
+	"errors"
+	"io"
+	"sync"
+)
+
+// ErrTooBig says that a message inflates to more than it may.
+var ErrTooBig = errors.New("message is over the limit")
+
+// finalBlock follows the empty block that RFC 7692 section 7.2.2 puts back, so that inflating ends with io.EOF.
+const finalBlock = "\x01\x00\x00\xff\xff"
+
+// inflaters holds flate readers, which are dear (tens of kilobytes). A reader is only in the pool while nobody uses it.
+var inflaters = sync.Pool{New: func() any { return flate.NewReader(nil) }}
+
+// Inflate appends what a compressed message (RFC 7692, without context takeover) inflates to, at most most bytes.
+// It returns ErrTooBig when that is not enough, and flate's error when the data is corrupt.
+func Inflate(dst, compressed []byte, most int) ([]byte, error) {
+	src := bytes.NewReader(append(compressed, emptyBlock+finalBlock...))
+	r := inflaters.Get().(io.Reader)
+	defer inflaters.Put(r)
+	limit := len(dst) + most
+	for src.Len() > 0 { // section 7.2.3.4: a final block may stand before the end
+		r.(flate.Resetter).Reset(src, nil)
+		for {
+			if len(dst) == cap(dst) {
+				dst = append(dst, 0)[:len(dst)]
+			}
+			n, err := r.Read(dst[len(dst):cap(dst)])
+			dst = dst[:len(dst)+n]
+			if len(dst) > limit {
+				return dst, ErrTooBig
+			}
+			if err == io.EOF {
+				break
+			}
+			if err != nil {
+				return dst, err
+			}
+		}
+	}
+	return dst, nil
+}
