@@ -15,8 +15,10 @@ type (
 	ping        struct{}              // write a ping
 	pong        struct{}              // write a pong with pongData
 	sendClose   struct{}              // write a close frame behind what is queued
-	readerEnded struct{}              // the reader has seen the last of the peer
-	cut         struct{}              // end it now
+	readerEnded struct {              // the reader has seen the last of the peer
+		closed bool // which was its close frame
+	}
+	cut struct{} // end it now
 )
 
 // receive is the actor: all functions below run in its goroutine.
@@ -74,8 +76,8 @@ func (c *Client) closeWrite() {
 	}
 }
 
-func (readerEnded) handle(c *Client) {
-	c.readerDone = true
+func (m readerEnded) handle(c *Client) {
+	c.readerDone, c.peerClosed = true, m.closed
 	if c.closeSent { // else the sendClose is on its way
 		c.finish()
 	}
@@ -139,10 +141,10 @@ func (c *Client) finish() {
 }
 
 // closeSocket hangs up. tls.Conn.Close says goodbye first, for which it waits up to 5 s when the peer does not read; so
-// it is asked only when the peer has shown that it does.
+// it is asked only when the peer has closed, too.
 func (c *Client) closeSocket() {
 	secure, ok := c.conn.raw.(interface{ NetConn() net.Conn })
-	if ok && !(c.closeSent && c.readerDone) {
+	if ok && !c.peerClosed {
 		secure.NetConn().Close()
 		return
 	}

@@ -73,6 +73,7 @@ type Client struct {
 	// Owned by the actor.
 	closeSent  bool // nothing is written any more
 	readerDone bool // the peer has nothing more to say
+	peerClosed bool // which it has said with a close frame
 	gone       bool // the socket is closed
 	out        output
 }

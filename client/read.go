@@ -22,7 +22,7 @@ func (c *Client) Read() {
 	err := errAborted
 	defer func() {
 		c.readEnded(err)
-		c.ref.Post(readerEnded{})
+		c.ref.Post(readerEnded{closed: websocket.CloseStatus(err) != -1})
 		c.conn.ws.CloseNow() // the socket is the actor's
 		c.owner.ReaderDone()
 	}()
@@ -141,7 +141,7 @@ func (c *Client) readEnded(err error) {
 	var panicked *actor.PanicError
 	switch {
 	case errors.As(err, &peer):
-		c.peerClosed(int(peer.Code), peer.Reason)
+		c.answerClose(int(peer.Code), peer.Reason)
 	case c.conn.reader.err != nil:
 		c.lost(c.conn.reader.err)
 	case errors.As(err, &panicked):
@@ -152,8 +152,8 @@ func (c *Client) readEnded(err error) {
 	}
 }
 
-// peerClosed answers the peer's close frame with the same code, RFC 6455 section 5.5.1.
-func (c *Client) peerClosed(code int, reason string) {
+// answerClose answers the peer's close frame with the same code, RFC 6455 section 5.5.1.
+func (c *Client) answerClose(code int, reason string) {
 	if !utf8.ValidString(reason) {
 		c.refuse(wire.CloseInvalidPayload, "close reason is not valid UTF-8", ProtocolFault, errNotUTF8)
 		return
