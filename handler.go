@@ -28,8 +28,7 @@ func (m *Manager) ServeHTTP(w http.ResponseWriter, r *http.Request) { m.HandleCo
 // a WebSocket handshake, 500 when a callback panics, and 501 when middleware hides the http.Hijacker without offering
 // Unwrap (see http.ResponseController). Each is reported on Errors.
 func (m *Manager) HandleConnection(w http.ResponseWriter, r *http.Request) {
-	if err := m.awaitStart(r.Context()); err != nil {
-		m.refuse(w, http.StatusServiceUnavailable, &ErrorEvent{Code: CodeUpgrade, Message: "request refused", Err: err})
+	if !m.admit(w, r) {
 		return
 	}
 	u := m.currentUpgrader()
@@ -38,11 +37,7 @@ func (m *Manager) HandleConnection(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c, ok := m.identify(w, r)
-	if !ok {
-		return
-	}
-	if err := m.awaitStart(r.Context()); err != nil { // shut down while the callbacks were busy
-		m.refuse(w, http.StatusServiceUnavailable, &ErrorEvent{Code: CodeUpgrade, Message: "request refused", Err: err})
+	if !ok || !m.admit(w, r) { // again: while the callbacks were busy, Shutdown may have come
 		return
 	}
 	conn, err := client.Upgrade(w, r, client.UpgradeOptions{
@@ -62,6 +57,15 @@ func (m *Manager) HandleConnection(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	go c.conn.Read()
+}
+
+// admit refuses a request while the instance does not take connections.
+func (m *Manager) admit(w http.ResponseWriter, r *http.Request) bool {
+	err := m.awaitStart(r.Context())
+	if err != nil {
+		m.refuse(w, http.StatusServiceUnavailable, &ErrorEvent{Code: CodeUpgrade, Message: "request refused", Err: err})
+	}
+	return err == nil
 }
 
 // awaitStart waits for Start, if it must, and says why the instance does not take connections.

@@ -34,7 +34,7 @@ type Conn struct {
 	ws     *websocket.Conn // reads from reader
 	client *Client         // set before anything is read
 
-	writeBuffer int  // see output.writeTo
+	writeBuffer int  // bytes; see Client.next
 	deflate     bool // permessage-deflate was negotiated, without context takeover in either direction
 }
 
