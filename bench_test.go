@@ -106,3 +106,42 @@ func BenchmarkPublish(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkManyTopics publishes round robin to topics with one subscriber each.
+func BenchmarkManyTopics(b *testing.B) {
+	for _, publishers := range []int{1, 64} {
+		b.Run(fmt.Sprint(publishers), func(b *testing.B) {
+			const topics = 2000
+			m := tank.NewInstance(tank.WithLimits(tank.Limits{OutboxBytes: 1 << 30}))
+			go m.Start()
+			server := httptest.NewServer(m)
+			defer server.Close()
+			defer m.Shutdown(context.Background())
+			var received atomic.Int64
+			for i := range topics {
+				defer rawSubscriber(b, server.Listener.Addr().String(), fmt.Sprint("topic", i), &received).Close()
+			}
+			for len(m.GetAllTopics()) < topics {
+			}
+			names := make([]string, topics)
+			for i := range names {
+				names[i] = fmt.Sprint("topic", i)
+			}
+			b.ReportAllocs()
+			b.ResetTimer()
+			var wg sync.WaitGroup
+			for p := range publishers {
+				wg.Go(func() {
+					for i := p; i < b.N; i += publishers {
+						if err := m.Publish(context.Background(), names[i%topics], "0123456789abcdef"); err != nil {
+							b.Error(err)
+						}
+					}
+				})
+			}
+			wg.Wait()
+			for m.Stats().MessagesOut < uint64(b.N) {
+			}
+		})
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -38,6 +39,7 @@ type Manager struct {
 	done          chan struct{} // closed when Shutdown is complete
 
 	phase      atomic.Int32
+	refs       refs
 	startedAt  atomic.Pointer[time.Time]
 	ticking    atomic.Bool // a tick is in the supervisor's mailbox
 	cut        atomic.Bool // connections were cut at the end of a Shutdown's context
@@ -86,6 +88,7 @@ func NewInstance(opts ...Option) *Manager {
 		readersGone: make(chan struct{}),
 		done:        make(chan struct{}),
 	}
+	m.refs.seed = maphash.MakeSeed()
 	m.deflater = wire.NewDeflater(c.compressionLevel, c.compressionThreshold)
 	m.journal = newJournal(c.logger, &m.counters)
 	m.supervisor = spawnSupervisor(m, errs, connEvents)
@@ -145,9 +148,15 @@ func (m *Manager) Publish(ctx context.Context, topic string, data string) error 
 }
 
 func (m *Manager) publish(ctx context.Context, name, data string) error {
+	if t := m.refs.find(name); t != nil {
+		if err := t.Publish(ctx, data); !errors.Is(err, actor.ErrStopped) {
+			return translate(err)
+		}
+	}
 	for {
 		t, err := actor.Call(ctx, m.supervisor, func(r actor.Request[*topic.Topic]) message { return lookup{r, name} })
 		if err == nil && t != nil {
+			m.refs.remember(t, int(m.counters.topics.Load()))
 			err = t.Publish(ctx, data)
 			if errors.Is(err, actor.ErrStopped) {
 				continue // it lost its last subscriber just now and may have found another, or it is being replaced

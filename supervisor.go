@@ -163,6 +163,7 @@ func (s *supervisor) leave(c *Client, t *liveTopic) {
 		t.topic.Stop()
 		delete(s.topics, t.topic.Name())
 		s.m.counters.topics.Store(int64(len(s.topics)))
+		s.m.refs.forget(t.topic, len(s.topics))
 	}
 }
 
