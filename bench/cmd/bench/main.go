@@ -1,0 +1,140 @@
+// Command bench compares tank with other WebSocket servers. See the README of this module.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/fanqie/tank-websocket-go-server/bench/internal/proc"
+	"github.com/fanqie/tank-websocket-go-server/bench/internal/report"
+	"github.com/fanqie/tank-websocket-go-server/bench/internal/setup"
+	"github.com/fanqie/tank-websocket-go-server/bench/internal/suite"
+)
+
+// most is how long a run of each mode takes at most, preparations included.
+var most = map[string]time.Duration{
+	suite.Quick: 2 * time.Minute,
+	suite.Full:  20 * time.Minute,
+}
+
+// options are the command line's.
+type options struct {
+	mode       string
+	contenders string
+	scenarios  string
+	out        string
+}
+
+func main() {
+	var o options
+	flag.StringVar(&o.mode, "mode", suite.Quick, "quick (under 2 minutes) or full (under 20)")
+	flag.StringVar(&o.contenders, "contenders", "", "comma-separated names; all by default: "+strings.Join(report.Order, ","))
+	flag.StringVar(&o.scenarios, "scenarios", "", "comma-separated parts of scenarios' names; all by default")
+	flag.StringVar(&o.out, "out", "", "directory for results; by default results for a full run of everything, else .cache/results")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, o); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, o options) error {
+	limit, ok := most[o.mode]
+	if !ok {
+		return fmt.Errorf("no mode %q", o.mode)
+	}
+	deadline := time.Now().Add(limit - 10*time.Second) // what has begun by then may end
+	if err := proc.RaiseOpenFiles(); err != nil {
+		return err
+	}
+	root, err := setup.Root()
+	if err != nil {
+		return err
+	}
+	cache := filepath.Join(root, ".cache")
+	contenders, versions, skipped, err := prepare(ctx, root, cache, split(o.contenders))
+	if err != nil {
+		return err
+	}
+	results := suite.Run(ctx, suite.Config{
+		Mode:       o.mode,
+		Contenders: contenders,
+		Scenarios:  split(o.scenarios),
+		Deadline:   deadline,
+		Progress:   func(line string) { fmt.Fprintln(os.Stderr, line) },
+	})
+	results.Versions, results.Skipped = versions, skipped
+	results.Complete = results.Complete && o.contenders == "" && o.scenarios == ""
+	results.Judge()
+	fmt.Print(results.Tables())
+	if o.out == "" {
+		o.out = filepath.Join(cache, "results")
+		if o.mode == suite.Full && results.Complete {
+			o.out = filepath.Join(root, "results")
+		}
+	}
+	if err := results.Write(o.out); err != nil {
+		return err
+	}
+	fmt.Printf("\nIn full in %s.\n", o.out)
+	switch {
+	case ctx.Err() != nil:
+		return errors.New("interrupted")
+	case len(results.Failures) > 0:
+		return fmt.Errorf("%d measurements failed", len(results.Failures))
+	}
+	return nil
+}
+
+// prepare builds and installs what is needed for the contenders that are wanted.
+func prepare(ctx context.Context, root, cache string, wanted []string) (list []suite.Contender, versions, skipped map[string]string, err error) {
+	for _, name := range wanted {
+		if !slices.Contains(report.Order, name) {
+			return nil, nil, nil, fmt.Errorf("no contender %q; there are %s", name, strings.Join(report.Order, ", "))
+		}
+	}
+	server, err := setup.BuildServer(ctx, root, cache)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if versions, err = setup.Versions(server); err != nil {
+		return nil, nil, nil, err
+	}
+	list, skipped = suite.GoContenders(server), make(map[string]string)
+	if len(wanted) == 0 || slices.Contains(wanted, "bun") {
+		if bun, version, err := setup.InstallBun(ctx, cache); err != nil {
+			fmt.Fprintln(os.Stderr, "bun is left out:", err)
+			skipped["bun"] = err.Error()
+		} else {
+			list = append(list, suite.BunContender(bun, filepath.Join(root, "bun", "server.js")))
+			versions["bun"] = "Bun " + version
+		}
+	}
+	list = slices.DeleteFunc(list, func(c suite.Contender) bool {
+		return len(wanted) > 0 && !slices.Contains(wanted, c.Name)
+	})
+	for name := range versions {
+		if !slices.ContainsFunc(list, func(c suite.Contender) bool { return c.Name == name }) {
+			delete(versions, name)
+		}
+	}
+	return list, versions, skipped, nil
+}
+
+func split(list string) []string {
+	if list == "" {
+		return nil
+	}
+	return strings.Split(list, ",")
+}

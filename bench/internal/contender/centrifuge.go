@@ -1,0 +1,52 @@
+package contender
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/centrifugal/centrifuge"
+
+	"github.com/fanqie/tank-websocket-go-server/bench/internal/payload"
+)
+
+// centrifugeServer is a node as in centrifuge's README, with its JSON protocol: a subscriber gets the data in
+// centrifuge's own envelope, several of them joined by newlines in one frame.
+type centrifugeServer struct {
+	http.Handler
+	node *centrifuge.Node
+}
+
+func newCentrifuge(c Config) (Contender, error) {
+	node, err := centrifuge.New(centrifuge.Config{ClientQueueMaxSize: c.QueueBytes})
+	if err != nil {
+		return nil, err
+	}
+	node.OnConnecting(func(context.Context, centrifuge.ConnectEvent) (centrifuge.ConnectReply, error) {
+		return centrifuge.ConnectReply{Credentials: &centrifuge.Credentials{UserID: ""}}, nil
+	})
+	node.OnConnect(func(client *centrifuge.Client) {
+		client.OnSubscribe(func(_ centrifuge.SubscribeEvent, reply centrifuge.SubscribeCallback) {
+			reply(centrifuge.SubscribeReply{}, nil)
+		})
+	})
+	if err := node.Run(); err != nil {
+		return nil, err
+	}
+	handler := centrifuge.NewWebsocketHandler(node, centrifuge.WebsocketConfig{
+		Compression:  c.Compression,
+		WriteTimeout: writeTimeout,
+	})
+	return &centrifugeServer{handler, node}, nil
+}
+
+func (s *centrifugeServer) Publish(topic, data string) error {
+	quoted := make([]byte, 0, len(data)+2)
+	quoted = append(quoted, '"')
+	quoted = append(quoted, payload.Escape(data)...)
+	_, err := s.node.Publish(topic, append(quoted, '"'))
+	return err
+}
+
+func (s *centrifugeServer) Subscriptions() int { return s.node.Hub().NumSubscriptions() }
+
+func (s *centrifugeServer) Dropped() int { return 0 }

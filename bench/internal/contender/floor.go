@@ -1,0 +1,138 @@
+package contender
+
+import (
+	"bufio"
+	"crypto/sha1"
+	"encoding/base64"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+
+	"github.com/fanqie/tank-websocket-go-server/bench/internal/payload"
+)
+
+// floorServer is what any Go server has to pay: frames encoded beforehand, written straight to the sockets. It has no
+// queue, no limit, no heartbeat, no close handshake; a subscriber that does not read holds up everybody.
+type floorServer struct{ index *index[net.Conn] }
+
+func newFloor(c Config) (Contender, error) {
+	if c.Compression {
+		return nil, fmt.Errorf("compression: %w", ErrUnsupported)
+	}
+	return &floorServer{newIndex[net.Conn]()}, nil
+}
+
+// websocketGUID is that of RFC 6455, section 1.3.
+const websocketGUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+
+func (s *floorServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	sum := sha1.Sum([]byte(r.Header.Get("Sec-WebSocket-Key") + websocketGUID))
+	conn, buffered, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return
+	}
+	fmt.Fprintf(conn, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
+		"Sec-WebSocket-Accept: %s\r\n\r\n", base64.StdEncoding.EncodeToString(sum[:]))
+	go s.read(conn, buffered.Reader)
+}
+
+func (s *floorServer) read(conn net.Conn, r *bufio.Reader) {
+	defer s.index.leave(conn)
+	defer conn.Close()
+	var head [6]byte
+	var payload [125]byte
+	for {
+		if _, err := io.ReadFull(r, head[:]); err != nil {
+			return
+		}
+		size := int(head[1] & 0x7F)
+		if size > len(payload) {
+			return
+		}
+		message := payload[:size]
+		if _, err := io.ReadFull(r, message); err != nil {
+			return
+		}
+		for i := range message {
+			message[i] ^= head[2+i%4]
+		}
+		s.index.handle(conn, message)
+	}
+}
+
+// appendFrame appends a text frame, RFC 6455 section 5.2.
+func appendFrame(dst []byte, topic, data string) []byte {
+	message := payload.AppendEnvelope(nil, topic, data)
+	switch n := len(message); {
+	case n < 126:
+		dst = append(dst, 0x81, byte(n))
+	case n < 1<<16:
+		dst = binary.BigEndian.AppendUint16(append(dst, 0x81, 126), uint16(n))
+	default:
+		dst = binary.BigEndian.AppendUint64(append(dst, 0x81, 127), uint64(n))
+	}
+	return append(dst, message...)
+}
+
+// Publish writes one message to one subscriber after the other.
+func (s *floorServer) Publish(topic, data string) (err error) {
+	frame := appendFrame(nil, topic, data)
+	s.index.with(topic, func(conns []net.Conn) { err = writeAll(conns, frame) })
+	return err
+}
+
+// batchBytes is how much is written at a time in a burst: what tank's topics put into one batch.
+const batchBytes = 32 << 10
+
+// PublishBurst writes the messages in batches, each subscriber's from a goroutine of its own, so that none waits for
+// another's socket.
+func (s *floorServer) PublishBurst(topic string, data []string) error {
+	var batches [][]byte
+	var frames []byte
+	for i, d := range data {
+		frames = appendFrame(frames, topic, d)
+		if len(frames) >= batchBytes || i == len(data)-1 {
+			batches, frames = append(batches, frames), nil
+		}
+	}
+	failed := make(chan error, 1)
+	s.index.with(topic, func(conns []net.Conn) {
+		var wg sync.WaitGroup
+		for _, c := range conns {
+			wg.Go(func() {
+				for _, frames := range batches {
+					if _, err := c.Write(frames); err != nil {
+						select {
+						case failed <- err:
+						default:
+						}
+						return
+					}
+				}
+			})
+		}
+		wg.Wait()
+	})
+	select {
+	case err := <-failed:
+		return err
+	default:
+		return nil
+	}
+}
+
+func writeAll(conns []net.Conn, frames []byte) (err error) {
+	for _, c := range conns {
+		if _, e := c.Write(frames); e != nil {
+			err = e
+		}
+	}
+	return err
+}
+
+func (s *floorServer) Subscriptions() int { return s.index.subscriptions() }
+
+func (s *floorServer) Dropped() int { return 0 }

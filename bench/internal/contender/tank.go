@@ -1,0 +1,37 @@
+package contender
+
+import (
+	"net/http"
+
+	tank "github.com/fanqie/tank-websocket-go-server"
+)
+
+// tankServer is this library.
+type tankServer struct{ *tank.Manager }
+
+func newTank(c Config) (Contender, error) {
+	opts := []tank.Option{tank.WithLimits(tank.Limits{OutboxBytes: c.QueueBytes})}
+	if c.Compression {
+		opts = append(opts, tank.WithUpgrader(tank.Upgrader{EnableCompression: true}))
+	}
+	m := tank.NewInstance(opts...)
+	go m.Start()
+	return tankServer{m}, nil
+}
+
+func (t tankServer) ServeHTTP(w http.ResponseWriter, r *http.Request) { t.Manager.ServeHTTP(w, r) }
+
+func (t tankServer) Publish(topic, data string) error { return t.BroadcastTopicMessage(topic, data) }
+
+func (t tankServer) Subscriptions() int {
+	n := 0
+	for _, topic := range t.GetAllTopics() {
+		n += topic.Subscribers
+	}
+	return n
+}
+
+func (t tankServer) Dropped() int {
+	s := t.Stats()
+	return int(s.Dropped + s.Evicted)
+}

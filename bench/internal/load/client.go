@@ -1,0 +1,143 @@
+package load
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"syscall"
+)
+
+// client is one connection. Its fields belong to the fleet's reader, but for those that say otherwise.
+type client struct {
+	fleet    *Fleet
+	fd       int // immutable
+	number   int // immutable
+	counter  counter
+	response []byte // of the handshake, until it is complete
+	open     bool
+	deflated bool // permessage-deflate was agreed on
+	gone     bool
+	check    *check // of the messages kept; nil: none are
+
+	messages atomic.Int64 // written by the reader, read by anyone
+	base     int64        // owned by the fleet's user: messages before Arm
+}
+
+// key and accept are those of RFC 6455, section 1.3; a benchmark needs no better ones.
+const (
+	key    = "dGhlIHNhbXBsZSBub25jZQ=="
+	accept = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+)
+
+// request is the opening handshake.
+func request(addr string, compress bool) []byte {
+	extensions := ""
+	if compress {
+		extensions = "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; client_no_context_takeover\r\n"
+	}
+	return fmt.Appendf(nil, "GET /ws HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
+		"Sec-WebSocket-Key: %s\r\nSec-WebSocket-Version: 13\r\n%s\r\n", addr, key, extensions)
+}
+
+// maxResponse bounds the answer to a handshake in bytes.
+const maxResponse = 8 << 10
+
+// received takes what was read from the socket.
+func (c *client) received(b []byte) {
+	if !c.open {
+		c.response = append(c.response, b...)
+		end := bytes.Index(c.response, []byte("\r\n\r\n"))
+		if end < 0 {
+			if len(c.response) > maxResponse {
+				c.broken("endless handshake")
+			}
+			return
+		}
+		head := string(c.response[:end])
+		b, c.response = c.response[end+4:], nil
+		if !strings.HasPrefix(head, "HTTP/1.1 101 ") || !strings.Contains(head, accept) {
+			first, _, _ := strings.Cut(head, "\r\n")
+			c.broken("handshake refused: " + first)
+			return
+		}
+		c.open = true
+		c.deflated = strings.Contains(strings.ToLower(head), "permessage-deflate")
+		c.fleet.opened <- nil
+	}
+	c.counter.feed(b, c)
+}
+
+// broken ends the connection over something that must not happen.
+func (c *client) broken(why string) {
+	err := fmt.Errorf("connection %d: %s", c.number, why)
+	c.fleet.fault(err)
+	c.hangUp()
+	if !c.open {
+		c.fleet.opened <- err
+	}
+}
+
+func (c *client) hangUp() {
+	if !c.gone {
+		c.gone = true
+		_ = syscall.EpollCtl(c.fleet.epoll, syscall.EPOLL_CTL_DEL, c.fd, nil)
+	}
+}
+
+func (c *client) count(messages int) {
+	c.messages.Store(c.messages.Load() + int64(messages))
+	c.fleet.counted += int64(messages)
+}
+
+func (c *client) message(data []byte, deflated bool) {
+	if deflated {
+		var err error
+		if data, err = c.fleet.inflate(data); err != nil {
+			c.fleet.fault(fmt.Errorf("connection %d: %w", c.number, err))
+			return
+		}
+	}
+	if c.counter.lines && deflated { // the counter could not see them
+		c.counter.newlines = bytes.Count(data, newline)
+	}
+	if c.check == nil {
+		return
+	}
+	for line := range bytes.SplitSeq(data, newline) {
+		if err := c.check.message(line, c.fleet.now()); err != nil {
+			c.fleet.fault(fmt.Errorf("connection %d: %w", c.number, err))
+		}
+	}
+}
+
+func (c *client) controlFrame(opcode byte, data []byte) {
+	switch opcode {
+	case opPing:
+		if err := c.write(opPong, data); err != nil {
+			c.broken("pong: " + err.Error())
+		}
+	case opClose:
+		why := "closed by the server"
+		if len(data) >= 2 {
+			why = fmt.Sprintf("closed by the server: %d %s", int(data[0])<<8|int(data[1]), data[2:])
+		}
+		c.broken(why)
+	}
+}
+
+// write sends a frame.
+func (c *client) write(opcode byte, data []byte) error {
+	return writeAll(c.fd, appendFrame(nil, opcode, data))
+}
+
+// appendFrame appends a frame of at most 64 KiB. The mask is zero, which no server can tell from chance.
+func appendFrame(dst []byte, opcode byte, data []byte) []byte {
+	const masked = 0x80
+	if len(data) < 126 {
+		dst = append(dst, 0x80|opcode, masked|byte(len(data)))
+	} else {
+		dst = append(dst, 0x80|opcode, masked|126, byte(len(data)>>8), byte(len(data)))
+	}
+	return append(append(dst, 0, 0, 0, 0), data...)
+}

@@ -1,0 +1,273 @@
+package load
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// Options of a fleet.
+type Options struct {
+	Addr     string
+	Clients  int
+	Compress bool // offer permessage-deflate
+	Lines    bool // messages are lines: a frame may carry several
+}
+
+// Fleet is a number of connected clients. Its methods are for one goroutine.
+type Fleet struct {
+	opts    Options
+	clients []*client // complete after Dial
+	epoll   int
+	wakeup  [2]int // a pipe: closing its writing end stops the reader
+	opened  chan error
+	stopped chan struct{} // closed when the reader has ended
+
+	// Owned by the reader.
+	counted  int64 // messages since it last told
+	taken    int64 // bytes, the same
+	inflater io.ReadCloser
+	inflated bytes.Buffer
+
+	// Counts what the fleet's user has handed over to the reader, who loads it before it looks: what comes through the
+	// kernel alone, Go's memory model does not know of.
+	handover atomic.Int64
+
+	total  atomic.Int64 // messages since Arm
+	bytes  atomic.Int64 // read since Arm
+	target atomic.Int64 // how many Await waits for; below 0: none
+	hit    chan time.Time
+
+	mu     sync.Mutex
+	faults []error
+	faulty int
+}
+
+// window is how many handshakes are under way at a time.
+const window = 128
+
+// Dial connects all clients and returns when every handshake is done.
+func Dial(ctx context.Context, opts Options) (*Fleet, error) {
+	f := &Fleet{opts: opts, opened: make(chan error, opts.Clients), stopped: make(chan struct{}), hit: make(chan time.Time, 1)}
+	f.target.Store(-1)
+	var err error
+	if f.epoll, err = syscall.EpollCreate1(syscall.EPOLL_CLOEXEC); err != nil {
+		return nil, err
+	}
+	if err := syscall.Pipe2(f.wakeup[:], syscall.O_CLOEXEC|syscall.O_NONBLOCK); err != nil {
+		syscall.Close(f.epoll)
+		return nil, err
+	}
+	if err := f.watch(f.wakeup[0], -1); err != nil {
+		return nil, err
+	}
+	f.clients = make([]*client, opts.Clients)
+	go f.read()
+	if err := f.dialAll(ctx); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+func (f *Fleet) watch(fd, number int) error {
+	return syscall.EpollCtl(f.epoll, syscall.EPOLL_CTL_ADD, fd, &syscall.EpollEvent{
+		Events: syscall.EPOLLIN,
+		Fd:     int32(number), // ours to choose, whatever its name
+	})
+}
+
+func (f *Fleet) dialAll(ctx context.Context) error {
+	addr, err := parseAddr(f.opts.Addr)
+	if err != nil {
+		return err
+	}
+	handshake := request(f.opts.Addr, f.opts.Compress)
+	for i := range f.clients {
+		fd, err := connect(addr, i)
+		if err != nil {
+			return err
+		}
+		c := &client{fleet: f, fd: fd, number: i}
+		c.counter.lines = f.opts.Lines
+		// Where lines are compressed, they have to be inflated to be counted.
+		c.counter.keep = f.opts.Lines && f.opts.Compress
+		f.clients[i] = c
+		if err := writeAll(fd, handshake); err != nil {
+			return err
+		}
+		f.handover.Add(1)
+		if err := f.watch(fd, i); err != nil {
+			return err
+		}
+		if i >= window {
+			if err := f.awaitOpen(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	for range min(window, len(f.clients)) {
+		if err := f.awaitOpen(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f *Fleet) awaitOpen(ctx context.Context) error {
+	select {
+	case err := <-f.opened:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("connecting: %w", ctx.Err())
+	}
+}
+
+// Compressed tells how many of the clients have agreed on permessage-deflate.
+func (f *Fleet) Compressed() (n int) {
+	for _, c := range f.clients {
+		if c.deflated {
+			n++
+		}
+	}
+	return n
+}
+
+// Send has a client say something.
+func (f *Fleet) Send(client int, text string) error {
+	return f.clients[client].write(opText, []byte(text))
+}
+
+// SendAll has a client say several things at once.
+func (f *Fleet) SendAll(client int, texts []string) error {
+	var frames []byte
+	for _, text := range texts {
+		frames = appendFrame(frames, opText, []byte(text))
+	}
+	return writeAll(f.clients[client].fd, frames)
+}
+
+// Arm begins to count from zero towards a number of messages, and checks some of the clients if sample is not nil. No
+// messages may be under way.
+func (f *Fleet) Arm(messages int64, sample *Sample) {
+	f.target.Store(-1)
+	select {
+	case <-f.hit: // of the target before
+	default:
+	}
+	for i, c := range f.clients {
+		c.base = c.messages.Load()
+		if sample != nil && i%sample.Every == 0 {
+			c.check = newCheck(sample, i)
+			c.counter.keep = true
+		}
+	}
+	f.total.Store(0)
+	f.bytes.Store(0)
+	f.target.Store(messages)
+	f.handover.Add(1)
+}
+
+// Total is how many messages have come since Arm.
+func (f *Fleet) Total() int64 { return f.total.Load() }
+
+// Bytes is how many bytes have come since Arm, frame headers included.
+func (f *Fleet) Bytes() int64 { return f.bytes.Load() }
+
+// Least is how many messages the client has that has the fewest since Arm.
+func (f *Fleet) Least() int64 {
+	least := f.clients[0].since()
+	for _, c := range f.clients[1:] {
+		least = min(least, c.since())
+	}
+	return least
+}
+
+func (c *client) since() int64 { return c.messages.Load() - c.base }
+
+// patience is how long Await goes on without any message.
+const patience = 10 * time.Second
+
+// Await waits until the number of messages given to Arm has come, and returns when the last of them did.
+func (f *Fleet) Await(ctx context.Context) (time.Time, error) {
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	best, at := f.Total(), time.Now()
+	for {
+		select {
+		case when := <-f.hit:
+			return when, nil
+		case <-tick.C:
+			if total := f.Total(); total > best {
+				best, at = total, time.Now()
+			} else if time.Since(at) > patience {
+				return at, fmt.Errorf("%d of %d messages came, then none for %v%s", total, f.target.Load(), patience, f.why())
+			}
+		case <-ctx.Done():
+			return at, ctx.Err()
+		}
+	}
+}
+
+// quiet is how long surplus messages have to show themselves.
+const quiet = 50 * time.Millisecond
+
+// Verify checks that each client has exactly as many messages as expected says, and that no fault was seen.
+func (f *Fleet) Verify(expected func(client int) int64) error {
+	time.Sleep(quiet)
+	var missing, surplus int64
+	for i, c := range f.clients {
+		if d := c.since() - expected(i); d < 0 {
+			missing -= d
+		} else {
+			surplus += d
+		}
+	}
+	if missing > 0 || surplus > 0 {
+		return fmt.Errorf("%d messages missing, %d too many%s", missing, surplus, f.why())
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return errors.Join(f.faults...)
+}
+
+// maxFaults is how many faults are remembered; there may be one a message.
+const maxFaults = 5
+
+func (f *Fleet) fault(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.faulty++
+	if len(f.faults) < maxFaults {
+		f.faults = append(f.faults, err)
+	}
+}
+
+// why describes the faults, for an error about their consequences.
+func (f *Fleet) why() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.faulty == 0 {
+		return ""
+	}
+	return fmt.Sprintf("; %d faults, the first: %v", f.faulty, f.faults[0])
+}
+
+// Close hangs up on everybody.
+func (f *Fleet) Close() {
+	syscall.Close(f.wakeup[1])
+	<-f.stopped
+	for _, c := range f.clients {
+		if c != nil {
+			syscall.Close(c.fd)
+		}
+	}
+	syscall.Close(f.wakeup[0])
+	syscall.Close(f.epoll)
+}

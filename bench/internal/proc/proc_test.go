@@ -1,0 +1,41 @@
+package proc
+
+import (
+	"os"
+	"testing"
+	"time"
+)
+
+func TestCPUCounts(t *testing.T) {
+	before, err := CPU(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(50 * time.Millisecond); time.Now().Before(end); {
+	}
+	after, err := CPU(os.Getpid())
+	if used := after - before; err != nil || used < 5*time.Millisecond || used > 10*time.Second {
+		t.Errorf("used %v in 50 ms, %v", used, err)
+	}
+	if _, err := CPU(1<<22 + 1); err == nil {
+		t.Error("a process that does not exist has a CPU clock")
+	}
+}
+
+func TestResident(t *testing.T) {
+	if n, err := Resident(os.Getpid()); err != nil || n < 1<<20 {
+		t.Errorf("%d bytes, %v", n, err)
+	}
+}
+
+func TestThisMachine(t *testing.T) {
+	if m := ThisMachine(); m.Cores < 1 || m.Kernel == "" || m.Go == "" || m.Memory <= 0 {
+		t.Errorf("%+v", m)
+	}
+}
+
+func TestServerThatSaysNothing(t *testing.T) {
+	if _, err := Start(t.Context(), "sh", "-c", "echo no use >&2; exit 3"); err == nil {
+		t.Error("started")
+	}
+}

@@ -1,0 +1,151 @@
+package report
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Bar is a goal that tank is to reach, and whether it did.
+type Bar struct {
+	Goal    string `json:"goal"`
+	Got     string `json:"got"`     // what was measured
+	Verdict string `json:"verdict"` // PASS, FAIL, or why neither
+}
+
+// The verdicts.
+const (
+	pass        = "PASS"
+	fail        = "FAIL"
+	notMeasured = "not measured"
+)
+
+// A goal is: ratio of tank's figure to the rival's at most (or at least) factor.
+type goal struct {
+	title    string
+	scenario string
+	metric   string
+	rival    rival
+	factor   float64
+	atLeast  bool // otherwise at most
+	absolute bool // the figure itself is compared with factor
+}
+
+// A rival picks whose figure tank is compared with.
+type rival func(s *Scenario, metric string, more bool) (name string, v float64, ok bool)
+
+// named is one contender.
+func named(name string) rival {
+	return func(s *Scenario, metric string, _ bool) (string, float64, bool) {
+		v, ok := s.Median(name, metric)
+		return name, v, ok
+	}
+}
+
+// best is the best of the contenders.
+func best(names ...string) rival {
+	return func(s *Scenario, metric string, more bool) (name string, v float64, ok bool) {
+		for _, n := range names {
+			if got, measured := s.Median(n, metric); measured && (!ok || (got > v) == more) {
+				name, v, ok = n, got, true
+			}
+		}
+		return name, v, ok
+	}
+}
+
+var goContenders = []string{"centrifuge", "melody", "gws", "gorilla", "coder"}
+
+var (
+	bun    = named("bun")
+	floor  = named("floor")
+	bestGo = best(goContenders...)
+	// The floor is no contender: it does nothing of what makes a server.
+	bestOfAll = best(append([]string{"bun"}, goContenders...)...)
+)
+
+func goals() []goal {
+	return []goal{
+		{title: "burst to 1,000: at least 4x Bun's deliveries/s", scenario: "burst-1000", metric: "deliveries", rival: bun, factor: 4, atLeast: true},
+		{title: "burst to 1,000: at least 10x the best Go contender's deliveries/s", scenario: "burst-1000", metric: "deliveries", rival: bestGo, factor: 10, atLeast: true},
+		{title: "burst to 10,000: at least 2.5x Bun's deliveries/s", scenario: "burst-10000", metric: "deliveries", rival: bun, factor: 2.5, atLeast: true},
+		{title: "burst to 10,000: at least 8x the best Go contender's deliveries/s", scenario: "burst-10000", metric: "deliveries", rival: bestGo, factor: 8, atLeast: true},
+		{title: "burst to 1,000: at most 1/4 of Bun's CPU per delivery", scenario: "burst-1000", metric: "cpu", rival: bun, factor: 0.25},
+		{title: "burst to 1,000: at most 1/15 of the best Go contender's CPU per delivery", scenario: "burst-1000", metric: "cpu", rival: bestGo, factor: 1.0 / 15},
+		{title: "steady: at most 1.08x the floor's CPU per delivery", scenario: "steady", metric: "cpu", rival: floor, factor: 1.08},
+		{title: "steady: at most every Go contender's CPU per delivery", scenario: "steady", metric: "cpu", rival: bestGo, factor: 1},
+		{title: "steady: p99 at most 1.1x the best contender's", scenario: "steady", metric: "p99", rival: bestOfAll, factor: 1.1},
+		{title: "many topics, 1 publisher: at least 2x the best Go contender's publishes/s", scenario: "topics-10000x1", metric: "publishes1", rival: bestGo, factor: 2, atLeast: true},
+		{title: "many topics, 64 publishers: at least 2x the best Go contender's publishes/s", scenario: "topics-10000x1", metric: "publishes64", rival: bestGo, factor: 2, atLeast: true},
+		{title: "1,000 topics of 10, 1 publisher: at least 2x the best Go contender's publishes/s", scenario: "topics-1000x10", metric: "publishes1", rival: bestGo, factor: 2, atLeast: true},
+		{title: "1,000 topics of 10, 64 publishers: at least 2x the best Go contender's publishes/s", scenario: "topics-1000x10", metric: "publishes64", rival: bestGo, factor: 2, atLeast: true},
+		{title: "hot topic: the other topic's p99 at most doubles", scenario: "hot", metric: "ratio", factor: 2, absolute: true},
+		{title: "idle: at most 8 KiB resident per connection", scenario: "idle", metric: "memory", factor: 8192, absolute: true},
+		{title: "idle: below every Go contender's resident memory per connection", scenario: "idle", metric: "memory", rival: bestGo, factor: 1},
+		{title: "topic actor with one subscriber: at most 3 KiB", scenario: "topic-memory", metric: "memory", factor: 3072, absolute: true},
+		{title: "compression: at most 1.3x the CPU per delivery of uncompressed", scenario: "compression", metric: "ratio", factor: 1.3, absolute: true},
+	}
+}
+
+// Judge sets the bars.
+func (r *Results) Judge() {
+	r.Bars = nil
+	for _, g := range goals() {
+		r.Bars = append(r.Bars, g.judge(r.Scenario(g.scenario)))
+	}
+	at := slices.IndexFunc(r.Bars, func(b Bar) bool { return b.Goal == goals()[6].title })
+	r.Bars = slices.Insert(r.Bars, at, r.scaling())
+}
+
+func (g goal) judge(s *Scenario) Bar {
+	b := Bar{Goal: g.title, Verdict: notMeasured}
+	own, ok := s.Median("tank", g.metric)
+	if !ok {
+		return b
+	}
+	unit, more := s.metric(g.metric)
+	value, limit := own, "at most"
+	if g.atLeast {
+		limit = "at least"
+	}
+	if g.absolute {
+		b.Got = fmt.Sprintf("%s (%s %s)", Figure(own, unit), limit, Figure(g.factor, unit))
+	} else {
+		name, other, ok := g.rival(s, g.metric, more)
+		if !ok || other == 0 {
+			return b
+		}
+		value = own / other
+		b.Got = fmt.Sprintf("%.3gx: %s, %s has %s (%s %.3gx)", value, Figure(own, unit), name, Figure(other, unit), limit, g.factor)
+	}
+	b.Verdict = verdict(value >= g.factor == g.atLeast || value == g.factor)
+	return b
+}
+
+func verdict(ok bool) string {
+	if ok {
+		return pass
+	}
+	return fail
+}
+
+// scaling compares two scenarios, which no other goal does.
+func (r *Results) scaling() Bar {
+	const most = 1.6
+	b := Bar{Goal: "burst to 10,000: at most 1.6x the CPU per delivery of the burst to 1,000", Verdict: notMeasured}
+	few, ok1 := r.Scenario("burst-1000").Median("tank", "cpu")
+	many, ok2 := r.Scenario("burst-10000").Median("tank", "cpu")
+	if ok1 && ok2 {
+		b.Got = fmt.Sprintf("%.3gx: %s and %s", many/few, Figure(many, "ns"), Figure(few, "ns"))
+		b.Verdict = verdict(many <= most*few)
+	}
+	return b
+}
+
+func (s *Scenario) metric(key string) (unit string, more bool) {
+	for _, m := range s.Metrics {
+		if m.Key == key {
+			return m.Unit, m.MoreBetter
+		}
+	}
+	return "", false
+}

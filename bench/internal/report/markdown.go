@@ -1,0 +1,106 @@
+package report
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Markdown writes the results as a page. charts are names of files beside it.
+func (r *Results) Markdown(charts []string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "# Benchmark results\n\nWritten by `go run ./cmd/bench -mode %s`; [README](../README.md) says how it is measured.\n\n", r.Mode)
+	r.conditions(&b)
+	for _, name := range charts {
+		fmt.Fprintf(&b, "\n![%s](%s)\n", strings.TrimSuffix(name, ".svg"), name)
+	}
+	b.WriteString(r.Tables())
+	return b.String()
+}
+
+// Tables is the part of the page that also goes to the terminal.
+func (r *Results) Tables() string {
+	var b strings.Builder
+	for _, s := range r.Scenarios {
+		s.table(&b)
+	}
+	r.bars(&b)
+	r.failures(&b)
+	return b.String()
+}
+
+func (r *Results) conditions(b *strings.Builder) {
+	m := r.Machine
+	fmt.Fprintf(b, "Absolute figures are this machine's and no other's: %s, %d cores, %s of memory, Linux %s, %s %s, "+
+		"servers and load generator on the same machine, over loopback. Run on %s in %.0f s.\n",
+		m.CPU, m.Cores, Figure(float64(m.Memory), "bytes"), m.Kernel, m.Go, m.Arch, r.Started.Format("2006-01-02"), r.Seconds)
+	if !r.Complete {
+		b.WriteString("\n**Not complete**: there was no time for all rounds, or something was left out on purpose.\n")
+	}
+	b.WriteString("\n| contender | version |\n| --- | --- |\n")
+	for _, name := range slices.Sorted(maps.Keys(r.Versions)) {
+		fmt.Fprintf(b, "| %s | %s |\n", name, r.Versions[name])
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.Skipped)) {
+		fmt.Fprintf(b, "| %s | left out: %s |\n", name, r.Skipped[name])
+	}
+}
+
+// table has a row for each contender, with medians, and how the first metric compares with tank's.
+func (s *Scenario) table(b *strings.Builder) {
+	fmt.Fprintf(b, "\n## %s\n\n`%s`: %s. Medians of the rounds.\n\n", s.Title, s.Name, s.Detail)
+	head, rule := "| contender |", "| --- |"
+	for _, m := range s.Metrics {
+		head += " " + m.Title + " |"
+		rule += " ---: |"
+	}
+	fmt.Fprintf(b, "%s %s: tank is |\n%s ---: |\n", head, s.Metrics[0].Title, rule)
+	for _, name := range s.Contenders() {
+		row := "| " + name + " |"
+		for _, m := range s.Metrics {
+			row += " " + s.cell(name, m) + " |"
+		}
+		fmt.Fprintf(b, "%s %s |\n", row, s.compare(name))
+	}
+}
+
+func (s *Scenario) cell(contender string, m Metric) string {
+	v, ok := s.Median(contender, m.Key)
+	if !ok {
+		return "-"
+	}
+	return Figure(v, m.Unit)
+}
+
+// compare says how many times better tank is than a contender; below 1 it is worse.
+func (s *Scenario) compare(contender string) string {
+	m := s.Metrics[0]
+	own, ok1 := s.Median("tank", m.Key)
+	other, ok2 := s.Median(contender, m.Key)
+	if contender == "tank" || !ok1 || !ok2 || own == 0 || other == 0 {
+		return ""
+	}
+	if m.MoreBetter {
+		return fmt.Sprintf("%.2fx as good", own/other)
+	}
+	return fmt.Sprintf("%.2fx as good", other/own)
+}
+
+func (r *Results) bars(b *strings.Builder) {
+	b.WriteString("\n## Goals\n\n| goal | measured | verdict |\n| --- | --- | --- |\n")
+	for _, bar := range r.Bars {
+		fmt.Fprintf(b, "| %s | %s | %s |\n", bar.Goal, bar.Got, bar.Verdict)
+	}
+}
+
+func (r *Results) failures(b *strings.Builder) {
+	if len(r.Failures) == 0 {
+		b.WriteString("\nEvery delivery was counted: none was missing, none came twice.\n")
+		return
+	}
+	b.WriteString("\n## Failures\n\nThese measurements are void.\n\n")
+	for _, f := range r.Failures {
+		fmt.Fprintf(b, "- `%s` %s, round %d: %s\n", f.Scenario, f.Contender, f.Round, strings.ReplaceAll(f.Error, "\n", "; "))
+	}
+}

@@ -1,0 +1,170 @@
+package suite
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/fanqie/tank-websocket-go-server/bench/internal/contender"
+	"github.com/fanqie/tank-websocket-go-server/bench/internal/load"
+	"github.com/fanqie/tank-websocket-go-server/bench/internal/payload"
+	"github.com/fanqie/tank-websocket-go-server/bench/internal/proc"
+)
+
+// bench is one contender's server, fresh for one measurement.
+type bench struct {
+	*proc.Server
+	ctx           context.Context
+	dialect       dialect
+	compress      bool
+	fleets        []*load.Fleet
+	subscriptions int // that the server should have
+}
+
+// newBench starts the server. It must be closed.
+func newBench(ctx context.Context, c Contender, config contender.Config) (*bench, error) {
+	s, err := proc.Start(ctx, c.with(config)...)
+	if err != nil {
+		return nil, err
+	}
+	return &bench{Server: s, ctx: ctx, dialect: c.dialect, compress: config.Compression}, nil
+}
+
+// close ends the server first: its side of the connections should not be closed one by one.
+func (b *bench) close() {
+	b.Stop()
+	for _, f := range b.fleets {
+		f.Close()
+	}
+}
+
+// connect connects clients without subscribing them.
+func (b *bench) connect(clients int) (*load.Fleet, error) {
+	f, err := load.Dial(b.ctx, load.Options{
+		Addr:     b.Subscribers,
+		Clients:  clients,
+		Compress: b.compress,
+		Lines:    b.dialect.lines,
+	})
+	if err != nil {
+		return nil, err
+	}
+	b.fleets = append(b.fleets, f)
+	if b.dialect.hello == "" {
+		return f, nil
+	}
+	f.Arm(int64(clients), nil)
+	for i := range clients {
+		if err := f.Send(i, b.dialect.hello); err != nil {
+			return nil, err
+		}
+	}
+	_, err = f.Await(b.ctx)
+	return f, err
+}
+
+// subscribe subscribes each client to its topics and waits until the server has done it.
+func (b *bench) subscribe(f *load.Fleet, clients int, topics func(client int) []string) error {
+	var all [][]string
+	count := 0
+	for i := range clients {
+		var say []string
+		for j, topic := range topics(i) {
+			say = append(say, b.dialect.subscribe(2+j, topic))
+		}
+		all = append(all, say)
+		count += len(say)
+	}
+	b.subscriptions += count
+	f.Arm(int64(count), nil)
+	for i, say := range all {
+		if err := f.SendAll(i, say); err != nil {
+			return err
+		}
+	}
+	if b.dialect.replies {
+		if _, err := f.Await(b.ctx); err != nil {
+			return fmt.Errorf("subscribing: %w", err)
+		}
+	}
+	return b.awaitSubscriptions()
+}
+
+// subscribed connects clients and subscribes them all to one topic.
+func (b *bench) subscribed(clients int, topic string) (*load.Fleet, error) {
+	f, err := b.connect(clients)
+	if err != nil {
+		return nil, err
+	}
+	return f, b.subscribe(f, clients, func(int) []string { return []string{topic} })
+}
+
+// subscribeTime is how long the server has to make subscriptions.
+const subscribeTime = 30 * time.Second
+
+func (b *bench) awaitSubscriptions() error {
+	for deadline := time.Now().Add(subscribeTime); ; time.Sleep(5 * time.Millisecond) {
+		st, err := b.Stats(b.ctx)
+		switch {
+		case err != nil:
+			return err
+		case st.Subscriptions == b.subscriptions:
+			return nil
+		case time.Now().After(deadline):
+			return fmt.Errorf("%d subscriptions, want %d", st.Subscriptions, b.subscriptions)
+		}
+	}
+}
+
+// usage is what a stretch of time took of processors.
+type usage struct {
+	start  time.Time
+	server time.Duration
+}
+
+// begin begins a stretch.
+func (b *bench) begin() (usage, error) {
+	cpu, err := proc.CPU(b.PID)
+	return usage{time.Now(), cpu}, err
+}
+
+// since is what the server's processors worked since begin.
+func (b *bench) since(u usage) (time.Duration, error) {
+	cpu, err := proc.CPU(b.PID)
+	return cpu - u.server, err
+}
+
+// checkedShare is how many clients there are for each whose messages are checked. Checking costs more than counting.
+const checkedShare = 64
+
+// newSample checks some clients; all of them, and keeps latencies, when there is room for any.
+func newSample(template string, topic func(int) string, latencies int) (*load.Sample, error) {
+	checker, err := payload.NewChecker(template)
+	s := &load.Sample{Every: checkedShare, Payload: checker, Topic: topic}
+	if latencies > 0 {
+		s.Every, s.Latencies = 1, make([]int64, 0, latencies)
+	}
+	return s, err
+}
+
+// explain adds to an error what the server says of itself.
+func (b *bench) explain(err error) error {
+	if err == nil || b.ctx.Err() != nil {
+		return err
+	}
+	if st, e := b.Stats(b.ctx); e == nil && st.Dropped > 0 {
+		err = fmt.Errorf("%w; the server says it dropped %d", err, st.Dropped)
+	}
+	return err
+}
+
+func all(n int64) func(int) int64 { return func(int) int64 { return n } }
+
+func one(topic string) func(int) string { return func(int) string { return topic } }
+
+// sorted sorts latencies for percentiles.
+func sorted(latencies []int64) []int64 {
+	slices.Sort(latencies)
+	return latencies
+}

@@ -1,0 +1,67 @@
+package suite
+
+import (
+	"context"
+	"slices"
+
+	"github.com/fanqie/tank-websocket-go-server/bench/internal/report"
+)
+
+// values are what a measurement found, by metric.
+type values = map[string]float64
+
+// scenario is something to do with every contender.
+type scenario struct {
+	name    string
+	title   string
+	detail  string
+	rounds  int
+	only    []string // contenders; nil: all
+	without []string // contenders that cannot do it
+	metrics []report.Metric
+	run     func(ctx context.Context, c Contender) (values, error)
+}
+
+func (s *scenario) includes(contender string) bool {
+	return (s.only == nil || slices.Contains(s.only, contender)) && !slices.Contains(s.without, contender)
+}
+
+// The modes.
+const (
+	Quick = "quick"
+	Full  = "full"
+)
+
+// scenarios returns what is done in a mode.
+func scenarios(mode string) []*scenario {
+	if mode == Full {
+		return []*scenario{
+			burst("burst-1000", burstSize{1000, 1000, 128}, 3),
+			burst("burst-5000", burstSize{5000, 200, 128}, 3),
+			burst("burst-10000", burstSize{10_000, 100, 128}, 3),
+			steady(steadySize{500, 200, 5}, 3),
+			burst("payload-16", burstSize{1000, 500, 16}, 2),
+			burst("payload-1024", burstSize{1000, 200, 1 << 10}, 2),
+			burst("payload-16384", burstSize{1000, 30, 16 << 10}, 2),
+			topics("topics-10000x1", topicsSize{10_000, 1, 10}, 2),
+			topics("topics-1000x10", topicsSize{1000, 10, 10}, 2),
+			churn(churnSize{200, 500}, 2),
+			hot(hotSize{10, 50, 100, 2}, 2),
+			idle(10_000, 2),
+			topicMemory(100, 1000, 2),
+			compression(burstSize{1000, 100, 1 << 10}, 2),
+		}
+	}
+	return []*scenario{
+		burst("burst-1000", burstSize{1000, 200, 128}, 1),
+		burst("burst-4000", burstSize{4000, 20, 128}, 1),
+		steady(steadySize{500, 200, 1}, 1),
+		burst("payload-16384", burstSize{200, 50, 16 << 10}, 1),
+		topics("topics-2000x1", topicsSize{2000, 1, 10}, 1),
+		churn(churnSize{100, 100}, 1),
+		hot(hotSize{10, 50, 100, 1}, 1),
+		idle(2000, 1),
+		topicMemory(20, 1000, 1),
+		compression(burstSize{1000, 20, 1 << 10}, 1),
+	}
+}
