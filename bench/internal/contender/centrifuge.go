@@ -1,6 +1,7 @@
 package contender
 
 import (
+	"compress/flate"
 	"context"
 	"net/http"
 
@@ -33,8 +34,9 @@ func newCentrifuge(c Config) (Contender, error) {
 		return nil, err
 	}
 	handler := centrifuge.NewWebsocketHandler(node, centrifuge.WebsocketConfig{
-		Compression:  c.Compression,
-		WriteTimeout: writeTimeout,
+		Compression:      c.Compression,
+		CompressionLevel: flate.BestSpeed, // as the other Go contenders by default; zero would be none
+		WriteTimeout:     writeTimeout,
 	})
 	return &centrifugeServer{handler, node}, nil
 }

@@ -84,32 +84,22 @@ func (s *floorServer) Publish(topic, data string) (err error) {
 	return err
 }
 
-// batchBytes is how much is written at a time in a burst: what tank's topics put into one batch.
-const batchBytes = 32 << 10
-
-// PublishBurst writes the messages in batches, each subscriber's from a goroutine of its own, so that none waits for
+// PublishBurst writes the messages in one piece, each subscriber's from a goroutine of its own, so that none waits for
 // another's socket.
 func (s *floorServer) PublishBurst(topic string, data []string) error {
-	var batches [][]byte
 	var frames []byte
-	for i, d := range data {
+	for _, d := range data {
 		frames = appendFrame(frames, topic, d)
-		if len(frames) >= batchBytes || i == len(data)-1 {
-			batches, frames = append(batches, frames), nil
-		}
 	}
 	failed := make(chan error, 1)
 	s.index.with(topic, func(conns []net.Conn) {
 		var wg sync.WaitGroup
 		for _, c := range conns {
 			wg.Go(func() {
-				for _, frames := range batches {
-					if _, err := c.Write(frames); err != nil {
-						select {
-						case failed <- err:
-						default:
-						}
-						return
+				if _, err := c.Write(frames); err != nil {
+					select {
+					case failed <- err:
+					default: // one is enough
 					}
 				}
 			})

@@ -1,0 +1,177 @@
+package suite
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/fanqie/tank-websocket-go-server/bench/internal/contender"
+	"github.com/fanqie/tank-websocket-go-server/bench/internal/payload"
+	"github.com/fanqie/tank-websocket-go-server/bench/internal/report"
+	"github.com/fanqie/tank-websocket-go-server/bench/internal/setup"
+)
+
+// tiny is every kind of scenario with next to nothing to do: enough for each delivery to be counted.
+func tiny() []*scenario {
+	size := burstSize{20, 50, 128}
+	return []*scenario{
+		burst("burst", size, 1),
+		burst("burst-16", burstSize{5, 50, 16}, 1),
+		burst("burst-70000", burstSize{3, 3, 70_000}, 1),
+		steady(steadySize{10, 100, 1}, 1),
+		topics("topics", topicsSize{20, 2, 3}, 1),
+		churn(churnSize{5, 20}, 1),
+		hot(hotSize{2, 3, 100, 1}, 1),
+		idle(20, 1),
+		topicMemory(2, 10, 1),
+		compression(burstSize{20, 10, 1024}, 1),
+	}
+}
+
+// server is the name of the server program, built once for all tests.
+var server string
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "bench")
+	if err != nil {
+		panic(err)
+	}
+	root, err := setup.Root()
+	if err == nil {
+		server, err = setup.BuildServer(context.Background(), root, dir)
+	}
+	if err != nil {
+		panic(err)
+	}
+	code := m.Run()
+	os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+func programs(names ...string) []Contender {
+	return slices.DeleteFunc(GoContenders(server), func(c Contender) bool { return !slices.Contains(names, c.Name) })
+}
+
+// TestEveryDeliveryIsCounted runs everything end to end with tank and the floor.
+func TestEveryDeliveryIsCounted(t *testing.T) {
+	for _, c := range programs("tank", "floor") {
+		for _, s := range tiny() {
+			if !s.includes(c.Name) {
+				continue
+			}
+			t.Run(c.Name+"/"+s.name, func(t *testing.T) {
+				t.Parallel()
+				v, err := s.run(t.Context(), c)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, m := range s.metrics {
+					if _, ok := v[m.Key]; !ok {
+						t.Errorf("%s was not measured", m.Key)
+					}
+				}
+			})
+		}
+	}
+}
+
+// TestEveryGoContenderDelivers is a burst, plain and compressed, with each of the others.
+func TestEveryGoContenderDelivers(t *testing.T) {
+	size := burstSize{10, 30, 1024}
+	for _, c := range programs("gws", "gorilla", "melody", "centrifuge", "coder") {
+		for name, config := range map[string]contender.Config{
+			"plain":      size.queueFor(),
+			"compressed": {Queue: size.queueFor().Queue, Compression: true},
+		} {
+			t.Run(c.Name+"/"+name, func(t *testing.T) {
+				t.Parallel()
+				v, err := measureBurst(t.Context(), c, size, payload.JSON(size.bytes), config)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if compressed := v["wire"] < float64(size.bytes); compressed != config.Compression {
+					t.Errorf("%.0f bytes per delivery", v["wire"])
+				}
+			})
+		}
+	}
+}
+
+// TestDroppedMessagesAreNoticed has a contender drop most of a burst, by its own policy for slow subscribers.
+func TestDroppedMessagesAreNoticed(t *testing.T) {
+	for _, c := range programs("melody") {
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		defer cancel()
+		size := burstSize{50, 2000, 1024}
+		_, err := measureBurst(ctx, c, size, payload.Plain(size.bytes), contender.Config{Queue: warmUp})
+		if err == nil {
+			t.Error("a burst into small queues was delivered in full")
+		}
+	}
+}
+
+func TestRunKeepsToTheDeadlineAndLeavesNothing(t *testing.T) {
+	list := programs("floor")
+	pidfile := filepath.Join(t.TempDir(), "pid")
+	script := `echo $$ > ` + pidfile + `; exec "$0" "$@"`
+	list[0].Command = append([]string{"sh", "-c", script}, list[0].Command...)
+	r := Run(t.Context(), Config{
+		Mode: Quick, Contenders: list, Scenarios: []string{"churn"},
+		Deadline: time.Now().Add(time.Minute), Progress: func(line string) { t.Log(line) },
+	})
+	if len(r.Failures) > 0 || !r.Complete || len(r.Scenarios) != 1 {
+		t.Errorf("failures %v, complete: %v, %d scenarios", r.Failures, r.Complete, len(r.Scenarios))
+	}
+	if _, ok := r.Scenarios[0].Median("floor", "changes"); !ok {
+		t.Error("no result")
+	}
+	if alive(t, pidfile) {
+		t.Error("the server still runs")
+	}
+	late := Run(t.Context(), Config{Mode: Quick, Contenders: list, Deadline: time.Now(), Progress: func(string) {}})
+	if late.Complete || len(late.Scenarios[0].Results) > 0 {
+		t.Error("ran past the deadline")
+	}
+}
+
+func alive(t *testing.T, pidfile string) bool {
+	t.Helper()
+	text, err := os.ReadFile(pidfile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid := 0
+	for _, digit := range strings.TrimSpace(string(text)) {
+		pid = pid*10 + int(digit-'0')
+	}
+	return syscall.Kill(pid, 0) == nil
+}
+
+// TestGoalsAreMeasured: what a goal is about is measured by a scenario of the full mode.
+func TestGoalsAreMeasured(t *testing.T) {
+	r := &report.Results{}
+	for _, s := range scenarios(Full) {
+		one := &report.Scenario{Name: s.name, Metrics: s.metrics, Results: make(map[string]*report.Result)}
+		for _, name := range report.Order {
+			if !s.includes(name) {
+				continue
+			}
+			one.Results[name] = &report.Result{}
+			for _, m := range s.metrics {
+				one.Results[name].Add(values{m.Key: 1})
+			}
+		}
+		r.Scenarios = append(r.Scenarios, one)
+	}
+	r.Judge()
+	for _, b := range r.Bars {
+		if b.Got == "" {
+			t.Errorf("%s: %s", b.Goal, b.Verdict)
+		}
+	}
+}
