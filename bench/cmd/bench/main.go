@@ -77,7 +77,7 @@ func run(ctx context.Context, o options) error {
 	results.Versions, results.Skipped = versions, skipped
 	results.Complete = results.Complete && o.contenders == "" && o.scenarios == ""
 	results.Judge()
-	fmt.Print(results.Tables())
+	fmt.Print(results.Markdown(nil))
 	if o.out == "" {
 		o.out = filepath.Join(cache, "results")
 		if o.mode == suite.Full && results.Complete {

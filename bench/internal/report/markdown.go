@@ -15,13 +15,6 @@ func (r *Results) Markdown(charts []string) string {
 	for _, name := range charts {
 		fmt.Fprintf(&b, "\n![%s](%s)\n", strings.TrimSuffix(name, ".svg"), name)
 	}
-	b.WriteString(r.Tables())
-	return b.String()
-}
-
-// Tables is the part of the page that also goes to the terminal.
-func (r *Results) Tables() string {
-	var b strings.Builder
 	for _, s := range r.Scenarios {
 		s.table(&b)
 	}
@@ -49,13 +42,13 @@ func (r *Results) conditions(b *strings.Builder) {
 
 // table has a row for each contender, with medians, and how the first metric compares with tank's.
 func (s *Scenario) table(b *strings.Builder) {
-	fmt.Fprintf(b, "\n## %s\n\n`%s`: %s. Medians of the rounds.\n\n", s.Title, s.Name, s.Detail)
+	fmt.Fprintf(b, "\n## %s\n\n`%s`: %s. Medians of %s.\n\n", s.Title, s.Name, s.Detail, plural(s.Rounds, "round"))
 	head, rule := "| contender |", "| --- |"
 	for _, m := range s.Metrics {
 		head += " " + m.Title + " |"
 		rule += " ---: |"
 	}
-	fmt.Fprintf(b, "%s %s: tank is |\n%s ---: |\n", head, s.Metrics[0].Title, rule)
+	fmt.Fprintf(b, "%s %s: tank ahead by |\n%s ---: |\n", head, s.Metrics[0].Title, rule)
 	for _, name := range s.Contenders() {
 		row := "| " + name + " |"
 		for _, m := range s.Metrics {
@@ -73,7 +66,7 @@ func (s *Scenario) cell(contender string, m Metric) string {
 	return Figure(v, m.Unit)
 }
 
-// compare says how many times better tank is than a contender; below 1 it is worse.
+// compare says how many times better tank is than a contender; below 1, tank is behind.
 func (s *Scenario) compare(contender string) string {
 	m := s.Metrics[0]
 	own, ok1 := s.Median("tank", m.Key)
@@ -82,9 +75,9 @@ func (s *Scenario) compare(contender string) string {
 		return ""
 	}
 	if m.MoreBetter {
-		return fmt.Sprintf("%.2fx as good", own/other)
+		return fmt.Sprintf("%.2fx", own/other)
 	}
-	return fmt.Sprintf("%.2fx as good", other/own)
+	return fmt.Sprintf("%.2fx", other/own)
 }
 
 func (r *Results) bars(b *strings.Builder) {
@@ -103,4 +96,11 @@ func (r *Results) failures(b *strings.Builder) {
 	for _, f := range r.Failures {
 		fmt.Fprintf(b, "- `%s` %s, round %d: %s\n", f.Scenario, f.Contender, f.Round, strings.ReplaceAll(f.Error, "\n", "; "))
 	}
+}
+
+func plural(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
 }

@@ -24,7 +24,7 @@ func example() *Results {
 		Versions: map[string]string{"gws": "v1"}, Skipped: map[string]string{"coder": "reasons"},
 		Failures: []Failure{},
 		Scenarios: []*Scenario{{
-			Name: "burst-1000", Title: "Burst", Detail: "much",
+			Name: "burst-1000", Title: "Burst", Detail: "much", Rounds: 2,
 			Metrics: []Metric{
 				{Key: "deliveries", Title: "deliveries", Unit: "/s", MoreBetter: true},
 				{Key: "cpu", Title: "CPU", Unit: "ns"},
@@ -60,8 +60,9 @@ func TestMarkdown(t *testing.T) {
 	r.Judge()
 	page := r.Markdown([]string{"cpu.svg"})
 	for _, want := range []string{
+		"`burst-1000`: much. Medians of 2 rounds.",
 		"| tank | 8.80 M/s | 100 ns |  |",
-		"| gws | 440 k/s | 3.00 µs | 20.00x as good |",
+		"| gws | 440 k/s | 3.00 µs | 20.00x |",
 		"![cpu](cpu.svg)",
 		"| coder | left out: reasons |",
 		"none was missing",

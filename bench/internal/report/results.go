@@ -23,6 +23,7 @@ type Scenario struct {
 	Name    string             `json:"name"`
 	Title   string             `json:"title"`
 	Detail  string             `json:"detail"`
+	Rounds  int                `json:"rounds"`
 	Metrics []Metric           `json:"metrics"`
 	Results map[string]*Result `json:"results"` // by contender
 }

@@ -14,8 +14,8 @@ import (
 )
 
 // hotSize is how many subscribers the flooded topic has, and the other one, which gets how many messages a second for
-// how long.
-type hotSize struct{ hot, calm, rate, seconds int }
+// how many in all.
+type hotSize struct{ hot, calm, rate, messages int }
 
 // floodWindow is how many messages the flood may be ahead of its slowest subscriber.
 const floodWindow = 4096
@@ -24,8 +24,8 @@ func hot(size hotSize, rounds int) *scenario {
 	return &scenario{
 		name:  "hot",
 		title: "One topic flooded, another one measured",
-		detail: fmt.Sprintf("%d subscribers of one topic get %d messages a second for %d s; first alone, then while another topic with %d subscribers is flooded by a publisher who is never more than %d messages ahead of the slowest of them",
-			size.calm, size.rate, size.seconds, size.hot, floodWindow),
+		detail: fmt.Sprintf("%d subscribers of one topic get %d messages of a stream of %d a second; first alone, then while another topic with %d subscribers is flooded by a publisher who is never more than %d messages ahead of the slowest of them",
+			size.calm, size.messages, size.rate, size.hot, floodWindow),
 		rounds: rounds,
 		metrics: []report.Metric{
 			{Key: "ratio", Title: "p99 flooded to quiet", Unit: "x"},
@@ -51,11 +51,11 @@ func measureHot(ctx context.Context, c Contender, size hotSize) (values, error) 
 	if err != nil {
 		return nil, err
 	}
-	job := control.Job{Topic: "calm", Topics: 1, Publishers: 1, Rate: size.rate, Messages: size.rate / 2}
+	job := control.Job{Topic: "calm", Topics: 1, Publishers: 1, Rate: size.rate, Messages: size.rate / 4}
 	if _, err := b.paced(calm, size.calm, job); err != nil {
 		return nil, b.explain(fmt.Errorf("warming up: %w", err))
 	}
-	job.Messages = size.rate * size.seconds
+	job.Messages = size.messages
 	quiet, err := b.paced(calm, size.calm, job)
 	if err != nil {
 		return nil, b.explain(fmt.Errorf("quiet: %w", err))

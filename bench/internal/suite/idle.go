@@ -71,11 +71,14 @@ func (d dialect) answers(said int64) int64 {
 	return 0
 }
 
+// settleTime is for what is still under way, such as goroutines that are to end.
+const settleTime = 250 * time.Millisecond
+
 // settled is the server's resident memory, in bytes, once it has given back what it does not need. The second time is
 // for what the first has made free to be collected, such as the stacks of goroutines that have shrunk.
 func (b *bench) settled() (int64, error) {
 	for range 2 {
-		time.Sleep(500 * time.Millisecond)
+		time.Sleep(settleTime)
 		if err := b.Settle(b.ctx); err != nil {
 			return 0, err
 		}

@@ -39,7 +39,7 @@ func Run(ctx context.Context, c Config) *report.Results {
 	rounds := 0
 	for _, s := range chosen {
 		r.Scenarios = append(r.Scenarios, &report.Scenario{
-			Name: s.name, Title: s.title, Detail: s.detail, Metrics: s.metrics, Results: make(map[string]*report.Result),
+			Name: s.name, Title: s.title, Detail: s.detail, Rounds: s.rounds, Metrics: s.metrics, Results: make(map[string]*report.Result),
 		})
 		rounds = max(rounds, s.rounds)
 	}

@@ -29,15 +29,22 @@ func topics(name string, size topicsSize, rounds int) *scenario {
 	}
 	for _, p := range publisherCounts {
 		s.metrics = append(s.metrics, report.Metric{
-			Key: fmt.Sprintf("publishes%d", p), Title: fmt.Sprintf("publishes, %d publishers", p), Unit: "/s", MoreBetter: true,
+			Key: fmt.Sprintf("publishes%d", p), Title: "publishes, " + publishers(p), Unit: "/s", MoreBetter: true,
 		})
 	}
 	for _, p := range publisherCounts {
 		s.metrics = append(s.metrics, report.Metric{
-			Key: fmt.Sprintf("cpu%d", p), Title: fmt.Sprintf("CPU per publish, %d publishers", p), Unit: "ns",
+			Key: fmt.Sprintf("cpu%d", p), Title: "CPU per publish, " + publishers(p), Unit: "ns",
 		})
 	}
 	return s
+}
+
+func publishers(n int) string {
+	if n == 1 {
+		return "1 publisher"
+	}
+	return fmt.Sprintf("%d publishers", n)
 }
 
 func measureTopics(ctx context.Context, c Contender, size topicsSize) (values, error) {
