@@ -2,6 +2,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -78,21 +79,24 @@ func run(ctx context.Context, o options) error {
 	results.Complete = results.Complete && o.contenders == "" && o.scenarios == ""
 	results.Judge()
 	fmt.Print(results.Markdown(nil))
-	if o.out == "" {
-		o.out = filepath.Join(cache, "results")
-		if o.mode == suite.Full && results.Complete {
-			o.out = filepath.Join(root, "results")
-		}
+	out := cmp.Or(o.out, filepath.Join(cache, "results"))
+	if o.out == "" && o.mode == suite.Full && results.Complete {
+		out = filepath.Join(root, "results")
 	}
-	if err := results.Write(o.out); err != nil {
+	if err := results.Write(out); err != nil {
 		return err
 	}
-	fmt.Printf("\nIn full in %s.\n", o.out)
+	fmt.Printf("\nIn full in %s.\n", out)
+	return verdict(ctx, results)
+}
+
+// verdict is what the exit status says.
+func verdict(ctx context.Context, r *report.Results) error {
 	switch {
 	case ctx.Err() != nil:
 		return errors.New("interrupted")
-	case len(results.Failures) > 0:
-		return fmt.Errorf("%d measurements failed", len(results.Failures))
+	case len(r.Failures) > 0:
+		return fmt.Errorf("%d measurements failed", len(r.Failures))
 	}
 	return nil
 }

@@ -15,7 +15,7 @@ func TestChartsAreWellFormed(t *testing.T) {
 	series := []Series{{"tank", 0, []float64{1e7, 5e6, 4e6}}, {"a<b>&c", 1, []float64{4e5, -1, 0}}, {"none", 9, []float64{-1, -1, -1}}}
 	for name, svg := range map[string]string{
 		"bars":     Bars{"<title>", "a & b", []string{"p50", "p99", "p99.9"}, series, figure}.SVG(),
-		"lines":    Lines{"<title>", "a & b", []string{"1", "2", "3"}, series, figure}.SVG(),
+		"lines":    Lines{"<title>", "a & b", "<x>", []string{"1", "2", "3"}, series, figure}.SVG(),
 		"empty":    Bars{Labels: []string{""}, Format: figure}.SVG(),
 		"nothing":  Lines{Format: figure}.SVG(),
 		"one dot":  Lines{Labels: []string{"1"}, Series: []Series{{"x", 0, []float64{10}}}, Format: figure}.SVG(),

@@ -8,7 +8,8 @@ import (
 // Lines is a chart with a line for each series. The vertical axis is logarithmic.
 type Lines struct {
 	Title, Subtitle string
-	Labels          []string // of the points
+	Axis            string   // what the labels are
+	Labels          []string // of the points, which stand at equal distances
 	Series          []Series
 	Format          func(float64) string
 }
@@ -21,7 +22,7 @@ const (
 
 // SVG draws it.
 func (l Lines) SVG() string {
-	c := newCanvas(full, linesBelow+40, l.Title, l.Subtitle)
+	c := newCanvas(full, linesBelow+52, l.Title, l.Subtitle)
 	low, high := l.decades()
 	y := func(v float64) float64 {
 		return linesBelow - (linesBelow-top)*(math.Log10(v)-low)/(high-low)
@@ -34,6 +35,7 @@ func (l Lines) SVG() string {
 	for i, text := range l.Labels {
 		c.text(l.x(i), linesBelow+22, "small", "middle", text)
 	}
+	c.text((linesLeft+linesRight)/2, linesBelow+40, "small", "middle", l.Axis)
 	l.draw(c, y)
 	return c.String()
 }

@@ -37,6 +37,8 @@ func newCentrifuge(c Config) (Contender, error) {
 		Compression:      c.Compression,
 		CompressionLevel: flate.BestSpeed, // as the other Go contenders by default; zero would be none
 		WriteTimeout:     writeTimeout,
+		// Its pings are messages, not control frames, and would be counted.
+		PingPongConfig: centrifuge.PingPongConfig{PingInterval: -1, PongTimeout: -1},
 	})
 	return &centrifugeServer{handler, node}, nil
 }

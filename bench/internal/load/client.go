@@ -20,8 +20,9 @@ type client struct {
 	gone     bool
 	check    *check // of the messages kept; nil: none are
 
-	messages atomic.Int64 // written by the reader, read by anyone
-	base     int64        // owned by the fleet's user: messages before Arm
+	// Written by the reader, read by anyone.
+	messages atomic.Int64
+	base     atomic.Int64 // messages before Arm
 }
 
 // key and accept are those of RFC 6455, section 1.3; a benchmark needs no better ones.

@@ -25,7 +25,8 @@ type Fleet struct {
 	opts    Options
 	clients []*client // complete after Dial
 	epoll   int
-	wakeup  [2]int // a pipe: closing its writing end stops the reader
+	wakeup  [2]int // a pipe: a byte has the reader run the next order, closing its writing end stops it
+	orders  chan func()
 	opened  chan error
 	stopped chan struct{} // closed when the reader has ended
 
@@ -35,8 +36,8 @@ type Fleet struct {
 	inflater io.ReadCloser
 	inflated bytes.Buffer
 
-	// Counts what the fleet's user has handed over to the reader, who loads it before it looks: what comes through the
-	// kernel alone, Go's memory model does not know of.
+	// Counts the clients handed over to the reader, who loads it before it looks: Go's memory model knows nothing of
+	// what goes through epoll.
 	handover atomic.Int64
 
 	total  atomic.Int64 // messages since Arm
@@ -54,7 +55,7 @@ const window = 128
 
 // Dial connects all clients and returns when every handshake is done.
 func Dial(ctx context.Context, opts Options) (*Fleet, error) {
-	f := &Fleet{opts: opts, opened: make(chan error, opts.Clients), stopped: make(chan struct{}), hit: make(chan time.Time, 1)}
+	f := &Fleet{opts: opts, opened: make(chan error, opts.Clients), stopped: make(chan struct{}), hit: make(chan time.Time, 1), orders: make(chan func(), 1)}
 	f.target.Store(-1)
 	var err error
 	if f.epoll, err = syscall.EpollCreate1(syscall.EPOLL_CLOEXEC); err != nil {
@@ -156,22 +157,39 @@ func (f *Fleet) SendAll(client int, texts []string) error {
 // Arm begins to count from zero towards a number of messages, and checks some of the clients if sample is not nil. No
 // messages may be under way.
 func (f *Fleet) Arm(messages int64, sample *Sample) {
-	f.target.Store(-1)
-	select {
-	case <-f.hit: // of the target before
-	default:
-	}
-	for i, c := range f.clients {
-		c.base = c.messages.Load()
-		if sample != nil && i%sample.Every == 0 {
-			c.check = newCheck(sample, i)
-			c.counter.keep = true
+	f.order(func() {
+		for i, c := range f.clients {
+			c.base.Store(c.messages.Load())
+			if sample != nil && i%sample.Every == 0 {
+				c.check = newCheck(sample, i)
+				c.counter.keep = true
+			}
 		}
+		f.total.Store(0)
+		f.bytes.Store(0)
+		f.target.Store(messages)
+		select {
+		case <-f.hit: // of the target before
+		default:
+		}
+	})
+}
+
+// order has the reader run something, and returns when it has, or has ended.
+func (f *Fleet) order(something func()) {
+	done := make(chan struct{})
+	f.orders <- func() {
+		defer close(done)
+		something()
 	}
-	f.total.Store(0)
-	f.bytes.Store(0)
-	f.target.Store(messages)
-	f.handover.Add(1)
+	if _, err := syscall.Write(f.wakeup[1], []byte{0}); err != nil {
+		f.fault(err)
+		return
+	}
+	select {
+	case <-done:
+	case <-f.stopped:
+	}
 }
 
 // Total is how many messages have come since Arm.
@@ -189,7 +207,7 @@ func (f *Fleet) Least() int64 {
 	return least
 }
 
-func (c *client) since() int64 { return c.messages.Load() - c.base }
+func (c *client) since() int64 { return c.messages.Load() - c.base.Load() }
 
 // patience is how long Await goes on without any message.
 const patience = 10 * time.Second

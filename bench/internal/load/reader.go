@@ -31,13 +31,24 @@ func (f *Fleet) read() {
 		}
 		f.handover.Load()
 		for _, e := range ready[:n] {
-			if e.Fd < 0 {
-				return // the wakeup pipe: it is over
+			if e.Fd >= 0 {
+				f.readFrom(f.clients[e.Fd], buf)
+			} else if !f.obey() {
+				return
 			}
-			f.readFrom(f.clients[e.Fd], buf)
 		}
 		f.tell()
 	}
+}
+
+// obey runs an order. It returns false when there will be no more.
+func (f *Fleet) obey() bool {
+	var one [1]byte
+	if n, err := syscall.Read(f.wakeup[0], one[:]); n == 0 || err != nil {
+		return false
+	}
+	(<-f.orders)()
+	return true
 }
 
 // readFrom reads once: who has more will be reported again, and the others get their turn.

@@ -69,7 +69,8 @@ func series(s *Scenario, metrics []string) []chart.Series {
 func (r *Results) deliveries() string {
 	l := chart.Lines{
 		Title:    "Deliveries per second in a burst",
-		Subtitle: fmt.Sprintf("messages of 128 bytes against subscribers of one topic; logarithmic. %s, %d cores", r.Machine.CPU, r.Machine.Cores),
+		Subtitle: fmt.Sprintf("messages of 128 bytes to all subscribers of one topic; the vertical axis is logarithmic. %s, %d cores", r.Machine.CPU, r.Machine.Cores),
+		Axis:     "subscribers",
 		Format:   func(v float64) string { return Figure(v, "/s") },
 	}
 	var bursts []*Scenario

@@ -89,7 +89,7 @@ func (r *Results) bars(b *strings.Builder) {
 
 func (r *Results) failures(b *strings.Builder) {
 	if len(r.Failures) == 0 {
-		b.WriteString("\nEvery delivery was counted: none was missing, none came twice.\n")
+		b.WriteString("\nEvery delivery of these measurements was counted: none was missing, none came twice.\n")
 		return
 	}
 	b.WriteString("\n## Failures\n\nThese measurements are void.\n\n")

@@ -17,13 +17,15 @@ import (
 // burstSize is how many subscribers get how many messages of how many bytes, as fast as can be.
 type burstSize struct{ subscribers, messages, bytes int }
 
-// queueFor is room for a whole burst and what belongs to warming up, so that nobody has to drop anything.
+// queueFor is room for a whole burst, so that nobody has to drop anything.
 func (s burstSize) queueFor() contender.Config {
-	return contender.Config{Queue: s.messages + warmUp, QueueBytes: 64 << 20}
+	return contender.Config{Queue: s.messages, QueueBytes: 64 << 20}
 }
 
+// warmUp is how many messages come before the measurement, for pools and stacks to grow.
+func (s burstSize) warmUp() int { return max(2, s.messages/20) }
+
 const (
-	warmUp     = 20                     // messages before the measurement, for pools and stacks to grow
 	burstTime  = 700 * time.Millisecond // after which no further burst is begun
 	mostBursts = 5
 )
@@ -57,7 +59,7 @@ func measureBurst(ctx context.Context, c Contender, size burstSize, template str
 	if err != nil {
 		return nil, err
 	}
-	job := control.Job{Topic: "news", Topics: 1, Publishers: 1, Messages: warmUp}
+	job := control.Job{Topic: "news", Topics: 1, Publishers: 1, Messages: size.warmUp()}
 	if _, err := b.oneBurst(f, size.subscribers, job, template); err != nil {
 		return nil, b.explain(fmt.Errorf("warming up: %w", err))
 	}

@@ -45,8 +45,17 @@ func measureChurn(ctx context.Context, c Contender, size churnSize) (values, err
 	if err != nil {
 		return nil, err
 	}
-	changes := size.clients * (2*size.times + finalTopics)
-	f.Arm(int64(changes), nil)
+	v, err := b.changes(f, size)
+	if err != nil {
+		return nil, b.explain(err)
+	}
+	return v, b.explain(b.stillDelivers(f, size.clients))
+}
+
+// changes has every client say everything, and waits until the server has done it.
+func (b *bench) changes(f *load.Fleet, size churnSize) (values, error) {
+	count := size.clients * (2*size.times + finalTopics)
+	f.Arm(int64(count), nil)
 	u, err := b.begin()
 	if err != nil {
 		return nil, err
@@ -58,7 +67,7 @@ func measureChurn(ctx context.Context, c Contender, size churnSize) (values, err
 	}
 	b.subscriptions = size.clients * finalTopics
 	if b.dialect.replies {
-		if _, err := f.Await(ctx); err != nil {
+		if _, err := f.Await(b.ctx); err != nil {
 			return nil, err
 		}
 	}
@@ -67,14 +76,10 @@ func measureChurn(ctx context.Context, c Contender, size churnSize) (values, err
 	}
 	elapsed := time.Since(u.start)
 	cpu, err := b.since(u)
-	if err != nil {
-		return nil, err
-	}
-	v := values{
-		"changes": float64(changes) / elapsed.Seconds(),
-		"cpu":     float64(cpu.Nanoseconds()) / float64(changes),
-	}
-	return v, b.explain(b.stillDelivers(f, size.clients))
+	return values{
+		"changes": float64(count) / elapsed.Seconds(),
+		"cpu":     float64(cpu.Nanoseconds()) / float64(count),
+	}, err
 }
 
 // churn is what one client says.

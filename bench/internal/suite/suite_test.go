@@ -108,7 +108,7 @@ func TestDroppedMessagesAreNoticed(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 		defer cancel()
 		size := burstSize{50, 2000, 1024}
-		_, err := measureBurst(ctx, c, size, payload.Plain(size.bytes), contender.Config{Queue: warmUp})
+		_, err := measureBurst(ctx, c, size, payload.Plain(size.bytes), contender.Config{Queue: size.warmUp()})
 		if err == nil {
 			t.Error("a burst into small queues was delivered in full")
 		}

@@ -48,7 +48,7 @@ func publishers(n int) string {
 }
 
 func measureTopics(ctx context.Context, c Contender, size topicsSize) (values, error) {
-	b, err := newBench(ctx, c, contender.Config{Queue: size.messages + warmUp})
+	b, err := newBench(ctx, c, contender.Config{Queue: size.messages})
 	if err != nil {
 		return nil, err
 	}
