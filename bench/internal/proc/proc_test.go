@@ -39,3 +39,17 @@ func TestServerThatSaysNothing(t *testing.T) {
 		t.Error("started")
 	}
 }
+
+func TestOthersAreNotUs(t *testing.T) {
+	before := NowLoad()
+	for end := time.Now().Add(200 * time.Millisecond); time.Now().Before(end); {
+	}
+	share := NowLoad().Others(before, ThisMachine().Cores)
+	if share < 0 || share > 1.1 {
+		t.Errorf("others took %.2f of the machine", share)
+	}
+	busy := Load{at: before.at.Add(time.Second), busy: before.busy + time.Second, own: before.own + 600*time.Millisecond}
+	if share := busy.Others(before, 2); share < 0.199 || share > 0.201 {
+		t.Errorf("0.4 s of 2 are %.3f", share)
+	}
+}

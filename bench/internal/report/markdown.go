@@ -23,11 +23,17 @@ func (r *Results) Markdown(charts []string) string {
 	return b.String()
 }
 
+// disturbed is the share that others may have of the machine before it shows.
+const disturbed = 0.05
+
 func (r *Results) conditions(b *strings.Builder) {
 	m := r.Machine
 	fmt.Fprintf(b, "Absolute figures are this machine's and no other's: %s, %d cores, %s of memory, Linux %s, %s %s, "+
-		"servers and load generator on the same machine, over loopback. Run on %s in %.0f s.\n",
-		m.CPU, m.Cores, Figure(float64(m.Memory), "bytes"), m.Kernel, m.Go, m.Arch, r.Started.Format("2006-01-02"), r.Seconds)
+		"servers and load generator on the same machine, over loopback. Run on %s in %.0f s, during which other programs and machines took %.0f %% of its processors.\n",
+		m.CPU, m.Cores, Figure(float64(m.Memory), "bytes"), m.Kernel, m.Go, m.Arch, r.Started.Format("2006-01-02"), r.Seconds, 100*r.Others)
+	if r.Others > disturbed {
+		b.WriteString("\n**Disturbed**: that is enough to change the figures, and the order of those that are close.\n")
+	}
 	if !r.Complete {
 		b.WriteString("\n**Not complete**: there was no time for all rounds, or something was left out on purpose.\n")
 	}

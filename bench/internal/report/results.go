@@ -95,6 +95,7 @@ type Results struct {
 	Seconds   float64           `json:"seconds"`
 	Complete  bool              `json:"complete"` // all rounds of all scenarios were run
 	Machine   proc.Machine      `json:"machine"`
+	Others    float64           `json:"others"` // share of the machine's processor time that others took during the run
 	Versions  map[string]string `json:"versions"`
 	Skipped   map[string]string `json:"skipped,omitempty"` // contenders, and why
 	Scenarios []*Scenario       `json:"scenarios"`

@@ -36,6 +36,7 @@ func Run(ctx context.Context, c Config) *report.Results {
 		Failures: []report.Failure{},
 	}
 	chosen := slices.DeleteFunc(scenarios(c.Mode), func(s *scenario) bool { return !matches(s.name, c.Scenarios) })
+	before := proc.NowLoad()
 	rounds := 0
 	for _, s := range chosen {
 		r.Scenarios = append(r.Scenarios, &report.Scenario{
@@ -51,6 +52,7 @@ func Run(ctx context.Context, c Config) *report.Results {
 		}
 	}
 	r.Seconds = time.Since(r.Started).Seconds()
+	r.Others = proc.NowLoad().Others(before, r.Machine.Cores)
 	return r
 }
 
