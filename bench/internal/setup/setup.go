@@ -91,8 +91,9 @@ func InstallBun(ctx context.Context, cache string) (name, version string, err er
 	name = filepath.Join(dir, "node_modules", pkg, "bin", "bun")
 	if _, err := os.Stat(name); err != nil {
 		install := exec.CommandContext(ctx, "npm", "install", "--prefix", dir, "--no-save", "--no-audit", "--no-fund", pkg+"@"+BunVersion)
-		if out, err := install.CombinedOutput(); err != nil {
-			return "", "", fmt.Errorf("npm cannot install %s: %w: %s", pkg, err, lastLine(out))
+		install.Stdout, install.Stderr = os.Stderr, os.Stderr // what npm says may name hosts and paths, which are not for the report
+		if err := install.Run(); err != nil {
+			return "", "", fmt.Errorf("npm cannot install %s: %w", pkg, err)
 		}
 	}
 	out, err := exec.CommandContext(ctx, name, "--version").Output()
@@ -100,9 +101,4 @@ func InstallBun(ctx context.Context, cache string) (name, version string, err er
 		return "", "", fmt.Errorf("bun does not run: %w", err)
 	}
 	return name, strings.TrimSpace(string(out)), nil
-}
-
-func lastLine(out []byte) string {
-	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
-	return lines[len(lines)-1]
 }
