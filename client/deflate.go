@@ -25,18 +25,19 @@ func negotiateDeflate(r *http.Request) string {
 }
 
 func acceptDeflate(offer string) string {
-	name, params, _ := strings.Cut(offer, ";")
+	name, params, hasParams := strings.Cut(offer, ";")
 	if strings.TrimSpace(name) != "permessage-deflate" {
 		return ""
 	}
 	answer := "permessage-deflate; client_no_context_takeover; server_no_context_takeover"
+	if !hasParams {
+		return answer
+	}
 	seen := make(map[string]bool)
 	for param := range strings.SplitSeq(params, ";") {
 		key, value, hasValue := strings.Cut(strings.TrimSpace(param), "=")
 		value = strings.Trim(value, `"`)
 		switch {
-		case key == "" && params == "":
-			continue
 		case seen[key]:
 			return ""
 		case key == "client_no_context_takeover" && !hasValue, key == "server_no_context_takeover" && !hasValue:
