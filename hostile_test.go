@@ -18,6 +18,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/coder/websocket"
+
 	tank "github.com/fanqie/tank-websocket-go-server"
 )
 
@@ -372,6 +374,48 @@ func TestOneClientsCloseFrameIsNobodyElses(t *testing.T) {
 		if e := <-m.ConnEvents; e.UserID == "victim" && strings.Contains(e.Reason, "4321") {
 			t.Errorf("a victim was closed with %q", e.Reason)
 		}
+	}
+}
+
+func TestFloodBehindAProtocolErrorTakesNoMemory(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := serve(t, tank.WithCompression(1, 0))
+		p := s.connect(handshake{path: "/", header: offer})
+		p.write([]byte{0xF1, 0x80, 0, 0, 0, 0}) // reserved bits: the server says goodbye, and waits for the peer to hang up
+		before := heap()
+		flood := bytes.Repeat([]byte{0x01, 0x00}, 1<<19)
+		for range 16 {
+			p.write(flood)
+		}
+		synctest.Wait()
+		if grown := int(heap()) - int(before); grown > 4<<20 {
+			t.Fatalf("the heap has grown by %d bytes for 16 MiB that nobody wants", grown)
+		}
+		p.conn.Close()
+	})
+}
+
+func TestShutdownBehindOneThatWasCutReturnsAtOnce(t *testing.T) {
+	m, server := overTCP(t, false, tank.WithCompression(9, 0), tank.WithLimits(tank.Limits{TopicQueueBytes: 256 << 20}))
+	c, _, err := websocket.Dial(t.Context(), server.URL, &websocket.DialOptions{CompressionMode: websocket.CompressionNoContextTakeover})
+	must(t, err)
+	defer c.CloseNow()
+	must(t, c.Write(t.Context(), websocket.MessageText, []byte("sub:news")))
+	<-m.ConnEvents
+	<-m.ConnEvents
+	for range 20 { // which take the topic seconds to compress
+		must(t, m.BroadcastTopicMessage("news", strings.Repeat("ab", 4<<20)))
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	mustBe(t, m.Shutdown(ended), context.Canceled)
+	second := make(chan error, 1)
+	go func() { second <- m.Shutdown(context.Background()) }()
+	select {
+	case err := <-second:
+		mustBe(t, err, context.Canceled)
+	case <-time.After(10 * time.Second):
+		t.Fatal("a Shutdown that comes later does not see the end")
 	}
 }
 

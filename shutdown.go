@@ -131,12 +131,22 @@ func (shutdown) handle(s *supervisor) {
 }
 
 func (cutAll) handle(s *supervisor) {
+	for _, t := range s.topics {
+		t.topic.Abort()
+	}
+	s.everyone.topic.Abort()
 	for c := range s.clients {
 		c.conn.Cut("cut at the deadline of the shutdown")
 	}
 }
 
 func (finish) handle(s *supervisor) {
+	if s.stage < awaitingCallbacks { // given up: whoever still waits, or comes later, need not
+		close(s.m.clientsGone)
+	}
+	if s.stage < drained {
+		close(s.m.readersGone)
+	}
 	s.stage = ended
 	s.m.counters.clients.Store(0) // a connection that could not even be cut in time counts no more
 	s.m.counters.topics.Store(0)

@@ -42,7 +42,7 @@ func (m frames) handle(c *Client) {
 }
 
 func (ping) handle(c *Client) {
-	c.pinging.Store(false)
+	c.pinged.Store(0)
 	c.out.urgent(wire.AppendHeader(nil, wire.OpPing, 0))
 }
 

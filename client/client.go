@@ -65,7 +65,7 @@ type Client struct {
 	closing   atomic.Pointer[closeReason] // why the connection ends; nil while it is open, and the first reason stands
 	queued    atomic.Int64                // bytes of the frames accepted and not yet written
 	alive     atomic.Bool                 // a sign of life came since the last ping
-	pinging   atomic.Bool                 // a ping waits for its turn to be written
+	pinged    atomic.Int64                // when the ping that waits for its turn was posted, Unix nanoseconds; 0: none does
 	busy      atomic.Bool                 // the reader is inside Owner.Received, so it cannot see pongs
 	pongData  atomic.Pointer[[]byte]      // payload of the pong to send; nil: no pong message is in the mailbox
 	hardClose atomic.Pointer[time.Timer]  // stands behind the closing handshake
@@ -148,7 +148,7 @@ func (c *Client) Cut(reason string) {
 // Ping asks the peer for a sign of life, and reports whether one came since the last Ping. It never blocks.
 func (c *Client) Ping() (alive bool) {
 	alive = c.alive.Swap(false)
-	if !c.Closing() && !c.pinging.Swap(true) {
+	if !c.Closing() && c.pinged.CompareAndSwap(0, time.Now().UnixNano()) {
 		c.ref.Post(ping{})
 	}
 	return alive
@@ -156,7 +156,7 @@ func (c *Client) Ping() (alive bool) {
 
 // Reap cuts the connection when no sign of life came since Ping last reported one. It never blocks.
 // A client whose owner still works on its last message is given the benefit of the doubt: nobody reads its pongs. So is
-// one that takes what is on its way to it, but so slowly that the ping is still behind that.
+// one whose socket goes on taking what is on its way, but so slowly that the ping has not even been written.
 func (c *Client) Reap() {
 	if c.Closing() || c.busy.Load() || c.alive.Load() {
 		return

@@ -56,18 +56,19 @@ type pair struct {
 	conn   net.Conn
 	r      *bufio.Reader
 	opts   *client.Options
-	writes chan int // the sizes of the server's writes
+	writes chan int               // the sizes of the server's writes
+	before atomic.Pointer[func()] // called before each of them
 }
 
 // recorder is a listener whose connections tell the sizes of what is written to them.
 type recorder struct {
 	net.Listener
-	writes chan int
+	*pair
 }
 
 type recordedConn struct {
 	net.Conn
-	writes chan int
+	*pair
 }
 
 // NetConn and Close are those of a TLS connection whose peer does not read: saying goodbye takes 5 s.
@@ -80,11 +81,14 @@ func (c recordedConn) Close() error {
 
 func (r recorder) Accept() (net.Conn, error) {
 	c, err := r.Listener.Accept()
-	return recordedConn{c, r.writes}, err
+	return recordedConn{c, r.pair}, err
 }
 
 func (c recordedConn) Write(p []byte) (int, error) {
 	c.writes <- len(p)
+	if before := c.before.Swap(nil); before != nil {
+		(*before)()
+	}
 	return c.Conn.Write(p)
 }
 
@@ -106,7 +110,7 @@ func newPair(t *testing.T, buffer int, configure func(*client.Options)) *pair {
 	})}
 	listener := memnet.Listen()
 	p.writes = make(chan int, 1000)
-	go server.Serve(recorder{listener, p.writes})
+	go server.Serve(recorder{listener, p})
 	t.Cleanup(func() { server.Close() })
 	conn, err := listener.Dial(buffer)
 	if err != nil {
@@ -369,6 +373,20 @@ func TestReapSparesWhoeverShowedASignOfLifeOrCannotBeHeard(t *testing.T) {
 		if got := <-p.gone; got != "1006 heartbeat timeout" {
 			t.Fatalf("gone with %q", got)
 		}
+	})
+}
+
+func TestWriteThatDoesNotBlockIsNoSignOfLife(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPair(t, 1000, nil)
+		p.Ping()
+		synctest.Wait()
+		inTheMiddle := func() { p.Ping() }
+		p.before.Store(&inTheMiddle)
+		p.Deliver(text("x"))
+		synctest.Wait()
+		p.Reap()
+		p.expectFaults(t, client.HeartbeatFault)
 	})
 }
 

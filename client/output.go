@@ -2,13 +2,14 @@ package client
 
 import (
 	"net"
+	"time"
 
 	"github.com/fanqie/tank-websocket-go-server/internal/wire"
 )
 
 const (
-	// maxGather is the most bytes that are given to the socket at a time. A peer that takes this much within the
-	// heartbeat's timeout counts as alive, however much is still on its way to it; see Client.progressed.
+	// maxGather is the most bytes that are given to the socket at a time: what it has to take within the heartbeat's
+	// timeout while a ping waits behind, for the peer to count as alive; see Client.progressed.
 	maxGather = 64 << 10
 
 	// defaultWriteBuffer is how many bytes are joined into one write where the socket cannot gather: TLS, pipes.
@@ -88,12 +89,15 @@ func (c *Client) writeOnce(p []byte) error {
 	return err
 }
 
+// blocked is for how long a ping has to wait before the write in its way counts as blocked, and not just running.
+const blocked = 50 * time.Millisecond
+
 // progressed notes that the socket took n bytes. That is no sign of life by itself, because the socket's buffer takes
-// much for a peer that is gone. But when it happens while a ping is waiting for its turn, the buffer was full, and so
-// the peer must have taken something.
+// much for a peer that is gone. But when a ping has been waiting behind it, the buffer was full, and so the peer must
+// have taken something.
 func (c *Client) progressed(n int64) {
 	c.opts.Counters.BytesOut.Add(uint64(n))
-	if n > 0 && c.pinging.Load() {
+	if p := c.pinged.Load(); n > 0 && p != 0 && time.Since(time.Unix(0, p)) >= blocked {
 		c.alive.Store(true)
 	}
 }

@@ -175,5 +175,6 @@ func (c *Client) lost(err error) {
 // linger reads and discards until the peer hangs up or the hard close comes, RFC 6455 section 7.1.1: closing a socket
 // with unread data on it resets the connection, and the peer might never see the close frame.
 func (c *Client) linger() {
+	c.conn.reader.marks = nil // what comes now is not taken for frames
 	io.Copy(io.Discard, struct{ io.Reader }{c.conn.reader})
 }

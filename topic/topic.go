@@ -70,6 +70,9 @@ type Topic struct {
 	batch     *wire.Batch // encoded, not yet delivered; nil when there is none
 	last      int         // bytes in the batch before, bounded: what the next one is likely to need
 
+	// For any goroutine.
+	aborted atomic.Bool
+
 	// Written by the actor alone, read by anyone.
 	published     atomic.Uint64
 	delivered     atomic.Uint64
@@ -139,6 +142,12 @@ func (t *Topic) Publish(ctx context.Context, data string) error {
 // Stop refuses further messages, delivers those already taken, and ends the topic. It never blocks.
 func (t *Topic) Stop() { t.ref.Stop() }
 
+// Abort is Stop without delivering what was taken and is not encoded yet. It never blocks.
+func (t *Topic) Abort() {
+	t.aborted.Store(true)
+	t.ref.Stop()
+}
+
 // Done is closed when the topic has ended.
 func (t *Topic) Done() <-chan struct{} { return t.ref.Done() }
 
@@ -168,6 +177,9 @@ func (t *Topic) receive(mail iter.Seq[message]) {
 }
 
 func (m publish) handle(t *Topic) {
+	if t.aborted.Load() {
+		return
+	}
 	if t.batch == nil {
 		t.batch = &wire.Batch{Frames: make([]byte, 0, t.last)}
 	}
