@@ -32,7 +32,7 @@ type (
 		actor.Request[int]
 		topic string
 	}
-	listTopics        struct{ actor.Request[[]topicSnapshot] }
+	listTopics        struct{ actor.Request[[]liveTopic] }
 	listSubscriptions struct {
 		actor.Request[[]string]
 		client *Client
@@ -60,9 +60,3 @@ type (
 	cutAll   struct{} // patience is at an end
 	finish   struct{} // close the event channels and end
 )
-
-// topicSnapshot is a live topic as the supervisor knows it.
-type topicSnapshot struct {
-	topic       *topic.Topic
-	subscribers int
-}

@@ -74,7 +74,7 @@ func (m *Manager) GetTopicSubscriberCount(topic string) int {
 // GetAllTopics returns the statistics of every live topic actor, sorted by name; none before Start and after Shutdown.
 // It does not stop the topics: a busy topic's figures may be of slightly different moments.
 func (m *Manager) GetAllTopics() []TopicStats {
-	live, _ := actor.Call(context.Background(), m.supervisor, func(r actor.Request[[]topicSnapshot]) message {
+	live, _ := actor.Call(context.Background(), m.supervisor, func(r actor.Request[[]liveTopic]) message {
 		return listTopics{r}
 	})
 	list := make([]TopicStats, len(live))

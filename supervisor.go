@@ -195,9 +195,9 @@ func (m countSubscribers) handle(s *supervisor) {
 }
 
 func (m listTopics) handle(s *supervisor) {
-	list := make([]topicSnapshot, 0, len(s.topics))
+	list := make([]liveTopic, 0, len(s.topics))
 	for _, t := range s.topics {
-		list = append(list, topicSnapshot{t.topic, t.subscribers})
+		list = append(list, *t)
 	}
 	m.Reply(list)
 }
@@ -239,7 +239,8 @@ func (m gone) handle(s *supervisor) {
 
 func (s *supervisor) removeUser(c *Client) {
 	rest := s.users[c.userID]
-	rest = slices.Delete(rest, slices.Index(rest, c), slices.Index(rest, c)+1)
+	i := slices.Index(rest, c)
+	rest = slices.Delete(rest, i, i+1)
 	if len(rest) == 0 {
 		delete(s.users, c.userID)
 	} else {

@@ -1,7 +1,7 @@
 package client
 
 import (
-	"fmt"
+	"errors"
 	"sync/atomic"
 	"time"
 
@@ -166,8 +166,8 @@ func (c *Client) Reap() {
 }
 
 var (
-	errHeartbeat = fmt.Errorf("no sign of life since the last ping")
-	errSlow      = fmt.Errorf("outbox is full")
+	errHeartbeat = errors.New("no sign of life since the last ping")
+	errSlow      = errors.New("outbox is full")
 )
 
 // evict closes a client that does not read fast enough. What is queued is given up: the peer has shown that it

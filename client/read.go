@@ -69,7 +69,7 @@ func (c *Client) take(data []byte, err error, binary bool) {
 	switch {
 	case c.Closing(): // the closing handshake is on; only the peer's close frame matters
 	case errors.Is(err, wire.ErrTooBig), len(data) > c.opts.MessageBytes:
-		c.refuse(wire.CloseTooBig, "message too big", TooBigFault, wire.ErrTooBig)
+		c.refuseTooBig()
 	case err != nil:
 		c.refuse(wire.CloseInvalidPayload, "compressed data is corrupt", ProtocolFault, err)
 	case !binary && !utf8.Valid(data):
@@ -123,7 +123,7 @@ func (c *Client) mostRaw() int {
 }
 
 func (c *Client) skip(r io.Reader) ([]byte, error) {
-	c.refuse(wire.CloseTooBig, "message too big", TooBigFault, wire.ErrTooBig)
+	c.refuseTooBig()
 	_, err := io.Copy(io.Discard, r)
 	return nil, err
 }
@@ -133,6 +133,10 @@ func (c *Client) refuse(code int, reason string, fault Fault, err error) {
 	if c.startClosing(closeReason{code: code, reason: reason}) {
 		c.owner.Failed(fault, err)
 	}
+}
+
+func (c *Client) refuseTooBig() {
+	c.refuse(wire.CloseTooBig, "message too big", TooBigFault, wire.ErrTooBig)
 }
 
 // readEnded finds out why reading ended and starts closing accordingly, if that has not begun.
