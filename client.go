@@ -70,7 +70,7 @@ func (c *Client) Send(msg Message) error {
 	if c.conn.Deflates() {
 		batch.Deflated = c.m.deflater.Append(nil, batch.Frames)
 	}
-	if !c.conn.Deliver(batch) {
+	if !c.conn.Send(batch) {
 		return ErrClosed
 	}
 	return nil

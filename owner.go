@@ -114,7 +114,7 @@ func (c *Client) answer(topic string, err error) {
 	default:
 		code = refusedClosing
 	}
-	c.conn.Deliver(&wire.Batch{Frames: wire.AppendError(nil, code, err.Error(), topic), Messages: 1})
+	c.conn.Send(&wire.Batch{Frames: wire.AppendError(nil, code, err.Error(), topic), Messages: 1})
 }
 
 // faults says how each fault is reported.

@@ -46,6 +46,8 @@ type Ref[M any] struct {
 	mail   iter.Seq[M] // iterates over batch[next:]; made once
 	batch  []M
 	next   int
+	lent   bool        // the goroutine is that of a caller of Run
+	detach bool        // the rest is for a goroutine of its own
 	panics []time.Time // within RestartWindow
 
 	// Written by the actor's goroutine alone, read by anyone.
@@ -57,13 +59,31 @@ type Ref[M any] struct {
 // for what is expected of it. No goroutine runs until the first message comes.
 func Spawn[M any](opts Options, receive func(mail iter.Seq[M])) *Ref[M] {
 	r := &Ref[M]{receive: receive, opts: opts, created: time.Now(), done: make(chan struct{})}
-	r.mailbox = NewMailbox[M](opts.Limit, func() { go r.run() })
+	r.mailbox = NewMailbox[M](opts.Limit, func() { go r.work(false) })
 	r.mail = r.each
 	return r
 }
 
 // Post sends a message. It never blocks. It reports false, and the message is lost, when the actor has stopped.
 func (r *Ref[M]) Post(msg M) bool { return r.mailbox.Post(msg) }
+
+// Enqueue is Post for a sender who can lend the actor a goroutine: when idle is true, nobody empties the mailbox, and the
+// sender has to call Run, or see to it that somebody does. It never blocks.
+func (r *Ref[M]) Enqueue(msg M) (queued, idle bool) { return r.mailbox.Enqueue(msg) }
+
+// Run empties the mailbox in the caller's goroutine, for the one caller of Enqueue who found the actor idle. It never
+// blocks: what has to wait is done in a goroutine of the actor's own, see Detach.
+func (r *Ref[M]) Run() { r.work(true) }
+
+// Lent is for the receive function: it reports whether that runs in the goroutine of a caller of Run.
+func (r *Ref[M]) Lent() bool { return r.lent }
+
+// Detach is for a receive function that cannot go on in a lent goroutine without blocking. It has to return then, and is
+// called again in a goroutine of the actor's own, even if no message is left.
+func (r *Ref[M]) Detach() { r.detach = true }
+
+// TryPut is Put without waiting: it reports false, and the message was not sent, when the mailbox is over its limit.
+func (r *Ref[M]) TryPut(msg M, size int) (sent bool, err error) { return r.mailbox.TryPut(msg, size) }
 
 // Put sends a message of the given size, blocking while the mailbox is over its limit. Only edges may call it.
 // It returns ErrStopped, or the context's error; then the message was not sent.
@@ -87,26 +107,59 @@ func (r *Ref[M]) Stats() Stats {
 	}
 }
 
-// run is the actor's goroutine: it lives from the message that found the actor idle until the mailbox is empty.
-func (r *Ref[M]) run() {
-	for {
-		spare := r.batch
-		r.batch, r.next = nil, 0
-		batch, open := r.mailbox.Receive(spare)
-		if !open {
-			r.end(nil)
-			return
+// work is the actor's goroutine, its own or a lent one: from the message that found the actor idle until the mailbox is
+// empty.
+func (r *Ref[M]) work(lent bool) {
+	r.lent = lent
+	for r.take() && r.finish() {
+	}
+}
+
+// take gets the next batch. It reports false when there is none; then the next post may have started another run
+// already, so nothing of r may be touched.
+func (r *Ref[M]) take() bool {
+	spare := r.batch
+	r.batch, r.next = nil, 0
+	batch, open := r.mailbox.Receive(spare)
+	if !open {
+		r.end(nil)
+	}
+	if len(batch) == 0 {
+		return false
+	}
+	r.batch = batch
+	return true
+}
+
+// finish handles the rest of the batch. It reports false when that was the end, or goes on in another goroutine.
+func (r *Ref[M]) finish() bool {
+	for r.next < len(r.batch) {
+		if !r.proceed() {
+			return false
 		}
-		if len(batch) == 0 {
-			return // idle: the next post may have started another run already, so nothing of r may be touched
-		}
-		r.batch = batch
-		for r.next < len(r.batch) {
-			if err := r.handle(); err != nil && r.exhausted() {
-				r.giveUp(err)
-				return
-			}
-		}
+	}
+	return true
+}
+
+// proceed handles what it can of the batch, and reports like finish.
+func (r *Ref[M]) proceed() bool {
+	if err := r.handle(); err != nil && r.exhausted() {
+		r.giveUp(err)
+		return false
+	}
+	if r.detach {
+		r.detach = false
+		go r.resume()
+		return false
+	}
+	return true
+}
+
+// resume goes on, in a goroutine of the actor's own, where a lent one could not.
+func (r *Ref[M]) resume() {
+	r.lent = false
+	if r.proceed() && r.finish() {
+		r.work(false)
 	}
 }
 

@@ -51,14 +51,51 @@ func NewMailbox[M any](limit int, wake func()) *Mailbox[M] {
 // Post adds a message. It never blocks, whatever the limit.
 // It reports false, and the message is lost, when the mailbox is closed.
 func (b *Mailbox[M]) Post(msg M) bool {
+	queued, idle := b.Enqueue(msg)
+	if idle {
+		b.wake()
+	}
+	return queued
+}
+
+// Enqueue is Post without waking the owner: when idle is true, the caller has to see to it that the owner calls Receive.
+func (b *Mailbox[M]) Enqueue(msg M) (queued, idle bool) {
 	b.mu.Lock()
 	if b.closed {
 		b.mu.Unlock()
-		return false
+		return false, false
 	}
 	b.queue = append(b.queue, msg)
+	idle = b.idle
+	b.idle = false
+	b.mu.Unlock()
+	return true, idle
+}
+
+// TryPut is Put without waiting: it reports false, and the message is not queued, when there is no room.
+// The error is nil or ErrStopped.
+func (b *Mailbox[M]) TryPut(msg M, size int) (queued bool, err error) {
+	b.mu.Lock()
+	queued, err = b.putLocked(msg, size)
+	if !queued && err == nil {
+		b.mu.Unlock()
+	}
+	return queued, err
+}
+
+// putLocked queues a message when there is room. Called with mu held; it is released unless there is no room.
+func (b *Mailbox[M]) putLocked(msg M, size int) (queued bool, err error) {
+	switch {
+	case b.closed:
+		b.mu.Unlock()
+		return false, ErrStopped
+	case len(b.waiting) > 0 || !b.fits(size):
+		return false, nil
+	}
+	b.queue = append(b.queue, msg)
+	b.size += size
 	b.unlockAndWake()
-	return true
+	return true, nil
 }
 
 // Put adds a message of the given size (in the unit of the limit). It blocks while the queue has no room for it;
@@ -71,15 +108,8 @@ func (b *Mailbox[M]) Put(ctx context.Context, msg M, size int) error {
 		return err
 	}
 	b.mu.Lock()
-	if b.closed {
-		b.mu.Unlock()
-		return ErrStopped
-	}
-	if len(b.waiting) == 0 && b.fits(size) {
-		b.queue = append(b.queue, msg)
-		b.size += size
-		b.unlockAndWake()
-		return nil
+	if queued, err := b.putLocked(msg, size); queued || err != nil {
+		return err
 	}
 	w := &waiter[M]{msg: msg, size: size, admitted: make(chan error, 1)}
 	b.waiting = append(b.waiting, w)

@@ -34,7 +34,7 @@ func (c *Client) receive(mail iter.Seq[message]) {
 }
 
 func (m frames) handle(c *Client) {
-	if why := c.closing.Load(); c.closeSent || why != nil && why.discard {
+	if why := c.closing.Load(); c.out.goodbye != notDue || why != nil && why.discard {
 		c.drop(m.Batch)
 		return
 	}
@@ -43,26 +43,31 @@ func (m frames) handle(c *Client) {
 
 func (ping) handle(c *Client) {
 	c.pinged.Store(0)
-	c.out.urgent(wire.AppendHeader(nil, wire.OpPing, 0))
+	if c.out.goodbye == notDue {
+		c.out.urgent(wire.AppendHeader(nil, wire.OpPing, 0))
+	}
 }
 
 func (pong) handle(c *Client) {
-	if payload := c.pongData.Swap(nil); payload != nil {
+	if payload := c.pongData.Swap(nil); payload != nil && c.out.goodbye == notDue {
 		c.out.urgent(wire.AppendFrame(nil, wire.OpPong, *payload))
 	}
 }
 
-func (sendClose) handle(c *Client) {
-	c.flush()
+func (sendClose) handle(c *Client) { c.out.goodbye = due }
+
+// sayGoodbye goes on with the close frame, when everything before it is written.
+func (c *Client) sayGoodbye() {
 	why := c.closing.Load()
-	if why.code != wire.CloseAbnormal { // else there is nobody to write to
+	if c.out.goodbye == due && why.code != wire.CloseAbnormal { // else there is nobody to write to
 		c.out.urgent(wire.AppendClose(nil, why.code, why.reason))
-		c.flush()
+		c.out.goodbye = underWay
+		return
 	}
-	if why.code == wire.CloseProtocolError && !c.gone {
+	c.out.goodbye = settled
+	if why.code == wire.CloseProtocolError {
 		c.closeWrite()
 	}
-	c.closeSent = true
 	if c.readerDone {
 		c.finish()
 	}
@@ -78,43 +83,12 @@ func (c *Client) closeWrite() {
 
 func (m readerEnded) handle(c *Client) {
 	c.readerDone, c.peerClosed = true, m.closed
-	if c.closeSent { // else the sendClose is on its way
+	if c.out.goodbye == settled { // else the close frame is on its way
 		c.finish()
 	}
 }
 
 func (cut) handle(c *Client) { c.finish() }
-
-// flush writes everything gathered. A failed write ends the connection.
-func (c *Client) flush() {
-	if c.gone || c.out.empty() {
-		return
-	}
-	if c.closeSent { // nothing may follow a close frame
-		c.discard()
-		return
-	}
-	if len(c.out.control) > 0 {
-		if err := c.writeOnce(c.out.control); err != nil {
-			c.writeFailed(err)
-			return
-		}
-	}
-	for rest := c.out.batches; len(rest) > 0; {
-		var group []*wire.Batch
-		group, rest = c.next(rest)
-		if err := c.write(group); err != nil {
-			c.writeFailed(err)
-			return
-		}
-		for i, b := range group {
-			c.queued.Add(-int64(c.size(b)))
-			c.opts.Counters.MessagesOut.Add(uint64(b.Messages))
-			group[i] = nil // written
-		}
-	}
-	c.out.reset()
-}
 
 func (c *Client) writeFailed(err error) {
 	failed := &closeReason{code: wire.CloseAbnormal, reason: "write failed"}
@@ -153,10 +127,8 @@ func (c *Client) closeSocket() {
 
 // discard gives up what was gathered and not written.
 func (c *Client) discard() {
-	for _, b := range c.out.batches {
-		if b != nil {
-			c.drop(b)
-		}
+	for _, b := range c.out.waiting() {
+		c.drop(b)
 	}
 	c.out.reset()
 }

@@ -71,7 +71,6 @@ type Client struct {
 	hardClose atomic.Pointer[time.Timer]  // stands behind the closing handshake
 
 	// Owned by the actor.
-	closeSent  bool // nothing is written any more
 	readerDone bool // the peer has nothing more to say
 	peerClosed bool // which it has said with a close frame
 	gone       bool // the socket is closed
@@ -96,22 +95,46 @@ func New(conn *Conn, opts *Options, owner Owner) *Client {
 	return c
 }
 
-// Deliver takes a batch of frames for the socket. It never blocks. It reports false when it did not take them because
-// the client is closing, or because its outbox is full: then the client is closed with 1013.
-// A batch over the limit all by itself is taken when the outbox is empty.
-func (c *Client) Deliver(b *wire.Batch) bool {
+// Send is Deliver for those who have nobody to run the client.
+func (c *Client) Send(b *wire.Batch) bool {
+	taken, idle := c.Deliver(b)
+	if idle {
+		c.Run()
+	}
+	return taken
+}
+
+// Deliver takes a batch of frames for the socket. It never blocks. When idle is true, nobody is writing for this client
+// and the caller has to see to it that Run is called.
+//
+// taken is false when the client is closing, or because its outbox is full: then it is closed with 1013. A batch over
+// the limit all by itself is taken when the outbox is empty.
+func (c *Client) Deliver(b *wire.Batch) (taken, idle bool) {
 	size := int64(c.size(b))
 	total := c.queued.Add(size)
-	switch {
-	case c.Closing():
-	case total > int64(c.opts.OutboxBytes) && total != size:
-		c.evict()
-	case c.ref.Post(frames{b}):
-		return true
+	if c.Closing() {
+		c.drop(b)
+		return false, false
 	}
-	c.drop(b)
-	return false
+	if total > int64(c.opts.OutboxBytes) && total != size {
+		c.evict()
+		c.drop(b)
+		return false, false
+	}
+	if c.conn.try == nil { // a write may block, so it needs a goroutine of its own anyway
+		taken = c.ref.Post(frames{b})
+	} else {
+		taken, idle = c.ref.Enqueue(frames{b})
+	}
+	if !taken {
+		c.drop(b)
+	}
+	return taken, idle
 }
+
+// Run writes what was delivered to an idle client, in the caller's goroutine as far as the socket takes it at once. It
+// never blocks.
+func (c *Client) Run() { c.ref.Run() }
 
 // drop gives up a batch that counts as queued.
 func (c *Client) drop(b *wire.Batch) {

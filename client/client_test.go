@@ -179,7 +179,7 @@ func TestCloseComesBehindWhatWasDelivered(t *testing.T) {
 		want := ""
 		for i := range 20 {
 			b := text(fmt.Sprint("message ", i))
-			if !p.Deliver(b) {
+			if !p.Send(b) {
 				t.Fatal("refused")
 			}
 			want += string(b.Frames)
@@ -187,7 +187,7 @@ func TestCloseComesBehindWhatWasDelivered(t *testing.T) {
 		if !p.Close(4000, "bye") || p.Close(4001, "again") {
 			t.Fatal("the first Close has to count, and no other")
 		}
-		if p.Deliver(text("too late")) {
+		if p.Send(text("too late")) {
 			t.Fatal("delivered behind Close")
 		}
 		p.expectFrames(t, want+"\x88\x05\x0f\xa0bye")
@@ -206,11 +206,11 @@ func TestCloseComesBehindWhatWasDelivered(t *testing.T) {
 func TestOutboxLimitCountsWhatIsNotYetWritten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPair(t, 1, nil)
-		if !p.Deliver(text(strings.Repeat("x", 5000))) {
+		if !p.Send(text(strings.Repeat("x", 5000))) {
 			t.Fatal("a batch over the limit was refused by an empty outbox")
 		}
 		synctest.Wait() // being written now
-		if p.Deliver(text("x")) {
+		if p.Send(text("x")) {
 			t.Fatal("accepted although the limit is passed")
 		}
 		p.expectFaults(t, client.SlowFault)
@@ -227,7 +227,7 @@ func TestOutboxTakesWhatTheLimitAllows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPair(t, 1, nil)
 		for range 10 {
-			if !p.Deliver(text(strings.Repeat("x", 98))) {
+			if !p.Send(text(strings.Repeat("x", 98))) {
 				t.Fatal("refused below the limit")
 			}
 		}
@@ -246,7 +246,7 @@ func TestOutboxTakesWhatTheLimitAllows(t *testing.T) {
 func TestCutEndsABlockedWriteAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPair(t, 1, nil)
-		p.Deliver(text("xxxxxxxx"))
+		p.Send(text("xxxxxxxx"))
 		synctest.Wait()
 		began := time.Now()
 		p.Cut("no more")
@@ -337,7 +337,7 @@ func TestGoneDoesNotWaitForAnOwnerThatIsBusy(t *testing.T) {
 func TestFailedWriteIsReportedOnceAndEndsTheClient(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPair(t, 1, nil)
-		p.Deliver(text("xxxxxxxx"))
+		p.Send(text("xxxxxxxx"))
 		synctest.Wait()
 		p.conn.Close()
 		<-p.gone
@@ -383,7 +383,7 @@ func TestWriteThatDoesNotBlockIsNoSignOfLife(t *testing.T) {
 		synctest.Wait()
 		inTheMiddle := func() { p.Ping() }
 		p.before.Store(&inTheMiddle)
-		p.Deliver(text("x"))
+		p.Send(text("x"))
 		synctest.Wait()
 		p.Reap()
 		p.expectFaults(t, client.HeartbeatFault)
@@ -393,9 +393,9 @@ func TestWriteThatDoesNotBlockIsNoSignOfLife(t *testing.T) {
 func TestPingOvertakesWhatIsQueued(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPair(t, 1, nil)
-		p.Deliver(text("being written"))
+		p.Send(text("being written"))
 		synctest.Wait()
-		p.Deliver(text("queued"))
+		p.Send(text("queued"))
 		p.Ping()
 		p.expectFrames(t, "\x81\x0dbeing written"+"\x89\x00"+"\x81\x06queued")
 		p.Cut("end")
@@ -408,7 +408,7 @@ func TestMessagesAreJoinedUpToTheWriteBuffer(t *testing.T) {
 		want := ""
 		for i := range 100 {
 			b := text(strings.Repeat("x", i*7%250))
-			p.Deliver(b)
+			p.Send(b)
 			want += string(b.Frames)
 		}
 		p.expectFrames(t, want)

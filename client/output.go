@@ -19,29 +19,125 @@ const (
 	keptBatches = 4
 )
 
-// output is what one run of the actor writes. Owned by the actor.
+// output is what the actor has to write. Owned by the actor.
 type output struct {
+	rest    []byte        // of a write that the socket took in part only: nothing may come before, for it may end inside a frame
+	begun   int           // of how many batches that is; 0: of control frames
 	control []byte        // control frames, which go before data: a peer that is busy still wants its pong
 	batches []*wire.Batch // shared, read-only
+	written int           // how many of them are
+	goodbye goodbye
 }
+
+// goodbye is how far the close frame has come.
+type goodbye int8
+
+const (
+	notDue   goodbye = iota
+	due              // it goes behind all that
+	underWay         // it is among the control frames
+	settled          // it is written, or will not be: nothing may follow
+)
 
 // urgent gathers a control frame. RFC 6455 section 5.5 lets it overtake data.
 func (o *output) urgent(frame []byte) { o.control = append(o.control, frame...) }
 
 func (o *output) add(b *wire.Batch) { o.batches = append(o.batches, b) }
 
-func (o *output) empty() bool { return len(o.batches) == 0 && len(o.control) == 0 }
+// waiting returns the batches that are not written; of the first ones, a part may be.
+func (o *output) waiting() []*wire.Batch { return o.batches[o.written:] }
 
+func (o *output) empty() bool {
+	return len(o.rest) == 0 && len(o.control) == 0 && o.written == len(o.batches)
+}
+
+// reset forgets what is written.
 func (o *output) reset() {
 	clear(o.batches)
 	if cap(o.batches) > keptBatches {
 		o.batches = nil
 	}
-	o.control, o.batches = nil, o.batches[:0]
+	o.rest, o.begun, o.control, o.batches, o.written = nil, 0, nil, o.batches[:0], 0
+}
+
+// flush writes everything gathered. In a lent goroutine it stops where the socket has no room, to go on in one of the
+// actor's own. A failed write ends the connection.
+func (c *Client) flush() {
+	for !c.gone {
+		if c.out.empty() {
+			c.out.reset()
+			if c.out.goodbye != due && c.out.goodbye != underWay {
+				return
+			}
+			c.sayGoodbye()
+			continue
+		}
+		if c.ref.Lent() {
+			if took, err := c.tryWrite(); err != nil {
+				c.writeFailed(err)
+			} else if !took {
+				c.ref.Detach()
+				return
+			}
+		} else if err := c.write(); err != nil {
+			c.writeFailed(err)
+		}
+	}
+}
+
+// tryWrite writes control frames or one batch without blocking, and reports whether the socket took all of it.
+func (c *Client) tryWrite() (bool, error) {
+	o := &c.out
+	switch {
+	case len(o.rest) > 0:
+	case len(o.control) > 0:
+		o.rest, o.begun, o.control = o.control, 0, nil
+	default:
+		o.rest, o.begun = o.waiting()[0].For(c.conn.deflate), 1
+	}
+	n, err := c.conn.try.TryWrite(o.rest)
+	c.opts.Counters.BytesOut.Add(uint64(n))
+	o.rest = o.rest[n:]
+	if err != nil || len(o.rest) > 0 {
+		return false, err
+	}
+	c.wrote(o.begun)
+	return true, nil
+}
+
+// write writes what comes next, as much as is good for one write, blocking while the peer does not read.
+func (c *Client) write() (err error) {
+	o := &c.out
+	switch {
+	case len(o.rest) > 0:
+		err = c.writePiecewise(o.rest)
+	case len(o.control) > 0:
+		err = c.writeOnce(o.control)
+		o.begun, o.control = 0, nil
+	default:
+		group := c.next(o.waiting())
+		err = c.writeGroup(group)
+		o.begun = len(group)
+	}
+	if err == nil {
+		o.rest = nil
+		c.wrote(o.begun)
+	}
+	return err
+}
+
+// wrote takes note that the next n batches are written.
+func (c *Client) wrote(n int) {
+	for i, b := range c.out.waiting()[:n] {
+		c.queued.Add(-int64(c.size(b)))
+		c.opts.Counters.MessagesOut.Add(uint64(b.Messages))
+		c.out.waiting()[i] = nil // the others may take long
+	}
+	c.out.written += n
 }
 
 // next takes as many batches as may be written at a time, one at least.
-func (c *Client) next(batches []*wire.Batch) (group, rest []*wire.Batch) {
+func (c *Client) next(batches []*wire.Batch) []*wire.Batch {
 	most, size := c.conn.writeBuffer, 0
 	if c.conn.gathers() {
 		most = maxGather
@@ -51,21 +147,13 @@ func (c *Client) next(batches []*wire.Batch) (group, rest []*wire.Batch) {
 		size += c.size(batches[n])
 		n++
 	}
-	return batches[:n], batches[n:]
+	return batches[:n]
 }
 
-// write gives a group of batches to the socket, blocking while the peer does not read: in one call, but for a batch
-// that is too large for that.
-func (c *Client) write(group []*wire.Batch) error {
+// writeGroup gives a group of batches to the socket: in one call, but for a batch that is too large for that.
+func (c *Client) writeGroup(group []*wire.Batch) error {
 	if len(group) == 1 {
-		for frames := group[0].For(c.conn.deflate); len(frames) > 0; {
-			n := min(maxGather, len(frames))
-			if err := c.writeOnce(frames[:n]); err != nil {
-				return err
-			}
-			frames = frames[n:]
-		}
-		return nil
+		return c.writePiecewise(group[0].For(c.conn.deflate))
 	}
 	pieces := make(net.Buffers, len(group))
 	for i, b := range group {
@@ -81,6 +169,17 @@ func (c *Client) write(group []*wire.Batch) error {
 		joined = append(joined, p...)
 	}
 	return c.writeOnce(joined)
+}
+
+func (c *Client) writePiecewise(p []byte) error {
+	for len(p) > 0 {
+		n := min(maxGather, len(p))
+		if err := c.writeOnce(p[:n]); err != nil {
+			return err
+		}
+		p = p[n:]
+	}
+	return nil
 }
 
 func (c *Client) writeOnce(p []byte) error {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/coder/websocket"
@@ -13,20 +14,22 @@ import (
 	"github.com/fanqie/tank-websocket-go-server/internal/wire"
 )
 
-// keptMessage is the largest buffer in bytes that stays allocated between messages.
-const keptMessage = 1024
-
 // Read is the reader edge: it runs until the connection ends, calling the owner for each message. All functions in
 // this file run in its goroutine.
 func (c *Client) Read() {
-	err := errAborted
+	var err error
 	defer func() {
 		c.readEnded(err)
 		c.ref.Post(readerEnded{closed: websocket.CloseStatus(err) != -1})
 		c.conn.ws.CloseNow() // the socket is the actor's
 		c.owner.ReaderDone()
 	}()
-	err = actor.Try(c.readMessages)
+	for err == nil {
+		if err = c.conn.reader.await(); err == nil {
+			err = errAborted
+			err = actor.Try(c.readMessage)
+		}
+	}
 }
 
 var (
@@ -34,34 +37,39 @@ var (
 	errNotUTF8       = errors.New("text message is not valid UTF-8 (RFC 6455, section 8.1)")
 )
 
-// readMessages returns why there are no more.
-func (c *Client) readMessages() error {
-	var buf, inflated []byte
-	for {
-		kind, r, err := c.conn.ws.Reader(context.Background())
-		if err != nil {
-			return err
-		}
-		buf, err = c.readMessage(r, buf[:0])
-		if err != nil {
-			return err
-		}
-		data := buf
-		if c.conn.deflate && c.conn.reader.marks.next() {
-			inflated, err = wire.Inflate(inflated[:0], buf, c.opts.MessageBytes)
-			data = inflated
-		}
-		c.take(data, err, kind == websocket.MessageBinary)
-		buf, inflated = kept(buf), kept(inflated)
+// scratch is where a message is put together. An idle connection has none.
+type scratch struct{ raw, inflated []byte }
+
+var scratches = sync.Pool{New: func() any { return new(scratch) }}
+
+// keptMessage is the largest buffer in bytes that is used again.
+const keptMessage = 64 << 10
+
+func (s *scratch) giveBack() {
+	if cap(s.raw) <= keptMessage && cap(s.inflated) <= keptMessage {
+		scratches.Put(s)
 	}
 }
 
-// kept returns the buffer for the next message, unless it is too large to lie idle.
-func kept(buf []byte) []byte {
-	if cap(buf) > keptMessage {
-		return nil
+// readMessage reads one message and hands it to the owner. It returns why there is none.
+func (c *Client) readMessage() error {
+	kind, r, err := c.conn.ws.Reader(context.Background())
+	if err != nil {
+		return err
 	}
-	return buf
+	s := scratches.Get().(*scratch)
+	defer s.giveBack()
+	s.raw, err = c.readPayload(r, s.raw[:0])
+	if err != nil {
+		return err
+	}
+	data := s.raw
+	if c.conn.deflate && c.conn.reader.marks.next() {
+		s.inflated, err = wire.Inflate(s.inflated[:0], s.raw, c.opts.MessageBytes)
+		data = s.inflated
+	}
+	c.take(data, err, kind == websocket.MessageBinary)
+	return nil
 }
 
 // take looks at a complete message. err says what was wrong with inflating it.
@@ -91,9 +99,9 @@ func (c *Client) hand(data []byte, binary bool) {
 	c.owner.Received(data, binary)
 }
 
-// readMessage appends the message to buf. When it turns out too big, the client is closing when this returns; the rest
+// readPayload appends the message to buf. When it turns out too big, the client is closing when this returns; the rest
 // was read and thrown away, so that the peer's close frame behind it is seen.
-func (c *Client) readMessage(r io.Reader, buf []byte) ([]byte, error) {
+func (c *Client) readPayload(r io.Reader, buf []byte) ([]byte, error) {
 	most := c.mostRaw()
 	for {
 		if len(buf) == cap(buf) {

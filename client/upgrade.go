@@ -29,7 +29,8 @@ type UpgradeOptions struct {
 
 // Conn is an upgraded connection: the socket, and the library's view of it.
 type Conn struct {
-	raw    net.Conn // the hijacked connection, for the actor alone once there is one
+	raw    net.Conn  // the hijacked connection, for the actor alone once there is one
+	try    tryWriter // the same, for writes that do not block; nil when it cannot
 	reader *reader
 	ws     *websocket.Conn // reads from reader
 	client *Client         // set before anything is read
@@ -126,47 +127,18 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	h.conn.reader = &reader{Conn: raw, early: bytes.Clone(early)}
+	r := &reader{Conn: raw, raw: rawSocket(raw), early: bytes.Clone(early)}
+	size := cmp.Or(h.readBuffer, defaultReadBuffer)
+	if r.raw != nil {
+		r.fill, h.conn.try = r.take, socket{r.raw}
+		size = h.readBuffer // or as small as can be: the socket is not read through it
+	} else if try, ok := raw.(tryWriter); ok {
+		h.conn.try = try
+	}
 	if h.conn.deflate {
-		h.conn.reader.marks = &marks{}
+		r.marks = &marks{}
 	}
-	return h.conn.reader, bufio.NewReadWriter(
-		bufio.NewReaderSize(h.conn.reader, cmp.Or(h.readBuffer, defaultReadBuffer)),
-		bufio.NewWriterSize(h.conn.reader, controlBuffer),
-	), nil
+	r.behind = bufio.NewReaderSize(r, size)
+	h.conn.reader = r
+	return r, bufio.NewReadWriter(r.behind, bufio.NewWriterSize(r, controlBuffer)), nil
 }
-
-// reader is the connection as the WebSocket library sees it. Its fields belong to the reader edge.
-type reader struct {
-	net.Conn
-	early []byte // read ahead by net/http
-	alive func() // called for every sign of life
-	marks *marks // of compressed messages; nil when compression was not negotiated
-	err   error  // what ended reading: set when the network, not the peer's protocol, failed
-}
-
-func (r *reader) Read(p []byte) (n int, err error) {
-	if len(r.early) > 0 {
-		n = copy(p, r.early)
-		if r.early = r.early[n:]; len(r.early) == 0 {
-			r.early = nil
-		}
-	} else if n, err = r.Conn.Read(p); n == 0 {
-		r.err = err
-		return 0, err
-	}
-	r.alive()
-	if r.marks != nil {
-		r.marks.pass(p[:n])
-	}
-	return n, nil // an error comes again with the next call
-}
-
-// Write swallows what the library says: close frames, which the actor sends in its own good time.
-func (r *reader) Write(p []byte) (int, error) { return len(p), nil }
-
-// Close ends reading only: the library calls it when it has had enough, and the socket is the actor's to close.
-func (r *reader) Close() error { return r.SetReadDeadline(longAgo) }
-
-// longAgo is a deadline that has passed, which makes pending and later reads or writes fail without blocking.
-var longAgo = time.Unix(1, 0)

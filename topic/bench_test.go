@@ -13,9 +13,9 @@ import (
 // counter is a Subscriber that only counts.
 type counter struct{ messages atomic.Int64 }
 
-func (c *counter) Deliver(b *wire.Batch) bool {
+func (c *counter) Deliver(b *wire.Batch) (taken, idle bool) {
 	c.messages.Add(int64(b.Messages))
-	return true
+	return true, false
 }
 
 // BenchmarkFanOut measures messages of 128 bytes from one publisher to all subscribers' outboxes.
@@ -72,7 +72,10 @@ func BenchmarkFanOutSingly(b *testing.B) {
 // echo is a Subscriber that waits until each batch is seen.
 type echo chan struct{}
 
-func (e echo) Deliver(*wire.Batch) bool { e <- struct{}{}; return true }
+func (e echo) Deliver(*wire.Batch) (taken, idle bool) { e <- struct{}{}; return true, false }
 
 func (*counter) Deflates() bool { return false }
 func (echo) Deflates() bool     { return false }
+
+func (*counter) Run() {}
+func (echo) Run()     {}

@@ -30,16 +30,16 @@ type inbox struct {
 	panics  bool
 }
 
-func (s *inbox) Deliver(b *wire.Batch) bool {
+func (s *inbox) Deliver(b *wire.Batch) (taken, idle bool) {
 	if s.panics {
 		culprit()
 	}
 	if s.refuse {
-		return false
+		return false, false
 	}
 	s.batches = append(s.batches, b)
 	s.copies = append(s.copies, bytes.Clone(b.Frames))
-	return true
+	return true, false
 }
 
 // culprit panics under a name that a stack has to show.
@@ -111,7 +111,7 @@ func spawn(t *testing.T, opts topic.Options) *hub {
 // blocker is a Subscriber that breaks the rules: it blocks.
 type blocker chan struct{}
 
-func (b blocker) Deliver(*wire.Batch) bool { <-b; return true }
+func (b blocker) Deliver(*wire.Batch) (taken, idle bool) { <-b; return true, false }
 
 // hold keeps the topic in the middle of delivering a message until release is called.
 func (h *hub) hold() {
@@ -159,9 +159,14 @@ func (s *inbox) want(t *testing.T, who string, want ...string) {
 // signal is a Subscriber that tells of its first batch.
 type signal struct{ *sync.WaitGroup }
 
-func (s signal) Deliver(*wire.Batch) bool { s.Done(); return true }
+func (s signal) Deliver(*wire.Batch) (taken, idle bool) { s.Done(); return true, false }
 
 // None of the subscribers here negotiated compression, but for those that say so.
 func (*inbox) Deflates() bool  { return false }
 func (blocker) Deflates() bool { return false }
 func (signal) Deflates() bool  { return false }
+
+// None is ever idle, but for those that say so.
+func (*inbox) Run()  {}
+func (blocker) Run() {}
+func (signal) Run()  {}

@@ -28,9 +28,11 @@ const messageOverhead = 64
 
 // Subscriber is what a topic sees of a client.
 type Subscriber interface {
-	// Deliver takes a batch, which is shared and must not be changed. It must not block.
-	// It reports false when the batch was not taken.
-	Deliver(*wire.Batch) bool
+	// Deliver takes a batch, which is shared and must not be changed, and reports whether it was taken. When idle is
+	// true, somebody has to call Run. It must not block.
+	Deliver(*wire.Batch) (taken, idle bool)
+	// Run writes what was delivered. It must not block.
+	Run()
 	// Deflates reports whether the subscriber negotiated compression. The answer never changes.
 	Deflates() bool
 }
@@ -69,6 +71,7 @@ type Topic struct {
 	deflating int         // members who negotiated compression
 	batch     *wire.Batch // encoded, not yet delivered; nil when there is none
 	last      int         // bytes in the batch before, bounded: what the next one is likely to need
+	idle      *crew       // subscribers who have to be run; nil: none
 
 	// For any goroutine.
 	aborted atomic.Bool
@@ -170,6 +173,7 @@ func (t *Topic) Stats() Stats {
 
 // receive is the actor: all functions below run in its goroutine.
 func (t *Topic) receive(mail iter.Seq[message]) {
+	defer t.runIdle() // also when this panics: nobody else will
 	for msg := range mail {
 		msg.handle(t)
 	}
@@ -245,8 +249,12 @@ func (t *Topic) deliver(b *wire.Batch, first int) (next int) {
 	dropped := 0
 	err := actor.Recovered(func() {
 		for _, m := range t.members[first:] {
-			if !m.Subscriber.Deliver(b) {
+			taken, idle := m.Subscriber.Deliver(b)
+			if !taken {
 				dropped++
+			}
+			if idle {
+				t.hire(m.Subscriber)
 			}
 			next++
 		}

@@ -73,6 +73,9 @@ type Conn struct{ in, out *flow }
 func (c *Conn) Read(p []byte) (int, error)  { return c.in.read(p) }
 func (c *Conn) Write(p []byte) (int, error) { return c.out.write(p) }
 
+// TryWrite writes as much as there is room for, without blocking.
+func (c *Conn) TryWrite(p []byte) (int, error) { return c.out.tryWrite(p) }
+
 // Close ends both directions: the peer reads what is buffered and then io.EOF, and its writes fail.
 func (c *Conn) Close() error {
 	c.out.set(func(f *flow) { f.writerGone = true })
@@ -158,24 +161,33 @@ func (f *flow) read(p []byte) (n int, err error) {
 func (f *flow) write(p []byte) (n int, err error) {
 	for err == nil && n < len(p) {
 		f.wait(&f.writeDeadline, func() bool {
-			switch room := f.limit - len(f.buf); {
-			case f.writerGone:
-				err = net.ErrClosed
-			case f.readerGone:
-				err = io.ErrClosedPipe
-			case expired(f.writeDeadline):
-				err = os.ErrDeadlineExceeded
-			case room > 0:
-				k := min(room, len(p)-n)
-				f.buf = append(f.buf, p[n:n+k]...)
-				n += k
-			default:
-				return false
-			}
-			return true
+			var k int
+			k, err = f.put(p[n:])
+			n += k
+			return k > 0 || err != nil
 		})
 	}
 	return n, err
+}
+
+func (f *flow) tryWrite(p []byte) (n int, err error) {
+	f.set(func(f *flow) { n, err = f.put(p) })
+	return n, err
+}
+
+// put adds as much as there is room for. Called with mu held.
+func (f *flow) put(p []byte) (int, error) {
+	switch {
+	case f.writerGone:
+		return 0, net.ErrClosed
+	case f.readerGone:
+		return 0, io.ErrClosedPipe
+	case expired(f.writeDeadline):
+		return 0, os.ErrDeadlineExceeded
+	}
+	n := max(0, min(f.limit-len(f.buf), len(p)))
+	f.buf = append(f.buf, p[:n]...)
+	return n, nil
 }
 
 func expired(deadline time.Time) bool { return !deadline.IsZero() && !time.Now().Before(deadline) }

@@ -1,0 +1,80 @@
+//go:build unix
+
+package client
+
+import (
+	"io"
+	"os"
+	"sync"
+	"syscall"
+)
+
+// canTry says that the socket of a connection can be read and written without blocking.
+const canTry = true
+
+// socket writes to a file descriptor that does not block, as all of net's do not.
+type socket struct{ raw syscall.RawConn }
+
+// attempt is one system call: its arguments and what came of it.
+type attempt struct {
+	p     []byte
+	n     int
+	err   error
+	write func(fd uintptr) bool // do, made once
+}
+
+var attempts = sync.Pool{New: func() any {
+	a := &attempt{}
+	a.write = a.do
+	return a
+}}
+
+func (s socket) TryWrite(p []byte) (int, error) {
+	a := attempts.Get().(*attempt)
+	defer attempts.Put(a)
+	a.p = p
+	err := s.raw.Write(a.write)
+	n, failed := a.n, a.err
+	a.p, a.n, a.err = nil, 0, nil
+	if err != nil { // closed, or past its deadline
+		return 0, err
+	}
+	return n, failed
+}
+
+// do reports true in any case: net would wait otherwise.
+func (a *attempt) do(fd uintptr) bool {
+	n, err := again(syscall.Write, fd, a.p)
+	if err == nil {
+		a.n = n
+	} else if err != syscall.EAGAIN {
+		a.err = os.NewSyscallError("write", err)
+	}
+	return true
+}
+
+// again makes a system call until no signal interrupts it.
+func again(call func(fd int, p []byte) (int, error), fd uintptr, p []byte) (n int, err error) {
+	for {
+		if n, err = call(int(fd), p); err != syscall.EINTR {
+			return n, err
+		}
+	}
+}
+
+// take reads what has come, or reports false when nothing has, for net to wait.
+func (r *reader) take(fd uintptr) bool {
+	buf := inputs.Get().(*input)
+	n, err := again(syscall.Read, fd, buf[:])
+	switch {
+	case err == nil && n > 0:
+		r.early, r.input = buf[:n], buf
+		return true
+	case err == nil:
+		r.err = io.EOF
+	case err != syscall.EAGAIN:
+		r.err = os.NewSyscallError("read", err)
+	}
+	inputs.Put(buf)
+	return r.err != nil
+}
