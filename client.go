@@ -22,11 +22,10 @@ type Message struct {
 // the connection has ended.
 type Client struct {
 	// Immutable once registered.
-	m          *Manager
-	id         string
-	userID     string
-	remoteAddr string
-	conn       *client.Client
+	m      *Manager
+	id     string
+	userID string
+	conn   *client.Client
 
 	// Owned by the supervisor.
 	subscriptions map[*liveTopic]*topic.Member
@@ -43,7 +42,7 @@ func (c *Client) ID() string { return c.id }
 func (c *Client) UserID() string { return c.userID }
 
 // RemoteAddr returns the network address of the peer, which is the proxy's when there is one.
-func (c *Client) RemoteAddr() string { return c.remoteAddr }
+func (c *Client) RemoteAddr() string { return c.conn.RemoteAddr() }
 
 // Topics returns the names of the topics that the client is subscribed to, sorted. It is empty after the connection
 // has ended.

@@ -50,7 +50,6 @@ func (m *Manager) HandleConnection(w http.ResponseWriter, r *http.Request) {
 		m.report(&ErrorEvent{Code: CodeUpgrade, Message: "upgrade failed", Err: err, UserID: c.userID})
 		return
 	}
-	c.remoteAddr = conn.RemoteAddr()
 	c.conn = client.New(conn, m.clientOptions, (*owner)(c))
 	if m.ask(func(r actor.Request[struct{}]) message { return register{r, c} }) != nil {
 		c.conn.Cut(goingAway)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -39,7 +38,7 @@ type Manager struct {
 	done          chan struct{} // closed when Shutdown is complete
 
 	phase      atomic.Int32
-	refs       refs
+	topics     *directory
 	startedAt  atomic.Pointer[time.Time]
 	ticking    atomic.Bool // a tick is in the supervisor's mailbox
 	cut        atomic.Bool // connections were cut at the end of a Shutdown's context
@@ -88,7 +87,7 @@ func NewInstance(opts ...Option) *Manager {
 		readersGone: make(chan struct{}),
 		done:        make(chan struct{}),
 	}
-	m.refs.seed = maphash.MakeSeed()
+	m.topics = newDirectory()
 	m.deflater = wire.NewDeflater(c.compressionLevel, c.compressionThreshold)
 	m.journal = newJournal(c.logger, &m.counters)
 	m.supervisor = spawnSupervisor(m, errs, connEvents)
@@ -119,16 +118,15 @@ func (m *Manager) IsRunning() bool { return m.phase.Load() == running }
 // BroadcastMessage sends the bytes to every connected client, as one text message, or a binary one when they are not
 // valid UTF-8. The slice may be reused afterwards. It returns like BroadcastTopicMessage.
 func (m *Manager) BroadcastMessage(message []byte) error {
-	ctx, cancel := context.WithTimeout(context.Background(), m.config.limits.PublishTimeout)
-	defer cancel()
-	return m.publish(ctx, everyone, string(message))
+	return m.publish(untilTimeout, everyone, string(message))
 }
 
 // BroadcastTopicMessage is Publish with the publish timeout (default 5 s, see Limits) as its context.
 func (m *Manager) BroadcastTopicMessage(topic, data string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), m.config.limits.PublishTimeout)
-	defer cancel()
-	return m.Publish(ctx, topic, data)
+	if err := m.checkMessage(topic, data); err != nil {
+		return err
+	}
+	return m.publish(untilTimeout, topic, data)
 }
 
 // Publish sends {"topic":topic,"data":data} to the topic's subscribers. It blocks while the topic's queue is full.
@@ -137,6 +135,16 @@ func (m *Manager) BroadcastTopicMessage(topic, data string) error {
 // ErrInvalidTopic; ErrInvalidData when data is not valid UTF-8; ErrBusy together with the context's error when the
 // context ended first; and ErrClosed after Shutdown.
 func (m *Manager) Publish(ctx context.Context, topic string, data string) error {
+	if err := m.checkMessage(topic, data); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return translate(err)
+	}
+	return m.publish(ctx, topic, data)
+}
+
+func (m *Manager) checkMessage(topic, data string) error {
 	if err := checkTopic(topic); err != nil {
 		return err
 	}
@@ -144,26 +152,44 @@ func (m *Manager) Publish(ctx context.Context, topic string, data string) error 
 		m.report(&ErrorEvent{Code: CodeSerialization, Message: "message cannot be encoded", Err: ErrInvalidData, Topic: topic})
 		return ErrInvalidData
 	}
-	return m.publish(ctx, topic, data)
+	return nil
 }
 
+// untilTimeout stands for a context with the publish timeout, which is not made unless it is needed.
+var untilTimeout context.Context
+
+// publish waits for room as long as the context says.
 func (m *Manager) publish(ctx context.Context, name, data string) error {
-	if t := m.refs.find(name); t != nil {
-		if err := t.Publish(ctx, data); !errors.Is(err, actor.ErrStopped) {
+	if m.phase.Load() == shuttingDown {
+		return ErrClosed
+	}
+	for t := m.topics.find(name); t != nil; {
+		taken, err := t.TryPublish(data)
+		if taken {
+			return nil
+		}
+		if err == nil {
+			err = m.waitAndPublish(ctx, t, data)
+		}
+		if !errors.Is(err, actor.ErrStopped) {
+			return translate(err)
+		}
+		// It lost its last subscriber just now and may have found another, or it is being replaced.
+		t, err = actor.Call(context.Background(), m.supervisor, func(r actor.Request[*topic.Topic]) message { return lookup{r, name} })
+		if err != nil {
 			return translate(err)
 		}
 	}
-	for {
-		t, err := actor.Call(ctx, m.supervisor, func(r actor.Request[*topic.Topic]) message { return lookup{r, name} })
-		if err == nil && t != nil {
-			m.refs.remember(t, int(m.counters.topics.Load()))
-			err = t.Publish(ctx, data)
-			if errors.Is(err, actor.ErrStopped) {
-				continue // it lost its last subscriber just now and may have found another, or it is being replaced
-			}
-		}
-		return translate(err)
+	return nil
+}
+
+func (m *Manager) waitAndPublish(ctx context.Context, t *topic.Topic, data string) error {
+	if ctx == untilTimeout {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(context.Background(), m.config.limits.PublishTimeout)
+		defer cancel()
 	}
+	return t.Publish(ctx, data)
 }
 
 // ask calls the supervisor with a request that is answered with an error or nil.

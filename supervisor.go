@@ -65,6 +65,7 @@ func spawnSupervisor(m *Manager, errs chan<- *ErrorEvent, connEvents chan<- *Con
 		wheel:      newWheel(m.config.heartbeatInterval, m.config.heartbeatTimeout),
 	}
 	s.everyone = &liveTopic{topic: s.spawnTopic(everyone)}
+	m.topics.add(s.everyone.topic)
 	return actor.Spawn(actor.Options{Restarts: -1, OnPanic: s.panicked}, s.receive)
 }
 
@@ -122,6 +123,7 @@ func (m subscribe) handle(s *supervisor) {
 	if t == nil {
 		t = &liveTopic{topic: s.spawnTopic(m.topic)}
 		s.topics[m.topic] = t
+		s.m.topics.add(t.topic)
 		s.m.counters.topics.Store(int64(len(s.topics)))
 	}
 	if _, already := c.subscriptions[t]; !already {
@@ -160,10 +162,10 @@ func (s *supervisor) leave(c *Client, t *liveTopic) {
 	t.topic.Leave(c.subscriptions[t])
 	delete(c.subscriptions, t)
 	if t.subscribers--; t.subscribers == 0 {
+		s.m.topics.remove(t.topic)
 		t.topic.Stop()
 		delete(s.topics, t.topic.Name())
 		s.m.counters.topics.Store(int64(len(s.topics)))
-		s.m.refs.forget(t.topic, len(s.topics))
 	}
 }
 
@@ -267,7 +269,9 @@ func (s *supervisor) replace(old *topic.Topic) {
 	if t == nil || t.topic != old {
 		return
 	}
+	s.m.topics.remove(old)
 	t.topic = s.spawnTopic(old.Name())
+	s.m.topics.add(t.topic)
 	for c := range s.clients {
 		if t == s.everyone {
 			c.everyone = s.join(c, t)

@@ -39,8 +39,7 @@ type Ref[M any] struct {
 	mailbox *Mailbox[M]
 	receive func(iter.Seq[M])
 	opts    Options
-	created time.Time
-	done    chan struct{}
+	created int64 // Unix nanoseconds
 
 	// Owned by the actor's goroutine.
 	mail   iter.Seq[M] // iterates over batch[next:]; made once
@@ -50,6 +49,9 @@ type Ref[M any] struct {
 	detach bool        // the rest is for a goroutine of its own
 	panics []time.Time // within RestartWindow
 
+	// For any goroutine: closed when the actor has ended; nil until somebody asks for it.
+	done atomic.Pointer[chan struct{}]
+
 	// Written by the actor's goroutine alone, read by anyone.
 	received atomic.Uint64
 	restarts atomic.Uint64
@@ -58,7 +60,7 @@ type Ref[M any] struct {
 // Spawn makes an actor. receive is called with mail, never by two goroutines at once; see the package documentation
 // for what is expected of it. No goroutine runs until the first message comes.
 func Spawn[M any](opts Options, receive func(mail iter.Seq[M])) *Ref[M] {
-	r := &Ref[M]{receive: receive, opts: opts, created: time.Now(), done: make(chan struct{})}
+	r := &Ref[M]{receive: receive, opts: opts, created: time.Now().UnixNano()}
 	r.mailbox = NewMailbox[M](opts.Limit, func() { go r.work(false) })
 	r.mail = r.each
 	return r
@@ -95,7 +97,13 @@ func (r *Ref[M]) Put(ctx context.Context, msg M, size int) error {
 func (r *Ref[M]) Stop() { r.mailbox.Close() }
 
 // Done is closed when the actor has ended.
-func (r *Ref[M]) Done() <-chan struct{} { return r.done }
+func (r *Ref[M]) Done() <-chan struct{} {
+	if r.done.Load() == nil {
+		done := make(chan struct{})
+		r.done.CompareAndSwap(nil, &done)
+	}
+	return *r.done.Load()
+}
 
 // Stats returns the actor's statistics.
 func (r *Ref[M]) Stats() Stats {
@@ -103,7 +111,7 @@ func (r *Ref[M]) Stats() Stats {
 		Depth:     r.mailbox.Len(),
 		Received:  r.received.Load(),
 		Restarts:  r.restarts.Load(),
-		CreatedAt: r.created,
+		CreatedAt: time.Unix(0, r.created),
 	}
 }
 
@@ -230,8 +238,19 @@ func (r *Ref[M]) giveUp(err error) {
 	r.end(err)
 }
 
+// ended is the Done of actors that ended before anybody asked.
+var ended = func() chan struct{} {
+	done := make(chan struct{})
+	close(done)
+	return done
+}()
+
 func (r *Ref[M]) end(err error) {
-	defer close(r.done)
+	defer func() {
+		if !r.done.CompareAndSwap(nil, &ended) {
+			close(*r.done.Load())
+		}
+	}()
 	if r.opts.OnStop != nil {
 		r.opts.OnStop(err)
 	}

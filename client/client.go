@@ -90,7 +90,7 @@ func New(conn *Conn, opts *Options, owner Owner) *Client {
 	c := &Client{opts: opts, conn: conn, owner: owner}
 	c.alive.Store(true) // having just connected
 	conn.client = c
-	conn.reader.alive = func() { c.alive.Store(true) }
+	conn.reader.alive = &c.alive
 	c.ref = actor.Spawn(actor.Options{OnPanic: c.panicked}, c.receive)
 	return c
 }
@@ -147,6 +147,9 @@ func (c *Client) size(b *wire.Batch) int { return len(b.For(c.conn.deflate)) }
 
 // Deflates reports whether the client negotiated permessage-deflate (RFC 7692).
 func (c *Client) Deflates() bool { return c.conn.deflate }
+
+// RemoteAddr returns the peer's address as the connection reports it.
+func (c *Client) RemoteAddr() string { return c.conn.raw.RemoteAddr().String() }
 
 // Queued returns how many bytes are accepted and not yet written.
 func (c *Client) Queued() int64 { return c.queued.Load() }

@@ -15,19 +15,27 @@ import (
 )
 
 // Read is the reader edge: it runs until the connection ends, calling the owner for each message. All functions in
-// this file run in its goroutine.
+// this file run in its goroutine, which is another one now and then, see renew.
 func (c *Client) Read() {
 	var err error
+	renewed := false
 	defer func() {
-		c.readEnded(err)
-		c.ref.Post(readerEnded{closed: websocket.CloseStatus(err) != -1})
-		c.conn.ws.CloseNow() // the socket is the actor's
-		c.owner.ReaderDone()
+		if !renewed {
+			c.readEnded(err)
+			c.ref.Post(readerEnded{closed: websocket.CloseStatus(err) != -1})
+			c.conn.ws.CloseNow() // the socket is the actor's
+			c.owner.ReaderDone()
+		}
 	}()
 	for err == nil {
 		if err = c.conn.reader.await(); err == nil {
-			err = errAborted
+			err = errAborted // unless the line below returns
 			err = actor.Try(c.readMessage)
+		}
+		if err == nil && c.conn.reader.shouldRenew() {
+			renewed = true
+			go c.Read()
+			return
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"net"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -21,15 +22,36 @@ type reader struct {
 	behind *bufio.Reader         // what the library has read, and not looked at
 	early  []byte                // read already
 	input  *input                // where that is, if it has to be given back
-	alive  func()                // called for every sign of life
+	alive  *atomic.Bool          // set for every sign of life
 	marks  *marks                // of compressed messages; nil when compression was not negotiated
 	err    error                 // what ended reading: set when the network, not the peer's protocol, failed
+	fresh  int64                 // since when it has its goroutine, Unix milliseconds
 }
+
+// renewal is how often a busy connection gets a new goroutine at most.
+const renewal = 100 * time.Millisecond
+
+// shouldRenew reports whether to go on in a new goroutine. Looking at a message makes the stack grow, to more than twice
+// of what it takes to wait for the next one, and Go never makes it so small again.
+func (r *reader) shouldRenew() bool {
+	if r.raw == nil || r.ready() {
+		return false
+	}
+	now := time.Now().UnixMilli()
+	if now-r.fresh < renewal.Milliseconds() {
+		return false
+	}
+	r.fresh = now
+	return true
+}
+
+// ready reports whether there is something to read that was received before.
+func (r *reader) ready() bool { return len(r.early) > 0 || r.behind.Buffered() > 0 }
 
 // await blocks until there is something to read. A connection spends its life here, so this has to be called with little
 // on the stack: it keeps that as small as a stack can be. Without a socket of its own the library waits instead.
 func (r *reader) await() error {
-	if r.raw == nil || len(r.early) > 0 || r.behind.Buffered() > 0 {
+	if r.raw == nil || r.ready() {
 		return nil
 	}
 	if err := r.raw.Read(r.fill); err != nil {
@@ -48,7 +70,7 @@ func (r *reader) Read(p []byte) (n int, err error) {
 		r.err = err
 		return 0, err
 	}
-	r.alive()
+	r.alive.Store(true)
 	if r.marks != nil {
 		r.marks.pass(p[:n])
 	}

@@ -12,12 +12,13 @@ import (
 	"github.com/coder/websocket"
 )
 
-// defaultReadBuffer is the size in bytes of a connection's read buffer. It is small because every idle connection has
-// one; longer messages are read past it, straight to where they belong.
+// defaultReadBuffer is the size in bytes of the read buffer of a connection that is not a mere socket, such as TLS. It is
+// small because every idle one has it; longer messages are read past it, straight to where they belong.
 const defaultReadBuffer = 512
 
-// controlBuffer is the size of the buffer in which the WebSocket library prepares its close frames.
-const controlBuffer = 160
+// noBuffer is the size of buffers that are there because the WebSocket library wants some: the smallest that work. What
+// the library writes is swallowed, and what it reads is in memory already, see reader.await.
+const noBuffer = 16
 
 // UpgradeOptions of the opening handshake.
 type UpgradeOptions struct {
@@ -84,9 +85,6 @@ func find[T any](w http.ResponseWriter) (found T, ok bool) {
 	}
 }
 
-// RemoteAddr returns the peer's address as the connection reports it.
-func (c *Conn) RemoteAddr() string { return c.raw.RemoteAddr().String() }
-
 // hijacker stands between net/http and the WebSocket library. It keeps the connection for the actor and gives the
 // library a view of it that cannot write, with buffers of a size fit for many idle connections.
 type hijacker struct {
@@ -131,7 +129,7 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	size := cmp.Or(h.readBuffer, defaultReadBuffer)
 	if r.raw != nil {
 		r.fill, h.conn.try = r.take, socket{r.raw}
-		size = h.readBuffer // or as small as can be: the socket is not read through it
+		size = cmp.Or(h.readBuffer, noBuffer)
 	} else if try, ok := raw.(tryWriter); ok {
 		h.conn.try = try
 	}
@@ -140,5 +138,5 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	}
 	r.behind = bufio.NewReaderSize(r, size)
 	h.conn.reader = r
-	return r, bufio.NewReadWriter(r.behind, bufio.NewWriterSize(r, controlBuffer)), nil
+	return r, bufio.NewReadWriter(r.behind, bufio.NewWriterSize(r, noBuffer)), nil
 }

@@ -135,6 +135,11 @@ func (t *Topic) Join(m *Member) { t.ref.Post(join{m}) }
 // Leave removes a member, who gets every message published before and none after. It never blocks.
 func (t *Topic) Leave(m *Member) { t.ref.Post(leave{m}) }
 
+// TryPublish is Publish without waiting: it reports false, and the message was not taken, when the mailbox is full.
+func (t *Topic) TryPublish(data string) (taken bool, err error) {
+	return t.ref.TryPut(publish{data}, len(data)+messageOverhead)
+}
+
 // Publish puts a message into the topic's mailbox, blocking while that is full. data must be valid UTF-8 unless the
 // topic is verbatim. It returns nil when the topic has taken the message, actor.ErrStopped after Stop, or the
 // context's error. Only edges may call it.
