@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,6 +30,7 @@ type Manager struct {
 	config        *config
 	clientOptions *client.Options
 	deflater      *wire.Deflater
+	pool          *actor.Pool // runs topics
 	supervisor    *actor.Ref[message]
 	journal       *journal
 	started       chan struct{} // closed by the first Start
@@ -89,6 +91,7 @@ func NewInstance(opts ...Option) *Manager {
 	}
 	m.topics = newDirectory()
 	m.deflater = wire.NewDeflater(c.compressionLevel, c.compressionThreshold)
+	m.pool = actor.NewPool(runtime.GOMAXPROCS(0))
 	m.journal = newJournal(c.logger, &m.counters)
 	m.supervisor = spawnSupervisor(m, errs, connEvents)
 	return m

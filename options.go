@@ -36,7 +36,7 @@ type Limits struct {
 	MessageBytes int
 	// OutboxBytes is the most that may be on its way to one client, in bytes: accepted, but not yet taken by its
 	// socket. A client past it is closed with 1013; as publishers do not wait for clients, a larger burst does that to
-	// everyone. A single batch (about 32 KiB, or one larger message) is always taken when nothing else is on its way.
+	// everyone. A single batch (about 128 KiB, or one larger message) is always taken when nothing else is on its way.
 	// Default 1 MiB.
 	OutboxBytes int
 	// TopicQueueBytes is the most that may wait to be encoded in one topic, in bytes. A publisher past it waits.

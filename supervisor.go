@@ -85,6 +85,7 @@ func (s *supervisor) spawnTopic(name string) *topic.Topic {
 	return topic.Spawn(name, topic.Options{
 		QueueBytes: s.m.config.limits.TopicQueueBytes,
 		Deflater:   s.m.deflater,
+		Pool:       s.m.pool,
 		Verbatim:   name == everyone,
 		OnPanic: func(t *topic.Topic, err *actor.PanicError) {
 			s.m.report(&ErrorEvent{Code: CodeInternal, Message: "topic panicked", Err: err, Topic: t.Name()})

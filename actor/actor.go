@@ -19,6 +19,8 @@ type Options struct {
 	Limit int
 	// Restarts is how many panics within RestartWindow the actor survives. Zero: DefaultRestarts. Negative: any number.
 	Restarts int
+	// Pool runs the actor, one batch of its mail at a time. Nil: it has a goroutine of its own while there is mail.
+	Pool *Pool
 	// OnPanic is called in the actor's goroutine for each recovered panic. It must not block. May be nil.
 	OnPanic func(*PanicError)
 	// OnStop is called in the actor's goroutine, once, after its last message: with nil after Stop, with the last
@@ -36,32 +38,35 @@ type Stats struct {
 
 // Ref is the handle through which others talk to an actor. It is safe for concurrent use.
 type Ref[M any] struct {
-	mailbox *Mailbox[M]
-	receive func(iter.Seq[M])
-	opts    Options
-	created int64 // Unix nanoseconds
+	mailbox Mailbox[M]
 
 	// Owned by the actor's goroutine.
-	mail   iter.Seq[M] // iterates over batch[next:]; made once
-	batch  []M
+	lent   bool // the goroutine is that of a caller of Run
+	detach bool // the rest is for a goroutine of its own
 	next   int
-	lent   bool        // the goroutine is that of a caller of Run
-	detach bool        // the rest is for a goroutine of its own
-	panics []time.Time // within RestartWindow
-
-	// For any goroutine: closed when the actor has ended; nil until somebody asks for it.
-	done atomic.Pointer[chan struct{}]
+	batch  []M
+	mail   iter.Seq[M] // iterates over batch[next:]; made once
 
 	// Written by the actor's goroutine alone, read by anyone.
 	received atomic.Uint64
 	restarts atomic.Uint64
+
+	// Immutable.
+	receive func(iter.Seq[M])
+	opts    Options
+	created int64 // Unix nanoseconds
+
+	// For any goroutine: closed when the actor has ended; nil until somebody asks for it.
+	done atomic.Pointer[chan struct{}]
+
+	panics []time.Time // within RestartWindow; owned by the actor's goroutine
 }
 
 // Spawn makes an actor. receive is called with mail, never by two goroutines at once; see the package documentation
 // for what is expected of it. No goroutine runs until the first message comes.
 func Spawn[M any](opts Options, receive func(mail iter.Seq[M])) *Ref[M] {
 	r := &Ref[M]{receive: receive, opts: opts, created: time.Now().UnixNano()}
-	r.mailbox = NewMailbox[M](opts.Limit, func() { go r.work(false) })
+	r.mailbox.init(opts.Limit, r.wake)
 	r.mail = r.each
 	return r
 }
@@ -69,13 +74,18 @@ func Spawn[M any](opts Options, receive func(mail iter.Seq[M])) *Ref[M] {
 // Post sends a message. It never blocks. It reports false, and the message is lost, when the actor has stopped.
 func (r *Ref[M]) Post(msg M) bool { return r.mailbox.Post(msg) }
 
-// Enqueue is Post for a sender who can lend the actor a goroutine: when idle is true, nobody empties the mailbox, and the
-// sender has to call Run, or see to it that somebody does. It never blocks.
-func (r *Ref[M]) Enqueue(msg M) (queued, idle bool) { return r.mailbox.Enqueue(msg) }
+// Claim takes hold of an idle actor: after true, the caller counts as its goroutine, and has to call Run or see to it that
+// somebody does. It never blocks.
+func (r *Ref[M]) Claim() bool { return r.mailbox.Claim() }
 
-// Run empties the mailbox in the caller's goroutine, for the one caller of Enqueue who found the actor idle. It never
-// blocks: what has to wait is done in a goroutine of the actor's own, see Detach.
-func (r *Ref[M]) Run() { r.work(true) }
+// Run is for who has claimed the actor: it calls the receive function, even if there is no mail, and empties the mailbox.
+// It never blocks: what has to wait is done in a goroutine of the actor's own, see Detach.
+func (r *Ref[M]) Run() {
+	r.lent = true
+	if r.proceed() && r.finish() {
+		r.drain()
+	}
+}
 
 // Lent is for the receive function: it reports whether that runs in the goroutine of a caller of Run.
 func (r *Ref[M]) Lent() bool { return r.lent }
@@ -115,11 +125,33 @@ func (r *Ref[M]) Stats() Stats {
 	}
 }
 
-// work is the actor's goroutine, its own or a lent one: from the message that found the actor idle until the mailbox is
-// empty.
-func (r *Ref[M]) work(lent bool) {
-	r.lent = lent
+// wake gets the mailbox emptied.
+func (r *Ref[M]) wake() {
+	if r.opts.Pool != nil {
+		r.opts.Pool.Go(turn[M]{r})
+	} else {
+		go r.work()
+	}
+}
+
+// work is the actor's own goroutine: from the message that found the actor idle until the mailbox is empty.
+func (r *Ref[M]) work() {
+	r.lent = false
+	r.drain()
+}
+
+func (r *Ref[M]) drain() {
 	for r.take() && r.finish() {
+	}
+}
+
+// turn is an actor in the queue of a pool. It handles one batch, and goes to the end of the queue if there is more.
+type turn[M any] struct{ *Ref[M] }
+
+func (t turn[M]) Run() {
+	t.lent = true
+	if (t.next < len(t.batch) || t.take()) && t.finish() && t.take() {
+		t.opts.Pool.Go(t)
 	}
 }
 
@@ -167,7 +199,7 @@ func (r *Ref[M]) proceed() bool {
 func (r *Ref[M]) resume() {
 	r.lent = false
 	if r.proceed() && r.finish() {
-		r.work(false)
+		r.drain()
 	}
 }
 

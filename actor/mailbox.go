@@ -45,31 +45,36 @@ type waiter[M any] struct {
 //
 // limit bounds the sum of the sizes given to Put; zero means no bound.
 func NewMailbox[M any](limit int, wake func()) *Mailbox[M] {
-	return &Mailbox[M]{wake: wake, limit: limit, idle: true}
+	b := &Mailbox[M]{}
+	b.init(limit, wake)
+	return b
 }
+
+func (b *Mailbox[M]) init(limit int, wake func()) { b.limit, b.wake, b.idle = limit, wake, true }
 
 // Post adds a message. It never blocks, whatever the limit.
 // It reports false, and the message is lost, when the mailbox is closed.
 func (b *Mailbox[M]) Post(msg M) bool {
-	queued, idle := b.Enqueue(msg)
-	if idle {
-		b.wake()
-	}
-	return queued
-}
-
-// Enqueue is Post without waking the owner: when idle is true, the caller has to see to it that the owner calls Receive.
-func (b *Mailbox[M]) Enqueue(msg M) (queued, idle bool) {
 	b.mu.Lock()
 	if b.closed {
 		b.mu.Unlock()
-		return false, false
+		return false
 	}
 	b.queue = append(b.queue, msg)
-	idle = b.idle
-	b.idle = false
+	b.unlockAndWake()
+	return true
+}
+
+// Claim makes an idle owner count as woken, without a message. It reports false when it was not idle, or the mailbox is
+// closed. After true, the caller has to see to it that the owner calls Receive.
+func (b *Mailbox[M]) Claim() bool {
+	b.mu.Lock()
+	claimed := b.idle && !b.closed
+	if claimed {
+		b.idle = false
+	}
 	b.mu.Unlock()
-	return true, idle
+	return claimed
 }
 
 // TryPut is Put without waiting: it reports false, and the message is not queued, when there is no room.

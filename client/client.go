@@ -54,27 +54,37 @@ const (
 )
 
 // Client is the handle of a client actor. It is safe for concurrent use.
+//
+// A topic with many subscribers goes from one to the next faster than memory does, so what a delivery touches comes first.
 type Client struct {
 	// Immutable.
-	opts  *Options
-	conn  *Conn
-	owner Owner
-	ref   *actor.Ref[message]
+	opts    *Options
+	ref     *actor.Ref[message]
+	try     tryWriter // for writes that do not block; nil when the connection has none
+	deflate bool      // permessage-deflate was negotiated
 
 	// For any goroutine.
-	closing   atomic.Pointer[closeReason] // why the connection ends; nil while it is open, and the first reason stands
-	queued    atomic.Int64                // bytes of the frames accepted and not yet written
-	alive     atomic.Bool                 // a sign of life came since the last ping
-	pinged    atomic.Int64                // when the ping that waits for its turn was posted, Unix nanoseconds; 0: none does
-	busy      atomic.Bool                 // the reader is inside Owner.Received, so it cannot see pongs
-	pongData  atomic.Pointer[[]byte]      // payload of the pong to send; nil: no pong message is in the mailbox
-	hardClose atomic.Pointer[time.Timer]  // stands behind the closing handshake
+	queued  atomic.Int64                // bytes of the frames accepted and not yet written
+	closing atomic.Pointer[closeReason] // why the connection ends; nil while it is open, and the first reason stands
+
+	// Owned by the actor.
+	gone bool // the socket is closed
+	out  output
+
+	// Immutable.
+	conn  *Conn
+	owner Owner
+
+	// For any goroutine.
+	alive     atomic.Bool                // a sign of life came since the last ping
+	busy      atomic.Bool                // the reader is inside Owner.Received, so it cannot see pongs
+	pinged    atomic.Int64               // when the ping that waits for its turn was posted, Unix nanoseconds; 0: none does
+	pongData  atomic.Pointer[[]byte]     // payload of the pong to send; nil: no pong message is in the mailbox
+	hardClose atomic.Pointer[time.Timer] // stands behind the closing handshake
 
 	// Owned by the actor.
 	readerDone bool // the peer has nothing more to say
 	peerClosed bool // which it has said with a close frame
-	gone       bool // the socket is closed
-	out        output
 }
 
 // closeReason is why a connection ends: a close code and its reason, RFC 6455 section 7.1.6.
@@ -87,7 +97,7 @@ type closeReason struct {
 // New makes a client of an upgraded connection. Nothing is read before Read is called, which the caller has to do, in a
 // goroutine for itself; or Cut, if the client is not wanted after all.
 func New(conn *Conn, opts *Options, owner Owner) *Client {
-	c := &Client{opts: opts, conn: conn, owner: owner}
+	c := &Client{opts: opts, try: conn.try, deflate: conn.deflate, conn: conn, owner: owner}
 	c.alive.Store(true) // having just connected
 	conn.client = c
 	conn.reader.alive = &c.alive
@@ -121,15 +131,15 @@ func (c *Client) Deliver(b *wire.Batch) (taken, idle bool) {
 		c.drop(b)
 		return false, false
 	}
-	if c.conn.try == nil { // a write may block, so it needs a goroutine of its own anyway
-		taken = c.ref.Post(frames{b})
-	} else {
-		taken, idle = c.ref.Enqueue(frames{b})
+	if c.try != nil && c.ref.Claim() {
+		frames{b}.handle(c)
+		return true, true
 	}
+	taken = c.ref.Post(frames{b})
 	if !taken {
 		c.drop(b)
 	}
-	return taken, idle
+	return taken, false
 }
 
 // Run writes what was delivered to an idle client, in the caller's goroutine as far as the socket takes it at once. It
@@ -143,10 +153,10 @@ func (c *Client) drop(b *wire.Batch) {
 }
 
 // size returns how many bytes of a batch go to this client.
-func (c *Client) size(b *wire.Batch) int { return len(b.For(c.conn.deflate)) }
+func (c *Client) size(b *wire.Batch) int { return len(b.For(c.deflate)) }
 
 // Deflates reports whether the client negotiated permessage-deflate (RFC 7692).
-func (c *Client) Deflates() bool { return c.conn.deflate }
+func (c *Client) Deflates() bool { return c.deflate }
 
 // RemoteAddr returns the peer's address as the connection reports it.
 func (c *Client) RemoteAddr() string { return c.conn.raw.RemoteAddr().String() }

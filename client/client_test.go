@@ -94,6 +94,28 @@ func (c recordedConn) Write(p []byte) (int, error) {
 
 func newPair(t *testing.T, buffer int, configure func(*client.Options)) *pair {
 	t.Helper()
+	listen := func(p *pair, l net.Listener) net.Listener { return recorder{l, p} }
+	return newPairOn(t, listen, buffer, configure)
+}
+
+// newLentPair is newPair with a connection that can be written to without blocking; its writes are not recorded.
+func newLentPair(t *testing.T, buffer int, configure func(*client.Options)) *pair {
+	t.Helper()
+	return newPairOn(t, func(_ *pair, l net.Listener) net.Listener { return l }, buffer, configure)
+}
+
+// eachKind runs a test with both kinds of connections.
+func eachKind(t *testing.T, test func(t *testing.T, newPair func(*testing.T, int, func(*client.Options)) *pair)) {
+	t.Run("blocking", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) { test(t, newPair) })
+	})
+	t.Run("lent", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) { test(t, newLentPair) })
+	})
+}
+
+func newPairOn(t *testing.T, listen func(*pair, net.Listener) net.Listener, buffer int, configure func(*client.Options)) *pair {
+	t.Helper()
 	p := &pair{owner: newOwner(), opts: &client.Options{
 		OutboxBytes: 1000, MessageBytes: 1000, CloseTimeout: 5 * time.Second, Counters: &client.Counters{},
 	}}
@@ -110,7 +132,7 @@ func newPair(t *testing.T, buffer int, configure func(*client.Options)) *pair {
 	})}
 	listener := memnet.Listen()
 	p.writes = make(chan int, 1000)
-	go server.Serve(recorder{listener, p})
+	go server.Serve(listen(p, listener))
 	t.Cleanup(func() { server.Close() })
 	conn, err := listener.Dial(buffer)
 	if err != nil {
@@ -174,7 +196,7 @@ func (p *pair) expectFaults(t *testing.T, want ...client.Fault) {
 var peerClose = []byte{0x88, 0x82, 0, 0, 0, 0, 1000 >> 8, 1000 & 0xff}
 
 func TestCloseComesBehindWhatWasDelivered(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	eachKind(t, func(t *testing.T, newPair func(*testing.T, int, func(*client.Options)) *pair) {
 		p := newPair(t, 4, nil)
 		want := ""
 		for i := range 20 {
@@ -204,7 +226,7 @@ func TestCloseComesBehindWhatWasDelivered(t *testing.T) {
 }
 
 func TestOutboxLimitCountsWhatIsNotYetWritten(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	eachKind(t, func(t *testing.T, newPair func(*testing.T, int, func(*client.Options)) *pair) {
 		p := newPair(t, 1, nil)
 		if !p.Send(text(strings.Repeat("x", 5000))) {
 			t.Fatal("a batch over the limit was refused by an empty outbox")
@@ -224,7 +246,7 @@ func TestOutboxLimitCountsWhatIsNotYetWritten(t *testing.T) {
 }
 
 func TestOutboxTakesWhatTheLimitAllows(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	eachKind(t, func(t *testing.T, newPair func(*testing.T, int, func(*client.Options)) *pair) {
 		p := newPair(t, 1, nil)
 		for range 10 {
 			if !p.Send(text(strings.Repeat("x", 98))) {
@@ -243,8 +265,51 @@ func TestOutboxTakesWhatTheLimitAllows(t *testing.T) {
 	})
 }
 
-func TestCutEndsABlockedWriteAtOnce(t *testing.T) {
+// A socket takes as much of a frame as it likes; a ping behind it must not get into the middle.
+func TestPingDoesNotGetIntoAFrameWrittenInPart(t *testing.T) {
+	eachKind(t, func(t *testing.T, newPair func(*testing.T, int, func(*client.Options)) *pair) {
+		p := newPair(t, 10, nil)
+		first, second := text(strings.Repeat("a", 50)), text("b")
+		p.Send(first)
+		synctest.Wait() // 10 bytes are with the peer
+		p.Ping()
+		p.Send(second)
+		synctest.Wait()
+		p.expectFrames(t, string(first.Frames)+"\x89\x00"+string(second.Frames))
+		synctest.Wait()
+		if p.Queued() != 0 {
+			t.Errorf("%d bytes are queued", p.Queued())
+		}
+		p.Send(second) // the client is as good as before
+		p.expectFrames(t, string(second.Frames))
+		p.Cut("end")
+	})
+}
+
+func TestRunIsForTheOneWhoFoundTheClientIdle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		p := newLentPair(t, 1000, nil)
+		if taken, idle := p.Deliver(text("1")); !taken || !idle {
+			t.Fatalf("the first: taken %v, idle %v", taken, idle)
+		}
+		if taken, idle := p.Deliver(text("2")); !taken || idle {
+			t.Fatalf("the second: taken %v, idle %v", taken, idle)
+		}
+		synctest.Wait()
+		if p.Queued() == 0 {
+			t.Fatal("somebody else has written it")
+		}
+		p.Run() // in this goroutine
+		if p.Queued() != 0 {
+			t.Fatalf("%d bytes are queued after Run", p.Queued())
+		}
+		p.expectFrames(t, string(text("1").Frames)+string(text("2").Frames))
+		p.Cut("end")
+	})
+}
+
+func TestCutEndsABlockedWriteAtOnce(t *testing.T) {
+	eachKind(t, func(t *testing.T, newPair func(*testing.T, int, func(*client.Options)) *pair) {
 		p := newPair(t, 1, nil)
 		p.Send(text("xxxxxxxx"))
 		synctest.Wait()

@@ -93,9 +93,9 @@ func (c *Client) tryWrite() (bool, error) {
 	case len(o.control) > 0:
 		o.rest, o.begun, o.control = o.control, 0, nil
 	default:
-		o.rest, o.begun = o.waiting()[0].For(c.conn.deflate), 1
+		o.rest, o.begun = o.waiting()[0].For(c.deflate), 1
 	}
-	n, err := c.conn.try.TryWrite(o.rest)
+	n, err := c.try.TryWrite(o.rest)
 	c.opts.Counters.BytesOut.Add(uint64(n))
 	o.rest = o.rest[n:]
 	if err != nil || len(o.rest) > 0 {
@@ -153,11 +153,11 @@ func (c *Client) next(batches []*wire.Batch) []*wire.Batch {
 // writeGroup gives a group of batches to the socket: in one call, but for a batch that is too large for that.
 func (c *Client) writeGroup(group []*wire.Batch) error {
 	if len(group) == 1 {
-		return c.writePiecewise(group[0].For(c.conn.deflate))
+		return c.writePiecewise(group[0].For(c.deflate))
 	}
 	pieces := make(net.Buffers, len(group))
 	for i, b := range group {
-		pieces[i] = b.For(c.conn.deflate)
+		pieces[i] = b.For(c.deflate)
 	}
 	if c.conn.gathers() {
 		n, err := pieces.WriteTo(c.conn.raw)

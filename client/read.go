@@ -72,7 +72,7 @@ func (c *Client) readMessage() error {
 		return err
 	}
 	data := s.raw
-	if c.conn.deflate && c.conn.reader.marks.next() {
+	if c.deflate && c.conn.reader.marks.next() {
 		s.inflated, err = wire.Inflate(s.inflated[:0], s.raw, c.opts.MessageBytes)
 		data = s.inflated
 	}
@@ -132,7 +132,7 @@ func (c *Client) readPayload(r io.Reader, buf []byte) ([]byte, error) {
 
 // mostRaw returns the most bytes of a message before inflating it: incompressible data grows a little.
 func (c *Client) mostRaw() int {
-	if c.conn.deflate {
+	if c.deflate {
 		return c.opts.MessageBytes + c.opts.MessageBytes/1024 + 64
 	}
 	return c.opts.MessageBytes

@@ -2,11 +2,11 @@ package topic
 
 import "sync"
 
-// crewSize is how many subscribers share a goroutine to write in. It is a compromise between what a goroutine costs and
-// how evenly the processors are busy.
+// crewSize is how many subscribers are written to in one goroutine, one after the other: enough to make the goroutine's
+// own cost small, and few enough that several processors share a large audience evenly.
 const crewSize = 64
 
-// crew is some subscribers who have to be run.
+// crew is subscribers who have to be run.
 type crew struct {
 	members [crewSize]Subscriber
 	n       int
@@ -24,8 +24,8 @@ func (c *crew) run() {
 	crews.Put(c)
 }
 
-// hire sees to it that an idle subscriber is run: in a goroutine with others when there are many, by the topic itself
-// otherwise.
+// hire sees to it that an idle subscriber is run: with others in a goroutine of theirs when there are many, by the topic
+// itself otherwise.
 func (t *Topic) hire(s Subscriber) {
 	if t.idle != nil && t.idle.n == crewSize {
 		go t.idle.run()

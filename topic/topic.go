@@ -19,8 +19,9 @@ import (
 )
 
 // maxBatch is the size in bytes past which a batch is handed out, although more messages wait. It bounds what one
-// delivery adds to an outbox, and keeps the buffer in the processor's cache while it is written to every subscriber.
-const maxBatch = 32 << 10
+// delivery adds to an outbox. Each batch is one write to each subscriber, so large ones cost less; and it stays in the
+// processor's cache while it is written to one after the other.
+const maxBatch = 128 << 10
 
 // messageOverhead is what a queued message counts beside its data, in bytes, so that a flood of empty messages is
 // bounded too.
@@ -50,6 +51,8 @@ type Options struct {
 	QueueBytes int
 	// Deflater compresses for the subscribers who negotiated that. Nil: nobody did.
 	Deflater *wire.Deflater
+	// Pool runs the topic. Nil: it has a goroutine of its own while there is something to do.
+	Pool *actor.Pool
 	// Verbatim sends messages as they are instead of in the JSON envelope: text, or binary when not valid UTF-8.
 	Verbatim bool
 	// OnPanic and OnStop are those of actor.Options.
@@ -116,6 +119,7 @@ func Spawn(name string, opts Options) *Topic {
 	}
 	t.ref = actor.Spawn(actor.Options{
 		Limit:   opts.QueueBytes,
+		Pool:    opts.Pool,
 		OnPanic: t.onPanic,
 		OnStop: func(err error) {
 			if opts.OnStop != nil {

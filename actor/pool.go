@@ -1,0 +1,38 @@
+package actor
+
+import (
+	"iter"
+	"sync/atomic"
+)
+
+// Pool runs what does not block in a bounded number of goroutines, in turns. Thousands of actors that wake at once then
+// wait in its queues, where their mail piles up for them to handle in one go, and not in the way of everybody else's
+// goroutines. It is made of actors itself: it has goroutines only while there is something to run.
+type Pool struct {
+	workers []*Ref[Runner]
+	next    atomic.Uint32
+}
+
+// Runner is something to run. Run must not block.
+type Runner interface{ Run() }
+
+// NewPool returns a pool of that many workers.
+func NewPool(workers int) *Pool {
+	p := &Pool{workers: make([]*Ref[Runner], workers)}
+	for i := range p.workers {
+		p.workers[i] = Spawn(Options{Restarts: -1}, work)
+	}
+	return p
+}
+
+// Go runs r once, later. It never blocks.
+func (p *Pool) Go(r Runner) {
+	p.workers[int(p.next.Add(1))%len(p.workers)].Post(r)
+}
+
+// work is a worker.
+func work(queue iter.Seq[Runner]) {
+	for r := range queue {
+		r.Run()
+	}
+}
