@@ -82,7 +82,7 @@ func (r *Ref[M]) Claim() bool { return r.mailbox.Claim() }
 // It never blocks: what has to wait is done in a goroutine of the actor's own, see Detach.
 func (r *Ref[M]) Run() {
 	r.lent = true
-	if r.proceed() && r.finish() {
+	if r.proceed() {
 		r.drain()
 	}
 }
@@ -141,19 +141,23 @@ func (r *Ref[M]) work() {
 }
 
 func (r *Ref[M]) drain() {
-	for r.take() && r.finish() {
+	for r.more() && r.proceed() {
 	}
 }
 
-// turn is an actor in the queue of a pool. It handles one batch, and goes to the end of the queue if there is more.
+// turn is an actor in the queue of a pool. It calls the receive function once, and goes to the end of the queue if there
+// is more.
 type turn[M any] struct{ *Ref[M] }
 
 func (t turn[M]) Run() {
 	t.lent = true
-	if (t.next < len(t.batch) || t.take()) && t.finish() && t.take() {
+	if t.more() && t.proceed() && t.more() {
 		t.opts.Pool.Go(t)
 	}
 }
+
+// more reports whether there is mail, and gets it; when there is none, the same holds as with take.
+func (r *Ref[M]) more() bool { return r.next < len(r.batch) || r.take() }
 
 // take gets the next batch. It reports false when there is none; then the next post may have started another run
 // already, so nothing of r may be touched.
@@ -171,17 +175,7 @@ func (r *Ref[M]) take() bool {
 	return true
 }
 
-// finish handles the rest of the batch. It reports false when that was the end, or goes on in another goroutine.
-func (r *Ref[M]) finish() bool {
-	for r.next < len(r.batch) {
-		if !r.proceed() {
-			return false
-		}
-	}
-	return true
-}
-
-// proceed handles what it can of the batch, and reports like finish.
+// proceed calls the receive function. It reports false when that was the end, or goes on in another goroutine.
 func (r *Ref[M]) proceed() bool {
 	if err := r.handle(); err != nil && r.exhausted() {
 		r.giveUp(err)
@@ -198,7 +192,7 @@ func (r *Ref[M]) proceed() bool {
 // resume goes on, in a goroutine of the actor's own, where a lent one could not.
 func (r *Ref[M]) resume() {
 	r.lent = false
-	if r.proceed() && r.finish() {
+	if r.proceed() {
 		r.drain()
 	}
 }

@@ -185,6 +185,9 @@ func (t *Topic) receive(mail iter.Seq[message]) {
 	defer t.runIdle() // also when this panics: nobody else will
 	for msg := range mail {
 		msg.handle(t)
+		if t.batch != nil && len(t.batch.Frames) >= maxBatch {
+			break // others want their turn
+		}
 	}
 	t.flush()
 }
@@ -202,9 +205,6 @@ func (m publish) handle(t *Topic) {
 		t.batch.Deflated = t.deflater.Append(t.batch.Deflated, t.batch.Frames[start:])
 	}
 	t.batch.Messages++
-	if len(t.batch.Frames) >= maxBatch {
-		t.flush()
-	}
 }
 
 func (m join) handle(t *Topic) {
