@@ -23,8 +23,9 @@ type Ready struct {
 
 // Stats is the answer to /stats.
 type Stats struct {
-	Subscriptions int `json:"subscriptions"`
-	Dropped       int `json:"dropped"`
+	Subscriptions int    `json:"subscriptions"`
+	Dropped       int    `json:"dropped"`
+	Allocations   uint64 `json:"allocations"` // on the heap so far; 0: not known
 }
 
 // Published is the answer to /publish and /unflood.

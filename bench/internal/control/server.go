@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"runtime"
 	"runtime/debug"
 	"strconv"
 	"sync"
@@ -36,9 +37,15 @@ func Handler(c contender.Contender) http.Handler {
 		answer(w, struct{}{}, nil)
 	})
 	mux.HandleFunc("GET /stats", func(w http.ResponseWriter, _ *http.Request) {
-		answer(w, Stats{s.contender.Subscriptions(), s.contender.Dropped()}, nil)
+		answer(w, Stats{s.contender.Subscriptions(), s.contender.Dropped(), allocations()}, nil)
 	})
 	return mux
+}
+
+func allocations() uint64 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.Mallocs
 }
 
 func answer(w http.ResponseWriter, v any, err error) {

@@ -40,6 +40,7 @@ func burst(name string, size burstSize, rounds int) *scenario {
 			{Key: "deliveries", Title: "deliveries", Unit: "/s", MoreBetter: true},
 			{Key: "cpu", Title: "server CPU per delivery", Unit: "ns"},
 			{Key: "cores", Title: "server's processors busy", Unit: ""},
+			{Key: "allocs", Title: "allocations per message", Unit: ""},
 			{Key: "peak", Title: "server's resident memory", Unit: "bytes"},
 		},
 		run: func(ctx context.Context, c Contender) (values, error) {
@@ -87,6 +88,10 @@ func (b *bench) oneBurst(f *load.Fleet, subscribers int, job control.Job, templa
 		return nil, err
 	}
 	deliveries := int64(subscribers) * int64(job.Messages)
+	before, err := b.Stats(b.ctx)
+	if err != nil {
+		return nil, err
+	}
 	f.Arm(deliveries, s)
 	u, err := b.begin()
 	if err != nil {
@@ -107,14 +112,22 @@ func (b *bench) oneBurst(f *load.Fleet, subscribers int, job control.Job, templa
 	if err != nil {
 		return nil, err
 	}
+	after, err := b.Stats(b.ctx)
+	if err != nil {
+		return nil, err
+	}
 	elapsed := end.Sub(u.start)
-	return values{
+	v := values{
 		"deliveries": float64(deliveries) / elapsed.Seconds(),
 		"cpu":        float64(cpu.Nanoseconds()) / float64(deliveries),
 		"cores":      cpu.Seconds() / elapsed.Seconds(),
 		"peak":       float64(resident),
 		"wire":       float64(f.Bytes()) / float64(deliveries),
-	}, f.Verify(all(int64(job.Messages)))
+	}
+	if before.Allocations > 0 {
+		v["allocs"] = float64(after.Allocations-before.Allocations) / float64(job.Messages)
+	}
+	return v, f.Verify(all(int64(job.Messages)))
 }
 
 // compression compares bursts of JSON with and without permessage-deflate.

@@ -39,6 +39,7 @@ func scenarios(mode string) []*scenario {
 			burst("burst-1000", burstSize{1000, 1000, 128}, 3),
 			burst("burst-5000", burstSize{5000, 200, 128}, 2),
 			burst("burst-10000", burstSize{10_000, 100, 128}, 3),
+			burst("growth", burstSize{1000, 100, 128}, 3), // the same messages as to 10,000
 			steady(steadySize{500, 200, 4}, 3),
 			burst("payload-16", burstSize{1000, 500, 16}, 2),
 			burst("payload-1024", burstSize{1000, 200, 1 << 10}, 2),
