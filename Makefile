@@ -1,6 +1,6 @@
 # The versions of the tools are pinned in .ci/run, which is also what continuous integration runs.
 
-.PHONY: all fmt lint test race fuzz bench e2e ci
+.PHONY: all fmt lint test race fuzz bench compare e2e ci
 
 all: lint test
 
@@ -20,8 +20,12 @@ race: ## the same under the race detector
 fuzz: ## random input for the protocol parser
 	bash .ci/run fuzz
 
-bench: ## the benchmarks of the library
-	go test -run '^$$' -bench . -benchmem ./...
+REF ?= HEAD
+bench: ## the benchmarks of the library, compared with those at REF; see .ci/benchstat for BENCH and COUNT
+	bash .ci/benchstat $(REF)
+
+compare: ## other libraries side by side, in under 2 minutes; see bench/README.md
+	cd bench && go run ./cmd/bench
 
 e2e: ## the examples in real browsers; screenshots go to artifacts/e2e
 	bash .ci/run tools e2e

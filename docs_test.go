@@ -24,8 +24,9 @@ import (
 
 // translations are pages that say the same in two languages.
 var translations = map[string]string{
-	"README.md":        "README.zh-CN.md",
-	"docs/protocol.md": "docs/protocol.zh-CN.md",
+	"README.md":           "README.zh-CN.md",
+	"docs/protocol.md":    "docs/protocol.zh-CN.md",
+	"docs/performance.md": "docs/performance.zh-CN.md",
 }
 
 // TestGoInDocsCompiles vets each Go block of each page as a program of its own, in this module.

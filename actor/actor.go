@@ -78,12 +78,15 @@ func (r *Ref[M]) Post(msg M) bool { return r.mailbox.Post(msg) }
 // somebody does. It never blocks.
 func (r *Ref[M]) Claim() bool { return r.mailbox.Claim() }
 
-// Run is for who has claimed the actor: it calls the receive function, even if there is no mail, and empties the mailbox.
-// It never blocks: what has to wait is done in a goroutine of the actor's own, see Detach.
+// Run is for who has claimed the actor: it calls the receive function once, with the mail there is or with none. It never
+// blocks: what has to wait (see Detach), or has come in the meantime, is done in a goroutine of the actor's own.
 func (r *Ref[M]) Run() {
 	r.lent = true
-	if r.proceed() {
-		r.drain()
+	if r.mailbox.Len() > 0 {
+		r.take()
+	}
+	if r.proceed() && r.more() {
+		go r.resume()
 	}
 }
 
@@ -189,7 +192,7 @@ func (r *Ref[M]) proceed() bool {
 	return true
 }
 
-// resume goes on, in a goroutine of the actor's own, where a lent one could not.
+// resume goes on, in a goroutine of the actor's own, where a lent one cannot.
 func (r *Ref[M]) resume() {
 	r.lent = false
 	if r.proceed() {

@@ -73,3 +73,60 @@ func BenchmarkCall(b *testing.B) {
 	ref.Stop()
 	<-ref.Done()
 }
+
+// BenchmarkClaim measures an idle actor that is run by whoever found it idle.
+func BenchmarkClaim(b *testing.B) {
+	b.ReportAllocs()
+	calls := 0
+	ref := actor.Spawn(actor.Options{}, func(iter.Seq[int]) { calls++ })
+	for b.Loop() {
+		if ref.Claim() {
+			ref.Run()
+		}
+	}
+	if calls != b.N {
+		b.Fatalf("%d of %d claims came through", calls, b.N)
+	}
+}
+
+// BenchmarkMailbox measures posts, and receives of all that they have piled up, without an actor: 64 at a time.
+func BenchmarkMailbox(b *testing.B) {
+	const pile = 64
+	b.ReportAllocs()
+	box := actor.NewMailbox[int](0, func() {})
+	var batch []int
+	received := 0
+	for b.Loop() {
+		for i := range pile {
+			box.Post(i)
+		}
+		batch, _ = box.Receive(batch)
+		received += len(batch)
+	}
+	if received != b.N*pile {
+		b.Fatalf("%d of %d messages received", received, b.N*pile)
+	}
+}
+
+// BenchmarkPool measures posts to thousands of actors in a pool, as when each of many topics is published to.
+func BenchmarkPool(b *testing.B) {
+	const actors = 2000
+	b.ReportAllocs()
+	pool := actor.NewPool(2)
+	refs := make([]*actor.Ref[int], actors)
+	for i := range refs {
+		refs[i] = actor.Spawn(actor.Options{Pool: pool}, func(mail iter.Seq[int]) {
+			for range mail {
+			}
+		})
+	}
+	i := 0
+	for b.Loop() {
+		refs[i%actors].Post(i)
+		i++
+	}
+	for _, ref := range refs {
+		ref.Stop()
+		<-ref.Done()
+	}
+}

@@ -25,12 +25,14 @@ func TestClaimIsForOneAtATime(t *testing.T) {
 		p.wantHandled(t) // nobody runs it
 		p.Run()
 		p.wantHandled(t, "1", "2")
-		if got := len(p.batches); got != 2 || len(p.batches[0]) != 0 {
-			t.Errorf("batches %q, want an empty one for the claim and one with the mail", p.batches)
-		}
 		if !p.Claim() {
 			t.Fatal("an actor that was run is not idle")
 		}
+		p.Run() // with no mail
+		if got := len(p.batches); got != 2 || len(p.batches[1]) != 0 {
+			t.Errorf("batches %q, want one with the mail and an empty one", p.batches)
+		}
+		p.Claim()
 		p.Stop()
 		p.Run()
 		p.wantEnd(t, nil)
@@ -52,6 +54,32 @@ func TestClaimRefusesAnActorThatIsBusy(t *testing.T) {
 			t.Error("an actor that is done cannot be claimed")
 		}
 		p.Run()
+	})
+}
+
+// Whoever lends a goroutine gets it back, whatever keeps coming.
+func TestRunReturnsAlthoughMoreComes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var ref *actor.Ref[int]
+		handled := 0
+		ref = actor.Spawn(actor.Options{}, func(mail iter.Seq[int]) {
+			for range mail {
+				handled++
+				if handled < 100 {
+					ref.Post(0)
+				}
+			}
+		})
+		ref.Claim()
+		ref.Post(0)
+		ref.Run()
+		if handled != 1 {
+			t.Errorf("%d messages were handled in the lent goroutine, want only what was there", handled)
+		}
+		synctest.Wait()
+		if handled != 100 {
+			t.Errorf("%d of 100 messages were handled", handled)
+		}
 	})
 }
 

@@ -21,7 +21,7 @@ func (c *counter) Deliver(b *wire.Batch) (taken, idle bool) {
 // BenchmarkFanOut measures messages of 128 bytes from one publisher to all subscribers' outboxes.
 func BenchmarkFanOut(b *testing.B) {
 	data := strings.Repeat("x", 128)
-	for _, n := range []int{1, 100, 1000} {
+	for _, n := range []int{1, 100, 1000, 10_000} {
 		b.Run(fmt.Sprintf("subscribers=%d", n), func(b *testing.B) {
 			stopped := make(chan struct{})
 			h := topic.Spawn("room", topic.Options{QueueBytes: 1 << 20, OnStop: func(*topic.Topic, error) { close(stopped) }})
@@ -48,7 +48,7 @@ func BenchmarkFanOut(b *testing.B) {
 // BenchmarkFanOutSingly is the same without a burst: each message is delivered before the next is published.
 func BenchmarkFanOutSingly(b *testing.B) {
 	data := strings.Repeat("x", 128)
-	for _, n := range []int{1, 100, 1000} {
+	for _, n := range []int{1, 100, 1000, 10_000} {
 		b.Run(fmt.Sprintf("subscribers=%d", n), func(b *testing.B) {
 			h := topic.Spawn("room", topic.Options{})
 			defer h.Stop()

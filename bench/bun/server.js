@@ -53,8 +53,9 @@ const wallOffset = (() => {
 })();
 const epoch = BigInt(Date.now()) * 1000000n; // so that the rest fits a double exactly
 const epochMs = Number(epoch / 1000000n);
-const nowHex = () => {
-  const ms = performance.now() - wallOffset - epochMs;
+// From a time of performance.now().
+const wallHex = (at) => {
+  const ms = at - wallOffset - epochMs;
   return (epoch + BigInt(Math.round(ms * 1e6))).toString(16).padStart(16, "0");
 };
 
@@ -67,8 +68,8 @@ function stamper(template, publisher) {
   const escape = (s) => s.replaceAll("\\", "\\\\").replaceAll('"', '\\"');
   const head = escape(template.slice(0, at)) + hex(publisher, 2);
   const tail = escape(template.slice(at + (stamped ? 26 : 10)));
-  return (topic, sequence) =>
-    `{"topic":"${topic}","data":"${head}${hex(sequence, 8)}${stamped ? nowHex() : ""}${tail}"}`;
+  return (topic, sequence, at = performance.now()) =>
+    `{"topic":"${topic}","data":"${head}${hex(sequence, 8)}${stamped ? wallHex(at) : ""}${tail}"}`;
 }
 
 function jobOf(query) {
@@ -87,15 +88,24 @@ function publish(topic, message) {
 
 async function publishAll(job, template) {
   const makers = Array.from({ length: job.publishers }, (_, p) => stamper(template, p));
-  const send = (i) => {
+  const send = (i, at) => {
     const topic = job.names[i % job.topics];
-    publish(topic, makers[i % job.publishers](topic, i));
+    publish(topic, makers[i % job.publishers](topic, i, at));
   };
   const start = performance.now();
-  let i = 0;
-  while (i < job.n) {
-    const due = job.rate === 0 ? job.n : Math.min(job.n, 1 + Math.floor(((performance.now() - start) * job.rate) / 1000));
-    for (; i < due; i++) send(i);
+  if (job.rate === 0) {
+    for (let i = 0; i < job.n; i++) send(i);
+  }
+  for (let i = 0, ready = start; job.rate > 0 && i < job.n; ) {
+    // A message that is late because the event loop was busy counts from when it was due, as in publish.go; ticks of a
+    // millisecond, and as much again for being late, are not the server's doing.
+    const now = performance.now();
+    for (; i < job.n; i++) {
+      const at = start + (i * 1000) / job.rate;
+      if (at > now) break;
+      send(i, Math.min(performance.now(), Math.max(at, ready)));
+    }
+    ready = performance.now() + 2;
     if (i < job.n) await Bun.sleep(1);
   }
   return { messages: job.n, elapsed_ns: Math.round((performance.now() - start) * 1e6), failed: 0 };

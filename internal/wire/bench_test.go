@@ -43,3 +43,24 @@ func BenchmarkParse(b *testing.B) {
 		})
 	}
 }
+
+// document is n bytes of JSON, which compress as JSON does.
+func document(n int) string {
+	return strings.Repeat(`{"symbol":"ABCX","bid":101.25,"ask":101.37,"venue":"east-3"},`, n/60+1)[:n]
+}
+
+func BenchmarkInflate(b *testing.B) {
+	frame := wire.NewDeflater(1, 0).Append(nil, wire.AppendFrame(nil, wire.OpText, document(1<<10)))
+	payload := frame[2:]
+	if frame[1] == 126 {
+		payload = frame[4:]
+	}
+	dst := make([]byte, 0, 4<<10)
+	b.ReportAllocs()
+	b.SetBytes(1 << 10)
+	for b.Loop() {
+		if got, err := wire.Inflate(dst, payload, 4<<10); err != nil || len(got) != 1<<10 {
+			b.Fatal(len(got), err)
+		}
+	}
+}

@@ -40,7 +40,7 @@ func burst(name string, size burstSize, rounds int) *scenario {
 			{Key: "deliveries", Title: "deliveries", Unit: "/s", MoreBetter: true},
 			{Key: "cpu", Title: "server CPU per delivery", Unit: "ns"},
 			{Key: "cores", Title: "server's processors busy", Unit: ""},
-			{Key: "allocs", Title: "allocations per message", Unit: ""},
+			{Key: "allocs", Title: "allocations per delivery", Unit: ""},
 			{Key: "peak", Title: "server's resident memory", Unit: "bytes"},
 		},
 		run: func(ctx context.Context, c Contender) (values, error) {
@@ -125,7 +125,7 @@ func (b *bench) oneBurst(f *load.Fleet, subscribers int, job control.Job, templa
 		"wire":       float64(f.Bytes()) / float64(deliveries),
 	}
 	if before.Allocations > 0 {
-		v["allocs"] = float64(after.Allocations-before.Allocations) / float64(job.Messages)
+		v["allocs"] = float64(after.Allocations-before.Allocations) / float64(deliveries)
 	}
 	return v, f.Verify(all(int64(job.Messages)))
 }

@@ -37,6 +37,7 @@ func topics(name string, size topicsSize, rounds int) *scenario {
 			Key: fmt.Sprintf("cpu%d", p), Title: "CPU per publish, " + publishers(p), Unit: "ns",
 		})
 	}
+	s.metrics = append(s.metrics, report.Metric{Key: "allocs", Title: "allocations per publish"})
 	return s
 }
 
@@ -67,6 +68,10 @@ func measureTopics(ctx context.Context, c Contender, size topicsSize) (values, e
 	if _, _, err := b.roundRobin(f, job, size.subscribers, topicOf); err != nil {
 		return nil, b.explain(fmt.Errorf("warming up: %w", err))
 	}
+	before, err := b.Stats(b.ctx)
+	if err != nil {
+		return nil, err
+	}
 	v := make(values)
 	for _, p := range publisherCounts {
 		job.Publishers, job.Messages = p, size.topics*size.messages
@@ -77,7 +82,12 @@ func measureTopics(ctx context.Context, c Contender, size topicsSize) (values, e
 		v[fmt.Sprintf("publishes%d", p)] = float64(job.Messages) / elapsed.Seconds()
 		v[fmt.Sprintf("cpu%d", p)] = float64(cpu.Nanoseconds()) / float64(job.Messages)
 	}
-	return v, nil
+	after, err := b.Stats(b.ctx)
+	if err == nil && before.Allocations > 0 {
+		published := len(publisherCounts) * job.Messages
+		v["allocs"] = float64(after.Allocations-before.Allocations) / float64(published)
+	}
+	return v, err
 }
 
 func (b *bench) roundRobin(f *load.Fleet, job control.Job, subscribers int, topicOf func(int) string) (elapsed, cpu time.Duration, err error) {

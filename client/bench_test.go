@@ -1,0 +1,130 @@
+package client_test
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/fanqie/tank-websocket-go-server/client"
+	"github.com/fanqie/tank-websocket-go-server/internal/memnet"
+	"github.com/fanqie/tank-websocket-go-server/internal/wire"
+)
+
+// drain is the server's end of a connection whose peer takes everything at once.
+type drain struct {
+	net.Conn
+	open    atomic.Bool // the handshake is done
+	written atomic.Int64
+}
+
+func (d *drain) Write(p []byte) (int, error) {
+	if !d.open.Load() {
+		return d.Conn.Write(p)
+	}
+	d.written.Add(int64(len(p)))
+	return len(p), nil
+}
+
+// lentDrain can be written to without blocking.
+type lentDrain struct{ *drain }
+
+func (d lentDrain) TryWrite(p []byte) (int, error) { return d.Write(p) }
+
+// once is a listener for one connection.
+type once struct {
+	*memnet.Listener
+	wrap func(net.Conn) net.Conn
+}
+
+func (o once) Accept() (net.Conn, error) {
+	c, err := o.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return o.wrap(c), nil
+}
+
+// silent is an owner that does nothing.
+type silent struct{ gone chan struct{} }
+
+func (silent) Received([]byte, bool)      {}
+func (silent) Failed(client.Fault, error) {}
+func (s silent) Gone(int, string)         { close(s.gone) }
+func (silent) ReaderDone()                {}
+
+// benchClient is a client of a peer that takes everything at once.
+func benchClient(b *testing.B, lent bool) (*client.Client, *drain) {
+	b.Helper()
+	d := &drain{}
+	listener := once{memnet.Listen(), func(c net.Conn) net.Conn {
+		d.Conn = c
+		if lent {
+			return lentDrain{d}
+		}
+		return d
+	}}
+	upgraded := make(chan *client.Conn, 1)
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, err := client.Upgrade(w, r, client.UpgradeOptions{})
+		if err != nil {
+			b.Error(err)
+		}
+		upgraded <- c
+	})}
+	go server.Serve(listener)
+	b.Cleanup(func() { server.Close() })
+	conn, err := listener.Dial(64 << 10)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { conn.Close() })
+	io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n")
+	if _, err := http.ReadResponse(bufio.NewReader(conn), nil); err != nil {
+		b.Fatal(err)
+	}
+	d.open.Store(true)
+	end := silent{make(chan struct{})}
+	c := client.New(<-upgraded, &client.Options{OutboxBytes: 1 << 30, MessageBytes: 1 << 10, Counters: &client.Counters{}}, end)
+	b.Cleanup(func() {
+		c.Cut("end")
+		<-end.gone
+	})
+	return c, d
+}
+
+// BenchmarkOutbox measures a batch from Deliver to the socket, which costs nothing here: one batch at a time, and a
+// hundred that pile up.
+func BenchmarkOutbox(b *testing.B) {
+	batch := &wire.Batch{Frames: wire.AppendFrame(nil, wire.OpText, strings.Repeat("x", 128)), Messages: 1}
+	for _, lent := range []bool{true, false} {
+		for _, pile := range []int{1, 100} {
+			b.Run(fmt.Sprintf("lent=%v/pile=%d", lent, pile), func(b *testing.B) {
+				c, d := benchClient(b, lent)
+				before, delivered := d.written.Load(), 0
+				b.ReportAllocs()
+				for b.Loop() {
+					_, idle := c.Deliver(batch)
+					for range pile - 1 {
+						c.Deliver(batch)
+					}
+					delivered += pile
+					if idle {
+						c.Run()
+					}
+					for c.Queued() > 0 { // it is a goroutine of its own that writes
+					}
+				}
+				if got, want := d.written.Load()-before, int64(delivered*len(batch.Frames)); got != want {
+					b.Fatalf("%d bytes written, want %d", got, want)
+				}
+				b.ReportMetric(float64(delivered)/b.Elapsed().Seconds(), "batches/s")
+			})
+		}
+	}
+}
