@@ -27,6 +27,9 @@ type Client struct {
 	userID string
 	conn   *client.Client
 
+	// Owned by the reader.
+	unsettled int // requests that the supervisor was not seen to have handled
+
 	// Owned by the supervisor.
 	subscriptions map[*liveTopic]*topic.Member
 	everyone      *topic.Member // to the topic of BroadcastMessage

@@ -14,12 +14,12 @@ type (
 		actor.Request[struct{}]
 		client *Client
 	}
-	subscribe struct {
+	subscribe struct { // nobody waits when it is the client's own request, of which this is the zero Request
 		actor.Request[struct{}]
 		client *Client
 		topic  string
 	}
-	unsubscribe struct {
+	unsubscribe struct { // the same
 		actor.Request[struct{}]
 		client *Client
 		topic  string
@@ -32,6 +32,7 @@ type (
 		actor.Request[int]
 		topic string
 	}
+	fence             struct{ actor.Request[struct{}] } // everything posted before has been handled
 	listTopics        struct{ actor.Request[[]liveTopic] }
 	listSubscriptions struct {
 		actor.Request[[]string]

@@ -15,8 +15,8 @@ type owner Client
 
 var _ client.Owner = (*owner)(nil)
 
-// Received understands one message. It runs in the reader's goroutine, so what it does may wait, and the client's next
-// message is looked at when it is done: a subscription is accepted before a publication behind it is.
+// Received understands one message. It runs in the reader's goroutine, so what it does may wait. The client's requests
+// take effect in order: those that the supervisor has not got to yet are waited for before anything else is looked at.
 func (o *owner) Received(data []byte, binary bool) {
 	c := (*Client)(o)
 	if binary {
@@ -29,6 +29,7 @@ func (o *owner) Received(data []byte, binary bool) {
 	case cmd.Kind == wire.Unsubscribe:
 		c.handleUnsubscribe(cmd.Topic)
 	case cmd.Kind == wire.Publish && c.m.config.authorizePublish != nil:
+		c.settle()
 		c.handlePublish(cmd.Topic, cmd.Data)
 	default:
 		c.handleMessage(data, binary)
@@ -37,21 +38,43 @@ func (o *owner) Received(data []byte, binary bool) {
 
 func (c *Client) handleSubscribe(topic string) {
 	err := checkTopic(topic)
-	if err == nil {
+	if err == nil && c.m.config.authorizeSubscribe != nil {
+		c.settle()
 		err = c.authorize(c.m.config.authorizeSubscribe, topic, "subscription refused")
 	}
 	if err == nil {
-		err = c.Subscribe(topic)
+		c.post(subscribe{client: c, topic: topic})
 	}
 	c.answer(topic, err)
 }
 
 func (c *Client) handleUnsubscribe(topic string) {
-	err := c.Unsubscribe(topic)
-	if errors.Is(err, ErrNotFound) {
-		err = nil // repeating oneself is no mistake
+	err := checkTopic(topic)
+	if err == nil {
+		c.post(unsubscribe{client: c, topic: topic})
 	}
 	c.answer(topic, err)
+}
+
+// maxUnsettled is how many requests of one client may be with the supervisor: enough to keep both busy, and not enough for
+// a client to be in everybody else's way.
+const maxUnsettled = 64
+
+// post makes a request of the client's without waiting for it. When it is refused, the supervisor says so.
+func (c *Client) post(m message) {
+	if c.unsettled == maxUnsettled {
+		c.settle()
+	}
+	c.unsettled++
+	c.m.supervisor.Post(m)
+}
+
+// settle waits until the supervisor has handled all that was posted.
+func (c *Client) settle() {
+	if c.unsettled > 0 {
+		c.unsettled = 0
+		c.m.ask(func(r actor.Request[struct{}]) message { return fence{r} })
+	}
 }
 
 func (c *Client) handlePublish(topic, data string) {
@@ -70,17 +93,15 @@ func (c *Client) handleMessage(data []byte, binary bool) {
 		c.m.counters.ignored.Add(1)
 		return
 	}
+	c.settle()
 	c.guard("message handler panicked", "", func() error {
 		c.m.config.handleMessage(c, Message{Data: bytes.Clone(data), Binary: binary})
 		return nil
 	})
 }
 
-// authorize asks an authorizer, if there is one. The client is told that it may not, but not why.
+// authorize asks an authorizer. The client is told that it may not, but not why.
 func (c *Client) authorize(allow func(*Client, string) error, topic, refusal string) error {
-	if allow == nil {
-		return nil
-	}
 	err := c.guard("authorizer panicked", topic, func() error { return allow(c, topic) })
 	if err != nil && !isPanic(err) {
 		c.m.report(&ErrorEvent{Code: CodeForbidden, Message: refusal, Err: forbidden(err), ClientID: c.id, UserID: c.userID, Topic: topic})

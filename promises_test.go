@@ -234,3 +234,44 @@ func TestLastOutFirstInRaceLosesNobody(t *testing.T) {
 		}
 	})
 }
+
+// A client's requests are not waited for one by one, but before anything that could tell.
+func TestPromiseRequestsTakeEffectBeforeWhatComesBehindThem(t *testing.T) {
+	for _, how := range []string{"message", "publish"} {
+		t.Run(how, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				var m *server
+				m = serve(t,
+					tank.WithMessageHandler(func(_ *tank.Client, msg tank.Message) {
+						if err := m.BroadcastTopicMessage(string(msg.Data), "from the handler"); err != nil {
+							t.Error(err)
+						}
+					}),
+					tank.WithPublishAuthorizer(func(*tank.Client, string) error { return nil }))
+				for round := range 50 {
+					p := m.dial("")
+					const topics = 200
+					var burst []byte
+					for i := range topics {
+						burst = append(burst, frame(opText, fmt.Sprint("sub:topic", i))...)
+					}
+					last := fmt.Sprint("topic", topics-1)
+					want := "from the handler"
+					if how == "publish" {
+						want = "from the client"
+						burst = append(burst, frame(opText, fmt.Sprintf(`{"topic":%q,"data":%q}`, last, want))...)
+					} else {
+						burst = append(burst, frame(opText, last)...)
+					}
+					p.conn.SetReadDeadline(time.Now().Add(time.Second))
+					p.write(burst)
+					if _, got := p.next(); got != fmt.Sprintf(`{"topic":%q,"data":%q}`, last, want) {
+						t.Fatalf("round %d: got %q", round, got)
+					}
+					p.conn.Close()
+					synctest.Wait()
+				}
+			})
+		})
+	}
+}

@@ -117,7 +117,7 @@ func (m register) handle(s *supervisor) {
 func (m subscribe) handle(s *supervisor) {
 	c := m.client
 	if _, live := s.clients[c]; !live || s.stage != serving {
-		m.Fail(ErrClosed)
+		refuse(m.Request, c, m.topic)
 		return
 	}
 	t := s.topics[m.topic]
@@ -135,6 +135,17 @@ func (m subscribe) handle(s *supervisor) {
 	m.Reply(struct{}{})
 }
 
+// refuse answers a request that comes too late: whoever waits for it, or else the client.
+func refuse(r actor.Request[struct{}], c *Client, topic string) {
+	if r.Awaited() {
+		r.Fail(ErrClosed)
+	} else {
+		c.answer(topic, ErrClosed)
+	}
+}
+
+func (m fence) handle(*supervisor) { m.Reply(struct{}{}) }
+
 // join makes a client a member of a topic. What is published from here on comes behind it in the topic's mailbox.
 func (s *supervisor) join(c *Client, t *liveTopic) *topic.Member {
 	member := &topic.Member{Subscriber: c.conn}
@@ -145,7 +156,7 @@ func (s *supervisor) join(c *Client, t *liveTopic) *topic.Member {
 func (m unsubscribe) handle(s *supervisor) {
 	c := m.client
 	if _, live := s.clients[c]; !live {
-		m.Fail(ErrClosed)
+		refuse(m.Request, c, m.topic)
 		return
 	}
 	t := s.topics[m.topic]
