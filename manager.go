@@ -121,7 +121,7 @@ func (m *Manager) IsRunning() bool { return m.phase.Load() == running }
 // BroadcastMessage sends the bytes to every connected client, as one text message, or a binary one when they are not
 // valid UTF-8. The slice may be reused afterwards. It returns like BroadcastTopicMessage.
 func (m *Manager) BroadcastMessage(message []byte) error {
-	return m.publish(untilTimeout, everyone, string(message))
+	return m.publish(everyone, string(message), m.patiently)
 }
 
 // BroadcastTopicMessage is Publish with the publish timeout (default 5 s, see Limits) as its context.
@@ -129,7 +129,7 @@ func (m *Manager) BroadcastTopicMessage(topic, data string) error {
 	if err := m.checkMessage(topic, data); err != nil {
 		return err
 	}
-	return m.publish(untilTimeout, topic, data)
+	return m.publish(topic, data, m.patiently)
 }
 
 // Publish sends {"topic":topic,"data":data} to the topic's subscribers. It blocks while the topic's queue is full.
@@ -144,7 +144,7 @@ func (m *Manager) Publish(ctx context.Context, topic string, data string) error 
 	if err := ctx.Err(); err != nil {
 		return translate(err)
 	}
-	return m.publish(ctx, topic, data)
+	return m.publish(topic, data, within(ctx))
 }
 
 func (m *Manager) checkMessage(topic, data string) error {
@@ -158,11 +158,8 @@ func (m *Manager) checkMessage(topic, data string) error {
 	return nil
 }
 
-// untilTimeout stands for a context with the publish timeout, which is not made unless it is needed.
-var untilTimeout context.Context
-
-// publish waits for room as long as the context says.
-func (m *Manager) publish(ctx context.Context, name, data string) error {
+// publish gives a message to a topic, by wait when there is no room for it.
+func (m *Manager) publish(name, data string, wait func(*topic.Topic, string) error) error {
 	if m.phase.Load() == shuttingDown {
 		return ErrClosed
 	}
@@ -172,7 +169,7 @@ func (m *Manager) publish(ctx context.Context, name, data string) error {
 			return nil
 		}
 		if err == nil {
-			err = m.waitAndPublish(ctx, t, data)
+			err = wait(t, data)
 		}
 		if !errors.Is(err, actor.ErrStopped) {
 			return translate(err)
@@ -183,15 +180,21 @@ func (m *Manager) publish(ctx context.Context, name, data string) error {
 			return translate(err)
 		}
 	}
+	if m.phase.Load() == shuttingDown { // it may have ended with the instance
+		return ErrClosed
+	}
 	return nil
 }
 
-func (m *Manager) waitAndPublish(ctx context.Context, t *topic.Topic, data string) error {
-	if ctx == untilTimeout {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(context.Background(), m.config.limits.PublishTimeout)
-		defer cancel()
-	}
+// within publishes to a topic that has no room, as long as the context says.
+func within(ctx context.Context) func(*topic.Topic, string) error {
+	return func(t *topic.Topic, data string) error { return t.Publish(ctx, data) }
+}
+
+// patiently publishes to a topic that has no room, within the publish timeout.
+func (m *Manager) patiently(t *topic.Topic, data string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), m.config.limits.PublishTimeout)
+	defer cancel()
 	return t.Publish(ctx, data)
 }
 

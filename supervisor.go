@@ -281,9 +281,7 @@ func (s *supervisor) replace(old *topic.Topic) {
 	if t == nil || t.topic != old {
 		return
 	}
-	s.m.topics.remove(old)
 	t.topic = s.spawnTopic(old.Name())
-	s.m.topics.add(t.topic)
 	for c := range s.clients {
 		if t == s.everyone {
 			c.everyone = s.join(c, t)
@@ -291,6 +289,8 @@ func (s *supervisor) replace(old *topic.Topic) {
 			c.subscriptions[t] = s.join(c, t)
 		}
 	}
+	s.m.topics.add(t.topic) // in front of the old one, so that publishers find one or the other all the while
+	s.m.topics.remove(old)
 }
 
 func (m report) handle(s *supervisor) {

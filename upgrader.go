@@ -15,7 +15,8 @@ import (
 // Upgrader configures how requests become connections. The zero value works; the fields are those that users of
 // gorilla/websocket know.
 type Upgrader struct {
-	// ReadBufferSize is the size in bytes of each connection's read buffer. It does not limit messages. Default 512.
+	// ReadBufferSize is the size in bytes of each connection's read buffer. It does not limit messages. Default 512; a
+	// plain TCP or Unix socket on Unix has none by default, and takes one from a pool when something arrives.
 	ReadBufferSize int
 	// WriteBufferSize is how many bytes are joined into one write where the socket cannot gather several buffers by
 	// itself, as with TLS. It does not limit messages, and takes no memory while nothing is written. Default 32 KiB.

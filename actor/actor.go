@@ -78,14 +78,18 @@ func (r *Ref[M]) Post(msg M) bool { return r.mailbox.Post(msg) }
 // somebody does. It never blocks.
 func (r *Ref[M]) Claim() bool { return r.mailbox.Claim() }
 
-// Run is for who has claimed the actor: it calls the receive function once, with the mail there is or with none. It never
-// blocks: what has to wait (see Detach), or has come in the meantime, is done in a goroutine of the actor's own.
+// Run is for who has claimed the actor, a worker of its pool included: it calls the receive function once, with the mail
+// there is or with none. It never blocks: what has to wait (see Detach), or has come in the meantime, is done later.
 func (r *Ref[M]) Run() {
 	r.lent = true
-	if r.mailbox.Len() > 0 {
-		r.take()
+	if r.mailbox.Len() > 0 { // else take would make it idle
+		r.more()
 	}
-	if r.proceed() && r.more() {
+	switch {
+	case !r.proceed() || !r.more():
+	case r.opts.Pool != nil:
+		r.opts.Pool.Go(r) // at the end of the queue
+	default:
 		go r.resume()
 	}
 }
@@ -131,7 +135,7 @@ func (r *Ref[M]) Stats() Stats {
 // wake gets the mailbox emptied.
 func (r *Ref[M]) wake() {
 	if r.opts.Pool != nil {
-		r.opts.Pool.Go(turn[M]{r})
+		r.opts.Pool.Go(r)
 	} else {
 		go r.work()
 	}
@@ -139,23 +143,8 @@ func (r *Ref[M]) wake() {
 
 // work is the actor's own goroutine: from the message that found the actor idle until the mailbox is empty.
 func (r *Ref[M]) work() {
-	r.lent = false
-	r.drain()
-}
-
-func (r *Ref[M]) drain() {
-	for r.more() && r.proceed() {
-	}
-}
-
-// turn is an actor in the queue of a pool. It calls the receive function once, and goes to the end of the queue if there
-// is more.
-type turn[M any] struct{ *Ref[M] }
-
-func (t turn[M]) Run() {
-	t.lent = true
-	if t.more() && t.proceed() && t.more() {
-		t.opts.Pool.Go(t)
+	if r.more() {
+		r.resume()
 	}
 }
 
@@ -192,11 +181,10 @@ func (r *Ref[M]) proceed() bool {
 	return true
 }
 
-// resume goes on, in a goroutine of the actor's own, where a lent one cannot.
+// resume goes on in a goroutine of the actor's own, until the mailbox is empty.
 func (r *Ref[M]) resume() {
 	r.lent = false
-	if r.proceed() {
-		r.drain()
+	for r.proceed() && r.more() {
 	}
 }
 

@@ -81,26 +81,22 @@ func (b *Mailbox[M]) Claim() bool {
 // The error is nil or ErrStopped.
 func (b *Mailbox[M]) TryPut(msg M, size int) (queued bool, err error) {
 	b.mu.Lock()
-	queued, err = b.putLocked(msg, size)
-	if !queued && err == nil {
-		b.mu.Unlock()
-	}
-	return queued, err
-}
-
-// putLocked queues a message when there is room. Called with mu held; it is released unless there is no room.
-func (b *Mailbox[M]) putLocked(msg M, size int) (queued bool, err error) {
 	switch {
 	case b.closed:
-		b.mu.Unlock()
-		return false, ErrStopped
-	case len(b.waiting) > 0 || !b.fits(size):
-		return false, nil
+		err = ErrStopped
+	case len(b.waiting) == 0 && b.fits(size):
+		b.add(msg, size)
+		return true, nil
 	}
+	b.mu.Unlock()
+	return false, err
+}
+
+// add queues a message. Called with mu held, which it releases.
+func (b *Mailbox[M]) add(msg M, size int) {
 	b.queue = append(b.queue, msg)
 	b.size += size
 	b.unlockAndWake()
-	return true, nil
 }
 
 // Put adds a message of the given size (in the unit of the limit). It blocks while the queue has no room for it;
@@ -113,8 +109,13 @@ func (b *Mailbox[M]) Put(ctx context.Context, msg M, size int) error {
 		return err
 	}
 	b.mu.Lock()
-	if queued, err := b.putLocked(msg, size); queued || err != nil {
-		return err
+	if b.closed {
+		b.mu.Unlock()
+		return ErrStopped
+	}
+	if len(b.waiting) == 0 && b.fits(size) {
+		b.add(msg, size)
+		return nil
 	}
 	w := &waiter[M]{msg: msg, size: size, admitted: make(chan error, 1)}
 	b.waiting = append(b.waiting, w)

@@ -25,10 +25,20 @@ func NewPool(workers int) *Pool {
 	return p
 }
 
-// Go runs r once, later. It never blocks.
+// Go runs r once, later. It never blocks. Of two workers it picks one that is idle; else r waits for its turn.
 func (p *Pool) Go(r Runner) {
-	p.workers[int(p.next.Add(1))%len(p.workers)].Post(r)
+	n := p.next.Add(1)
+	for _, w := range []*Ref[Runner]{p.worker(n), p.worker(n + 1)} {
+		if w.Claim() {
+			w.Post(r)
+			go w.work()
+			return
+		}
+	}
+	p.worker(n).Post(r)
 }
+
+func (p *Pool) worker(n uint32) *Ref[Runner] { return p.workers[n%uint32(len(p.workers))] }
 
 // work is a worker.
 func work(queue iter.Seq[Runner]) {

@@ -61,10 +61,13 @@ func TestClaimRefusesAnActorThatIsBusy(t *testing.T) {
 func TestRunReturnsAlthoughMoreComes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var ref *actor.Ref[int]
-		handled := 0
+		handled, lent := 0, 0
 		ref = actor.Spawn(actor.Options{}, func(mail iter.Seq[int]) {
 			for range mail {
 				handled++
+				if ref.Lent() {
+					lent++
+				}
 				if handled < 100 {
 					ref.Post(0)
 				}
@@ -73,12 +76,9 @@ func TestRunReturnsAlthoughMoreComes(t *testing.T) {
 		ref.Claim()
 		ref.Post(0)
 		ref.Run()
-		if handled != 1 {
-			t.Errorf("%d messages were handled in the lent goroutine, want only what was there", handled)
-		}
 		synctest.Wait()
-		if handled != 100 {
-			t.Errorf("%d of 100 messages were handled", handled)
+		if handled != 100 || lent != 1 {
+			t.Errorf("%d messages were handled, %d of them in the lent goroutine; want 100 and what was there, 1", handled, lent)
 		}
 	})
 }
@@ -180,6 +180,24 @@ func TestActorsOfAPoolTakeTurns(t *testing.T) {
 		close(gate)
 		synctest.Wait()
 		wantMail(t, "order", order, "flood1", "calm1", "flood2", "flood3")
+	})
+}
+
+// A runner is not stuck behind a long one while a worker has nothing to do.
+func TestPoolPicksAnIdleWorker(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pool := actor.NewPool(2)
+		gate := make(chan struct{})
+		pool.Go(runner(func() { <-gate }))
+		ran := 0
+		for range 10 {
+			pool.Go(runner(func() { ran++ }))
+			synctest.Wait()
+		}
+		if ran != 10 {
+			t.Errorf("%d of 10 ran while one worker was busy", ran)
+		}
+		close(gate)
 	})
 }
 

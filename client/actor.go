@@ -24,47 +24,48 @@ type (
 // receive is the actor: all functions below run in its goroutine.
 func (c *Client) receive(mail iter.Seq[message]) {
 	for msg := range mail {
-		if !c.gone {
-			msg.handle(c)
-		} else if f, ok := msg.(frames); ok {
-			c.drop(f.Batch)
-		}
+		msg.handle(c)
 	}
 	c.flush()
 }
 
-func (m frames) handle(c *Client) {
-	if why := c.closing.Load(); c.out.goodbye != notDue || why != nil && why.discard {
-		c.drop(m.Batch)
-		return
+func (m frames) handle(c *Client) { c.accept(m.Batch) }
+
+// accept takes a batch, or drops it and reports false when nothing is to be written any more.
+func (c *Client) accept(b *wire.Batch) bool {
+	why := c.closing.Load()
+	if c.out.closeFrame != closeNone || why != nil && why.discard {
+		c.drop(b)
+		return false
 	}
-	c.out.add(m.Batch)
+	c.out.add(b)
+	return true
 }
 
 func (ping) handle(c *Client) {
 	c.pinged.Store(0)
-	if c.out.goodbye == notDue {
+	if c.out.closeFrame == closeNone {
 		c.out.urgent(wire.AppendHeader(nil, wire.OpPing, 0))
 	}
 }
 
 func (pong) handle(c *Client) {
-	if payload := c.pongData.Swap(nil); payload != nil && c.out.goodbye == notDue {
+	if payload := c.pongData.Swap(nil); payload != nil && c.out.closeFrame == closeNone {
 		c.out.urgent(wire.AppendFrame(nil, wire.OpPong, *payload))
 	}
 }
 
-func (sendClose) handle(c *Client) { c.out.goodbye = due }
+func (sendClose) handle(c *Client) { c.out.closeFrame = closeDue }
 
-// sayGoodbye goes on with the close frame, when everything before it is written.
-func (c *Client) sayGoodbye() {
+// writeCloseFrame goes on with the close frame, when everything before it is written.
+func (c *Client) writeCloseFrame() {
 	why := c.closing.Load()
-	if c.out.goodbye == due && why.code != wire.CloseAbnormal { // else there is nobody to write to
+	if c.out.closeFrame == closeDue && why.code != wire.CloseAbnormal { // else there is nobody to write to
 		c.out.urgent(wire.AppendClose(nil, why.code, why.reason))
-		c.out.goodbye = underWay
+		c.out.closeFrame = closeBegun
 		return
 	}
-	c.out.goodbye = settled
+	c.out.closeFrame = closeDone
 	if why.code == wire.CloseProtocolError {
 		c.closeWrite()
 	}
@@ -83,7 +84,7 @@ func (c *Client) closeWrite() {
 
 func (m readerEnded) handle(c *Client) {
 	c.readerDone, c.peerClosed = true, m.closed
-	if c.out.goodbye == settled { // else the close frame is on its way
+	if c.out.closeFrame == closeDone { // else the close frame is on its way
 		c.finish()
 	}
 }
@@ -103,7 +104,7 @@ func (c *Client) finish() {
 	if c.gone {
 		return
 	}
-	c.gone = true
+	c.gone, c.out.closeFrame = true, closeDone
 	c.discard()
 	if t := c.hardClose.Load(); t != nil {
 		t.Stop()

@@ -132,8 +132,7 @@ func (c *Client) Deliver(b *wire.Batch) (taken, idle bool) {
 		return false, false
 	}
 	if c.try != nil && c.ref.Claim() {
-		frames{b}.handle(c)
-		return true, true
+		return c.accept(b), true
 	}
 	taken = c.ref.Post(frames{b})
 	if !taken {

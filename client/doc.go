@@ -4,12 +4,14 @@
 //
 // # Which goroutine does what
 //
-//   - The reader ([Client.Read]) is an edge: one goroutine per connection that reads messages and hands them to the
-//     [Owner], in whose callbacks it may wait for as long as it likes.
+//   - The reader ([Client.Read]) is an edge: one goroutine per connection at a time that reads messages and hands them to
+//     the [Owner], in whose callbacks it may wait for as long as it likes. Now and then another goroutine takes over,
+//     between two messages, because its stack is small.
 //   - The actor is the only one that writes to the socket, and the only one that closes it. It runs while there is
-//     something to do. It may block in a socket write; nobody ever waits for it.
-//   - Everyone else (topics, the manager, the public API) uses [Client.Deliver], [Client.Close], [Client.Cut] and so
-//     on, none of which block.
+//     something to do: in the goroutine of whoever delivers to it, as far as the socket takes everything at once, and
+//     else in one of its own, where it may block in a socket write; nobody ever waits for it.
+//   - Everyone else (topics, the manager, the public API) uses [Client.Send], or [Client.Deliver] and then [Client.Run],
+//     [Client.Close], [Client.Cut] and so on, none of which block.
 //
 // github.com/coder/websocket does the handshake and reads frames. It never gets to write: frames are encoded by
 // package wire and written to the hijacked connection by the actor, so that closing frames come behind what was queued

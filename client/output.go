@@ -21,22 +21,22 @@ const (
 
 // output is what the actor has to write. Owned by the actor.
 type output struct {
-	rest    []byte        // of a write that the socket took in part only: nothing may come before, for it may end inside a frame
-	begun   int           // of how many batches that is; 0: of control frames
-	control []byte        // control frames, which go before data: a peer that is busy still wants its pong
-	batches []*wire.Batch // shared, read-only
-	written int           // how many of them are
-	goodbye goodbye
+	rest       []byte        // of a write that the socket took in part only: nothing may come before, for it may end inside a frame
+	begun      int           // of how many batches that is; 0: of control frames
+	control    []byte        // control frames, which go before data: a peer that is busy still wants its pong
+	batches    []*wire.Batch // shared, read-only
+	written    int           // how many of them are
+	closeFrame closeState
 }
 
-// goodbye is how far the close frame has come.
-type goodbye int8
+// closeState is how far the close frame has come.
+type closeState int8
 
 const (
-	notDue   goodbye = iota
-	due              // it goes behind all that
-	underWay         // it is among the control frames
-	settled          // it is written, or will not be: nothing may follow
+	closeNone  closeState = iota
+	closeDue              // it goes behind all that
+	closeBegun            // it is among the control frames
+	closeDone             // it is written, or will not be: nothing may follow
 )
 
 // urgent gathers a control frame. RFC 6455 section 5.5 lets it overtake data.
@@ -66,10 +66,10 @@ func (c *Client) flush() {
 	for !c.gone {
 		if c.out.empty() {
 			c.out.reset()
-			if c.out.goodbye != due && c.out.goodbye != underWay {
+			if c.out.closeFrame != closeDue && c.out.closeFrame != closeBegun {
 				return
 			}
-			c.sayGoodbye()
+			c.writeCloseFrame()
 			continue
 		}
 		if c.ref.Lent() {
@@ -85,45 +85,51 @@ func (c *Client) flush() {
 	}
 }
 
-// tryWrite writes control frames or one batch without blocking, and reports whether the socket took all of it.
-func (c *Client) tryWrite() (bool, error) {
-	o := &c.out
-	switch {
+// load takes up what comes next, if nothing is: the control frames, or one batch.
+func (c *Client) load() {
+	switch o := &c.out; {
 	case len(o.rest) > 0:
 	case len(o.control) > 0:
 		o.rest, o.begun, o.control = o.control, 0, nil
 	default:
 		o.rest, o.begun = o.waiting()[0].For(c.deflate), 1
 	}
-	n, err := c.try.TryWrite(o.rest)
+}
+
+// tryWrite writes control frames or one batch without blocking, and reports whether the socket took all of it.
+func (c *Client) tryWrite() (bool, error) {
+	c.load()
+	n, err := c.try.TryWrite(c.out.rest)
 	c.opts.Counters.BytesOut.Add(uint64(n))
-	o.rest = o.rest[n:]
-	if err != nil || len(o.rest) > 0 {
+	c.out.rest = c.out.rest[n:]
+	if err != nil || len(c.out.rest) > 0 {
 		return false, err
 	}
-	c.wrote(o.begun)
+	c.wrote(c.out.begun)
 	return true, nil
 }
 
 // write writes what comes next, as much as is good for one write, blocking while the peer does not read.
-func (c *Client) write() (err error) {
-	o := &c.out
-	switch {
-	case len(o.rest) > 0:
-		err = c.writePiecewise(o.rest)
-	case len(o.control) > 0:
-		err = c.writeOnce(o.control)
-		o.begun, o.control = 0, nil
-	default:
-		group := c.next(o.waiting())
-		err = c.writeGroup(group)
-		o.begun = len(group)
+func (c *Client) write() error {
+	if len(c.out.rest) == 0 && len(c.out.control) == 0 {
+		if group := c.next(c.out.waiting()); len(group) > 1 {
+			err := c.writeGroup(group)
+			if err == nil {
+				c.wrote(len(group))
+			}
+			return err
+		}
 	}
-	if err == nil {
-		o.rest = nil
-		c.wrote(o.begun)
+	c.load()
+	for rest := &c.out.rest; len(*rest) > 0; {
+		n := min(maxGather, len(*rest))
+		if err := c.writeOnce((*rest)[:n]); err != nil {
+			return err
+		}
+		*rest = (*rest)[n:]
 	}
-	return err
+	c.wrote(c.out.begun)
+	return nil
 }
 
 // wrote takes note that the next n batches are written.
@@ -150,11 +156,8 @@ func (c *Client) next(batches []*wire.Batch) []*wire.Batch {
 	return batches[:n]
 }
 
-// writeGroup gives a group of batches to the socket: in one call, but for a batch that is too large for that.
+// writeGroup gives several batches to the socket in one call.
 func (c *Client) writeGroup(group []*wire.Batch) error {
-	if len(group) == 1 {
-		return c.writePiecewise(group[0].For(c.deflate))
-	}
 	pieces := make(net.Buffers, len(group))
 	for i, b := range group {
 		pieces[i] = b.For(c.deflate)
@@ -169,17 +172,6 @@ func (c *Client) writeGroup(group []*wire.Batch) error {
 		joined = append(joined, p...)
 	}
 	return c.writeOnce(joined)
-}
-
-func (c *Client) writePiecewise(p []byte) error {
-	for len(p) > 0 {
-		n := min(maxGather, len(p))
-		if err := c.writeOnce(p[:n]); err != nil {
-			return err
-		}
-		p = p[n:]
-	}
-	return nil
 }
 
 func (c *Client) writeOnce(p []byte) error {

@@ -15,7 +15,7 @@ import (
 )
 
 // Read is the reader edge: it runs until the connection ends, calling the owner for each message. All functions in
-// this file run in its goroutine, which is another one now and then, see renew.
+// this file run in its goroutine, which is another one now and then, see reader.shouldRenew.
 func (c *Client) Read() {
 	var err error
 	renewed := false

@@ -62,13 +62,13 @@ func again(call func(fd int, p []byte) (int, error), fd uintptr, p []byte) (n in
 	}
 }
 
-// take reads what has come, or reports false when nothing has, for net to wait.
-func (r *reader) take(fd uintptr) bool {
+// fill reads what has come, or reports false when nothing has, for net to wait.
+func (r *reader) fill(fd uintptr) bool {
 	buf := inputs.Get().(*input)
 	n, err := again(syscall.Read, fd, buf[:])
 	switch {
 	case err == nil && n > 0:
-		r.early, r.input = buf[:n], buf
+		r.pending, r.input = buf[:n], buf
 		return true
 	case err == nil:
 		r.err = io.EOF

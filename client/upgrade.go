@@ -125,10 +125,10 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	r := &reader{Conn: raw, raw: rawSocket(raw), early: bytes.Clone(early)}
+	r := &reader{Conn: raw, fd: rawSocket(raw), pending: bytes.Clone(early)}
 	size := cmp.Or(h.readBuffer, defaultReadBuffer)
-	if r.raw != nil {
-		r.fill, h.conn.try = r.take, socket{r.raw}
+	if r.fd != nil {
+		r.fillOnce, h.conn.try = r.fill, socket{r.fd}
 		size = cmp.Or(h.readBuffer, noBuffer)
 	} else if try, ok := raw.(tryWriter); ok {
 		h.conn.try = try
@@ -136,7 +136,7 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if h.conn.deflate {
 		r.marks = &marks{}
 	}
-	r.behind = bufio.NewReaderSize(r, size)
+	r.buffered = bufio.NewReaderSize(r, size)
 	h.conn.reader = r
-	return r, bufio.NewReadWriter(r.behind, bufio.NewWriterSize(r, noBuffer)), nil
+	return r, bufio.NewReadWriter(r.buffered, bufio.NewWriterSize(r, noBuffer)), nil
 }

@@ -14,7 +14,7 @@ type crew struct {
 
 var crews = sync.Pool{New: func() any { return new(crew) }}
 
-// run runs them, and must not be called twice.
+// run runs them, in the topic's goroutine or one of its own. It must not be called twice.
 func (c *crew) run() {
 	for i, s := range c.members[:c.n] {
 		s.Run()
@@ -24,18 +24,18 @@ func (c *crew) run() {
 	crews.Put(c)
 }
 
-// hire sees to it that an idle subscriber is run: with others in a goroutine of theirs when there are many, by the topic
+// enlist, in the topic's goroutine, sees to it that an idle subscriber is run: with others in a goroutine of theirs when there are many, by the topic
 // itself otherwise.
-func (t *Topic) hire(s Subscriber) {
-	if t.idle != nil && t.idle.n == crewSize {
-		go t.idle.run()
-		t.idle = nil
+func (t *Topic) enlist(s Subscriber) {
+	if t.crew != nil && t.crew.n == crewSize {
+		go t.crew.run()
+		t.crew = nil
 	}
-	if t.idle == nil {
-		t.idle = crews.Get().(*crew)
+	if t.crew == nil {
+		t.crew = crews.Get().(*crew)
 	}
-	t.idle.members[t.idle.n] = s
-	t.idle.n++
+	t.crew.members[t.crew.n] = s
+	t.crew.n++
 }
 
 // A topic runs its last crew itself when that is less work than littleWork, in bytes, each write counting as writeCost more:
@@ -45,10 +45,10 @@ const (
 	writeCost  = 16 << 10
 )
 
-// runIdle runs those who are left.
-func (t *Topic) runIdle() {
-	c := t.idle
-	t.idle = nil
+// runCrew, in the topic's goroutine, runs those who are left.
+func (t *Topic) runCrew() {
+	c := t.crew
+	t.crew = nil
 	switch {
 	case c == nil:
 	case c.n*(t.last+writeCost) <= littleWork:

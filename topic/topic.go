@@ -32,7 +32,7 @@ type Subscriber interface {
 	// Deliver takes a batch, which is shared and must not be changed, and reports whether it was taken. When idle is
 	// true, somebody has to call Run. It must not block.
 	Deliver(*wire.Batch) (taken, idle bool)
-	// Run writes what was delivered. It must not block.
+	// Run writes what was delivered. It must not block, and must not panic.
 	Run()
 	// Deflates reports whether the subscriber negotiated compression. The answer never changes.
 	Deflates() bool
@@ -73,8 +73,8 @@ type Topic struct {
 	members   []*Member
 	deflating int         // members who negotiated compression
 	batch     *wire.Batch // encoded, not yet delivered; nil when there is none
-	last      int         // bytes in the batch before, bounded: what the next one is likely to need
-	idle      *crew       // subscribers who have to be run; nil: none
+	last      int         // bytes in the batch before, bounded: what it was to write, and what the next one is likely to need
+	crew      *crew       // subscribers who have to be run; nil: none
 
 	// For any goroutine.
 	aborted atomic.Bool
@@ -182,14 +182,23 @@ func (t *Topic) Stats() Stats {
 
 // receive is the actor: all functions below run in its goroutine.
 func (t *Topic) receive(mail iter.Seq[message]) {
-	defer t.runIdle() // also when this panics: nobody else will
+	if t.deflating > 0 && t.ref.Lent() { // compressing takes long, and others wait for their turn
+		t.ref.Detach()
+		return
+	}
+	defer t.handOut() // also when this panics: nobody else will
 	for msg := range mail {
 		msg.handle(t)
 		if t.batch != nil && len(t.batch.Frames) >= maxBatch {
 			break // others want their turn
 		}
 	}
+}
+
+// handOut ends a turn: everything that was taken is delivered, and whoever has to write it does.
+func (t *Topic) handOut() {
 	t.flush()
+	t.runCrew()
 }
 
 func (m publish) handle(t *Topic) {
@@ -263,7 +272,7 @@ func (t *Topic) deliver(b *wire.Batch, first int) (next int) {
 				dropped++
 			}
 			if idle {
-				t.hire(m.Subscriber)
+				t.enlist(m.Subscriber)
 			}
 			next++
 		}

@@ -145,6 +145,9 @@ func (f *Fleet) Send(client int, text string) error {
 	return f.clients[client].write(opText, []byte(text))
 }
 
+// Pong has a client answer a heartbeat, also one that there was not (RFC 6455, section 5.5.3).
+func (f *Fleet) Pong(client int) error { return f.clients[client].write(opPong, nil) }
+
 // SendAll has a client say several things at once.
 func (f *Fleet) SendAll(client int, texts []string) error {
 	var frames []byte

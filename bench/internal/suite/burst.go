@@ -33,7 +33,7 @@ const (
 func burst(name string, size burstSize, rounds int) *scenario {
 	return &scenario{
 		name:   name,
-		title:  fmt.Sprintf("Burst to %d subscribers", size.subscribers),
+		title:  fmt.Sprintf("Burst to %d subscribers: %d messages of %d bytes", size.subscribers, size.messages, size.bytes),
 		detail: fmt.Sprintf("%d messages of %d bytes to each of %d subscribers of one topic, all published at once", size.messages, size.bytes, size.subscribers),
 		rounds: rounds,
 		metrics: []report.Metric{

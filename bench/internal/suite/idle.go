@@ -15,7 +15,7 @@ func idle(connections, rounds int) *scenario {
 	return &scenario{
 		name:   "idle",
 		title:  "Connecting, and idle connections",
-		detail: fmt.Sprintf("%d connections are opened, 128 handshakes at a time, subscribe to one topic and fall silent; memory is the server's resident memory after garbage collection, less what it was before", connections),
+		detail: fmt.Sprintf("%d connections are opened, 128 handshakes at a time, subscribe to one topic, answer one heartbeat and fall silent; memory is the server's resident memory after garbage collection, less what it was before", connections),
 		rounds: rounds,
 		metrics: []report.Metric{
 			{Key: "memory", Title: "resident memory per connection", Unit: "bytes"},
@@ -51,6 +51,11 @@ func measureIdle(ctx context.Context, c Contender, connections int) (values, err
 	}
 	if err := b.subscribe(f, connections, func(int) []string { return []string{"news"} }); err != nil {
 		return nil, err
+	}
+	for i := range connections { // a browser answers pings, after which a server may need more than before
+		if err := f.Pong(i); err != nil {
+			return nil, err
+		}
 	}
 	after, err := b.settled()
 	if err != nil {

@@ -25,7 +25,7 @@ func steady(size steadySize, rounds int) *scenario {
 	return &scenario{
 		name:  "steady",
 		title: "Steady stream",
-		detail: fmt.Sprintf("%d messages a second of %d bytes to each of %d subscribers for %d s; latency from just before the publish until the subscriber has read it",
+		detail: fmt.Sprintf("%d messages a second of %d bytes to each of %d subscribers for %d s; latency from the publish, or from when it was due if the publish before took until then, until the subscriber has read it",
 			size.rate, messageBytes, size.subscribers, size.seconds),
 		rounds: rounds,
 		metrics: []report.Metric{

@@ -1,0 +1,114 @@
+package client_test
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fanqie/tank-websocket-go-server/client"
+)
+
+// newSocketPair is newPair with real sockets.
+func newSocketPair(t *testing.T) *pair {
+	t.Helper()
+	p := &pair{owner: newOwner(), opts: &client.Options{
+		OutboxBytes: 1 << 20, MessageBytes: 1 << 20, CloseTimeout: 5 * time.Second, Counters: &client.Counters{},
+	}}
+	upgraded := make(chan *client.Conn, 1)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, err := client.Upgrade(w, r, client.UpgradeOptions{})
+		if err != nil {
+			t.Error(err)
+		}
+		upgraded <- c
+	}))
+	t.Cleanup(server.Close)
+	var err error
+	if p.conn, err = net.Dial("tcp", server.Listener.Addr().String()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.conn.Close() })
+	io.WriteString(p.conn, "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n")
+	p.r = bufio.NewReader(p.conn)
+	if _, err := http.ReadResponse(p.r, nil); err != nil {
+		t.Fatal(err)
+	}
+	p.Client = client.New(<-upgraded, p.opts, p.owner)
+	go p.Read()
+	return p
+}
+
+// masked is a client frame with a masking key of zero.
+func masked(op byte, payload string) string {
+	n := len(payload)
+	if n > 125 {
+		return string([]byte{0x80 | op, 0x80 | 126, byte(n >> 8), byte(n), 0, 0, 0, 0}) + payload
+	}
+	return string([]byte{0x80 | op, 0x80 | byte(n), 0, 0, 0, 0}) + payload
+}
+
+// Whatever the pieces in which it comes, and whatever stands between messages.
+func TestInputInPieces(t *testing.T) {
+	const pong, text = 0xA, 1
+	long := strings.Repeat("long ", 3000)
+	stream := masked(pong, "") + masked(text, "1") + masked(pong, strings.Repeat("x", 125)) + masked(pong, "2") +
+		masked(text, long) + masked(text, "3") + masked(pong, "") + masked(pong, "") + masked(text, "4") + masked(pong, "end")
+	for _, piece := range []int{1, 2, 5, 6, 7, 130, 4095, 4096, 4097, len(stream)} {
+		t.Run(fmt.Sprint(piece), func(t *testing.T) {
+			p := newSocketPair(t)
+			go func() {
+				for rest := stream; len(rest) > 0; {
+					n := min(piece, len(rest))
+					io.WriteString(p.conn, rest[:n])
+					rest = rest[n:]
+				}
+			}()
+			for _, want := range []string{"1", long, "3", "4"} {
+				if got := <-p.received; got != "false "+want {
+					t.Fatalf("got %.40q, want %.40q", got, want)
+				}
+			}
+			p.Cut("end")
+			<-p.gone
+		})
+	}
+}
+
+func TestPongIsASignOfLife(t *testing.T) {
+	p := newSocketPair(t)
+	p.Ping() // which takes the sign that it has just connected
+	p.expectFrames(t, "\x89\x00")
+	io.WriteString(p.conn, masked(0xA, ""))
+	io.WriteString(p.conn, masked(1, "behind it"))
+	<-p.received // so the pong was looked at; the message is a sign of its own, so:
+	p.Ping()
+	p.expectFrames(t, "\x89\x00")
+	io.WriteString(p.conn, masked(0xA, ""))
+	for !p.Ping() { // it comes, or the test's time ends
+	}
+	p.Cut("end")
+	<-p.gone
+}
+
+// A reader that was renewed ends once, like any other.
+func TestReaderEndsOnce(t *testing.T) {
+	p := newSocketPair(t)
+	io.WriteString(p.conn, masked(1, "renews the reader"))
+	<-p.received
+	io.WriteString(p.conn, masked(1, "and goes on"))
+	<-p.received
+	p.conn.Close()
+	if got := <-p.gone; got != "1006 connection closed without a close frame" {
+		t.Errorf("gone with %q", got)
+	}
+	if len(p.gone) > 0 {
+		t.Error("gone twice")
+	}
+}
