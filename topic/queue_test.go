@@ -98,3 +98,30 @@ func TestSubscribersComeAndGoAlthoughTheQueueIsFull(t *testing.T) {
 		s.want(t, "the one who joined", "x")
 	})
 }
+
+// However many publish, no more than the limit waits in the topic; the rest waits with its publishers.
+func TestAFloodFromManyGoroutinesIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const publishers, each, fit = 500, 10, 20
+		h := spawn(t, topic.Options{QueueBytes: fit * (len(filler) + 64)})
+		h.hold()
+		s, _ := h.join()
+		for range publishers {
+			go func() {
+				for range each {
+					if err := h.Publish(t.Context(), filler); err != nil {
+						t.Error(err)
+					}
+				}
+			}()
+		}
+		synctest.Wait()
+		if got := h.Stats().Depth; got != 1+fit { // the join, and the messages
+			t.Errorf("Depth is %d with %d publishers, want %d", got, publishers, 1+fit)
+		}
+		h.release()
+		if got := len(s.payloads(t)); got != publishers*each {
+			t.Errorf("%d of %d messages came", got, publishers*each)
+		}
+	})
+}
