@@ -15,7 +15,7 @@ func idle(connections, rounds int) *scenario {
 	return &scenario{
 		name:   "idle",
 		title:  "Connecting, and idle connections",
-		detail: fmt.Sprintf("%d connections are opened, 128 handshakes at a time, subscribe to one topic, answer one heartbeat and fall silent; memory is the server's resident memory after garbage collection, less what it was before", connections),
+		detail: fmt.Sprintf("%d silent connections, each subscribed to one topic; they were opened 128 handshakes at a time, and have answered one heartbeat; memory is the server's resident memory after garbage collection, less what it was before", connections),
 		rounds: rounds,
 		metrics: []report.Metric{
 			{Key: "memory", Title: "resident memory per connection", Unit: "bytes"},
