@@ -1,8 +1,11 @@
 # The versions of the tools are pinned in .ci/run, which is also what continuous integration runs.
 
-.PHONY: all fmt lint test race fuzz bench compare e2e ci
+.PHONY: help all fmt lint test race fuzz bench compare e2e ci
 
 all: lint test
+
+help: ## this list
+	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/\1	\2/p' Makefile | expand -t 12
 
 fmt: ## format every Go file and tidy every module
 	gofmt -w .
@@ -21,7 +24,7 @@ fuzz: ## random input for the protocol parser
 	bash .ci/run fuzz
 
 REF ?= HEAD
-bench: ## the benchmarks of the library, compared with those at REF; see .ci/benchstat for BENCH and COUNT
+bench: ## the benchmarks of the library, compared with those at REF, in some 6 minutes; .ci/benchstat says how to choose fewer
 	bash .ci/benchstat $(REF)
 
 compare: ## other libraries side by side, in under 2 minutes; see bench/README.md

@@ -55,6 +55,9 @@ func run(ctx context.Context, o options) error {
 	if !ok {
 		return fmt.Errorf("no mode %q", o.mode)
 	}
+	if err := suite.CheckScenarios(o.mode, split(o.scenarios)); err != nil {
+		return err
+	}
 	deadline := time.Now().Add(limit - 10*time.Second) // what has begun by then may end
 	if err := proc.RaiseOpenFiles(); err != nil {
 		return err
@@ -78,6 +81,9 @@ func run(ctx context.Context, o options) error {
 	results.Versions, results.Skipped = versions, skipped
 	results.Complete = results.Complete && o.contenders == "" && o.scenarios == ""
 	results.Judge()
+	if !results.Measured() && ctx.Err() == nil {
+		return errors.New("nothing was measured")
+	}
 	fmt.Print(results.Markdown(nil))
 	out := cmp.Or(o.out, filepath.Join(cache, "results"))
 	if o.out == "" && o.mode == suite.Full && results.Complete {

@@ -87,7 +87,11 @@ func (s *Scenario) compare(contender string) string {
 }
 
 func (r *Results) bars(b *strings.Builder) {
-	b.WriteString("\n## Goals\n\n| goal | measured | verdict |\n| --- | --- | --- |\n")
+	b.WriteString("\n## Goals\n\n")
+	if r.Mode != "full" {
+		b.WriteString("The goals are for the full mode; with smaller workloads they are only a hint.\n\n")
+	}
+	b.WriteString("| goal | measured | verdict |\n| --- | --- | --- |\n")
 	for _, bar := range r.Bars {
 		fmt.Fprintf(b, "| %s | %s | %s |\n", bar.Goal, bar.Got, bar.Verdict)
 	}

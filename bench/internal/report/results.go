@@ -128,3 +128,8 @@ func (s *Scenario) Median(contender, metric string) (v float64, ok bool) {
 	}
 	return s.Results[contender].Median(metric)
 }
+
+// Measured reports whether there is anything to report, a failure included.
+func (r *Results) Measured() bool {
+	return len(r.Failures) > 0 || slices.ContainsFunc(r.Scenarios, func(s *Scenario) bool { return len(s.Results) > 0 })
+}

@@ -56,6 +56,20 @@ func Run(ctx context.Context, c Config) *report.Results {
 	return r
 }
 
+// CheckScenarios says which part of a name matches no scenario of the mode, if there is one.
+func CheckScenarios(mode string, parts []string) error {
+	var names []string
+	for _, s := range scenarios(mode) {
+		names = append(names, s.name)
+	}
+	for _, part := range parts {
+		if !slices.ContainsFunc(names, func(name string) bool { return strings.Contains(name, part) }) {
+			return fmt.Errorf("no scenario matches %q; there are %s", part, strings.Join(names, ", "))
+		}
+	}
+	return nil
+}
+
 func matches(name string, parts []string) bool {
 	return len(parts) == 0 || slices.ContainsFunc(parts, func(part string) bool { return strings.Contains(name, part) })
 }

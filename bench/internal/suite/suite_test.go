@@ -175,3 +175,14 @@ func TestGoalsAreMeasured(t *testing.T) {
 		}
 	}
 }
+
+func TestCheckScenarios(t *testing.T) {
+	for _, parts := range [][]string{nil, {"burst"}, {"idle", "topics"}} {
+		if err := CheckScenarios(Quick, parts); err != nil {
+			t.Errorf("%q: %v", parts, err)
+		}
+	}
+	if err := CheckScenarios(Full, []string{"burst", "nope"}); err == nil || !strings.Contains(err.Error(), `"nope"; there are burst-1000`) {
+		t.Errorf("got %v", err)
+	}
+}
