@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -110,5 +111,39 @@ func TestReaderEndsOnce(t *testing.T) {
 	}
 	if len(p.gone) > 0 {
 		t.Error("gone twice")
+	}
+}
+
+// A connection that only answers the heartbeat waits with as small a stack as one that never received anything.
+func TestAnsweringTheHeartbeatCostsNoStack(t *testing.T) {
+	const connections = 500
+	pairs := make([]*pair, connections)
+	for i := range pairs {
+		pairs[i] = newSocketPair(t)
+	}
+	stacks := func() uint64 {
+		var m runtime.MemStats
+		for range 3 { // each halves the stacks that are hardly used
+			runtime.GC()
+		}
+		runtime.ReadMemStats(&m)
+		return m.StackInuse / connections
+	}
+	before := stacks()
+	for _, p := range pairs {
+		p.Ping()
+		p.expectFrames(t, "\x89\x00")
+		io.WriteString(p.conn, masked(0xA, ""))
+	}
+	for _, p := range pairs {
+		for !p.Ping() { // until the pong is there
+		}
+	}
+	if after := stacks(); after > before+before/4 {
+		t.Errorf("stacks of %d bytes per connection, %d before", after, before)
+	}
+	for _, p := range pairs {
+		p.Cut("end")
+		<-p.gone
 	}
 }
