@@ -3,6 +3,7 @@ package tank
 import (
 	"context"
 	"net/http/httptest"
+	"runtime"
 	"testing"
 
 	"github.com/coder/websocket"
@@ -75,4 +76,39 @@ func TestSubscribersOfATopicThatIsGivenUpGetANewOne(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
+}
+
+// A publisher who looks for a topic while it is replaced finds one or the other, and not nobody.
+func TestATopicIsFoundWhileItIsReplaced(t *testing.T) {
+	m := NewInstance()
+	go m.Start()
+	done, missed := make(chan struct{}), make(chan int)
+	go func() {
+		n := 0
+		for {
+			select {
+			case <-done:
+				missed <- n
+				return
+			default:
+				if m.topics.find(everyone) == nil {
+					n++
+				}
+			}
+		}
+	}()
+	for range 100 {
+		old := m.topics.find(everyone)
+		for range actor.DefaultRestarts + 1 {
+			old.Join(nil) // which panics
+		}
+		for m.topics.find(everyone) == old {
+			runtime.Gosched()
+		}
+	}
+	close(done)
+	if n := <-missed; n > 0 {
+		t.Errorf("the topic was not found %d times", n)
+	}
+	m.Shutdown(context.Background())
 }
