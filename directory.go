@@ -50,7 +50,7 @@ func (d *directory) find(name string) *topic.Topic {
 	return nil
 }
 
-// add lists a topic, of whose name there is none.
+// add lists a topic, in front of another one of its name if it is to take that one's place.
 func (d *directory) add(t *topic.Topic) {
 	d.count++
 	if d.count > len(*d.table.Load()) {
@@ -70,11 +70,8 @@ func (d *directory) remove(t *topic.Topic) {
 	}
 }
 
-// without returns the list less one topic. Entries before it are made anew, because somebody may be reading them.
+// without returns the list less a topic that is in it. Those before it are made anew, because somebody may be reading them.
 func (e *listing) without(t *topic.Topic) *listing {
-	if e == nil {
-		return nil
-	}
 	if e.topic == t {
 		return e.next
 	}

@@ -24,8 +24,8 @@ func (c *crew) run() {
 	crews.Put(c)
 }
 
-// enlist, in the topic's goroutine, sees to it that an idle subscriber is run: with others in a goroutine of theirs when there are many, by the topic
-// itself otherwise.
+// enlist, in the topic's goroutine, sees to it that an idle subscriber is run: with others in a goroutine of theirs when
+// there are many, by the topic itself otherwise.
 func (t *Topic) enlist(s Subscriber) {
 	if t.crew != nil && t.crew.n == crewSize {
 		go t.crew.run()
