@@ -22,17 +22,20 @@ type Message struct {
 // the connection has ended.
 type Client struct {
 	// Immutable once registered.
-	m      *Manager
-	id     string
-	userID string
-	conn   *client.Client
+	m             *Manager
+	id            string
+	userID        string
+	authenticated bool // the authenticator has named the user
+	conn          *client.Client
 
 	// Owned by the reader.
 	unsettled int // requests that the supervisor was not seen to have handled
 
 	// Owned by the supervisor.
 	subscriptions map[*liveTopic]*topic.Member
-	everyone      *topic.Member // to the topic of BroadcastMessage
+	everyone      *topic.Member // to the topic of BroadcastMessage; nil for one that was refused, or is leaving
+	refusals      int           // of subscriptions, in a row
+	leaving       bool          // it may not subscribe any more
 	slot          int           // on the heartbeat wheel
 	pinged        int           // the tick of the first ping without an answer
 }
@@ -57,6 +60,9 @@ func (c *Client) Topics() []string {
 	return topics
 }
 
+// Dropped returns how many messages were meant for the client and never written to its socket. It never blocks.
+func (c *Client) Dropped() uint64 { return c.conn.Dropped() }
+
 // Send sends a message to this client alone, behind what is on its way already. It does not wait for it to be written.
 // msg.Data may be reused afterwards. It returns ErrInvalidData for text that is not valid UTF-8, and ErrClosed when the connection is closing, also when
 // that is because this message found the outbox full.
@@ -79,8 +85,8 @@ func (c *Client) Send(msg Message) error {
 }
 
 // Subscribe subscribes the client without asking the authorizer. Once it has returned nil, every message whose publish
-// starts afterwards is delivered. Subscribing twice is the same as once. It returns ErrInvalidTopic, or ErrClosed when
-// the connection or the instance has ended.
+// starts afterwards is delivered. Subscribing twice is the same as once. It returns ErrInvalidTopic, ErrLimit when the
+// client has as many subscriptions as it may have, or ErrClosed when the connection or the instance has ended or is about to.
 func (c *Client) Subscribe(topic string) error {
 	if err := checkTopic(topic); err != nil {
 		return err

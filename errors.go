@@ -27,6 +27,8 @@ var (
 	// ErrForbidden, in the Err of an ErrorEvent, says that the authenticator, an authorizer or the origin check refused.
 	// No method returns it.
 	ErrForbidden = errors.New("tank: forbidden")
+	// ErrLimit says that one more would be too many; see Limits.
+	ErrLimit = errors.New("tank: limit reached")
 	// ErrNotFound says that a client is not subscribed to the topic.
 	ErrNotFound = errors.New("tank: not found")
 )
@@ -41,8 +43,9 @@ const (
 	CodeAuth          = 1007 // the authenticator refused a request: 401
 	CodeForbidden     = 1008 // an authorizer refused a subscription or publication: error frame
 	CodeTooBig        = 1009 // a client sent a message over the limit; it is closed with 1009
+	CodeLimit         = 1010 // a client went past a limit: one of time, pings, subscriptions or connections; Err says which
 	CodeInternal      = 1011 // a callback or an actor panicked; Err is an *actor.PanicError with the stack
-	CodeSlowClient    = 1013 // a client's outbox was full; it is closed with 1013
+	CodeSlowClient    = 1013 // a client's outbox was full; it is closed with 1013, or loses messages, as the OutboxPolicy says
 )
 
 // ErrorEvent is one fault that the instance has dealt with. It never carries a message's data.
@@ -86,6 +89,7 @@ const (
 	refusedTopic     = "invalid_topic"
 	refusedForbidden = "forbidden"
 	refusedBusy      = "busy"
+	refusedLimit     = "limit"
 	refusedClosing   = "shutting_down"
 )
 

@@ -23,22 +23,41 @@ func (m *Manager) ServeHTTP(w http.ResponseWriter, r *http.Request) { m.HandleCo
 // HandleConnection upgrades a request to a WebSocket connection (RFC 6455, section 4.2) and returns; the connection
 // goes on by itself. A request that comes before Start waits up to 2 s for it.
 //
-// Otherwise it answers 503 with Retry-After when the instance is not running, 403 when the origin is not welcome, 401
+// Otherwise it answers 503 with Retry-After when the instance is not running or has as many connections as it may have, 403 when the origin is not welcome, 401
 // when the authenticator refuses, 400 when the user id is invalid or the handshake malformed, 405 or 426 when it is not
 // a WebSocket handshake, 500 when a callback panics, and 501 when middleware hides the http.Hijacker without offering
 // Unwrap (see http.ResponseController). Each is reported on Errors.
 func (m *Manager) HandleConnection(w http.ResponseWriter, r *http.Request) {
-	if !m.admit(w, r) {
+	if !m.admit(w, r) || !m.reserve(w) {
 		return
 	}
+	if !m.connect(w, r) {
+		m.counters.connections.Add(-1)
+	}
+}
+
+// reserve takes one of the connections that the instance may have, or refuses the request.
+func (m *Manager) reserve(w http.ResponseWriter) bool {
+	most := m.config.limits.Connections
+	if m.counters.connections.Add(1) <= int64(most) {
+		return true
+	}
+	m.counters.connections.Add(-1)
+	err := fmt.Errorf("%w: there are %d connections", ErrLimit, most)
+	m.refuse(w, http.StatusServiceUnavailable, &ErrorEvent{Code: CodeUpgrade, Message: "request refused", Err: err})
+	return false
+}
+
+// connect makes a connection of a request. It reports false when it has answered it otherwise.
+func (m *Manager) connect(w http.ResponseWriter, r *http.Request) bool {
 	u := m.currentUpgrader()
 	if err := actor.Try(func() error { return u.checkOrigin(r) }); err != nil {
 		m.refuse(w, http.StatusForbidden, &ErrorEvent{Code: CodeUpgrade, Message: "origin refused", Err: err})
-		return
+		return false
 	}
 	c, ok := m.identify(w, r)
 	if !ok || !m.admit(w, r) { // again: while the callbacks were busy, Shutdown may have come
-		return
+		return false
 	}
 	conn, err := client.Upgrade(w, r, client.UpgradeOptions{
 		Subprotocols: u.Subprotocols,
@@ -48,14 +67,15 @@ func (m *Manager) HandleConnection(w http.ResponseWriter, r *http.Request) {
 	})
 	if err != nil {
 		m.report(&ErrorEvent{Code: CodeUpgrade, Message: "upgrade failed", Err: err, UserID: c.userID})
-		return
+		return false
 	}
 	c.conn = client.New(conn, m.clientOptions, (*owner)(c))
 	if m.ask(func(r actor.Request[struct{}]) message { return register{r, c} }) != nil {
 		c.conn.Cut(goingAway)
-		return
+		return true // until it is gone
 	}
 	go c.conn.Read()
+	return true
 }
 
 // admit refuses a request while the instance does not take connections.
@@ -81,7 +101,7 @@ func (m *Manager) awaitStart(ctx context.Context) error {
 			return fmt.Errorf("%w: not started", ErrBusy)
 		}
 	}
-	if m.phase.Load() == shuttingDown {
+	if m.phase.Load() >= draining {
 		return ErrClosed
 	}
 	return nil
@@ -107,6 +127,7 @@ func (m *Manager) identify(w http.ResponseWriter, r *http.Request) (*Client, boo
 		m.refuse(w, http.StatusUnauthorized, &ErrorEvent{Code: CodeAuth, Message: "authentication failed", Err: forbidden(err)})
 		return nil, false
 	}
+	c.authenticated = m.config.authenticate != nil && c.userID != ""
 	if c.userID == "" {
 		c.userID = c.id
 	}

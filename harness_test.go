@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"strings"
@@ -29,6 +30,13 @@ func bubble(t *testing.T, test func(*testing.T)) {
 	t.Helper()
 	synctest.Test(t, test)
 }
+
+// atWill lets one client send whatever it likes as fast as it likes.
+var atWill = tank.WithLimits(tank.Limits{
+	MessagesPerSecond: math.MaxInt, MessageBurst: math.MaxInt,
+	PingsPerSecond: math.MaxInt, PingBurst: math.MaxInt,
+	Subscriptions: math.MaxInt,
+})
 
 // server is a running instance behind an HTTP server on an in-memory network.
 type server struct {

@@ -295,7 +295,7 @@ func TestCompressedMarkWhereItDoesNotBelong(t *testing.T) {
 func TestCompressedFragmentsWithControlFramesBetween(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var got []string
-		s := serve(t, tank.WithCompression(1, 0), tank.WithMessageHandler(func(_ *tank.Client, m tank.Message) { got = append(got, string(m.Data)) }))
+		s := serve(t, atWill, tank.WithCompression(1, 0), tank.WithMessageHandler(func(_ *tank.Client, m tank.Message) { got = append(got, string(m.Data)) }))
 		text := strings.Repeat("fragmented and compressed ", 40)
 		b := fragments(opText, deflate(t, text))
 		b[0] |= 0x40

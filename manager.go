@@ -54,12 +54,14 @@ type Manager struct {
 const (
 	unstarted int32 = iota
 	running
+	draining     // connections end little by little, and no new ones are taken
 	shuttingDown // or shut down
 )
 
 // counters of the instance that are not those of client.Counters. Each has one writer or is added to atomically;
 // anyone reads them.
 type counters struct {
+	connections     atomic.Int64 // clients, those that are about to be and those refused included
 	clients         atomic.Int64
 	topics          atomic.Int64
 	ignored         atomic.Uint64
@@ -74,25 +76,21 @@ func NewInstance(opts ...Option) *Manager {
 	errs := make(chan *ErrorEvent, c.errorBuffer)
 	connEvents := make(chan *ConnEvent, c.connEventBuffer)
 	m := &Manager{
-		Errors:     errs,
-		ConnEvents: connEvents,
-		config:     c,
-		clientOptions: &client.Options{
-			OutboxBytes:  c.limits.OutboxBytes,
-			MessageBytes: c.limits.MessageBytes,
-			CloseTimeout: c.limits.CloseTimeout,
-			Counters:     &client.Counters{},
-		},
-		started:     make(chan struct{}),
-		stopping:    make(chan struct{}),
-		clientsGone: make(chan struct{}),
-		readersGone: make(chan struct{}),
-		done:        make(chan struct{}),
+		Errors:        errs,
+		ConnEvents:    connEvents,
+		config:        c,
+		clientOptions: c.clientOptions(),
+		started:       make(chan struct{}),
+		stopping:      make(chan struct{}),
+		clientsGone:   make(chan struct{}),
+		readersGone:   make(chan struct{}),
+		done:          make(chan struct{}),
 	}
 	m.topics = newDirectory()
 	m.deflater = wire.NewDeflater(c.compressionLevel, c.compressionThreshold)
 	m.pool = actor.NewPool(runtime.GOMAXPROCS(0))
 	m.journal = newJournal(c.logger, &m.counters)
+	m.clientOptions.Budget.Exceeded = func() { m.supervisor.Post(overBudget{}) }
 	m.supervisor = spawnSupervisor(m, errs, connEvents)
 	return m
 }

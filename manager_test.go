@@ -282,7 +282,7 @@ func TestEventsTellOneClientsLifeInOrder(t *testing.T) {
 func TestAMillionUnreadEventsBlockNothingAndAreCounted(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		const buffer, rounds, faults = 8, 10_000, 980_000
-		s := serve(t, tank.WithConnEventBuffer(buffer), tank.WithErrorBuffer(buffer))
+		s := serve(t, atWill, tank.WithConnEventBuffer(buffer), tank.WithErrorBuffer(buffer))
 		p := s.dial("ann") // 1 connection event, and 2 a round
 		go func() {
 			both := append(frame(opText, "sub:news"), frame(opText, "unsub:news")...)

@@ -42,6 +42,10 @@ type (
 		actor.Request[int]
 		userID string
 	}
+	drainSome struct { // answered with how many clients are left
+		actor.Request[int]
+		most int
+	}
 
 	// From clients and topics, which do not wait.
 	gone struct { // a connection's socket is closed
@@ -53,7 +57,8 @@ type (
 		topic *topic.Topic
 		err   error // nil when it was told to
 	}
-	report struct{ event *ErrorEvent }
+	report     struct{ event *ErrorEvent }
+	overBudget struct{} // too much is on its way to all clients together
 
 	// Of the instance's own life.
 	tick     struct{} // the clock's, see heartbeat.go

@@ -4,7 +4,6 @@ import (
 	"compress/flate"
 	"fmt"
 	"log/slog"
-	"math"
 	"net/http"
 	"slices"
 	"time"
@@ -14,11 +13,6 @@ import (
 const (
 	DefaultHeartbeatInterval = 25 * time.Second
 	DefaultHeartbeatTimeout  = 10 * time.Second
-	DefaultMessageBytes      = 32 << 10
-	DefaultOutboxBytes       = 1 << 20
-	DefaultTopicQueueBytes   = 1 << 20
-	DefaultPublishTimeout    = 5 * time.Second
-	DefaultCloseTimeout      = 5 * time.Second
 	DefaultEventBuffer       = 1024
 
 	DefaultCompressionLevel     = flate.BestSpeed
@@ -28,26 +22,6 @@ const (
 // Option configures an instance, see NewInstance. The With functions panic when a value makes no sense, naming the option:
 // it is a mistake in the program, and clamping it silently would hide it.
 type Option func(*config)
-
-// Limits bound what one client, or one topic, can take. A zero field stands for its default.
-type Limits struct {
-	// MessageBytes is the most a received message may have, in bytes. A client that sends more is closed with 1009.
-	// Default 32 KiB.
-	MessageBytes int
-	// OutboxBytes is the most that may be on its way to one client, in bytes: accepted, but not yet taken by its
-	// socket. A client past it is closed with 1013; as publishers do not wait for clients, a larger burst does that to
-	// everyone. A single batch (about 128 KiB, or one larger message) is always taken when nothing else is on its way.
-	// Default 1 MiB.
-	OutboxBytes int
-	// TopicQueueBytes is the most that may wait to be encoded in one topic, in bytes. A publisher past it waits.
-	// Default 1 MiB.
-	TopicQueueBytes int
-	// PublishTimeout is how long BroadcastMessage, BroadcastTopicMessage and publications by clients wait for room in
-	// a topic. Default 5 s.
-	PublishTimeout time.Duration
-	// CloseTimeout is how long a client has to answer a close frame before its connection is cut. Default 5 s.
-	CloseTimeout time.Duration
-}
 
 // config is everything the options set. It does not change after NewInstance.
 type config struct {
@@ -59,6 +33,9 @@ type config struct {
 	heartbeatInterval  time.Duration
 	heartbeatTimeout   time.Duration
 	limits             Limits
+	outboxPolicy       OutboxPolicy
+	drainWindow        time.Duration // zero: all at once
+	drainBatch         int           // clients
 	logger             *slog.Logger
 	errorBuffer        int
 	connEventBuffer    int
@@ -81,19 +58,8 @@ func newConfig(opts []Option) *config {
 	for _, opt := range opts {
 		opt(c)
 	}
-	setDefault(&c.limits.MessageBytes, DefaultMessageBytes)
-	c.limits.MessageBytes = min(c.limits.MessageBytes, math.MaxInt/2) // which is no limit, and can be reckoned with
-	setDefault(&c.limits.OutboxBytes, DefaultOutboxBytes)
-	setDefault(&c.limits.TopicQueueBytes, DefaultTopicQueueBytes)
-	setDefault(&c.limits.PublishTimeout, DefaultPublishTimeout)
-	setDefault(&c.limits.CloseTimeout, DefaultCloseTimeout)
+	c.limits.setDefaults()
 	return c
-}
-
-func setDefault[T int | time.Duration](field *T, value T) {
-	if *field == 0 {
-		*field = value
-	}
 }
 
 // require panics about a senseless option.
@@ -151,16 +117,6 @@ func WithHeartbeat(interval, timeout time.Duration) Option {
 	require(interval >= time.Millisecond, "WithHeartbeat", "interval %v is shorter than 1ms", interval)
 	require(timeout >= time.Millisecond, "WithHeartbeat", "timeout %v is shorter than 1ms", timeout)
 	return func(c *config) { c.heartbeatInterval, c.heartbeatTimeout = interval, timeout }
-}
-
-// WithLimits sets all limits, also those of an earlier WithLimits. No field may be negative.
-func WithLimits(l Limits) Option {
-	require(l.MessageBytes >= 0, "WithLimits", "MessageBytes %d is negative", l.MessageBytes)
-	require(l.OutboxBytes >= 0, "WithLimits", "OutboxBytes %d is negative", l.OutboxBytes)
-	require(l.TopicQueueBytes >= 0, "WithLimits", "TopicQueueBytes %d is negative", l.TopicQueueBytes)
-	require(l.PublishTimeout >= 0, "WithLimits", "PublishTimeout %v is negative", l.PublishTimeout)
-	require(l.CloseTimeout >= 0, "WithLimits", "CloseTimeout %v is negative", l.CloseTimeout)
-	return func(c *config) { c.limits = l }
 }
 
 // WithLogger logs every ErrorEvent (level Warn; Error for panics) and every ConnEvent (level Debug), never a message's

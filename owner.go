@@ -132,6 +132,8 @@ func (c *Client) answer(topic string, err error) {
 		code = refusedForbidden
 	case errors.Is(err, ErrBusy):
 		code = refusedBusy
+	case errors.Is(err, ErrLimit):
+		code = refusedLimit
 	default:
 		code = refusedClosing
 	}
@@ -149,6 +151,9 @@ var faults = map[client.Fault]struct {
 	client.WriteFault:     {CodeWrite, "write failed"},
 	client.HeartbeatFault: {CodeHeartbeat, "heartbeat timeout"},
 	client.SlowFault:      {CodeSlowClient, "slow client"},
+	client.LossFault:      {CodeSlowClient, "slow client loses messages"},
+	client.TimeoutFault:   {CodeLimit, "message took too long"},
+	client.PingFault:      {CodeLimit, "too many pings"},
 }
 
 // Failed reports a fault of the connection.
@@ -166,6 +171,7 @@ func (o *owner) Gone(code int, reason string) {
 	if reason != "" {
 		text += " " + wire.Clean(reason)
 	}
+	o.m.counters.connections.Add(-1)
 	o.m.supervisor.Post(gone{(*Client)(o), text})
 }
 

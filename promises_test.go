@@ -242,6 +242,7 @@ func TestPromiseRequestsTakeEffectBeforeWhatComesBehindThem(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				var m *server
 				m = serve(t,
+					atWill,
 					tank.WithMessageHandler(func(_ *tank.Client, msg tank.Message) {
 						if err := m.BroadcastTopicMessage(string(msg.Data), "from the handler"); err != nil {
 							t.Error(err)

@@ -11,7 +11,7 @@ import (
 
 const (
 	// goingAway is the reason that clients are told at Shutdown, with code 1001.
-	goingAway = "server is shutting down"
+	goingAway = "server is shutting down, please reconnect"
 
 	// cutGrace is how long Shutdown waits for connections to end after they have been cut. Cutting does not wait for
 	// the network, so this is time for goroutines to be scheduled.
@@ -41,8 +41,10 @@ const (
 // the logger to return. With SetHTTPServer, a call from an authenticator or CheckOrigin waits for its own request, so its
 // context has to end.
 func (m *Manager) Shutdown(ctx context.Context) error {
-	if m.phase.Swap(shuttingDown) != shuttingDown {
+	if m.phase.CompareAndSwap(unstarted, draining) || m.phase.CompareAndSwap(running, draining) {
 		close(m.stopping)
+		m.drain(ctx)
+		m.phase.Store(shuttingDown)
 		m.supervisor.Post(shutdown{})
 	}
 	cut := m.awaitClients(ctx)

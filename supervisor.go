@@ -101,38 +101,82 @@ func (m register) handle(s *supervisor) {
 	}
 	c := m.client
 	s.clients[c] = struct{}{}
-	s.users[c.userID] = append(s.users[c.userID], c)
 	s.wheel.add(c)
 	s.readers++
 	s.m.counters.clients.Store(int64(len(s.clients)))
 	c.subscriptions = make(map[*liveTopic]*topic.Member)
-	c.everyone = s.join(c, s.everyone)
 	s.emit(&ConnEvent{EventType: EventConnect, ClientID: c.id, UserID: c.userID})
-	if s.stage != serving { // it slipped in while the door was closing
+	switch {
+	case c.authenticated && len(s.users[c.userID]) >= s.m.config.limits.ConnectionsPerUser:
+		s.turnAway(c)
+	case s.stage != serving: // it slipped in while the door was closing
 		c.conn.Close(wire.CloseGoingAway, goingAway)
+		fallthrough
+	default:
+		s.users[c.userID] = append(s.users[c.userID], c)
+		c.everyone = s.join(c, s.everyone)
 	}
 	m.Reply(struct{}{})
 }
 
+// turnAway closes a client whose user has too many connections. It does not count as one of them.
+func (s *supervisor) turnAway(c *Client) {
+	c.leaving = true
+	err := fmt.Errorf("%w: the user has %d connections", ErrLimit, len(s.users[c.userID]))
+	s.m.report(&ErrorEvent{Code: CodeLimit, Message: "too many connections", Err: err, ClientID: c.id, UserID: c.userID})
+	c.conn.Close(wire.ClosePolicy, "too many connections")
+}
+
+// connected reports whether the client can have subscriptions.
+func (s *supervisor) connected(c *Client) bool {
+	_, live := s.clients[c]
+	return live && !c.leaving
+}
+
 func (m subscribe) handle(s *supervisor) {
 	c := m.client
-	if _, live := s.clients[c]; !live || s.stage != serving {
+	if !s.connected(c) || s.stage != serving {
 		refuse(m.Request, c, m.topic)
 		return
 	}
 	t := s.topics[m.topic]
+	if _, already := c.subscriptions[t]; already {
+		m.Reply(struct{}{})
+		return
+	}
+	if len(c.subscriptions) >= s.m.config.limits.Subscriptions {
+		s.refuseSubscription(m)
+		return
+	}
 	if t == nil {
 		t = &liveTopic{topic: s.spawnTopic(m.topic)}
 		s.topics[m.topic] = t
 		s.m.topics.add(t.topic)
 		s.m.counters.topics.Store(int64(len(s.topics)))
 	}
-	if _, already := c.subscriptions[t]; !already {
-		c.subscriptions[t] = s.join(c, t)
-		t.subscribers++
-		s.emit(&ConnEvent{EventType: EventSubscribe, ClientID: c.id, UserID: c.userID, Topic: m.topic})
-	}
+	c.subscriptions[t] = s.join(c, t)
+	c.refusals = 0
+	t.subscribers++
+	s.emit(&ConnEvent{EventType: EventSubscribe, ClientID: c.id, UserID: c.userID, Topic: m.topic})
 	m.Reply(struct{}{})
+}
+
+// maxRefusals is how many subscriptions past the limit a client is refused in a row. Then it is closed.
+const maxRefusals = 16
+
+// refuseSubscription answers a request for one subscription too many: whoever waits for it, or else the client.
+func (s *supervisor) refuseSubscription(m subscribe) {
+	c := m.client
+	err := fmt.Errorf("%w: the client has %d subscriptions", ErrLimit, len(c.subscriptions))
+	if m.Awaited() {
+		m.Fail(err)
+		return
+	}
+	c.answer(m.topic, err)
+	s.m.report(&ErrorEvent{Code: CodeLimit, Message: "subscription refused", Err: err, ClientID: c.id, UserID: c.userID, Topic: m.topic})
+	if c.refusals++; c.refusals == maxRefusals {
+		c.conn.Close(wire.ClosePolicy, "too many subscriptions")
+	}
 }
 
 // refuse answers a request that comes too late: whoever waits for it, or else the client.
@@ -155,7 +199,7 @@ func (s *supervisor) join(c *Client, t *liveTopic) *topic.Member {
 
 func (m unsubscribe) handle(s *supervisor) {
 	c := m.client
-	if _, live := s.clients[c]; !live {
+	if !s.connected(c) {
 		refuse(m.Request, c, m.topic)
 		return
 	}
@@ -164,14 +208,16 @@ func (m unsubscribe) handle(s *supervisor) {
 		m.Fail(fmt.Errorf("%w: not subscribed to %s", ErrNotFound, wire.Quote(m.topic)))
 		return
 	}
-	s.leave(c, t)
+	s.leave(c, t, nil)
+	c.refusals = 0
 	s.emit(&ConnEvent{EventType: EventUnsubscribe, ClientID: c.id, UserID: c.userID, Topic: m.topic})
 	m.Reply(struct{}{})
 }
 
-// leave ends a subscription, and the topic with its last one. A subscriber who comes later gets a new topic actor.
-func (s *supervisor) leave(c *Client, t *liveTopic) {
-	t.topic.Leave(c.subscriptions[t])
+// leave ends a subscription, and the topic with its last one. A subscriber who comes later gets a new topic actor. done is
+// that of topic.Leave.
+func (s *supervisor) leave(c *Client, t *liveTopic, done func()) {
+	t.topic.Leave(c.subscriptions[t], done)
 	delete(c.subscriptions, t)
 	if t.subscribers--; t.subscribers == 0 {
 		s.m.topics.remove(t.topic)
@@ -239,10 +285,16 @@ func (m gone) handle(s *supervisor) {
 	if _, live := s.clients[c]; !live {
 		return // it was refused, so nobody knows of it
 	}
+	c.leaving = true
+	few := leaveAtOnce
 	for t := range c.subscriptions {
-		s.leave(c, t)
+		if few--; few < 0 {
+			s.m.supervisor.Post(m) // others want their turn
+			return
+		}
+		s.leave(c, t, nil)
 	}
-	s.everyone.topic.Leave(c.everyone)
+	s.leaveEveryone(c, nil)
 	delete(s.clients, c)
 	s.wheel.remove(c)
 	s.removeUser(c)
@@ -251,10 +303,19 @@ func (m gone) handle(s *supervisor) {
 	s.advance()
 }
 
+// leaveAtOnce is how many subscriptions of a client that is gone are ended at a time.
+const leaveAtOnce = 256
+
+// leaveEveryone ends a client's part in the topic of BroadcastMessage, if it has one.
+func (s *supervisor) leaveEveryone(c *Client, done func()) {
+	if c.everyone != nil {
+		s.everyone.topic.Leave(c.everyone, done)
+		c.everyone = nil
+	}
+}
+
 func (s *supervisor) removeUser(c *Client) {
-	rest := s.users[c.userID]
-	i := slices.Index(rest, c)
-	rest = slices.Delete(rest, i, i+1)
+	rest := slices.DeleteFunc(s.users[c.userID], func(other *Client) bool { return other == c })
 	if len(rest) == 0 {
 		delete(s.users, c.userID)
 	} else {
@@ -283,7 +344,7 @@ func (s *supervisor) replace(old *topic.Topic) {
 	}
 	t.topic = s.spawnTopic(old.Name())
 	for c := range s.clients {
-		if t == s.everyone {
+		if t == s.everyone && c.everyone != nil {
 			c.everyone = s.join(c, t)
 		} else if _, subscribed := c.subscriptions[t]; subscribed {
 			c.subscriptions[t] = s.join(c, t)

@@ -11,17 +11,18 @@ import (
 type message interface{ handle(*Client) }
 
 type (
-	frames      struct{ *wire.Batch } // write these
-	ping        struct{}              // write a ping
-	pong        struct{}              // write a pong with pongData
-	sendClose   struct{}              // write a close frame behind what is queued
-	readerEnded struct {              // the reader has seen the last of the peer
+	frames      struct{ *wire.Batch }    // write these
+	ping        struct{}                 // write a ping
+	pong        struct{ payload []byte } // answer one
+	sendClose   struct{}                 // write a close frame behind what is queued
+	drained     struct{ err error }      // the writer edge is done
+	readerEnded struct {                 // the reader has seen the last of the peer
 		closed bool // which was its close frame
 	}
 	cut struct{} // end it now
 )
 
-// receive is the actor: all functions below run in its goroutine.
+// receive is the actor: all functions below run in its goroutine. None of them waits for the network.
 func (c *Client) receive(mail iter.Seq[message]) {
 	for msg := range mail {
 		msg.handle(c)
@@ -39,23 +40,43 @@ func (c *Client) accept(b *wire.Batch) bool {
 		return false
 	}
 	c.out.add(b)
+	if c.queued.Load() > int64(c.opts.OutboxBytes) {
+		c.shed()
+	}
 	return true
 }
 
 func (ping) handle(c *Client) {
-	c.pinged.Store(0)
 	if c.out.closeFrame == closeNone {
 		c.out.urgent(wire.AppendHeader(nil, wire.OpPing, 0))
 	}
 }
 
-func (pong) handle(c *Client) {
-	if payload := c.pongData.Swap(nil); payload != nil && c.out.closeFrame == closeNone {
-		c.out.urgent(wire.AppendFrame(nil, wire.OpPong, *payload))
+func (m pong) handle(c *Client) {
+	if c.out.closeFrame == closeNone {
+		c.out.pong(m.payload)
 	}
 }
 
-func (sendClose) handle(c *Client) { c.out.closeFrame = closeDue }
+func (sendClose) handle(c *Client) {
+	if c.out.closeFrame == closeNone { // else it is gone already
+		c.out.closeFrame = closeDue
+	}
+	if c.closing.Load().discard {
+		c.discard(c.out.begun)
+	}
+}
+
+func (m drained) handle(c *Client) {
+	c.out.away = false
+	switch {
+	case c.gone:
+	case m.err != nil:
+		c.writeFailed(m.err)
+	case len(c.out.rest) == 0:
+		c.wrote()
+	}
+}
 
 // writeCloseFrame goes on with the close frame, when everything before it is written.
 func (c *Client) writeCloseFrame() {
@@ -66,7 +87,7 @@ func (c *Client) writeCloseFrame() {
 		return
 	}
 	c.out.closeFrame = closeDone
-	if why.code == wire.CloseProtocolError {
+	if why.deaf {
 		c.closeWrite()
 	}
 	if c.readerDone {
@@ -74,11 +95,16 @@ func (c *Client) writeCloseFrame() {
 	}
 }
 
-// closeWrite tells a peer whose frames cannot be understood any more, and so not its close frame either, that this
-// was all: it hangs up at once instead of waiting for the hard close. See linger.
+// closeWrite tells a peer whose frames are not looked at any more, and so not its close frame either, that this was all:
+// it hangs up at once instead of waiting for the hard close. See linger.
 func (c *Client) closeWrite() {
-	if tcp, ok := c.conn.raw.(interface{ CloseWrite() error }); ok { // TCP, TLS
-		tcp.CloseWrite()
+	conn, ok := c.conn.raw.(interface{ CloseWrite() error }) // TCP, TLS
+	switch {
+	case !ok:
+	case c.conn.secure() != nil:
+		go conn.CloseWrite() // which may wait for the peer
+	default:
+		conn.CloseWrite()
 	}
 }
 
@@ -93,6 +119,9 @@ func (cut) handle(c *Client) { c.finish() }
 
 func (c *Client) writeFailed(err error) {
 	failed := &closeReason{code: wire.CloseAbnormal, reason: "write failed"}
+	if err == errStalled {
+		failed.reason = "write timeout"
+	}
 	if c.closing.CompareAndSwap(nil, failed) { // else it was to end anyway
 		c.owner.Failed(WriteFault, err)
 	}
@@ -105,31 +134,47 @@ func (c *Client) finish() {
 		return
 	}
 	c.gone, c.out.closeFrame = true, closeDone
-	c.discard()
+	c.discard(0)
+	c.out.reset()
 	if t := c.hardClose.Load(); t != nil {
 		t.Stop()
 	}
-	c.closeSocket()
+	c.ref.Stop()
+	secure := c.conn.secure()
+	switch {
+	case secure == nil:
+		c.leave(c.conn.raw)
+	case c.peerClosed:
+		go c.leave(c.conn.raw) // tls.Conn.Close says goodbye first, for which it may wait 5 s
+	default:
+		c.leave(secure)
+	}
+}
+
+// leave closes the socket and tells the owner.
+func (c *Client) leave(socket net.Conn) {
+	socket.Close()
 	why := c.closing.Load()
 	c.owner.Gone(why.code, why.reason)
-	c.ref.Stop()
 }
 
-// closeSocket hangs up. tls.Conn.Close says goodbye first, for which it waits up to 5 s when the peer does not read; so
-// it is asked only when the peer has closed, too.
-func (c *Client) closeSocket() {
-	secure, ok := c.conn.raw.(interface{ NetConn() net.Conn })
-	if ok && !c.peerClosed {
-		secure.NetConn().Close()
-		return
+// secure returns the connection below one with TLS, or nil.
+func (c *Conn) secure() net.Conn {
+	if t, ok := c.raw.(interface{ NetConn() net.Conn }); ok {
+		return t.NetConn()
 	}
-	c.conn.raw.Close()
+	return nil
 }
 
-// discard gives up what was gathered and not written.
-func (c *Client) discard() {
-	for _, b := range c.out.waiting() {
-		c.drop(b)
+// discard gives up what was gathered and not written, but for the first batches: those that are being written. That may be
+// what the budget was waiting for.
+func (c *Client) discard(but int) {
+	o := &c.out
+	for i := o.written + but; i < len(o.batches); i++ {
+		c.release(i)
+		c.drop(o.batches[i])
 	}
-	c.out.reset()
+	o.truncate(o.written + but)
+	c.opts.Budget.Eased()
+	c.opts.Budget.check()
 }

@@ -11,10 +11,16 @@ import (
 
 // Options are shared by all clients of an instance. They must not change once a client uses them.
 type Options struct {
-	OutboxBytes  int           // most bytes accepted and not yet written; see Deliver
-	MessageBytes int           // most bytes in a received message; at most math.MaxInt/2
-	CloseTimeout time.Duration // from the decision to close to the hard close
-	Counters     *Counters
+	OutboxBytes    int           // most bytes accepted and not yet written; see Deliver
+	Policy         Policy        // what happens past it
+	Budget         Budget        // for the outboxes of all clients together
+	MessageBytes   int           // most bytes in a received message; at most math.MaxInt/2
+	MessageTimeout time.Duration // from the first byte of a received message to its last; zero: no limit
+	Messages       Rate          // at which messages are received; past it, the client is read from more slowly
+	Pings          Rate          // at which pings are received; past it, the client is closed
+	WriteTimeout   time.Duration // for which a blocked write may make no progress; zero: no limit
+	CloseTimeout   time.Duration // from the decision to close to the hard close
+	Counters       *Counters
 }
 
 // Counters are summed over all clients that share Options. Any goroutine may read them.
@@ -24,6 +30,7 @@ type Counters struct {
 	BytesOut    atomic.Uint64 // bytes written to the socket, headers included
 	Dropped     atomic.Uint64 // data messages that were meant for a client and never written to its socket
 	Evicted     atomic.Uint64 // clients closed because their outbox was full
+	Throttled   atomic.Uint64 // data messages that were received later because of Options.Messages
 }
 
 // Owner hears what becomes of a client.
@@ -50,7 +57,10 @@ const (
 	TooBigFault                 // the peer sent a message over the limit
 	WriteFault                  // writing to the socket
 	HeartbeatFault              // the peer showed no sign of life
-	SlowFault                   // the outbox was full
+	SlowFault                   // the outbox was full, and the client is closed
+	LossFault                   // the outbox was full, and messages are dropped
+	TimeoutFault                // the peer took too long to send one message
+	PingFault                   // the peer sent too many pings
 )
 
 // Client is the handle of a client actor. It is safe for concurrent use.
@@ -79,8 +89,11 @@ type Client struct {
 	alive     atomic.Bool                // a sign of life came since the last ping
 	busy      atomic.Bool                // the reader is inside Owner.Received, so it cannot see pongs
 	pinged    atomic.Int64               // when the ping that waits for its turn was posted, Unix nanoseconds; 0: none does
-	pongData  atomic.Pointer[[]byte]     // payload of the pong to send; nil: no pong message is in the mailbox
+	dropped   atomic.Uint64              // messages that were meant for this client and never written to its socket
 	hardClose atomic.Pointer[time.Timer] // stands behind the closing handshake
+
+	// Owned by the reader.
+	messages, pings meter
 
 	// Owned by the actor.
 	readerDone bool // the peer has nothing more to say
@@ -92,6 +105,7 @@ type closeReason struct {
 	code    int
 	reason  string
 	discard bool // what is queued is not worth writing any more
+	deaf    bool // the peer's frames are not looked at any more
 }
 
 // New makes a client of an upgraded connection. Nothing is read before Read is called, which the caller has to do, in a
@@ -100,7 +114,7 @@ func New(conn *Conn, opts *Options, owner Owner) *Client {
 	c := &Client{opts: opts, try: conn.try, deflate: conn.deflate, conn: conn, owner: owner}
 	c.alive.Store(true) // having just connected
 	conn.client = c
-	conn.reader.alive = &c.alive
+	conn.reader.client = c
 	c.ref = actor.Spawn(actor.Options{OnPanic: c.panicked}, c.receive)
 	return c
 }
@@ -117,8 +131,8 @@ func (c *Client) Send(b *wire.Batch) bool {
 // Deliver takes a batch of frames for the socket. It never blocks. When idle is true, nobody is writing for this client
 // and the caller has to see to it that Run is called.
 //
-// taken is false when the client is closing, or because its outbox is full: then it is closed with 1013. A batch over
-// the limit all by itself is taken when the outbox is empty.
+// taken is false when the client is closing, or because its outbox is full and the policy is CloseSlow: then it is closed
+// with 1013. A batch over the limit all by itself is taken when the outbox is empty.
 func (c *Client) Deliver(b *wire.Batch) (taken, idle bool) {
 	size := int64(c.size(b))
 	total := c.queued.Add(size)
@@ -126,12 +140,12 @@ func (c *Client) Deliver(b *wire.Batch) (taken, idle bool) {
 		c.drop(b)
 		return false, false
 	}
-	if total > int64(c.opts.OutboxBytes) && total != size {
-		c.evict()
+	if total > int64(c.opts.OutboxBytes) && total != size && c.opts.Policy == CloseSlow {
+		c.Evict("slow client", errSlow)
 		c.drop(b)
 		return false, false
 	}
-	if c.try != nil && c.ref.Claim() {
+	if c.ref.Claim() {
 		return c.accept(b), true
 	}
 	taken = c.ref.Post(frames{b})
@@ -146,9 +160,16 @@ func (c *Client) Deliver(b *wire.Batch) (taken, idle bool) {
 func (c *Client) Run() { c.ref.Run() }
 
 // drop gives up a batch that counts as queued.
-func (c *Client) drop(b *wire.Batch) {
-	c.queued.Add(-int64(c.size(b)))
-	c.opts.Counters.Dropped.Add(uint64(b.Messages))
+func (c *Client) drop(b *wire.Batch) { c.lose(b, b.Messages, c.size(b)) }
+
+// lose counts messages of a batch as lost. They have so many bytes, and count as queued.
+func (c *Client) lose(b *wire.Batch, messages, size int) {
+	c.queued.Add(-int64(size))
+	c.dropped.Add(uint64(messages))
+	c.opts.Counters.Dropped.Add(uint64(messages))
+	if b.Lost != nil {
+		b.Lost.Add(uint64(messages))
+	}
 }
 
 // size returns how many bytes of a batch go to this client.
@@ -163,6 +184,9 @@ func (c *Client) RemoteAddr() string { return c.conn.raw.RemoteAddr().String() }
 // Queued returns how many bytes are accepted and not yet written.
 func (c *Client) Queued() int64 { return c.queued.Load() }
 
+// Dropped returns how many messages were meant for the client and never written to its socket.
+func (c *Client) Dropped() uint64 { return c.dropped.Load() }
+
 // Closing reports whether the client accepts nothing any more.
 func (c *Client) Closing() bool { return c.closing.Load() != nil }
 
@@ -175,8 +199,6 @@ func (c *Client) Close(code int, reason string) bool {
 // Cut ends the connection without a closing handshake, at once. It never blocks.
 func (c *Client) Cut(reason string) {
 	c.closing.CompareAndSwap(nil, &closeReason{code: wire.CloseAbnormal, reason: reason})
-	// Unlike closing the connection, a deadline never blocks, not even with TLS.
-	c.conn.raw.SetDeadline(longAgo)
 	c.ref.Post(cut{})
 }
 
@@ -205,14 +227,15 @@ var (
 	errSlow      = errors.New("outbox is full")
 )
 
-// evict closes a client that does not read fast enough. What is queued is given up: the peer has shown that it
-// will not take it.
-func (c *Client) evict() {
-	if !c.startClosing(closeReason{wire.CloseTryAgainLater, "slow client", true}) {
-		return
+// Evict closes the client with 1013 because too much is queued, all of which is given up: the peer has shown that it will
+// not take it. It never blocks. It reports false when the client is closing already.
+func (c *Client) Evict(reason string, why error) bool {
+	if !c.startClosing(closeReason{code: wire.CloseTryAgainLater, reason: reason, discard: true}) {
+		return false
 	}
 	c.opts.Counters.Evicted.Add(1)
-	c.owner.Failed(SlowFault, errSlow)
+	c.owner.Failed(SlowFault, why)
+	return true
 }
 
 // startClosing makes an open client closing. A timer stands behind every close, because the peer may stall anywhere.
@@ -223,14 +246,6 @@ func (c *Client) startClosing(why closeReason) bool {
 	c.hardClose.Store(time.AfterFunc(c.opts.CloseTimeout, func() { c.Cut("close timeout") }))
 	c.ref.Post(sendClose{})
 	return true
-}
-
-// pong answers a ping, RFC 6455 section 5.5.3: only the latest, when several wait.
-func (c *Client) pong(payload []byte) {
-	data := append([]byte(nil), payload...)
-	if c.pongData.Swap(&data) == nil {
-		c.ref.Post(pong{})
-	}
 }
 
 // panicked ends the client whose actor panicked: what it was about to write is lost.

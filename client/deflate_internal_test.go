@@ -9,8 +9,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestMarksFollowTheFrames passes random frames in random pieces, and compares with what was put together.
-func TestMarksFollowTheFrames(t *testing.T) {
+// TestStreamFollowsTheFrames passes random frames in random pieces, and compares with what was put together.
+func TestStreamFollowsTheFrames(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var sent, want []byte
 		var compressed []bool
@@ -29,7 +29,7 @@ func TestMarksFollowTheFrames(t *testing.T) {
 			}
 			want = append(want, frame...)
 		}
-		m := &marks{}
+		m := &stream{deflate: true}
 		for rest := sent; len(rest) > 0; {
 			n := rapid.IntRange(1, min(len(rest), 1000)).Draw(t, "piece")
 			m.pass(rest[:n])

@@ -2,31 +2,38 @@ package client
 
 import (
 	"net"
-	"time"
 
 	"github.com/fanqie/tank-websocket-go-server/internal/wire"
 )
 
 const (
-	// maxGather is the most bytes that are given to the socket at a time: what it has to take within the heartbeat's
-	// timeout while a ping waits behind, for the peer to count as alive; see Client.progressed.
+	// maxGather is the most bytes that are given to the socket at a time when it blocks: what it has to take within the
+	// heartbeat's timeout while a ping waits behind, for the peer to count as alive; see Client.progressed.
 	maxGather = 64 << 10
 
-	// defaultWriteBuffer is how many bytes are joined into one write where the socket cannot gather: TLS, pipes.
-	defaultWriteBuffer = 32 << 10
+	// defaultWriteBuffer is how many bytes are joined into one write where the socket cannot gather: TLS, whose records
+	// have this size at most, and pipes.
+	defaultWriteBuffer = 16 << 10
 
 	// keptBatches is how many slots stay allocated between writes.
 	keptBatches = 4
+
+	// maxPongs is the most bytes of pongs that wait: those of some 30 pings of the largest kind.
+	maxPongs = 4 << 10
 )
 
 // output is what the actor has to write. Owned by the actor.
 type output struct {
 	rest       []byte        // of a write that the socket took in part only: nothing may come before, for it may end inside a frame
-	begun      int           // of how many batches that is; 0: of control frames
+	begun      int           // how many batches are being written, as rest or by the writer edge
+	away       bool          // the writer edge is writing: nobody else may
 	control    []byte        // control frames, which go before data: a peer that is busy still wants its pong
+	pongs      []byte        // the same, of pongs
 	batches    []*wire.Batch // shared, read-only
 	written    int           // how many of them are
+	held       int           // how many of them count, or did, against the budget
 	closeFrame closeState
+	losing     bool // messages were dropped since the outbox was empty
 }
 
 // closeState is how far the close frame has come.
@@ -42,13 +49,24 @@ const (
 // urgent gathers a control frame. RFC 6455 section 5.5 lets it overtake data.
 func (o *output) urgent(frame []byte) { o.control = append(o.control, frame...) }
 
+// pong gathers a pong. When too many wait, RFC 6455 section 5.5.3 lets all but the latest go.
+func (o *output) pong(payload []byte) {
+	if len(o.pongs) > maxPongs {
+		o.pongs = o.pongs[:0]
+	}
+	o.pongs = wire.AppendFrame(o.pongs, wire.OpPong, payload)
+}
+
 func (o *output) add(b *wire.Batch) { o.batches = append(o.batches, b) }
 
-// waiting returns the batches that are not written; of the first ones, a part may be.
-func (o *output) waiting() []*wire.Batch { return o.batches[o.written:] }
+// unwritten returns the batches that are not written; the first ones, as many as have begun, may be in part.
+func (o *output) unwritten() []*wire.Batch { return o.batches[o.written:] }
+
+// waiting returns the batches whose writing has not begun.
+func (o *output) waiting() []*wire.Batch { return o.batches[o.written+o.begun:] }
 
 func (o *output) empty() bool {
-	return len(o.rest) == 0 && len(o.control) == 0 && o.written == len(o.batches)
+	return len(o.rest) == 0 && len(o.control) == 0 && len(o.pongs) == 0 && o.written == len(o.batches)
 }
 
 // reset forgets what is written.
@@ -57,13 +75,14 @@ func (o *output) reset() {
 	if cap(o.batches) > keptBatches {
 		o.batches = nil
 	}
-	o.rest, o.begun, o.control, o.batches, o.written = nil, 0, nil, o.batches[:0], 0
+	o.rest, o.control, o.pongs, o.batches = nil, nil, nil, o.batches[:0]
+	o.begun, o.written, o.held, o.losing = 0, 0, 0, false
 }
 
-// flush writes everything gathered. In a lent goroutine it stops where the socket has no room, to go on in one of the
-// actor's own. A failed write ends the connection.
+// flush writes everything gathered, as far as the socket takes it without blocking; the writer edge does the rest. A
+// failed write ends the connection.
 func (c *Client) flush() {
-	for !c.gone {
+	for !c.gone && !c.out.away {
 		if c.out.empty() {
 			c.out.reset()
 			if c.out.closeFrame != closeDue && c.out.closeFrame != closeBegun {
@@ -72,129 +91,78 @@ func (c *Client) flush() {
 			c.writeCloseFrame()
 			continue
 		}
-		if c.ref.Lent() {
-			if took, err := c.tryWrite(); err != nil {
-				c.writeFailed(err)
-			} else if !took {
-				c.ref.Detach()
-				return
-			}
-		} else if err := c.write(); err != nil {
+		c.load()
+		if took, err := c.tryWrite(); err != nil {
 			c.writeFailed(err)
+		} else if !took {
+			c.out.away = true
+			go c.drain(c.piece())
 		}
 	}
+	c.hold()
 }
 
 // load takes up what comes next, if nothing is: the control frames, or one batch.
 func (c *Client) load() {
 	switch o := &c.out; {
 	case len(o.rest) > 0:
-	case len(o.control) > 0:
-		o.rest, o.begun, o.control = o.control, 0, nil
+	case len(o.control)+len(o.pongs) > 0:
+		c.pinged.Store(0) // if a ping is among them, it has its turn now
+		o.rest, o.begun = append(o.control, o.pongs...), 0
+		o.control, o.pongs = nil, nil
 	default:
-		o.rest, o.begun = o.waiting()[0].For(c.deflate), 1
+		o.rest, o.begun = o.unwritten()[0].For(c.deflate), 1
 	}
 }
 
-// tryWrite writes control frames or one batch without blocking, and reports whether the socket took all of it.
+// tryWrite writes what was loaded without blocking, and reports whether the socket took all of it.
 func (c *Client) tryWrite() (bool, error) {
-	c.load()
+	if c.try == nil {
+		return false, nil
+	}
 	n, err := c.try.TryWrite(c.out.rest)
 	c.opts.Counters.BytesOut.Add(uint64(n))
 	c.out.rest = c.out.rest[n:]
 	if err != nil || len(c.out.rest) > 0 {
 		return false, err
 	}
-	c.wrote(c.out.begun)
+	c.wrote()
 	return true, nil
 }
 
-// write writes what comes next, as much as is good for one write, blocking while the peer does not read.
-func (c *Client) write() error {
-	if len(c.out.rest) == 0 && len(c.out.control) == 0 {
-		if group := c.next(c.out.waiting()); len(group) > 1 {
-			err := c.writeGroup(group)
-			if err == nil {
-				c.wrote(len(group))
-			}
-			return err
-		}
+// piece takes what was loaded, or what is good for one write of it, and as many batches behind it as go with it.
+func (c *Client) piece() net.Buffers {
+	o, most := &c.out, maxGather
+	if !c.conn.gathers() {
+		most = c.conn.writeBuffer
 	}
-	c.load()
-	for rest := &c.out.rest; len(*rest) > 0; {
-		n := min(maxGather, len(*rest))
-		if err := c.writeOnce((*rest)[:n]); err != nil {
-			return err
-		}
-		*rest = (*rest)[n:]
+	if whole := max(most, defaultWriteBuffer); len(o.rest) > whole {
+		first := o.rest[:whole]
+		o.rest = o.rest[whole:]
+		return net.Buffers{first}
 	}
-	c.wrote(c.out.begun)
-	return nil
+	pieces, size := net.Buffers{o.rest}, len(o.rest)
+	o.rest = nil
+	for _, b := range o.waiting() {
+		if size += c.size(b); size > most {
+			break
+		}
+		pieces = append(pieces, b.For(c.deflate))
+		o.begun++
+	}
+	return pieces
 }
 
-// wrote takes note that the next n batches are written.
-func (c *Client) wrote(n int) {
-	for i, b := range c.out.waiting()[:n] {
+// wrote takes note that what had begun is written.
+func (c *Client) wrote() {
+	o := &c.out
+	for range o.begun {
+		b := o.batches[o.written]
 		c.queued.Add(-int64(c.size(b)))
 		c.opts.Counters.MessagesOut.Add(uint64(b.Messages))
-		c.out.waiting()[i] = nil // the others may take long
+		c.release(o.written)
+		o.batches[o.written] = nil // the others may take long
+		o.written++
 	}
-	c.out.written += n
-}
-
-// next takes as many batches as may be written at a time, one at least.
-func (c *Client) next(batches []*wire.Batch) []*wire.Batch {
-	most, size := c.conn.writeBuffer, 0
-	if c.conn.gathers() {
-		most = maxGather
-	}
-	n := 0
-	for n < len(batches) && (n == 0 || size+c.size(batches[n]) <= most) {
-		size += c.size(batches[n])
-		n++
-	}
-	return batches[:n]
-}
-
-// writeGroup gives several batches to the socket in one call.
-func (c *Client) writeGroup(group []*wire.Batch) error {
-	pieces := make(net.Buffers, len(group))
-	for i, b := range group {
-		pieces[i] = b.For(c.deflate)
-	}
-	if c.conn.gathers() {
-		n, err := pieces.WriteTo(c.conn.raw)
-		c.progressed(n)
-		return err
-	}
-	var joined []byte
-	for _, p := range pieces {
-		joined = append(joined, p...)
-	}
-	return c.writeOnce(joined)
-}
-
-func (c *Client) writeOnce(p []byte) error {
-	n, err := c.conn.raw.Write(p)
-	c.progressed(int64(n))
-	return err
-}
-
-// blocked is for how long a ping has to wait before the write in its way counts as blocked, and not just running.
-const blocked = 50 * time.Millisecond
-
-// progressed notes that the socket took n bytes. That is no sign of life by itself, because the socket's buffer takes
-// much for a peer that is gone. But when a ping has been waiting behind it, the buffer was full, and so the peer must
-// have taken something.
-func (c *Client) progressed(n int64) {
-	c.opts.Counters.BytesOut.Add(uint64(n))
-	if p := c.pinged.Load(); n > 0 && p != 0 && time.Since(time.Unix(0, p)) >= blocked {
-		c.alive.Store(true)
-	}
-}
-
-// gathers reports whether the socket writes several buffers in one system call.
-func (c *Conn) gathers() bool {
-	_, ok := c.raw.(*net.TCPConn)
-	return ok
+	o.begun = 0
 }

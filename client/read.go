@@ -1,11 +1,15 @@
 package client
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"math"
+	"os"
 	"sync"
+	"time"
 	"unicode/utf8"
 
 	"github.com/coder/websocket"
@@ -43,6 +47,8 @@ func (c *Client) Read() {
 var (
 	errAborted error = &actor.PanicError{Value: "a callback ended the reader's goroutine"}
 	errNotUTF8       = errors.New("text message is not valid UTF-8 (RFC 6455, section 8.1)")
+	errTimeout       = errors.New("a message did not come to its end within the message timeout")
+	errPings         = errors.New("pings came faster than the limit")
 )
 
 // scratch is where a message is put together. An idle connection has none.
@@ -65,18 +71,20 @@ func (c *Client) readMessage() error {
 	if err != nil {
 		return err
 	}
+	compressed := c.deflate && c.conn.reader.stream.next()
+	binary := kind == websocket.MessageBinary
 	s := scratches.Get().(*scratch)
 	defer s.giveBack()
-	s.raw, err = c.readPayload(r, s.raw[:0])
+	s.raw, err = c.readPayload(r, s.raw[:0], !binary && !compressed)
 	if err != nil {
 		return err
 	}
 	data := s.raw
-	if c.deflate && c.conn.reader.marks.next() {
+	if compressed {
 		s.inflated, err = wire.Inflate(s.inflated[:0], s.raw, c.opts.MessageBytes)
 		data = s.inflated
 	}
-	c.take(data, err, kind == websocket.MessageBinary)
+	c.take(data, err, binary)
 	return nil
 }
 
@@ -89,7 +97,7 @@ func (c *Client) take(data []byte, err error, binary bool) {
 	case err != nil:
 		c.refuse(wire.CloseInvalidPayload, "compressed data is corrupt", ProtocolFault, err)
 	case !binary && !utf8.Valid(data):
-		c.refuse(wire.CloseInvalidPayload, "text is not valid UTF-8", ProtocolFault, errNotUTF8)
+		c.refuseText()
 	default:
 		c.opts.Counters.MessagesIn.Add(1)
 		c.hand(data, binary)
@@ -104,18 +112,52 @@ func (c *Client) hand(data []byte, binary bool) {
 		c.alive.Store(true)
 		c.busy.Store(false)
 	}()
-	c.owner.Received(data, binary)
+	if c.throttle(); !c.Closing() {
+		c.owner.Received(data, binary)
+	}
 }
 
-// readPayload appends the message to buf. When it turns out too big, the client is closing when this returns; the rest
-// was read and thrown away, so that the peer's close frame behind it is seen.
-func (c *Client) readPayload(r io.Reader, buf []byte) ([]byte, error) {
-	most := c.mostRaw()
+// glance is how often a reader that waits looks whether the connection has ended meanwhile.
+const glance = 50 * time.Millisecond
+
+// throttle waits until it is time for one more message. What the peer sends meanwhile waits in the socket, and then with
+// the peer.
+func (c *Client) throttle() {
+	early := c.messages.take(c.opts.Messages, true)
+	if early > 0 {
+		c.opts.Counters.Throttled.Add(1)
+	}
+	for ; early > 0 && !c.Closing(); early -= glance {
+		time.Sleep(min(early, glance))
+	}
+}
+
+// answerPing answers a ping, RFC 6455 section 5.5.3, unless there are too many of them.
+func (c *Client) answerPing(payload []byte) {
+	switch {
+	case c.Closing():
+	case c.pings.take(c.opts.Pings, false) > 0:
+		c.giveUp(wire.ClosePolicy, "too many pings", PingFault, errPings)
+	default:
+		c.ref.Post(pong{bytes.Clone(payload)})
+	}
+}
+
+// readPayload appends the message to buf. When it turns out too big, or is text that is not UTF-8, the client is closing
+// when this returns; the rest was read and thrown away, so that the peer's close frame behind it is seen.
+func (c *Client) readPayload(r io.Reader, buf []byte, text bool) ([]byte, error) {
+	most, valid := c.mostRaw(), 0
 	for {
+		if c.conn.reader.announced() > uint64(most-len(buf)) {
+			c.refuseTooBig()
+			return skip(r)
+		}
 		if len(buf) == cap(buf) {
 			buf = append(buf, 0)[:len(buf)]
 		}
-		n, err := r.Read(buf[len(buf):min(cap(buf), most+1)]) // which waits until all of it is filled
+		ahead := c.conn.reader.ahead()
+		room := min(cap(buf), most+1) - len(buf)
+		n, err := r.Read(buf[len(buf):][:min(room, ahead)]) // which waits until all of it is filled
 		buf = buf[:len(buf)+n]
 		switch {
 		case c.conn.reader.err != nil:
@@ -125,9 +167,29 @@ func (c *Client) readPayload(r io.Reader, buf []byte) ([]byte, error) {
 		case err != nil:
 			return buf, err
 		case len(buf) > most:
-			return c.skip(r)
+			c.refuseTooBig()
+			return skip(r)
+		}
+		if text && ahead != math.MaxInt {
+			if valid += validPrefix(buf[valid:]); utf8.FullRune(buf[valid:]) {
+				c.refuseText()
+				return skip(r)
+			}
 		}
 	}
+}
+
+// validPrefix returns how many bytes of text are good UTF-8. What follows is a part of a character, or will never be good.
+func validPrefix(text []byte) int {
+	good := 0
+	for good < len(text) {
+		r, size := utf8.DecodeRune(text[good:])
+		if r == utf8.RuneError && size == 1 {
+			break
+		}
+		good += size
+	}
+	return good
 }
 
 // mostRaw returns the most bytes of a message before inflating it: incompressible data grows a little.
@@ -138,17 +200,31 @@ func (c *Client) mostRaw() int {
 	return c.opts.MessageBytes
 }
 
-func (c *Client) skip(r io.Reader) ([]byte, error) {
-	c.refuseTooBig()
+// skip reads the rest of a message, which has been refused.
+func skip(r io.Reader) ([]byte, error) {
 	_, err := io.Copy(io.Discard, r)
 	return nil, err
 }
 
 // refuse closes the connection over something the peer did.
 func (c *Client) refuse(code int, reason string, fault Fault, err error) {
-	if c.startClosing(closeReason{code: code, reason: reason}) {
+	c.refuseFor(closeReason{code: code, reason: reason}, fault, err)
+}
+
+// giveUp is refuse when the peer's further frames cannot be understood, or are too many to look at.
+func (c *Client) giveUp(code int, reason string, fault Fault, err error) {
+	c.conn.reader.abandoned = true
+	c.refuseFor(closeReason{code: code, reason: reason, deaf: true}, fault, err)
+}
+
+func (c *Client) refuseFor(why closeReason, fault Fault, err error) {
+	if c.startClosing(why) {
 		c.owner.Failed(fault, err)
 	}
+}
+
+func (c *Client) refuseText() {
+	c.refuse(wire.CloseInvalidPayload, "text is not valid UTF-8", ProtocolFault, errNotUTF8)
 }
 
 func (c *Client) refuseTooBig() {
@@ -159,15 +235,20 @@ func (c *Client) refuseTooBig() {
 func (c *Client) readEnded(err error) {
 	var peer websocket.CloseError
 	var panicked *actor.PanicError
-	switch {
+	switch r := c.conn.reader; {
 	case errors.As(err, &peer):
 		c.answerClose(int(peer.Code), peer.Reason)
-	case c.conn.reader.err != nil:
-		c.lost(c.conn.reader.err)
+	case r.abandoned:
+		c.linger()
+	case errors.Is(r.err, os.ErrDeadlineExceeded):
+		c.giveUp(wire.ClosePolicy, "message took too long", TimeoutFault, errTimeout)
+		c.linger()
+	case r.err != nil:
+		c.lost(r.err)
 	case errors.As(err, &panicked):
 		c.refuse(wire.CloseInternalError, "internal error", ReadFault, err)
 	default:
-		c.refuse(wire.CloseProtocolError, "protocol error", ProtocolFault, err)
+		c.giveUp(wire.CloseProtocolError, "protocol error", ProtocolFault, err)
 		c.linger()
 	}
 }
@@ -195,6 +276,6 @@ func (c *Client) lost(err error) {
 // linger reads and discards until the peer hangs up or the hard close comes, RFC 6455 section 7.1.1: closing a socket
 // with unread data on it resets the connection, and the peer might never see the close frame.
 func (c *Client) linger() {
-	c.conn.reader.marks = nil // what comes now is not taken for frames
-	io.Copy(io.Discard, struct{ io.Reader }{c.conn.reader})
+	c.conn.raw.SetReadDeadline(time.Time{})
+	io.Copy(io.Discard, struct{ io.Reader }{c.conn.raw})
 }

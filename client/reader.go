@@ -2,9 +2,10 @@ package client
 
 import (
 	"bufio"
+	"errors"
+	"math"
 	"net"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -19,16 +20,20 @@ var inputs = sync.Pool{New: func() any { return new(input) }}
 // reader is the connection as the WebSocket library sees it. Its fields belong to the reader edge.
 type reader struct {
 	net.Conn
-	fd       syscall.RawConn       // the same; nil when it cannot be read without blocking
-	fillOnce func(fd uintptr) bool // fill, made once
-	buffered *bufio.Reader         // what the library has read, and not looked at
-	pending  []byte                // read, and not given to the library
-	input    *input                // where that is, if it has to be given back
-	alive    *atomic.Bool          // set for every sign of life
-	marks    *marks                // of compressed messages; nil when compression was not negotiated
-	err      error                 // what ended reading: set when the network, not the peer's protocol, failed
-	fresh    int64                 // since when it has its goroutine, Unix milliseconds
+	fd        syscall.RawConn       // the same; nil when it cannot be read without blocking
+	fillOnce  func(fd uintptr) bool // fill, made once
+	buffered  *bufio.Reader         // what the library has read, and not looked at
+	pending   []byte                // read, and not given to the library
+	input     *input                // where that is, if it has to be given back
+	client    *Client               // set before anything is read
+	stream    stream                // what was given to the library
+	timed     uint64                // the message that the read deadline is for, 1 being the first; 0: there is no deadline
+	abandoned bool                  // the peer's frames are not looked at any more
+	err       error                 // what ended reading: set when the network, or the peer's slowness, did, and not its protocol
+	fresh     int64                 // since when it has its goroutine, Unix milliseconds
 }
+
+var errAbandoned = errors.New("the peer's frames are not looked at any more")
 
 // renewal is how often a busy connection gets a new goroutine at most.
 const renewal = 100 * time.Millisecond
@@ -57,27 +62,35 @@ func (r *reader) await() error {
 		return nil
 	}
 	for !r.ready() {
+		r.limitTime()
 		if err := r.fd.Read(r.fillOnce); err != nil {
 			r.err = err
 		}
 		if r.err != nil {
 			return r.err
 		}
-		r.skipPongs()
+		r.takeControls()
+		if r.abandoned {
+			return errAbandoned
+		}
 	}
 	return nil
 }
 
-// skipPongs takes complete pongs off what was read, between two messages. All that an idle connection receives is answers
-// to the heartbeat, and the library would wait for a message behind them, deep in its stack. Any other frame, and a pong
-// that is not complete, is for the library.
-func (r *reader) skipPongs() {
-	for p := r.pending; len(p) >= pongHeader && p[0] == pongFrame && p[1] >= maskedBit && p[1]&lengthMask <= wire.MaxControlPayload; p = r.pending {
-		size := pongHeader + int(p[1]&lengthMask)
-		if len(p) < size {
+// takeControls takes complete pings and pongs off what was read, between two messages. All that an idle connection
+// receives is answers to the heartbeat, and the library would wait for a message behind them, deep in its stack. Any other
+// frame, and one that is not complete, is for the library.
+func (r *reader) takeControls() {
+	for p := r.pending; len(p) >= controlHeader && p[1] >= maskedBit && p[1]&lengthMask <= wire.MaxControlPayload; p = r.pending {
+		size := controlHeader + int(p[1]&lengthMask)
+		if p[0] != pingFrame && p[0] != pongFrame || len(p) < size {
 			break
 		}
-		r.alive.Store(true)
+		r.client.alive.Store(true)
+		if p[0] == pingFrame {
+			unmask(p[2:controlHeader], p[controlHeader:size])
+			r.client.answerPing(p[controlHeader:size])
+		}
 		r.pending = p[size:]
 	}
 	if len(r.pending) == 0 {
@@ -85,27 +98,92 @@ func (r *reader) skipPongs() {
 	}
 }
 
-// A pong of a client, RFC 6455 section 5.2: its first byte, and how long its header is, mask included.
+// Control frames of a client, RFC 6455 section 5.2: their first byte, and how long their header is, mask included.
 const (
-	pongFrame  = 0x80 | byte(wire.OpPong)
-	pongHeader = 6
+	pingFrame     = finBit | byte(wire.OpPing)
+	pongFrame     = finBit | byte(wire.OpPong)
+	controlHeader = 6
 )
 
+// unmask takes the mask away, RFC 6455 section 5.3.
+func unmask(key, payload []byte) {
+	for i := range payload {
+		payload[i] ^= key[i%len(key)]
+	}
+}
+
 func (r *reader) Read(p []byte) (n int, err error) {
+	switch {
+	case r.abandoned:
+		return 0, errAbandoned
+	case len(r.pending) == 0 && r.fd != nil && len(p) < len(input{}):
+		err = r.receive()
+	case len(r.pending) == 0:
+		r.limitTime()
+		n, err = r.Conn.Read(p)
+	}
 	if len(r.pending) > 0 {
 		n = copy(p, r.pending)
 		if r.pending = r.pending[n:]; len(r.pending) == 0 {
 			r.release()
 		}
-	} else if n, err = r.Conn.Read(p); n == 0 {
+	}
+	if n == 0 {
 		r.err = err
 		return 0, err
 	}
-	r.alive.Store(true)
-	if r.marks != nil {
-		r.marks.pass(p[:n])
-	}
+	r.client.alive.Store(true)
+	r.stream.pass(p[:n])
 	return n, nil // an error comes again with the next call
+}
+
+// receive waits for the next bytes of a message, more of them than the library asks for.
+func (r *reader) receive() error {
+	r.limitTime()
+	buf := inputs.Get().(*input)
+	n, err := r.Conn.Read(buf[:])
+	if n == 0 {
+		inputs.Put(buf)
+		return err
+	}
+	r.pending, r.input = buf[:n], buf
+	return nil
+}
+
+// limitTime is called before waiting for the peer. It starts the time of a message with the first wait for the rest of it,
+// and stops it between two.
+func (r *reader) limitTime() {
+	timeout := r.client.opts.MessageTimeout
+	switch number := r.stream.ended + 1; {
+	case timeout == 0:
+	case !r.stream.inside():
+		if r.timed != 0 {
+			r.timed = 0
+			r.SetReadDeadline(time.Time{})
+		}
+	case r.timed != number:
+		r.timed = number
+		r.SetReadDeadline(time.Now().Add(timeout))
+	}
+}
+
+// ahead returns how much of the message at hand can be asked for without waiting for the peer, 1 at least: all of it when
+// it was received to its end.
+func (r *reader) ahead() int {
+	s := &r.stream
+	if !s.inside() || s.fin && !s.control && s.have == 0 && s.payload <= uint64(len(r.pending)) {
+		return math.MaxInt
+	}
+	return max(1, r.buffered.Buffered()+len(r.pending)-maxHeader) // there may be a header in between
+}
+
+// announced returns how many bytes the frame at hand has yet to come, as far as its header was received and all before it
+// was looked at.
+func (r *reader) announced() uint64 {
+	if r.ready() || r.stream.control {
+		return 0
+	}
+	return r.stream.payload
 }
 
 func (r *reader) release() {

@@ -56,7 +56,7 @@ func Upgrade(w http.ResponseWriter, r *http.Request, opts UpgradeOptions) (*Conn
 		Subprotocols:       opts.Subprotocols,
 		InsecureSkipVerify: true,
 		OnPingReceived: func(_ context.Context, payload []byte) bool {
-			c.client.pong(payload)
+			c.client.answerPing(payload)
 			return false
 		},
 	})
@@ -133,9 +133,7 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	} else if try, ok := raw.(tryWriter); ok {
 		h.conn.try = try
 	}
-	if h.conn.deflate {
-		r.marks = &marks{}
-	}
+	r.stream.deflate = h.conn.deflate
 	r.buffered = bufio.NewReaderSize(r, size)
 	h.conn.reader = r
 	return r, bufio.NewReadWriter(r.buffered, bufio.NewWriterSize(r, noBuffer)), nil

@@ -81,7 +81,7 @@ func TestIdleSubscribersAreRunAlthoughTheTopicPanics(t *testing.T) {
 		s := &sleeper{t: t}
 		h.Join(&topic.Member{Subscriber: s})
 		h.publish("1")
-		h.Leave(h.holder)
+		h.Leave(h.holder, nil)
 		h.Join(nil) // which panics, as the last message there is
 		close(h.gate)
 		synctest.Wait()

@@ -35,6 +35,7 @@ func (s *inbox) Deliver(b *wire.Batch) (taken, idle bool) {
 		culprit()
 	}
 	if s.refuse {
+		b.Lost.Add(uint64(b.Messages))
 		return false, false
 	}
 	s.batches = append(s.batches, b)
@@ -125,7 +126,7 @@ func (h *hub) hold() {
 
 // release lets the topic go on with everything that came since hold.
 func (h *hub) release() {
-	h.Leave(h.holder)
+	h.Leave(h.holder, nil)
 	close(h.gate)
 	synctest.Wait()
 }

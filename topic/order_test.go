@@ -68,7 +68,7 @@ func TestWhoComesAndGoesSeesAnUnbrokenRun(t *testing.T) {
 				m := &topic.Member{Subscriber: s}
 				h.Join(m)
 				h.Publish(t.Context(), "own")
-				h.Leave(m)
+				h.Leave(m, nil)
 				guests[g] = append(guests[g], s)
 			}
 		})

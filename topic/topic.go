@@ -30,7 +30,7 @@ const messageOverhead = 64
 // Subscriber is what a topic sees of a client.
 type Subscriber interface {
 	// Deliver takes a batch, which is shared and must not be changed, and reports whether it was taken. When idle is
-	// true, somebody has to call Run. It must not block.
+	// true, somebody has to call Run. What is not taken, or lost later, is counted in the batch's Lost. It must not block.
 	Deliver(*wire.Batch) (taken, idle bool)
 	// Run writes what was delivered. It must not block, and must not panic.
 	Run()
@@ -78,11 +78,11 @@ type Topic struct {
 
 	// For any goroutine.
 	aborted atomic.Bool
+	dropped atomic.Uint64 // which subscribers add to, too
 
 	// Written by the actor alone, read by anyone.
 	published     atomic.Uint64
 	delivered     atomic.Uint64
-	dropped       atomic.Uint64
 	lastPublished atomic.Int64 // Unix nanoseconds, 0 before the first message
 }
 
@@ -90,7 +90,7 @@ type Topic struct {
 type Stats struct {
 	Published       uint64    // messages taken
 	Delivered       uint64    // messages put into subscribers' outboxes
-	Dropped         uint64    // messages that a subscriber's outbox did not take
+	Dropped         uint64    // messages that an outbox did not take, or lost before they were written
 	Depth           int       // messages waiting
 	Restarts        uint64    // panics survived
 	CreatedAt       time.Time // when it was spawned
@@ -101,8 +101,11 @@ type Stats struct {
 type message interface{ handle(*Topic) }
 
 type (
-	join    struct{ *Member }
-	leave   struct{ *Member }
+	join  struct{ *Member }
+	leave struct {
+		*Member
+		done func()
+	}
 	publish struct{ data string }
 )
 
@@ -136,8 +139,9 @@ func (t *Topic) Name() string { return t.name }
 // Join adds a member, who gets every message published from now on. It never blocks.
 func (t *Topic) Join(m *Member) { t.ref.Post(join{m}) }
 
-// Leave removes a member, who gets every message published before and none after. It never blocks.
-func (t *Topic) Leave(m *Member) { t.ref.Post(leave{m}) }
+// Leave removes a member, who gets every message published before and none after. Then done is called, unless it is nil, in
+// the topic's goroutine: it must not block. Leave never blocks.
+func (t *Topic) Leave(m *Member, done func()) { t.ref.Post(leave{m, done}) }
 
 // TryPublish is Publish without waiting: it reports false, and the message was not taken, when the mailbox is full.
 func (t *Topic) TryPublish(data string) (taken bool, err error) {
@@ -206,7 +210,7 @@ func (m publish) handle(t *Topic) {
 		return
 	}
 	if t.batch == nil {
-		t.batch = &wire.Batch{Frames: make([]byte, 0, t.last)}
+		t.batch = &wire.Batch{Frames: make([]byte, 0, t.last), Lost: &t.dropped}
 	}
 	start := len(t.batch.Frames)
 	t.batch.Frames = t.encode(t.batch.Frames, m.data)
@@ -227,6 +231,9 @@ func (m join) handle(t *Topic) {
 
 func (m leave) handle(t *Topic) {
 	t.flush() // what was published before still is for the leaver
+	if m.done != nil {
+		defer m.done()
+	}
 	if m.place == 0 {
 		return
 	}
@@ -264,12 +271,12 @@ func (t *Topic) flush() {
 // that panicked, which must not cost the others their messages.
 func (t *Topic) deliver(b *wire.Batch, first int) (next int) {
 	next = first
-	dropped := 0
+	refused := 0
 	err := actor.Recovered(func() {
 		for _, m := range t.members[first:] {
 			taken, idle := m.Subscriber.Deliver(b)
 			if !taken {
-				dropped++
+				refused++
 			}
 			if idle {
 				t.enlist(m.Subscriber)
@@ -279,10 +286,10 @@ func (t *Topic) deliver(b *wire.Batch, first int) (next int) {
 	})
 	if err != nil {
 		t.onPanic(err)
-		dropped++
+		t.dropped.Add(uint64(b.Messages))
+		refused++
 		next++
 	}
-	t.delivered.Add(uint64((next - first - dropped) * b.Messages))
-	t.dropped.Add(uint64(dropped * b.Messages))
+	t.delivered.Add(uint64((next - first - refused) * b.Messages))
 	return next
 }

@@ -120,7 +120,7 @@ func TestAMemberGetsWhatIsPublishedBetweenJoinAndLeave(t *testing.T) {
 		h.publish("before")
 		guest, m := h.join()
 		h.publish("during")
-		h.Leave(m)
+		h.Leave(m, nil)
 		h.publish("after")
 		h.Join(m)
 		h.publish("again")
@@ -136,7 +136,7 @@ func TestJoiningTwiceIsJoiningOnce(t *testing.T) {
 		s, m := h.join()
 		h.Join(m)
 		h.publish("once")
-		h.Leave(m)
+		h.Leave(m, nil)
 		h.publish("never")
 		s.want(t, "the subscriber", "once")
 	})
@@ -151,7 +151,7 @@ func TestLeavingTwiceIsLeavingOnce(t *testing.T) {
 		stranger := &topic.Member{Subscriber: &inbox{}}
 		h.publish("1")
 		for _, m := range []*topic.Member{first, first, stranger, last, last, first} {
-			h.Leave(m)
+			h.Leave(m, nil)
 		}
 		h.publish("2")
 		h.Join(first)
@@ -168,7 +168,7 @@ func TestOneClientMayHaveTwoMemberships(t *testing.T) {
 		s, first := h.join()
 		h.Join(&topic.Member{Subscriber: s})
 		h.publish("twice")
-		h.Leave(first)
+		h.Leave(first, nil)
 		h.publish("once")
 		s.want(t, "the subscriber", "twice", "twice", "once")
 	})
@@ -181,14 +181,14 @@ func TestStopDeliversWhatWasTakenAndRefusesTheRest(t *testing.T) {
 		h.hold()
 		s, _ := h.join()
 		h.publish("1", "2")
-		h.Leave(h.holder)
+		h.Leave(h.holder, nil)
 		h.Stop()
 		h.Stop()
 		if err := h.Publish(t.Context(), "late"); !errors.Is(err, actor.ErrStopped) {
 			t.Errorf("Publish after Stop returned %v, want ErrStopped", err)
 		}
 		h.Join(&topic.Member{Subscriber: &inbox{}})
-		h.Leave(h.holder)
+		h.Leave(h.holder, nil)
 		if len(stops) != 0 {
 			t.Error("OnStop was called before the messages were delivered")
 		}
@@ -216,7 +216,7 @@ func TestCountersAreExact(t *testing.T) {
 		<-time.After(time.Minute)
 		h.publish("1", "2", "3", "4", "5")
 		synctest.Wait()
-		h.Leave(m)
+		h.Leave(m, nil)
 		h.publish("6")
 		synctest.Wait()
 		want := topic.Stats{Published: 8, Delivered: 12, Dropped: 5, CreatedAt: start, LastPublishedAt: start.Add(time.Minute)}

@@ -27,24 +27,6 @@ const MaxControlPayload = 125
 // MaxCloseReason is the most bytes a close reason may have: a control payload less the two bytes of the code.
 const MaxCloseReason = MaxControlPayload - 2
 
-// Batch is a run of complete server frames, encoded once and shared by everyone it is sent to.
-// It is read-only from the moment it is handed to the first of them.
-//
-// Invariant: Deflated is nil or holds exactly the messages of Frames.
-type Batch struct {
-	Frames   []byte
-	Deflated []byte // the same messages for those who negotiated compression; nil: they get Frames
-	Messages int    // how many messages the frames are
-}
-
-// For returns the frames for somebody who did, or did not, negotiate compression.
-func (b *Batch) For(deflate bool) []byte {
-	if deflate && b.Deflated != nil {
-		return b.Deflated
-	}
-	return b.Frames
-}
-
 // AppendHeader appends the header of a complete (FIN), unmasked frame with a payload of n bytes.
 func AppendHeader(dst []byte, op Opcode, n int) []byte {
 	switch {

@@ -1,0 +1,19 @@
+package tank
+
+import "errors"
+
+var errBudget = errors.New("too much is on its way to all clients together, and the most to this one")
+
+// handle closes the client that has the most on its way. It is called again if that is not enough.
+func (overBudget) handle(s *supervisor) {
+	var largest *Client
+	most := int64(0)
+	for c := range s.clients {
+		if queued := c.conn.Queued(); queued > most && !c.conn.Closing() {
+			largest, most = c, queued
+		}
+	}
+	if largest == nil || !largest.conn.Evict("slow client", errBudget) {
+		s.m.clientOptions.Budget.Eased()
+	}
+}

@@ -1,0 +1,68 @@
+package client
+
+import (
+	"sync/atomic"
+
+	"github.com/fanqie/tank-websocket-go-server/internal/wire"
+)
+
+// Budget bounds the memory of what waits in the outboxes of all clients that share it. What several of them wait for
+// counts once. A socket that takes everything at once is not asked.
+type Budget struct {
+	Bytes    int    // zero: no bound
+	Exceeded func() // is called when it is exceeded, to have the client with the largest outbox closed, see Evict. It must not block
+
+	held     atomic.Int64
+	pressing atomic.Bool // Exceeded was called, and nothing has come of it yet
+}
+
+// Held returns how many bytes wait. Any goroutine may call it.
+func (b *Budget) Held() int64 { return b.held.Load() }
+
+func (b *Budget) add(batch *wire.Batch) {
+	if batch.Hold() {
+		b.held.Add(int64(batch.Size()))
+	}
+}
+
+func (b *Budget) remove(batch *wire.Batch) {
+	if batch.Release() {
+		b.held.Add(-int64(batch.Size()))
+	}
+}
+
+func (b *Budget) check() {
+	if b.Bytes > 0 && b.held.Load() > int64(b.Bytes) && b.pressing.CompareAndSwap(false, true) {
+		b.Exceeded()
+	}
+}
+
+// Eased says that Exceeded has had its effect, or can have none.
+func (b *Budget) Eased() { b.pressing.Store(false) }
+
+// hold counts what is left waiting. It runs in the actor.
+func (c *Client) hold() {
+	o := &c.out
+	if o.held >= len(o.batches) {
+		return
+	}
+	for ; o.held < len(o.batches); o.held++ {
+		c.opts.Budget.add(o.batches[o.held])
+	}
+	c.opts.Budget.check()
+}
+
+// release counts the batch at i no more, if it was counted. It runs in the actor.
+func (c *Client) release(i int) {
+	if i < c.out.held {
+		c.opts.Budget.remove(c.out.batches[i])
+	}
+}
+
+// replace puts another batch into the place of one that was released. It runs in the actor.
+func (c *Client) replace(i int, b *wire.Batch) {
+	c.out.batches[i] = b
+	if i < c.out.held {
+		c.opts.Budget.add(b)
+	}
+}

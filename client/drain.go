@@ -1,0 +1,79 @@
+package client
+
+import (
+	"errors"
+	"net"
+	"os"
+	"time"
+)
+
+// drain is the writer edge: it writes what the socket did not take at once, and blocks while the peer does not read, so
+// that the actor need not. There is one at a time, and none while the socket has room.
+func (c *Client) drain(pieces net.Buffers) {
+	done := drained{c.writeAll(pieces)}
+	if c.ref.Claim() { // go on in this goroutine
+		done.handle(c)
+		c.ref.Run()
+	} else {
+		c.ref.Post(done)
+	}
+}
+
+var errStalled = errors.New("the peer has taken nothing for the write timeout")
+
+// writeAll writes the pieces. It gives up when the socket takes nothing for the write timeout. TLS cannot go on after a
+// deadline has passed in mid record, so there the socket has to take a whole record in that time.
+func (c *Client) writeAll(pieces net.Buffers) error {
+	if !c.conn.gathers() {
+		pieces = join(pieces)
+	}
+	for len(pieces) > 0 {
+		if c.opts.WriteTimeout > 0 {
+			c.conn.raw.SetWriteDeadline(time.Now().Add(c.opts.WriteTimeout))
+		}
+		n, err := pieces.WriteTo(c.conn.raw)
+		c.progressed(n)
+		switch {
+		case err == nil:
+		case !errors.Is(err, os.ErrDeadlineExceeded):
+			return err
+		case n == 0:
+			return errStalled
+		}
+	}
+	if c.opts.WriteTimeout > 0 {
+		c.conn.raw.SetWriteDeadline(time.Time{}) // or the actor could not try any more
+	}
+	return nil
+}
+
+// join makes one piece of several, for connections that would write each by itself.
+func join(pieces net.Buffers) net.Buffers {
+	if len(pieces) == 1 {
+		return pieces
+	}
+	var joined []byte
+	for _, p := range pieces {
+		joined = append(joined, p...)
+	}
+	return net.Buffers{joined}
+}
+
+// blocked is for how long a ping has to wait before the write in its way counts as blocked, and not just running.
+const blocked = 50 * time.Millisecond
+
+// progressed notes that the socket took n bytes. That is no sign of life by itself, because the socket's buffer takes
+// much for a peer that is gone. But when a ping has been waiting behind it, the buffer was full, and so the peer must
+// have taken something.
+func (c *Client) progressed(n int64) {
+	c.opts.Counters.BytesOut.Add(uint64(n))
+	if p := c.pinged.Load(); n > 0 && p != 0 && time.Since(time.Unix(0, p)) >= blocked {
+		c.alive.Store(true)
+	}
+}
+
+// gathers reports whether the socket writes several buffers in one system call.
+func (c *Conn) gathers() bool {
+	_, ok := c.raw.(*net.TCPConn)
+	return ok
+}

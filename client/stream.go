@@ -1,0 +1,120 @@
+package client
+
+import "encoding/binary"
+
+// Bits of a frame's first two bytes, RFC 6455 section 5.2.
+const (
+	finBit     = 0x80
+	rsv1       = 0x40
+	opcodeMask = 0x0F
+	maskedBit  = 0x80
+	lengthMask = 0x7F
+)
+
+// maxHeader is the most bytes of a frame before its payload.
+const maxHeader = 14
+
+// stream follows the frames in a stream of bytes as the WebSocket library reads it. It tells where in a message the stream
+// stands; and where compression was negotiated, it takes away the marks of compressed messages and remembers them for
+// the reader, who is behind by what the library's buffer holds. Owned by the reader edge.
+type stream struct {
+	header  [maxHeader]byte
+	have    int    // bytes of header so far
+	payload uint64 // bytes left of the frame's payload
+	fin     bool   // the frame is its message's last
+	control bool   // the frame is a control frame, which may stand inside a message
+	open    bool   // a message has begun, and its last frame has not
+	ended   uint64 // messages that have ended, and control frames outside of them
+
+	deflate    bool   // take away marks
+	compressed []bool // of the messages that have begun and were not asked for yet, oldest first
+}
+
+// pass looks at the next bytes of the stream and changes them where needed.
+func (s *stream) pass(p []byte) {
+	for len(p) > 0 {
+		if s.payload > 0 {
+			n := min(s.payload, uint64(len(p)))
+			s.payload -= n
+			p = p[n:]
+			s.end()
+			continue
+		}
+		if s.have == 0 {
+			p[0] = s.begin(p[0])
+		}
+		s.header[s.have] = p[0]
+		s.have++
+		p = p[1:]
+		if s.have >= 2 && s.have == headerLen(s.header[1]) {
+			s.payload = payloadLen(s.header[:s.have])
+			s.have = 0
+			s.end()
+		}
+	}
+}
+
+// begin sees the first byte of a frame. The mark of compression belongs on the first frame of a data message (RFC 7692,
+// section 6); anywhere else it stays, for the library to refuse.
+func (s *stream) begin(b byte) byte {
+	op := b & opcodeMask
+	s.fin, s.control = b&finBit != 0, op >= 8
+	if !s.control {
+		s.open = true
+	}
+	if !s.deflate || op != 1 && op != 2 {
+		return b
+	}
+	s.compressed = append(s.compressed, b&rsv1 != 0)
+	return b &^ rsv1
+}
+
+// end takes note of the end of a frame, if the stream has come to it.
+func (s *stream) end() {
+	if s.payload > 0 {
+		return
+	}
+	if !s.control && s.fin {
+		s.open = false
+	}
+	if !s.open {
+		s.ended++
+	}
+}
+
+// inside reports whether the stream stands inside a message or a frame.
+func (s *stream) inside() bool { return s.open || s.have > 0 || s.payload > 0 }
+
+// next tells whether the next message, which has begun, is compressed.
+func (s *stream) next() bool {
+	first := s.compressed[0]
+	s.compressed = s.compressed[:copy(s.compressed, s.compressed[1:])]
+	return first
+}
+
+// headerLen returns the length of a frame's header by its second byte.
+func headerLen(b byte) int {
+	n := 2
+	switch b & lengthMask {
+	case 126:
+		n += 2
+	case 127:
+		n += 8
+	}
+	if b&maskedBit != 0 {
+		n += 4
+	}
+	return n
+}
+
+// payloadLen returns the length of the payload that a header announces.
+func payloadLen(header []byte) uint64 {
+	switch n := header[1] & lengthMask; n {
+	case 126:
+		return uint64(binary.BigEndian.Uint16(header[2:]))
+	case 127:
+		return binary.BigEndian.Uint64(header[2:])
+	default:
+		return uint64(n)
+	}
+}

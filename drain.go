@@ -1,0 +1,73 @@
+package tank
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"github.com/fanqie/tank-websocket-go-server/actor"
+	"github.com/fanqie/tank-websocket-go-server/internal/wire"
+)
+
+// WithDrain makes Shutdown begin by closing clients with 1001 little by little, batch of them at a time, spread evenly over
+// the window, so that they do not all reconnect in the same instant. New connections are refused from the start, but whoever
+// is still connected is served as before, publications included. The context given to Shutdown should last for the window
+// and the close timeout: when it ends, all that are left are cut. Default: all clients are closed at once.
+func WithDrain(window time.Duration, batch int) Option {
+	require(window > 0, "WithDrain", "window %v is not positive", window)
+	require(batch > 0, "WithDrain", "batch %d is not a positive number of clients", batch)
+	return func(c *config) { c.drainWindow, c.drainBatch = window, batch }
+}
+
+// drain closes clients little by little. It blocks, until none is left, the window is over, or the context has ended.
+func (m *Manager) drain(ctx context.Context) {
+	clients, batch := m.GetClientCount(), m.config.drainBatch
+	if batch == 0 || clients == 0 {
+		return
+	}
+	batches := (clients + batch - 1) / batch
+	clock := time.NewTicker(max(1, m.config.drainWindow/time.Duration(batches)))
+	defer clock.Stop()
+	for range batches {
+		left, err := actor.Call(ctx, m.supervisor, func(r actor.Request[int]) message { return drainSome{r, batch} })
+		if err != nil || left == 0 {
+			return
+		}
+		select {
+		case <-clock.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (m drainSome) handle(s *supervisor) {
+	left := 0
+	for c := range s.clients {
+		switch {
+		case c.leaving || c.conn.Closing():
+		case m.most > 0:
+			m.most--
+			s.sayGoodbye(c)
+		default:
+			left++
+		}
+	}
+	m.Reply(left)
+}
+
+// sayGoodbye closes a client behind everything that was published until now.
+func (s *supervisor) sayGoodbye(c *Client) {
+	c.leaving = true
+	waiting := new(atomic.Int32)
+	waiting.Store(int32(len(c.subscriptions) + 1))
+	done := func() {
+		if waiting.Add(-1) == 0 {
+			c.conn.Close(wire.CloseGoingAway, goingAway)
+		}
+	}
+	for t := range c.subscriptions {
+		s.leave(c, t, done)
+	}
+	s.leaveEveryone(c, done)
+}

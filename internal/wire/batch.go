@@ -1,0 +1,66 @@
+package wire
+
+import (
+	"bytes"
+	"encoding/binary"
+	"sync/atomic"
+)
+
+// Batch is a run of complete server frames, one for each message, encoded once and shared by everyone it is sent to.
+// It is read-only from the moment it is handed to the first of them.
+//
+// Invariant: Deflated is nil or holds exactly the messages of Frames.
+type Batch struct {
+	Frames   []byte
+	Deflated []byte         // the same messages for those who negotiated compression; nil: they get Frames
+	Messages int            // how many messages the frames are
+	Lost     *atomic.Uint64 // counts the messages of this topic that were never written to somebody they were for; nil: of no topic
+
+	holders atomic.Int32 // who count it among what they hold
+}
+
+// For returns the frames for somebody who did, or did not, negotiate compression.
+func (b *Batch) For(deflate bool) []byte {
+	if deflate && b.Deflated != nil {
+		return b.Deflated
+	}
+	return b.Frames
+}
+
+// Hold notes one more holder, and reports whether it is the first. Any goroutine may call it.
+func (b *Batch) Hold() bool { return b.holders.Add(1) == 1 }
+
+// Release notes one holder less, and reports whether it was the last. Any goroutine may call it.
+func (b *Batch) Release() bool { return b.holders.Add(-1) == 0 }
+
+// Size returns how many bytes it takes in memory.
+func (b *Batch) Size() int { return len(b.Frames) + len(b.Deflated) }
+
+// Without returns the batch less its first messages, for somebody who did, or did not, negotiate compression: as many as
+// make it at least excess bytes shorter, but never the last one.
+func (b *Batch) Without(deflate bool, excess int) *Batch {
+	frames, left := b.For(deflate), b.Messages
+	for target := len(frames) - excess; left > 1 && len(frames) > target; left-- {
+		frames = frames[frameLen(frames):]
+	}
+	return &Batch{Frames: frames, Messages: left, Lost: b.Lost}
+}
+
+// Last returns the last message of the batch, for somebody who did, or did not, negotiate compression, in memory of its own.
+func (b *Batch) Last(deflate bool) *Batch {
+	last := b.Without(deflate, len(b.For(deflate)))
+	last.Frames = bytes.Clone(last.Frames)
+	return last
+}
+
+// frameLen returns the length of the server frame that b begins with.
+func frameLen(b []byte) int {
+	switch n := int(b[1]); n {
+	case 126:
+		return 4 + int(binary.BigEndian.Uint16(b[2:]))
+	case 127:
+		return 10 + int(binary.BigEndian.Uint64(b[2:]))
+	default:
+		return 2 + n
+	}
+}
