@@ -117,9 +117,13 @@ func TestOriginIsCheckedByDefault(t *testing.T) {
 		check(101, origin("http://example.test"))
 		check(101, origin("http://EXAMPLE.test:80"))
 		for _, bad := range []string{"null", "", "http://evil.test", "https://example.test", "http://example.test:8080",
-			"http://user@example.test", "http://example.test/", "ftp://example.test", "http://example.test.evil.test", "://", "http://"} {
+			"http://user@example.test", "http://example.test/", "ftp://example.test", "ws://example.test",
+			"file://", "data:text/html,x", "javascript:x", "chrome-extension://example.test", "http:example.test", "//example.test",
+			"http://:pw@example.test", "http://example.test?q", "http://example.test#f", "http://example.test.evil.test", "://", "http://"} {
 			check(403, origin(bad))
 		}
+		check(403, http.Header{"Origin": {"http://example.test", "http://evil.test"}})
+		check(403, http.Header{"Origin": {"http://example.test http://evil.test"}})
 		proxied := http.Header{"Origin": {"https://example.test"}, "X-Forwarded-Proto": {"https"}}
 		check(101, proxied)
 		proxied.Set("Origin", "http://example.test")

@@ -162,6 +162,9 @@ func (o *owner) Failed(kind client.Fault, err error) {
 	if isPanic(err) {
 		f.code, f.message = CodeInternal, "client panicked"
 	}
+	if f.code == CodeLimit {
+		err = fmt.Errorf("%w: %w", ErrLimit, err)
+	}
 	o.m.report(&ErrorEvent{Code: f.code, Message: f.message, Err: err, ClientID: o.id, UserID: o.userID})
 }
 

@@ -2,6 +2,7 @@ package tank
 
 import (
 	"context"
+	"fmt"
 	"net/http/httptest"
 	"runtime"
 	"testing"
@@ -112,3 +113,46 @@ func TestATopicIsFoundWhileItIsReplaced(t *testing.T) {
 	}
 	m.Shutdown(context.Background())
 }
+
+// A client that is gone and had very many subscriptions does not hold the supervisor up until all of them are ended.
+func TestClientWithManySubscriptionsLeavesInTurns(t *testing.T) {
+	m := NewInstance(WithLimits(Limits{Subscriptions: 10 * leaveAtOnce}))
+	go m.Start()
+	defer m.Shutdown(context.Background())
+	server := httptest.NewServer(m)
+	defer server.Close()
+	conn, _, err := websocket.Dial(t.Context(), server.URL, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.CloseNow()
+	<-m.ConnEvents
+	clients, left := make(chan *Client), make(chan int)
+	m.supervisor.Post(look(func(s *supervisor) {
+		for c := range s.clients {
+			clients <- c
+		}
+	}))
+	c := <-clients
+	for i := range 3*leaveAtOnce + 1 {
+		m.supervisor.Post(subscribe{client: c, topic: fmt.Sprint(i)})
+	}
+	m.supervisor.Post(look(func(s *supervisor) {
+		gone{c, "test"}.handle(s)
+		left <- len(c.subscriptions)
+	}))
+	if n := <-left; n != 2*leaveAtOnce+1 {
+		t.Fatalf("%d subscriptions are left after the first turn", n)
+	}
+	for range 4 { // each turn comes behind what was posted before
+		actor.Call(t.Context(), m.supervisor, func(r actor.Request[struct{}]) message { return fence{r} })
+	}
+	if n, topics := m.GetClientCount(), m.Stats().Topics; n != 0 || topics != 0 {
+		t.Fatalf("%d clients and %d topics are left", n, topics)
+	}
+}
+
+// look is a message for tests that have to see what the supervisor sees.
+type look func(*supervisor)
+
+func (l look) handle(s *supervisor) { l(s) }

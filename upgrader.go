@@ -61,8 +61,11 @@ func (u *Upgrader) checkOrigin(r *http.Request) error {
 		}
 		return nil
 	}
-	if len(r.Header.Values("Origin")) == 0 {
+	switch n := len(r.Header.Values("Origin")); {
+	case n == 0:
 		return nil
+	case n > 1:
+		return fmt.Errorf("%w: there are %d origins, the first %s", ErrForbidden, n, wire.Quote(origin))
 	}
 	parsed, err := url.Parse(origin)
 	scheme := requestScheme(r)

@@ -41,8 +41,7 @@ func (c *Client) dropOldest() {
 	for excess := c.excess(); excess > 0 && next < len(o.batches)-1; excess = c.excess() {
 		b := o.batches[next]
 		c.release(next)
-		if c.size(b) > excess {
-			rest := b.Without(c.deflate, excess)
+		if rest := b.Without(c.deflate, excess); rest.Messages > 0 {
 			c.lose(b, b.Messages-rest.Messages, c.size(b)-c.size(rest))
 			c.replace(next, rest)
 			break

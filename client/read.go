@@ -148,10 +148,6 @@ func (c *Client) answerPing(payload []byte) {
 func (c *Client) readPayload(r io.Reader, buf []byte, text bool) ([]byte, error) {
 	most, valid := c.mostRaw(), 0
 	for {
-		if c.conn.reader.announced() > uint64(most-len(buf)) {
-			c.refuseTooBig()
-			return skip(r)
-		}
 		if len(buf) == cap(buf) {
 			buf = append(buf, 0)[:len(buf)]
 		}

@@ -62,7 +62,7 @@ func (r *reader) await() error {
 		return nil
 	}
 	for !r.ready() {
-		r.limitTime()
+		r.beforeWaiting()
 		if err := r.fd.Read(r.fillOnce); err != nil {
 			r.err = err
 		}
@@ -119,7 +119,7 @@ func (r *reader) Read(p []byte) (n int, err error) {
 	case len(r.pending) == 0 && r.fd != nil && len(p) < len(input{}):
 		err = r.receive()
 	case len(r.pending) == 0:
-		r.limitTime()
+		r.beforeWaiting()
 		n, err = r.Conn.Read(p)
 	}
 	if len(r.pending) > 0 {
@@ -139,7 +139,7 @@ func (r *reader) Read(p []byte) (n int, err error) {
 
 // receive waits for the next bytes of a message, more of them than the library asks for.
 func (r *reader) receive() error {
-	r.limitTime()
+	r.beforeWaiting()
 	buf := inputs.Get().(*input)
 	n, err := r.Conn.Read(buf[:])
 	if n == 0 {
@@ -150,18 +150,21 @@ func (r *reader) receive() error {
 	return nil
 }
 
-// limitTime is called before waiting for the peer. It starts the time of a message with the first wait for the rest of it,
-// and stops it between two.
-func (r *reader) limitTime() {
-	timeout := r.client.opts.MessageTimeout
-	switch number := r.stream.ended + 1; {
-	case timeout == 0:
-	case !r.stream.inside():
+// beforeWaiting is called before waiting for the peer. It starts the time of a message with the first wait for the rest of
+// it, and stops it between two. Nor is there a point in waiting for a message that will be too big.
+func (r *reader) beforeWaiting() {
+	if !r.stream.inside() {
 		if r.timed != 0 {
 			r.timed = 0
 			r.SetReadDeadline(time.Time{})
 		}
-	case r.timed != number:
+		return
+	}
+	if r.stream.size > uint64(r.client.mostRaw()) {
+		r.client.refuseTooBig()
+	}
+	number, timeout := r.stream.ended+1, r.client.opts.MessageTimeout
+	if r.timed != number && timeout > 0 {
 		r.timed = number
 		r.SetReadDeadline(time.Now().Add(timeout))
 	}
@@ -175,15 +178,6 @@ func (r *reader) ahead() int {
 		return math.MaxInt
 	}
 	return max(1, r.buffered.Buffered()+len(r.pending)-maxHeader) // there may be a header in between
-}
-
-// announced returns how many bytes the frame at hand has yet to come, as far as its header was received and all before it
-// was looked at.
-func (r *reader) announced() uint64 {
-	if r.ready() || r.stream.control {
-		return 0
-	}
-	return r.stream.payload
 }
 
 func (r *reader) release() {

@@ -23,7 +23,8 @@ type stream struct {
 	payload uint64 // bytes left of the frame's payload
 	fin     bool   // the frame is its message's last
 	control bool   // the frame is a control frame, which may stand inside a message
-	open    bool   // a message has begun, and its last frame has not
+	open    bool   // a message has begun, and has not ended
+	size    uint64 // bytes of the message's payload, as far as its frames were announced
 	ended   uint64 // messages that have ended, and control frames outside of them
 
 	deflate    bool   // take away marks
@@ -49,6 +50,9 @@ func (s *stream) pass(p []byte) {
 		if s.have >= 2 && s.have == headerLen(s.header[1]) {
 			s.payload = payloadLen(s.header[:s.have])
 			s.have = 0
+			if !s.control {
+				s.size += s.payload
+			}
 			s.end()
 		}
 	}
@@ -59,8 +63,8 @@ func (s *stream) pass(p []byte) {
 func (s *stream) begin(b byte) byte {
 	op := b & opcodeMask
 	s.fin, s.control = b&finBit != 0, op >= 8
-	if !s.control {
-		s.open = true
+	if !s.control && !s.open {
+		s.open, s.size = true, 0
 	}
 	if !s.deflate || op != 1 && op != 2 {
 		return b

@@ -37,20 +37,29 @@ func (b *Batch) Release() bool { return b.holders.Add(-1) == 0 }
 func (b *Batch) Size() int { return len(b.Frames) + len(b.Deflated) }
 
 // Without returns the batch less its first messages, for somebody who did, or did not, negotiate compression: as many as
-// make it at least excess bytes shorter, but never the last one.
+// make it at least excess bytes shorter, which may be all of them.
 func (b *Batch) Without(deflate bool, excess int) *Batch {
-	frames, left := b.For(deflate), b.Messages
-	for target := len(frames) - excess; left > 1 && len(frames) > target; left-- {
-		frames = frames[frameLen(frames):]
+	rest := &Batch{Frames: b.For(deflate), Messages: b.Messages, Lost: b.Lost}
+	for target := len(rest.Frames) - excess; rest.Messages > 0 && len(rest.Frames) > target; {
+		rest.skip()
 	}
-	return &Batch{Frames: frames, Messages: left, Lost: b.Lost}
+	return rest
 }
 
 // Last returns the last message of the batch, for somebody who did, or did not, negotiate compression, in memory of its own.
 func (b *Batch) Last(deflate bool) *Batch {
-	last := b.Without(deflate, len(b.For(deflate)))
+	last := b.Without(deflate, 0)
+	for last.Messages > 1 {
+		last.skip()
+	}
 	last.Frames = bytes.Clone(last.Frames)
 	return last
+}
+
+// skip takes the first message away.
+func (b *Batch) skip() {
+	b.Frames = b.Frames[frameLen(b.Frames):]
+	b.Messages--
 }
 
 // frameLen returns the length of the server frame that b begins with.
