@@ -53,3 +53,25 @@ func TestGracefulShutdownIsAnnounced(t *testing.T) {
 	ada.waitState("online")
 	ada.wait(element("banner") + `.hidden`)
 }
+
+// Pages that a server has sent away in the same instant do not come back in the same instant.
+func TestPagesComeBackAtTimesOfTheirOwn(t *testing.T) {
+	t.Parallel()
+	s := start(t, "chat", "127.0.0.1:0")
+	ada := openChat(t, s, "Ada", look{})
+	ada.run(`import('./js/connection.js').then(m => { window.delays_ = Array.from({ length: 1000 }, () => m.comeback()); })`)
+	ada.wait(`window.delays_`)
+	delays := eval[[]float64](ada, `window.delays_`)
+	tenths := map[int]int{}
+	for _, ms := range delays {
+		if ms < 1000 || ms >= 3000 {
+			t.Fatalf("a page comes back after %v ms", ms)
+		}
+		tenths[int(ms-1000)/200]++
+	}
+	for i := range 10 {
+		if n := tenths[i]; n < 50 || n > 150 {
+			t.Errorf("%d of 1000 pages come back between %d and %d ms", n, 1000+200*i, 1200+200*i)
+		}
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net/http"
 	"strings"
 	"sync"
@@ -44,7 +45,12 @@ func newChat(log *slog.Logger, tick time.Duration) *chat {
 		tank.WithAuthenticator(nameOf),
 		tank.WithSubscribeAuthorizer(maySubscribe),
 		tank.WithMessageHandler(c.receive),
-		tank.WithLimits(tank.Limits{MessageBytes: 16 << 10}), // the longest text, escaped, and a topic
+		tank.WithLimits(tank.Limits{
+			MessageBytes:       16 << 10, // the longest text, escaped, and a topic
+			Subscriptions:      maxTopics,
+			ConnectionsPerUser: math.MaxInt, // a name is nobody's own, so nobody can be locked out by its use
+		}),
+		tank.WithDrain(drainWindow, drainBatch),
 	)
 	mux := http.NewServeMux()
 	mux.Handle("GET /ws", c.tkws)
@@ -82,13 +88,10 @@ func nameOf(r *http.Request) (string, error) {
 	return name, nil
 }
 
-// maySubscribe lets everybody listen to everything, but not make up reserved topics, nor topics without end.
-func maySubscribe(c *tank.Client, topic string) error {
+// maySubscribe lets everybody listen to everything, but not make up reserved topics.
+func maySubscribe(_ *tank.Client, topic string) error {
 	if strings.HasPrefix(topic, reservedPrefix) && topic != eventsTopic && topic != topicsTopic {
 		return errors.New("reserved topic")
-	}
-	if len(c.Topics()) >= maxTopics {
-		return errors.New("too many subscriptions")
 	}
 	return nil
 }

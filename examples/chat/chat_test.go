@@ -194,7 +194,7 @@ func TestSubscriptionsAreBounded(t *testing.T) {
 		u.subscribe("topic " + strings.Repeat("i", i+1))
 	}
 	u.send("sub:one too many")
-	if e := u.await(func(f frame) bool { return f.Error != nil }).Error; e.Code != "forbidden" {
+	if e := u.await(func(f frame) bool { return f.Error != nil }).Error; e.Code != "limit" {
 		t.Errorf("got %+v", e)
 	}
 }

@@ -19,6 +19,13 @@ import (
 // shutdownGrace is how long a shutdown may take before the connections that are left are cut.
 const shutdownGrace = 10 * time.Second
 
+// At a shutdown, so many pages at a time are told to reconnect, spread over the window: a new process, or the one beside
+// this one behind a load balancer, does not get them all in the same instant.
+const (
+	drainWindow = 4 * time.Second
+	drainBatch  = 200
+)
+
 func main() {
 	addr := flag.String("addr", "127.0.0.1:8080", "`address` to listen on")
 	var level slog.Level

@@ -4,12 +4,19 @@ const FIRST_DELAY = 500; // ms; doubles with every failure
 const LONGEST_DELAY = 15_000; // ms
 const STABLE = 5_000; // ms online until the next loss counts as the first again
 const HANDSHAKE = 10_000; // ms a connection attempt may take
-const GOING_AWAY = 1001; // close code of a server that shuts down (RFC 6455, section 7.4.1)
+const GOING_AWAY = 1001; // close code of a server that shuts down and asks us to come back (RFC 6455, section 7.4.1)
+const RESTART = 1_000; // ms until the next server is up
+const SPREAD = 2_000; // ms over which the pages that were told at once come back
 
 /** backoff is exponential with jitter: half of it is random, so that pages do not come back all at once. */
 export function backoff(failures, random = Math.random) {
   const most = Math.min(LONGEST_DELAY, FIRST_DELAY * 2 ** failures);
   return most / 2 + (most / 2) * random();
+}
+
+/** comeback is when to return to a server that shuts down: once the next one should be up, and each page at its own time. */
+export function comeback(random = Math.random) {
+  return RESTART + SPREAD * random();
 }
 
 /** socketURL is beside the page, so that it also works under a path prefix and behind a TLS proxy. */
@@ -131,7 +138,7 @@ export class Connection extends EventTarget {
     clearTimeout(this.#timer);
     this.#socket = null;
     if (code === GOING_AWAY) this.shutdown = true;
-    const delay = backoff(this.#failures++) + (code === GOING_AWAY ? 1_000 : 0);
+    const delay = code === GOING_AWAY ? comeback() : backoff(this.#failures++);
     this.retryAt = Date.now() + delay;
     this.#timer = setTimeout(() => this.#connect(), delay);
     this.#become('waiting');

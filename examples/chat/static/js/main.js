@@ -137,7 +137,7 @@ function rename(newName) {
 function refused({ code, message, topic, ref }) {
   toast(t('refused', topic, t('refusal', code) ?? message), 'bad');
   if (ref) rooms.failed(ref);
-  const subscription = !ref && (code === 'invalid_topic' || code === 'forbidden');
+  const subscription = !ref && ['invalid_topic', 'forbidden', 'limit'].includes(code);
   if (subscription && topic) {
     connection.forget(topic);
     drop(topic);
