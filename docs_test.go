@@ -27,6 +27,8 @@ var translations = map[string]string{
 	"README.md":           "README.zh-CN.md",
 	"docs/protocol.md":    "docs/protocol.zh-CN.md",
 	"docs/performance.md": "docs/performance.zh-CN.md",
+	"docs/security.md":    "docs/security.zh-CN.md",
+	"docs/guarantees.md":  "docs/guarantees.zh-CN.md",
 }
 
 // TestGoInDocsCompiles vets each Go block of each page as a program of its own, in this module.
@@ -85,6 +87,20 @@ func TestTranslationsAgree(t *testing.T) {
 		same(t, one, other, "piece of code", page.code)
 	}
 }
+
+// TestTestsThatDocsNameExist looks for each linked test in the file that the link leads to.
+func TestTestsThatDocsNameExist(t *testing.T) {
+	for _, p := range pages(t) {
+		for _, m := range linkedTest.FindAllStringSubmatch(p.text, -1) {
+			file := path.Join(path.Dir(p.path), m[2])
+			if code, err := os.ReadFile(filepath.FromSlash(file)); err != nil || !bytes.Contains(code, []byte("\nfunc "+m[1]+"(")) {
+				t.Errorf("%s: there is no %s in %s (%v)", p.path, m[1], file, err)
+			}
+		}
+	}
+}
+
+var linkedTest = regexp.MustCompile("\\[`((?:Test|Fuzz)\\w+)`\\]\\(([^)]+)\\)")
 
 // same shows the first difference.
 func same(t *testing.T, one, other page, what string, of func(page) []passage) {

@@ -1,6 +1,7 @@
 package contender
 
 import (
+	"math"
 	"net/http"
 
 	tank "github.com/fanqie/tank-websocket-go-server"
@@ -10,7 +11,12 @@ import (
 type tankServer struct{ *tank.Manager }
 
 func newTank(c Config) (Contender, error) {
-	opts := []tank.Option{tank.WithLimits(tank.Limits{OutboxBytes: c.QueueBytes})}
+	opts := []tank.Option{tank.WithLimits(tank.Limits{
+		OutboxBytes: c.QueueBytes,
+		// The others have no limits on these: what is measured is how fast it goes, and not how fast it may.
+		Connections: math.MaxInt, Subscriptions: math.MaxInt,
+		MessagesPerSecond: math.MaxInt, MessageBurst: math.MaxInt, PingsPerSecond: math.MaxInt, PingBurst: math.MaxInt,
+	})}
 	if c.Compression {
 		opts = append(opts, tank.WithUpgrader(tank.Upgrader{EnableCompression: true}))
 	}
