@@ -14,7 +14,7 @@ import (
 // everyone.
 func negotiateDeflate(r *http.Request) string {
 	for _, header := range r.Header.Values("Sec-WebSocket-Extensions") {
-		for offer := range strings.SplitSeq(header, ",") {
+		for _, offer := range split(header, ',') {
 			if answer := acceptDeflate(offer); answer != "" {
 				return answer
 			}
@@ -24,18 +24,17 @@ func negotiateDeflate(r *http.Request) string {
 }
 
 func acceptDeflate(offer string) string {
-	name, params, hasParams := strings.Cut(offer, ";")
-	if strings.TrimSpace(name) != "permessage-deflate" {
+	parts := split(offer, ';')
+	if strings.TrimSpace(parts[0]) != "permessage-deflate" {
 		return ""
 	}
 	answer := "permessage-deflate; client_no_context_takeover; server_no_context_takeover"
-	if !hasParams {
-		return answer
-	}
 	seen := make(map[string]bool)
-	for param := range strings.SplitSeq(params, ";") {
+	for _, param := range parts[1:] {
 		key, value, hasValue := strings.Cut(strings.TrimSpace(param), "=")
-		value = strings.Trim(value, `"`)
+		if n := len(value); n > 2 && value[0] == '"' && value[n-1] == '"' {
+			value = value[1 : n-1]
+		}
 		switch {
 		case seen[key]:
 			return ""
@@ -49,6 +48,23 @@ func acceptDeflate(offer string) string {
 		seen[key] = true
 	}
 	return answer
+}
+
+// split splits at separators that are not inside quotation marks (RFC 6455, section 9.1).
+func split(s string, separator byte) []string {
+	var parts []string
+	start, quoted := 0, false
+	for i := 0; i < len(s); i++ {
+		switch {
+		case s[i] == '"':
+			quoted = !quoted
+		case s[i] == '\\' && quoted:
+			i++ // whatever comes next stands for itself
+		case s[i] == separator && !quoted:
+			parts, start = append(parts, s[start:i]), i+1
+		}
+	}
+	return append(parts, s[start:])
 }
 
 // isWindow reports whether a parameter is a window size: 8 to 15, without leading zeros.

@@ -93,11 +93,11 @@ func (c *Client) take(data []byte, err error, binary bool) {
 	switch {
 	case c.Closing(): // the closing handshake is on; only the peer's close frame matters
 	case errors.Is(err, wire.ErrTooBig), len(data) > c.opts.MessageBytes:
-		c.refuseTooBig()
+		c.refuse(wire.CloseTooBig, tooBig, TooBigFault, wire.ErrTooBig)
 	case err != nil:
 		c.refuse(wire.CloseInvalidPayload, "compressed data is corrupt", ProtocolFault, err)
 	case !binary && !utf8.Valid(data):
-		c.refuseText()
+		c.refuse(wire.CloseInvalidPayload, notUTF8, ProtocolFault, errNotUTF8)
 	default:
 		c.opts.Counters.MessagesIn.Add(1)
 		c.hand(data, binary)
@@ -144,7 +144,7 @@ func (c *Client) answerPing(payload []byte) {
 }
 
 // readPayload appends the message to buf. When it turns out too big, or is text that is not UTF-8, the client is closing
-// when this returns; the rest was read and thrown away, so that the peer's close frame behind it is seen.
+// when this returns an error.
 func (c *Client) readPayload(r io.Reader, buf []byte, text bool) ([]byte, error) {
 	most, valid := c.mostRaw(), 0
 	for {
@@ -163,13 +163,13 @@ func (c *Client) readPayload(r io.Reader, buf []byte, text bool) ([]byte, error)
 		case err != nil:
 			return buf, err
 		case len(buf) > most:
-			c.refuseTooBig()
-			return skip(r)
+			c.giveUpTooBig()
+			return buf, errAbandoned
 		}
 		if text && ahead != math.MaxInt {
 			if valid += validPrefix(buf[valid:]); utf8.FullRune(buf[valid:]) {
-				c.refuseText()
-				return skip(r)
+				c.giveUp(wire.CloseInvalidPayload, notUTF8, ProtocolFault, errNotUTF8)
+				return buf, errAbandoned
 			}
 		}
 	}
@@ -196,18 +196,13 @@ func (c *Client) mostRaw() int {
 	return c.opts.MessageBytes
 }
 
-// skip reads the rest of a message, which has been refused.
-func skip(r io.Reader) ([]byte, error) {
-	_, err := io.Copy(io.Discard, r)
-	return nil, err
-}
-
 // refuse closes the connection over something the peer did.
 func (c *Client) refuse(code int, reason string, fault Fault, err error) {
 	c.refuseFor(closeReason{code: code, reason: reason}, fault, err)
 }
 
-// giveUp is refuse when the peer's further frames cannot be understood, or are too many to look at.
+// giveUp is refuse in the middle of a message, or when the peer's further frames cannot be understood or are too many: they
+// are not looked at any more (RFC 6455, section 7.1.7).
 func (c *Client) giveUp(code int, reason string, fault Fault, err error) {
 	c.conn.reader.abandoned = true
 	c.refuseFor(closeReason{code: code, reason: reason, deaf: true}, fault, err)
@@ -219,13 +214,13 @@ func (c *Client) refuseFor(why closeReason, fault Fault, err error) {
 	}
 }
 
-func (c *Client) refuseText() {
-	c.refuse(wire.CloseInvalidPayload, "text is not valid UTF-8", ProtocolFault, errNotUTF8)
-}
+// What peers are told, at the end of a message or before.
+const (
+	notUTF8 = "text is not valid UTF-8"
+	tooBig  = "message too big"
+)
 
-func (c *Client) refuseTooBig() {
-	c.refuse(wire.CloseTooBig, "message too big", TooBigFault, wire.ErrTooBig)
-}
+func (c *Client) giveUpTooBig() { c.giveUp(wire.CloseTooBig, tooBig, TooBigFault, wire.ErrTooBig) }
 
 // readEnded finds out why reading ended and starts closing accordingly, if that has not begun.
 func (c *Client) readEnded(err error) {

@@ -62,7 +62,7 @@ func (r *reader) await() error {
 		return nil
 	}
 	for !r.ready() {
-		r.beforeWaiting()
+		r.worthWaiting()
 		if err := r.fd.Read(r.fillOnce); err != nil {
 			r.err = err
 		}
@@ -116,10 +116,12 @@ func (r *reader) Read(p []byte) (n int, err error) {
 	switch {
 	case r.abandoned:
 		return 0, errAbandoned
-	case len(r.pending) == 0 && r.fd != nil && len(p) < len(input{}):
+	case len(r.pending) > 0:
+	case !r.worthWaiting():
+		return 0, errAbandoned
+	case r.fd != nil && len(p) < len(input{}):
 		err = r.receive()
-	case len(r.pending) == 0:
-		r.beforeWaiting()
+	default:
 		n, err = r.Conn.Read(p)
 	}
 	if len(r.pending) > 0 {
@@ -139,7 +141,6 @@ func (r *reader) Read(p []byte) (n int, err error) {
 
 // receive waits for the next bytes of a message, more of them than the library asks for.
 func (r *reader) receive() error {
-	r.beforeWaiting()
 	buf := inputs.Get().(*input)
 	n, err := r.Conn.Read(buf[:])
 	if n == 0 {
@@ -150,24 +151,27 @@ func (r *reader) receive() error {
 	return nil
 }
 
-// beforeWaiting is called before waiting for the peer. It starts the time of a message with the first wait for the rest of
-// it, and stops it between two. Nor is there a point in waiting for a message that will be too big.
-func (r *reader) beforeWaiting() {
+// worthWaiting is called before waiting for the peer. It starts the time of a message with the first wait for the rest of
+// it, and stops it between two. It reports false, and the client is closing, when the rest is of no use: what was announced
+// is too big.
+func (r *reader) worthWaiting() bool {
 	if !r.stream.inside() {
 		if r.timed != 0 {
 			r.timed = 0
 			r.SetReadDeadline(time.Time{})
 		}
-		return
+		return true
 	}
 	if r.stream.size > uint64(r.client.mostRaw()) {
-		r.client.refuseTooBig()
+		r.client.giveUpTooBig()
+		return false
 	}
 	number, timeout := r.stream.ended+1, r.client.opts.MessageTimeout
 	if r.timed != number && timeout > 0 {
 		r.timed = number
 		r.SetReadDeadline(time.Now().Add(timeout))
 	}
+	return true
 }
 
 // ahead returns how much of the message at hand can be asked for without waiting for the peer, 1 at least: all of it when
