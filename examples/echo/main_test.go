@@ -1,0 +1,88 @@
+package main
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+	"go.uber.org/goleak"
+
+	tank "github.com/fanqie/tank-websocket-go-server"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// start runs the echo behind an HTTP server until the test ends. That it loses patience must not pass for an answer.
+func start(t *testing.T, messageBytes int) (*tank.Manager, *httptest.Server) {
+	t.Helper()
+	l := limits
+	l.MessageBytes, l.CloseTimeout = messageBytes, time.Hour
+	tkws := newEcho(l)
+	go tkws.Start()
+	server := httptest.NewServer(newHandler(tkws))
+	t.Cleanup(func() {
+		server.Close()
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if err := tkws.Shutdown(ctx); err != nil {
+			t.Errorf("Shutdown: %v", err)
+		}
+	})
+	return tkws, server
+}
+
+func TestMessagesComeBack(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	tkws, server := start(t, limits.MessageBytes)
+	ws, _, err := websocket.Dial(ctx, server.URL+"/any/path", &websocket.DialOptions{
+		HTTPHeader: http.Header{"Origin": {"https://elsewhere.example"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ws.CloseNow()
+	for _, message := range []struct {
+		kind websocket.MessageType
+		data string
+	}{
+		{websocket.MessageText, "hello, 世界"},
+		{websocket.MessageText, ""},
+		{websocket.MessageBinary, "\x00\xff"},
+		{websocket.MessageText, `{"topic":"news","data":"not published"}`},
+		{websocket.MessageText, "sub:news"}, // the library's own
+		{websocket.MessageText, "the end"},
+	} {
+		if err := ws.Write(ctx, message.kind, []byte(message.data)); err != nil {
+			t.Fatal(err)
+		}
+		if message.data == "sub:news" {
+			continue
+		}
+		if kind, data, err := ws.Read(ctx); err != nil || kind != message.kind || string(data) != message.data {
+			t.Fatalf("got %v %q, %v, want %v %q", kind, data, err, message.kind, message.data)
+		}
+	}
+
+	done := make(chan error, 1)
+	go func() { done <- tkws.Shutdown(ctx) }()
+	if _, _, err := ws.Read(ctx); websocket.CloseStatus(err) != websocket.StatusGoingAway {
+		t.Errorf("the connection ended with %v, want close 1001", err)
+	}
+	if err := <-done; err != nil {
+		t.Errorf("Shutdown: %v", err)
+	}
+}
+
+func TestPageIsServed(t *testing.T) {
+	for _, path := range []string{"/", "/any/path"} {
+		answer := httptest.NewRecorder()
+		newHandler(http.NotFoundHandler()).ServeHTTP(answer, httptest.NewRequest(http.MethodGet, path, nil))
+		if answer.Code != http.StatusOK || !strings.Contains(answer.Body.String(), "new WebSocket") {
+			t.Errorf("%s: got %d, %.100s", path, answer.Code, answer.Body)
+		}
+	}
+}
