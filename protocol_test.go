@@ -479,6 +479,7 @@ func TestMessageLargerThanTheOutboxReachesWhoeverKeepsUp(t *testing.T) {
 		for range 3 {
 			must(t, s.BroadcastMessage([]byte(strings.Repeat("x", 100_000))))
 			p.expect(strings.Repeat("x", 100_000))
+			synctest.Wait() // until the server knows, too
 		}
 		s.expectNoErrors()
 	})

@@ -286,6 +286,27 @@ func TestPingDoesNotGetIntoAFrameWrittenInPart(t *testing.T) {
 	})
 }
 
+// The socket takes the first of two batches and not all of the second.
+func TestSecondOfTwoBatchesHasToWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newLentPair(t, 60, nil)
+		first, second := text(strings.Repeat("a", 50)), text(strings.Repeat("b", 50))
+		p.Deliver(first)
+		p.Deliver(second)
+		p.Run()
+		if held := p.opts.Budget.Held(); held != 52 {
+			t.Errorf("%d bytes are held", held)
+		}
+		p.expectFrames(t, string(first.Frames)+string(second.Frames))
+		synctest.Wait()
+		if held := p.opts.Budget.Held(); held != 0 {
+			t.Errorf("%d bytes are held at the end", held)
+		}
+		p.expectFaults(t)
+		p.Cut("end")
+	})
+}
+
 func TestRunIsForTheOneWhoFoundTheClientIdle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newLentPair(t, 1000, nil)

@@ -164,5 +164,5 @@ func (c *Client) wrote() {
 		o.batches[o.written] = nil // the others may take long
 		o.written++
 	}
-	o.begun = 0
+	o.begun, o.held = 0, max(o.held, o.written)
 }
