@@ -1,6 +1,6 @@
 # The versions of the tools are pinned in .ci/run, which is also what continuous integration runs.
 
-.PHONY: help all fmt lint test race fuzz bench compare e2e ci
+.PHONY: help all fmt lint test race fuzz bench compare soak e2e ci
 
 all: lint test
 
@@ -29,6 +29,10 @@ bench: ## the benchmarks of the library, compared with those at REF, in some 6 m
 
 compare: ## other libraries side by side, in under 2 minutes; see bench/README.md
 	cd bench && go run ./cmd/bench
+
+FOR ?= 1m
+soak: ## minutes (FOR=5m) of mixed load and faults, every delivery checked; see soak/README.md
+	cd soak && go run ./cmd/soak -for $(FOR)
 
 e2e: ## the examples in real browsers; screenshots go to artifacts/e2e
 	bash .ci/run tools e2e
