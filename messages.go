@@ -52,7 +52,11 @@ type (
 		client *Client
 		reason string
 	}
-	readerDone   struct{} // a connection's last callback has returned
+	readerDone struct{} // a connection's last callback has returned
+	topicLeft  struct { // a topic actor has delivered everything to its last subscriber
+		listed *liveTopic
+		topic  *topic.Topic
+	}
 	topicStopped struct { // a topic actor has ended
 		topic *topic.Topic
 		err   error // nil when it was told to

@@ -2,8 +2,10 @@ package tank_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -275,4 +277,47 @@ func TestPromiseRequestsTakeEffectBeforeWhatComesBehindThem(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A topic ends with its last subscriber. When that one comes back at once, what was published before it left must not come
+// behind what is published now.
+func TestPromiseOrderHoldsWhenATopicEndsAndBeginsAnew(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := serve(t, atWill)
+		p := s.dial("ann")
+		p.subscribe(s, "news")
+		const messages = 20_000
+		go func() {
+			for i := range messages {
+				if s.BroadcastTopicMessage("news", fmt.Sprint(i)) != nil {
+					return // the test has failed
+				}
+				if i%50 == 0 {
+					p.write(append(frame(opText, "unsub:news"), frame(opText, "sub:news")...))
+				}
+			}
+			s.Shutdown(context.Background())
+		}()
+		last := -1
+		for {
+			op, payload, err := p.receive()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if op == opClose {
+				break
+			}
+			var msg struct{ Data string }
+			must(t, json.Unmarshal([]byte(payload), &msg))
+			if msg.Data == "" {
+				continue // too late to subscribe: it is shutting down
+			}
+			n, err := strconv.Atoi(msg.Data)
+			must(t, err)
+			if n <= last {
+				t.Fatalf("message %d came behind %d", n, last)
+			}
+			last = n
+		}
+	})
 }

@@ -45,11 +45,13 @@ const (
 	ended                   // the channels are closed
 )
 
-// liveTopic is a topic with at least one subscriber. Invariant: subscribers is the number of clients that have it in
-// their subscriptions.
+// liveTopic is a topic that has subscribers, or had some to whom it still has something to deliver: one who subscribes
+// again is to get that before anything new. Invariant: subscribers is the number of clients that have it in their
+// subscriptions.
 type liveTopic struct {
 	topic       *topic.Topic
 	subscribers int
+	deserted    int // how many times its last subscriber left, and it has not said yet that this one has got everything
 }
 
 // spawnSupervisor makes the supervisor of an instance. Invariant: nothing is posted before m.supervisor is set, which
@@ -152,11 +154,12 @@ func (m subscribe) handle(s *supervisor) {
 		t = &liveTopic{topic: s.spawnTopic(m.topic)}
 		s.topics[m.topic] = t
 		s.m.topics.add(t.topic)
-		s.m.counters.topics.Store(int64(len(s.topics)))
 	}
 	c.subscriptions[t] = s.join(c, t)
 	c.refusals = 0
-	t.subscribers++
+	if t.subscribers++; t.subscribers == 1 {
+		s.m.counters.topics.Add(1)
+	}
 	s.emit(&ConnEvent{EventType: EventSubscribe, ClientID: c.id, UserID: c.userID, Topic: m.topic})
 	m.Reply(struct{}{})
 }
@@ -214,17 +217,41 @@ func (m unsubscribe) handle(s *supervisor) {
 	m.Reply(struct{}{})
 }
 
-// leave ends a subscription, and the topic with its last one. A subscriber who comes later gets a new topic actor. done is
-// that of topic.Leave.
+// leave ends a subscription, and the topic with its last one, once it has delivered everything. done is that of topic.Leave.
 func (s *supervisor) leave(c *Client, t *liveTopic, done func()) {
-	t.topic.Leave(c.subscriptions[t], done)
+	member := c.subscriptions[t]
 	delete(c.subscriptions, t)
-	if t.subscribers--; t.subscribers == 0 {
-		s.m.topics.remove(t.topic)
-		t.topic.Stop()
-		delete(s.topics, t.topic.Name())
-		s.m.counters.topics.Store(int64(len(s.topics)))
+	if t.subscribers--; t.subscribers > 0 {
+		t.topic.Leave(member, done)
+		return
 	}
+	t.deserted++
+	s.m.counters.topics.Add(-1)
+	left := topicLeft{t, t.topic}
+	t.topic.Leave(member, func() {
+		if done != nil {
+			done()
+		}
+		s.m.supervisor.Post(left)
+	})
+}
+
+// handle ends a topic, unless somebody has subscribed again.
+func (m topicLeft) handle(s *supervisor) {
+	t := m.listed
+	if t.topic != m.topic { // it was replaced meanwhile
+		return
+	}
+	if t.deserted--; t.deserted == 0 && t.subscribers == 0 {
+		s.endTopic(t)
+	}
+}
+
+// endTopic ends a topic without subscribers. One who comes later gets a new topic actor.
+func (s *supervisor) endTopic(t *liveTopic) {
+	s.m.topics.remove(t.topic)
+	t.topic.Stop()
+	delete(s.topics, t.topic.Name())
 }
 
 func (m lookup) handle(s *supervisor) {
@@ -257,7 +284,9 @@ func (m countSubscribers) handle(s *supervisor) {
 func (m listTopics) handle(s *supervisor) {
 	list := make([]liveTopic, 0, len(s.topics))
 	for _, t := range s.topics {
-		list = append(list, *t)
+		if t.subscribers > 0 {
+			list = append(list, *t)
+		}
 	}
 	m.Reply(list)
 }
@@ -342,7 +371,11 @@ func (s *supervisor) replace(old *topic.Topic) {
 	if t == nil || t.topic != old {
 		return
 	}
-	t.topic = s.spawnTopic(old.Name())
+	if t.subscribers == 0 && t != s.everyone {
+		s.endTopic(t)
+		return
+	}
+	t.topic, t.deserted = s.spawnTopic(old.Name()), 0
 	for c := range s.clients {
 		if t == s.everyone && c.everyone != nil {
 			c.everyone = s.join(c, t)

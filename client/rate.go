@@ -14,9 +14,8 @@ type meter struct {
 	due time.Time // when the rest is complete
 }
 
-// take counts one event, and returns for how long it is early. Unless a little early is all right (wait), an early event
-// does not count.
-func (m *meter) take(r Rate, wait bool) (early time.Duration) {
+// take counts one event, and returns for how long it is early.
+func (m *meter) take(r Rate) (early time.Duration) {
 	if r == (Rate{}) {
 		return 0
 	}
@@ -26,8 +25,6 @@ func (m *meter) take(r Rate, wait bool) (early time.Duration) {
 	}
 	ahead := time.Duration(min(int64(r.Burst-1), int64(math.MaxInt64/max(each, 1)))) * each
 	early = max(0, m.due.Sub(now)-ahead)
-	if early == 0 || wait {
-		m.due = m.due.Add(each)
-	}
+	m.due = m.due.Add(each)
 	return early
 }

@@ -123,7 +123,7 @@ const glance = 50 * time.Millisecond
 // throttle waits until it is time for one more message. What the peer sends meanwhile waits in the socket, and then with
 // the peer.
 func (c *Client) throttle() {
-	early := c.messages.take(c.opts.Messages, true)
+	early := c.messages.take(c.opts.Messages)
 	if early > 0 {
 		c.opts.Counters.Throttled.Add(1)
 	}
@@ -136,7 +136,7 @@ func (c *Client) throttle() {
 func (c *Client) answerPing(payload []byte) {
 	switch {
 	case c.Closing():
-	case c.pings.take(c.opts.Pings, false) > 0:
+	case c.pings.take(c.opts.Pings) > 0:
 		c.giveUp(wire.ClosePolicy, "too many pings", PingFault, errPings)
 	default:
 		c.ref.Post(pong{bytes.Clone(payload)})
