@@ -336,6 +336,7 @@ func TestShutdownDoesNotWaitForAClientThatIsSlowedDown(t *testing.T) {
 			p.send("x")
 		}
 		go p.expectClose(1001)
+		synctest.Wait() // the second has to wait now
 		began := time.Now()
 		must(t, s.Shutdown(within(t, time.Minute)))
 		if took := time.Since(began); took > 100*time.Millisecond {
