@@ -18,6 +18,8 @@ type Options struct {
 	Clients  int
 	Compress bool // offer permessage-deflate
 	Lines    bool // messages are lines: a frame may carry several
+
+	SmallBuffers bool // so that the kernel, on either side, holds little for a client that does not read
 }
 
 // Fleet is a number of connected clients. Its methods are for one goroutine.
@@ -91,7 +93,7 @@ func (f *Fleet) dialAll(ctx context.Context) error {
 	}
 	handshake := request(f.opts.Addr, f.opts.Compress)
 	for i := range f.clients {
-		fd, err := connect(addr, i)
+		fd, err := connect(addr, i, f.opts.SmallBuffers)
 		if err != nil {
 			return err
 		}
@@ -193,6 +195,17 @@ func (f *Fleet) order(something func()) {
 	case <-done:
 	case <-f.stopped:
 	}
+}
+
+// Freeze has all clients stop reading, for good.
+func (f *Fleet) Freeze() {
+	f.order(func() {
+		for _, c := range f.clients {
+			if err := syscall.EpollCtl(f.epoll, syscall.EPOLL_CTL_DEL, c.fd, nil); err != nil {
+				f.fault(err)
+			}
+		}
+	})
 }
 
 // Total is how many messages have come since Arm.

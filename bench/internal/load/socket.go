@@ -18,7 +18,7 @@ const sources = 8
 
 // connect opens a socket to addr, from 127.0.0.2 and following. It is blocking until then: on loopback, connect only
 // waits for room in the server's backlog.
-func connect(addr netip.AddrPort, number int) (fd int, err error) {
+func connect(addr netip.AddrPort, number int, smallBuffers bool) (fd int, err error) {
 	fd, err = syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return -1, err
@@ -38,6 +38,13 @@ func connect(addr netip.AddrPort, number int) (fd int, err error) {
 	}
 	if err := syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1); err != nil {
 		return fd, fmt.Errorf("setsockopt: %w", err)
+	}
+	if smallBuffers {
+		// The server's buffer is some segments large at first, and those of the loopback interface are of 64 KiB.
+		if err := errors.Join(syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_MAXSEG, 536),
+			syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_RCVBUF, 4096)); err != nil {
+			return fd, fmt.Errorf("setsockopt: %w", err)
+		}
 	}
 	if err := syscall.Bind(fd, from); err != nil {
 		return fd, fmt.Errorf("bind: %w", err)

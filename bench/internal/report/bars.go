@@ -81,6 +81,7 @@ func goals() []goal {
 		{title: "1,000 topics of 10, 1 publisher: at least 2x the best Go contender's publishes/s", scenario: "topics-1000x10", metric: "publishes1", rival: bestGo, factor: 2, atLeast: true},
 		{title: "1,000 topics of 10, 64 publishers: at least 2x the best Go contender's publishes/s", scenario: "topics-1000x10", metric: "publishes64", rival: bestGo, factor: 2, atLeast: true},
 		{title: "hot topic: the other topic's p99 at most doubles", scenario: "hot", metric: "ratio", factor: 2, absolute: true},
+		{title: "frozen subscribers: the others' p99 at most doubles", scenario: "frozen", metric: "ratio", factor: 2, absolute: true},
 		{title: "idle: at most 8 KiB resident per connection", scenario: "idle", metric: "memory", factor: 8192, absolute: true},
 		{title: "idle: below every Go contender's resident memory per connection", scenario: "idle", metric: "memory", rival: bestGo, factor: 1},
 		{title: "topic actor with one subscriber: at most 3 KiB", scenario: "topic-memory", metric: "memory", factor: 3072, absolute: true},

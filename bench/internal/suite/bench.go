@@ -41,12 +41,13 @@ func (b *bench) close() {
 
 // connect connects clients without subscribing them.
 func (b *bench) connect(clients int) (*load.Fleet, error) {
-	f, err := load.Dial(b.ctx, load.Options{
-		Addr:     b.Subscribers,
-		Clients:  clients,
-		Compress: b.compress,
-		Lines:    b.dialect.lines,
-	})
+	return b.dial(load.Options{Clients: clients})
+}
+
+// dial is connect with options; where to connect, and how to talk, it knows.
+func (b *bench) dial(opts load.Options) (*load.Fleet, error) {
+	opts.Addr, opts.Compress, opts.Lines = b.Subscribers, b.compress, b.dialect.lines
+	f, err := load.Dial(b.ctx, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -54,8 +55,8 @@ func (b *bench) connect(clients int) (*load.Fleet, error) {
 	if b.dialect.hello == "" {
 		return f, nil
 	}
-	f.Arm(int64(clients), nil)
-	for i := range clients {
+	f.Arm(int64(opts.Clients), nil)
+	for i := range opts.Clients {
 		if err := f.Send(i, b.dialect.hello); err != nil {
 			return nil, err
 		}

@@ -59,7 +59,11 @@ func measureSteady(ctx context.Context, c Contender, size steadySize) (values, e
 
 // paced publishes at a rate and measures latencies.
 func (b *bench) paced(f *load.Fleet, subscribers int, job control.Job) (values, error) {
-	template := payload.Plain(messageBytes)
+	return b.pacedOf(payload.Plain(messageBytes), f, subscribers, job)
+}
+
+// pacedOf is paced with messages made of a template.
+func (b *bench) pacedOf(template string, f *load.Fleet, subscribers int, job control.Job) (values, error) {
 	deliveries := subscribers * job.Messages
 	s, err := newSample(template, one(job.Topic), deliveries)
 	if err != nil {

@@ -27,6 +27,7 @@ func tiny() []*scenario {
 		topics("topics", topicsSize{20, 2, 3}, 1),
 		churn(churnSize{5, 20}, 1),
 		hot(hotSize{2, 3, 100, 50}, 1),
+		frozen(frozenSize{5, 2, 4 << 10, 100, 4}, 1),
 		idle(20, 1),
 		topicMemory(2, 10, 1),
 		compression(burstSize{20, 10, 1024}, 1),
