@@ -212,7 +212,6 @@ func (m unsubscribe) handle(s *supervisor) {
 		return
 	}
 	s.leave(c, t, nil)
-	c.refusals = 0
 	s.emit(&ConnEvent{EventType: EventUnsubscribe, ClientID: c.id, UserID: c.userID, Topic: m.topic})
 	m.Reply(struct{}{})
 }
