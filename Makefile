@@ -1,6 +1,6 @@
 # The versions of the tools are pinned in .ci/run, which is also what continuous integration runs.
 
-.PHONY: help all fmt lint test race fuzz bench compare soak e2e ci
+.PHONY: help all fmt lint test race model fuzz bench compare soak e2e ci
 
 all: lint test
 
@@ -19,6 +19,9 @@ test: ## the tests of the library
 
 race: ## the same under the race detector
 	go test -race ./...
+
+model: ## 100,000 random programs against a model of an instance, in some minutes
+	go test -run '^TestModel$$' -count=1 -timeout 0 . -rapid.checks=100000
 
 fuzz: ## random input for the protocol parser
 	bash .ci/run fuzz
