@@ -3,7 +3,6 @@ package tank_test
 import (
 	"bytes"
 	"context"
-	"errors"
 	"log/slog"
 	"runtime"
 	"strings"
@@ -13,7 +12,6 @@ import (
 	"time"
 
 	tank "github.com/fanqie/tank-websocket-go-server"
-	"github.com/fanqie/tank-websocket-go-server/actor"
 )
 
 // handled serves with a message handler that runs the function named by each message, in the connection's goroutine.
@@ -143,47 +141,6 @@ func TestBlockedHandlerHoldsUpNobodyElse(t *testing.T) {
 			t.Fatal("the message behind the blocked one was lost")
 		}
 	})
-}
-
-func TestPanickingCallbacksCloseTheirClientWith1011(t *testing.T) {
-	var cause = errors.New("the cause")
-	culprit := func(c *tank.Client, topic string) error {
-		if topic == "panic" {
-			panic(cause)
-		}
-		return nil
-	}
-	for name, message := range map[string]string{
-		"message handler":      "boom",
-		"subscribe authorizer": "sub:panic",
-		"publish authorizer":   `{"topic":"panic","data":"x"}`,
-	} {
-		t.Run(name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
-				s := serve(t, tank.WithSubscribeAuthorizer(culprit), tank.WithPublishAuthorizer(culprit),
-					tank.WithMessageHandler(func(*tank.Client, tank.Message) { panic(cause) }))
-				bystander := s.dial("bystander")
-				bystander.subscribe(s, "news")
-				for i := range 100 {
-					p := s.dial("ann")
-					p.send(message)
-					p.expectClose(1011)
-					e := s.expectError(tank.CodeInternal)
-					mustBe(t, e, cause)
-					var panicked *actor.PanicError
-					if !errors.As(e, &panicked) || !strings.Contains(string(panicked.Stack), "client_test.go") || e.UserID != "ann" {
-						t.Fatalf("got %+v, want the stack of the callback", e)
-					}
-					if n := s.Stats().PanicsRecovered; n != uint64(i+1) {
-						t.Fatalf("%d panics counted, want %d", n, i+1)
-					}
-				}
-				must(t, s.BroadcastTopicMessage("news", "all is well"))
-				bystander.expectTopic("news", "all is well")
-				s.expectNoErrors()
-			})
-		})
-	}
 }
 
 func TestHandlerThatEndsItsGoroutineClosesItsClient(t *testing.T) {

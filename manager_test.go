@@ -279,32 +279,6 @@ func TestEventsTellOneClientsLifeInOrder(t *testing.T) {
 	})
 }
 
-func TestAMillionUnreadEventsBlockNothingAndAreCounted(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		const buffer, rounds, faults = 8, 10_000, 980_000
-		s := serve(t, atWill, tank.WithConnEventBuffer(buffer), tank.WithErrorBuffer(buffer))
-		p := s.dial("ann") // 1 connection event, and 2 a round
-		go func() {
-			both := append(frame(opText, "sub:news"), frame(opText, "unsub:news")...)
-			for range rounds {
-				p.write(both)
-			}
-		}()
-		for range faults {
-			mustBe(t, s.Publish(t.Context(), "news", "\xff"), tank.ErrInvalidData)
-		}
-		synctest.Wait()
-		if in := s.Stats().MessagesIn; in != 2*rounds {
-			t.Fatalf("%d messages came in, want %d", in, 2*rounds)
-		}
-		if got, want := s.Stats().EventsDropped, uint64(1+2*rounds-buffer+faults-buffer); got != want {
-			t.Fatalf("%d events counted as dropped, want %d", got, want)
-		}
-		s.expectEvents("connect ann", "subscribe ann news") // the oldest are kept
-		s.expectError(tank.CodeSerialization)
-	})
-}
-
 func TestSetCustomUpgraderIsTheDefaultAndWithUpgraderGoesFirst(t *testing.T) {
 	defer tank.SetCustomUpgrader(tank.Upgrader{})
 	bubble(t, func(t *testing.T) {
