@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -59,14 +61,14 @@ func (m *Manager) connect(w http.ResponseWriter, r *http.Request) bool {
 	if !ok || !m.admit(w, r) { // again: while the callbacks were busy, Shutdown may have come
 		return false
 	}
-	conn, err := client.Upgrade(w, r, client.UpgradeOptions{
+	conn, err := client.Upgrade(shortAnswer{w}, r, client.UpgradeOptions{
 		Subprotocols: u.Subprotocols,
 		ReadBuffer:   u.ReadBufferSize,
 		WriteBuffer:  u.WriteBufferSize,
 		Compression:  u.EnableCompression || m.config.compress,
 	})
 	if err != nil {
-		m.report(&ErrorEvent{Code: CodeUpgrade, Message: "upgrade failed", Err: err, UserID: c.userID})
+		m.report(&ErrorEvent{Code: CodeUpgrade, Message: "upgrade failed", Err: shortError{err}, UserID: c.userID})
 		return false
 	}
 	c.conn = client.New(conn, m.clientOptions, (*owner)(c))
@@ -76,6 +78,37 @@ func (m *Manager) connect(w http.ResponseWriter, r *http.Request) bool {
 	}
 	go c.conn.Read()
 	return true
+}
+
+// shortAnswer shortens what the WebSocket library answers to a malformed handshake: it repeats headers in full.
+type shortAnswer struct{ http.ResponseWriter }
+
+func (w shortAnswer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func (w shortAnswer) Write(p []byte) (int, error) {
+	if _, err := w.ResponseWriter.Write([]byte(shorten(string(p)))); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+// shortError is an error of the WebSocket library that says the same.
+type shortError struct{ error }
+
+func (e shortError) Error() string { return shorten(e.error.Error()) }
+func (e shortError) Unwrap() error { return e.error }
+
+// shorten shortens what stands between quotes, as strconv.Quote has put it there.
+func shorten(text string) string {
+	first, last := strings.IndexByte(text, '"'), strings.LastIndexByte(text, '"')
+	if first < 0 {
+		return text
+	}
+	quoted, err := strconv.Unquote(text[first : last+1])
+	if err != nil { // there are several
+		return wire.Clean(text)
+	}
+	return text[:first] + wire.Quote(quoted) + text[last+1:]
 }
 
 // admit refuses a request while the instance does not take connections.

@@ -1,6 +1,12 @@
 package wire
 
-import "strings"
+import (
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
+)
 
 // Envelope encodes the messages of one topic: text frames of the form {"topic":"T","data":"D"}.
 type Envelope struct{ prefix []byte }
@@ -21,15 +27,15 @@ func (e Envelope) Append(dst []byte, data string) []byte {
 }
 
 // AppendError appends a refusal as one complete text frame: {"error":{"code":...,"message":...,"topic":...}}.
-// The code and the message must be valid UTF-8. The topic may be what a client sent: it is shortened, and what is not
-// UTF-8 replaced.
+// The code and the message must be valid UTF-8. The topic may be what a client sent: it is shortened, what is not UTF-8
+// replaced, and what could disturb a log or a terminal escaped.
 func AppendError(dst []byte, code, message, topic string) []byte {
 	payload := append([]byte(nil), `{"error":{"code":`...)
 	payload = appendString(payload, code)
 	payload = append(payload, `,"message":`...)
 	payload = appendString(payload, message)
 	payload = append(payload, `,"topic":`...)
-	payload = appendString(payload, strings.ToValidUTF8(cut(topic, MaxTopic), "\uFFFD"))
+	payload = appendEcho(payload, strings.ToValidUTF8(cut(topic, MaxTopic), "\uFFFD"))
 	return AppendFrame(dst, OpText, append(payload, "}}"...))
 }
 
@@ -86,4 +92,19 @@ func appendString(dst []byte, s string) []byte {
 	}
 	dst = append(dst, s[start:]...)
 	return append(dst, '"')
+}
+
+// appendEcho is appendString for what a stranger wrote: every character that could disturb a log or a terminal is
+// escaped, although JSON does not ask for it.
+func appendEcho(dst []byte, s string) []byte {
+	for _, r := range string(appendString(nil, s)) {
+		if r < 0x7F || !unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) {
+			dst = utf8.AppendRune(dst, r)
+			continue
+		}
+		for _, unit := range utf16.Encode([]rune{r}) {
+			dst = fmt.Appendf(dst, `\u%04x`, unit)
+		}
+	}
+	return dst
 }

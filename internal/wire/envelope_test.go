@@ -102,6 +102,8 @@ func TestRefusalEchoesAnyTopic(t *testing.T) {
 		frame := appended(t, func(dst []byte) []byte { return wire.AppendError(dst, "c", "m", topic) })
 		got := checkRefusal(t, frame, "c", "m")
 		checkEcho(t, got, topic)
+		_, payload := decode(t, frame)
+		checkLogSafe(t, "refusal", string(payload))
 	}
 }
 

@@ -41,7 +41,10 @@ func FuzzEnvelope(f *testing.F) {
 		f.Add(s, s)
 	}
 	f.Fuzz(func(t *testing.T, topic, data string) {
-		checkEcho(t, checkRefusal(t, wire.AppendError(nil, "c", "m", topic), "c", "m"), topic)
+		frame := wire.AppendError(nil, "c", "m", topic)
+		checkEcho(t, checkRefusal(t, frame, "c", "m"), topic)
+		_, payload := decode(t, frame)
+		checkLogSafe(t, "refusal", string(payload))
 		if !utf8.ValidString(topic) || !utf8.ValidString(data) {
 			return
 		}
