@@ -78,6 +78,18 @@ func TestGoInDocsIsFormatted(t *testing.T) {
 	}
 }
 
+// TestServersInDocsHaveTimeouts: what pages show is what people copy.
+func TestServersInDocsHaveTimeouts(t *testing.T) {
+	for _, page := range pages(t) {
+		for _, block := range page.blocks("go") {
+			if strings.Contains(block.text, "ListenAndServe") &&
+				!(strings.Contains(block.text, "ReadHeaderTimeout:") && strings.Contains(block.text, "IdleTimeout:")) {
+				t.Errorf("%s:%d: this server waits for ever for a request", page.path, block.line)
+			}
+		}
+	}
+}
+
 // TestTranslationsAgree compares what does not depend on the language: headings, tables, and code without comments.
 func TestTranslationsAgree(t *testing.T) {
 	for name, otherName := range translations {

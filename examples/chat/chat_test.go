@@ -13,6 +13,8 @@ import (
 
 	"github.com/coder/websocket"
 	"go.uber.org/goleak"
+
+	"github.com/fanqie/tank-websocket-go-server/examples/internal/servertest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -289,4 +291,21 @@ func TestShutdownSaysGoodbye(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Errorf("shutdown: %v", err)
 	}
+}
+
+func TestSlowPeersAreCutOff(t *testing.T) {
+	f := serve(t)
+	servertest.Check(t, newServer(f.chat, slog.New(slog.DiscardHandler)), func(addr string) (alive func()) {
+		ws, _, err := websocket.Dial(f.ctx, "ws://"+addr+"/ws?user_id=Ada", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		u := &user{f: f, name: "Ada", ws: ws}
+		u.subscribe("tea")
+		return func() {
+			defer ws.CloseNow()
+			u.say("tea", "still here")
+			published(u, "tea", func(m said) bool { return m.Text == "still here" })
+		}
+	})
 }

@@ -82,6 +82,18 @@ func (i instances) publish(ctx context.Context, every time.Duration) {
 	}
 }
 
+// newServer bounds what a peer that sends its request slowly, or nothing at all, can hold on to. It has no say in a
+// connection that has become a WebSocket: there the instance's heartbeat and limits rule.
+func newServer(handler http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       10 * time.Second,
+		WriteTimeout:      10 * time.Second,
+		IdleTimeout:       time.Minute,
+	}
+}
+
 func main() {
 	addr := flag.String("addr", "127.0.0.1:8080", "`address` to listen on")
 	flag.Parse()
@@ -101,13 +113,7 @@ func run(ctx context.Context, addr string) error {
 	both.start()
 	go both.publish(ctx, time.Second)
 
-	server := &http.Server{
-		Handler:           both.handler(),
-		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       10 * time.Second,
-		WriteTimeout:      10 * time.Second,
-		IdleTimeout:       time.Minute,
-	}
+	server := newServer(both.handler())
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
 	fmt.Printf("Open http://%s/. Ctrl-C ends the program.\n", listener.Addr())

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/goleak"
 
 	tank "github.com/fanqie/tank-websocket-go-server"
+	"github.com/fanqie/tank-websocket-go-server/examples/internal/servertest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -91,4 +92,22 @@ func TestInstancesShareNothing(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Errorf("shutdown: %v", err)
 	}
+}
+
+func TestSlowPeersAreCutOff(t *testing.T) {
+	both := newInstances()
+	both.start()
+	defer both.shutdown(context.Background())
+	servertest.Check(t, newServer(both.handler()), func(addr string) (alive func()) {
+		public := dial(t, t.Context(), "ws://"+addr+"/ws/public", both.public)
+		staff := dial(t, t.Context(), "ws://"+addr+"/ws/staff", both.staff)
+		return func() {
+			defer public.CloseNow()
+			defer staff.CloseNow()
+			both.public.BroadcastTopicMessage(topic, "still here")
+			both.staff.BroadcastTopicMessage(topic, "here, too")
+			expect(t, t.Context(), public, "still here")
+			expect(t, t.Context(), staff, "here, too")
+		}
+	})
 }

@@ -41,13 +41,7 @@ func run(ctx context.Context, addr string) error {
 	go tkws.Start()
 	go publishTime(ctx, tkws, time.Second)
 
-	server := &http.Server{
-		Handler:           newHandler(tkws),
-		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       10 * time.Second,
-		WriteTimeout:      10 * time.Second,
-		IdleTimeout:       time.Minute,
-	}
+	server := newServer(newHandler(tkws))
 	tkws.SetHTTPServer(server) // so that Shutdown ends it after the last client has left
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
@@ -60,6 +54,18 @@ func run(ctx context.Context, addr string) error {
 	grace, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	return errors.Join(err, tkws.Shutdown(grace))
+}
+
+// newServer bounds what a peer that sends its request slowly, or nothing at all, can hold on to. It has no say in a
+// connection that has become a WebSocket: there the instance's heartbeat and limits rule.
+func newServer(handler http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       10 * time.Second,
+		WriteTimeout:      10 * time.Second,
+		IdleTimeout:       time.Minute,
+	}
 }
 
 func newHandler(tkws *tank.Manager) http.Handler {

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/goleak"
 
 	tank "github.com/fanqie/tank-websocket-go-server"
+	"github.com/fanqie/tank-websocket-go-server/examples/internal/servertest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -71,6 +72,26 @@ func shutDownSaysGoodbye(t *testing.T, ctx context.Context, tkws *tank.Manager, 
 	if err := <-done; err != nil {
 		t.Errorf("Shutdown: %v", err)
 	}
+}
+
+func TestSlowPeersAreCutOff(t *testing.T) {
+	tkws := tank.NewInstance()
+	go tkws.Start()
+	defer tkws.Shutdown(context.Background())
+	servertest.Check(t, newServer(newHandler(tkws)), func(addr string) (alive func()) {
+		ws, _, err := websocket.Dial(t.Context(), "ws://"+addr+"/ws", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		<-tkws.ConnEvents
+		return func() {
+			defer ws.CloseNow()
+			tkws.BroadcastMessage([]byte("still here"))
+			if _, data, err := ws.Read(t.Context()); err != nil || string(data) != "still here" {
+				t.Errorf("got %q, %v", data, err)
+			}
+		}
+	})
 }
 
 func TestPageIsServed(t *testing.T) {
