@@ -1,8 +1,10 @@
 package wire_test
 
 import (
+	"strconv"
 	"strings"
 	"testing"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/fanqie/tank-websocket-go-server/internal/wire"
@@ -67,11 +69,29 @@ func FuzzNames(f *testing.F) {
 		checkName(t, "CheckUserID", wire.CheckUserID(name), nameProblem(name, 128))
 		checkLogSafe(t, "Quote", wire.Quote(name))
 		checkLogSafe(t, "Clean", wire.Clean(name))
+		checkQuote(t, name, wire.Quote(name))
+		if clean := wire.Clean(name); clean == name {
+			if len(name) > 128 || strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }) {
+				t.Errorf("Clean leaves %+q alone", name)
+			}
+		} else {
+			checkQuote(t, name, clean)
+		}
 		_, payload := decode(t, wire.AppendClose(nil, 1000, name))
 		if reason := string(payload[2:]); !strings.HasPrefix(name, reason) || utf8.ValidString(name) && !utf8.ValidString(reason) {
 			t.Errorf("close reason %q is cut to %q", name, reason)
 		}
 	})
+}
+
+// checkQuote checks that a quote is short, and says what it quotes: all of it, or its beginning and that there is more.
+func checkQuote(t *testing.T, text, quote string) {
+	t.Helper()
+	isShort(t, text, quote)
+	said, err := strconv.Unquote(strings.TrimSuffix(quote, "..."))
+	if isCut := strings.HasSuffix(quote, `"...`); err != nil || !strings.HasPrefix(text, said) || isCut == (said == text) {
+		t.Errorf("%+q is quoted as %s (%v)", text, quote, err)
+	}
 }
 
 func checkName(t tester, what string, err error, problem string) {
