@@ -1,6 +1,6 @@
 # The versions of the tools are pinned in .ci/run, which is also what continuous integration runs.
 
-.PHONY: help all fmt lint test race model fuzz bench compare soak e2e ci
+.PHONY: help all fmt lint test race model stress fuzz bench compare soak e2e ci
 
 all: lint test
 
@@ -12,7 +12,7 @@ fmt: ## format every Go file and tidy every module
 	for mod in $$(find . -name go.mod -not -path '*/.*/*'); do (cd "$$(dirname "$$mod")" && go mod tidy) || exit 1; done
 
 lint: ## what a machine can say about the code, without running it
-	bash .ci/run gofmt tidy vet lint build
+	bash .ci/run gofmt tidy vet lint vuln gosec build
 
 test: ## the tests of the library
 	go test ./...
@@ -23,8 +23,13 @@ race: ## the same under the race detector
 model: ## 100,000 random programs against a model of an instance, in some minutes
 	go test -run '^TestModel$$' -count=1 -timeout 0 . -rapid.checks=100000
 
-fuzz: ## random input for the protocol parser
-	bash .ci/run fuzz
+COUNT ?= 20
+stress: ## the tests in which goroutines meet, COUNT times under the race detector, in some minutes
+	bash .ci/stress $(COUNT)
+
+FUZZ_SECONDS ?= 50
+fuzz: ## random input for all that strangers can write to, for FUZZ_SECONDS in all
+	FUZZ_SECONDS=$(FUZZ_SECONDS) bash .ci/run fuzz
 
 REF ?= HEAD
 bench: ## the benchmarks of the library, compared with those at REF, in some 6 minutes; .ci/benchstat says how to choose fewer

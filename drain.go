@@ -60,7 +60,7 @@ func (m drainSome) handle(s *supervisor) {
 func (s *supervisor) sayGoodbye(c *Client) {
 	c.leaving = true
 	waiting := new(atomic.Int32)
-	waiting.Store(int32(len(c.subscriptions) + 1))
+	waiting.Store(int32(len(c.subscriptions) + 1)) // #nosec G115 -- 2^31 do not fit into memory
 	done := func() {
 		if waiting.Add(-1) == 0 {
 			c.conn.Close(wire.CloseGoingAway, goingAway)

@@ -43,7 +43,7 @@ func newJournal(l *slog.Logger, counters *counters) *journal {
 		}, func(mail iter.Seq[entry]) {
 			for e := range mail {
 				if r := e.record(); l.Enabled(ctx, r.Level) {
-					l.Handler().Handle(ctx, r)
+					_ = l.Handler().Handle(ctx, r) // there is nobody else to tell
 				}
 			}
 		}),
@@ -83,7 +83,7 @@ func (e errorEntry) record() slog.Record {
 
 // addText adds pairs of a name and a text, cleaned, unless the text is empty.
 func addText(r *slog.Record, pairs ...string) {
-	for i := 0; i < len(pairs); i += 2 {
+	for i := 0; i+1 < len(pairs); i += 2 {
 		if text := pairs[i+1]; text != "" {
 			r.AddAttrs(slog.String(pairs[i], wire.Clean(text)))
 		}

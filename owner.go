@@ -73,7 +73,7 @@ func (c *Client) post(m message) {
 func (c *Client) settle() {
 	if c.unsettled > 0 {
 		c.unsettled = 0
-		c.m.ask(func(r actor.Request[struct{}]) message { return fence{r} })
+		_ = c.m.ask(func(r actor.Request[struct{}]) message { return fence{r} }) // also when the instance has ended
 	}
 }
 
@@ -94,7 +94,7 @@ func (c *Client) handleMessage(data []byte, binary bool) {
 		return
 	}
 	c.settle()
-	c.guard("message handler panicked", "", func() error {
+	_ = c.guard("message handler panicked", "", func() error {
 		c.m.config.handleMessage(c, Message{Data: bytes.Clone(data), Binary: binary})
 		return nil
 	})

@@ -38,7 +38,9 @@ func (p *Pool) Go(r Runner) {
 	p.worker(n).Post(r)
 }
 
-func (p *Pool) worker(n uint32) *Ref[Runner] { return p.workers[n%uint32(len(p.workers))] }
+func (p *Pool) worker(n uint32) *Ref[Runner] {
+	return p.workers[n%uint32(len(p.workers))] // #nosec G115 -- as many as there are processors
+}
 
 // work is a worker.
 func work(queue iter.Seq[Runner]) {

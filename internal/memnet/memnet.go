@@ -100,7 +100,7 @@ func (c *Conn) LocalAddr() net.Addr  { return Addr{} }
 func (c *Conn) RemoteAddr() net.Addr { return Addr{} }
 
 func (c *Conn) SetDeadline(t time.Time) error {
-	c.SetReadDeadline(t)
+	_ = c.SetReadDeadline(t)
 	return c.SetWriteDeadline(t)
 }
 

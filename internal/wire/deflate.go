@@ -49,8 +49,8 @@ func (d *Deflater) Append(dst, frame []byte) []byte {
 	defer d.pool.Put(c)
 	c.out = c.out[:0]
 	c.w.Reset(c)
-	c.w.Write(payload) // into memory: neither this nor Flush fails
-	c.w.Flush()
+	_, _ = c.w.Write(payload) // into memory: neither this nor Flush fails
+	_ = c.w.Flush()
 	compressed := c.out[:len(c.out)-len(emptyBlock)]
 	if len(compressed) >= len(payload) {
 		return append(dst, frame...)

@@ -31,9 +31,9 @@ const MaxCloseReason = MaxControlPayload - 2
 func AppendHeader(dst []byte, op Opcode, n int) []byte {
 	switch {
 	case n <= MaxControlPayload:
-		return append(dst, finBit|byte(op), byte(n))
+		return append(dst, finBit|byte(op), byte(n)) // #nosec G115 -- it fits in this case
 	case n <= 0xFFFF:
-		return append(dst, finBit|byte(op), 126, byte(n>>8), byte(n))
+		return append(dst, finBit|byte(op), 126, byte(n>>8), byte(n)) // #nosec G115 -- it fits in this case
 	default:
 		dst = append(dst, finBit|byte(op), 127)
 		return binary.BigEndian.AppendUint64(dst, uint64(n))
@@ -61,7 +61,7 @@ func AppendClose(dst []byte, code int, reason string) []byte {
 	}
 	reason = cut(reason, MaxCloseReason)
 	dst = AppendHeader(dst, OpClose, 2+len(reason))
-	dst = append(dst, byte(code>>8), byte(code))
+	dst = append(dst, byte(code>>8), byte(code)) // #nosec G115 -- close codes have 16 bits
 	return append(dst, reason...)
 }
 

@@ -25,7 +25,7 @@ func Inflate(dst, compressed []byte, most int) ([]byte, error) {
 	defer inflaters.Put(r)
 	limit := len(dst) + most
 	for src.Len() > 0 { // section 7.2.3.4: a final block may stand before the end
-		r.(flate.Resetter).Reset(src, nil)
+		_ = r.(flate.Resetter).Reset(src, nil) // which does not fail
 		for {
 			if len(dst) == cap(dst) {
 				dst = append(dst, 0)[:len(dst)]

@@ -42,8 +42,8 @@ func run(name string, config contender.Config) error {
 		return err
 	}
 	ended := make(chan error, 3)
-	go func() { ended <- http.Serve(subscribers, c) }()
-	go func() { ended <- http.Serve(commands, control.Handler(c)) }()
+	go func() { ended <- http.Serve(subscribers, c) }()               // #nosec G114 -- on loopback, for the benchmark's own clients
+	go func() { ended <- http.Serve(commands, control.Handler(c)) }() // #nosec G114 -- on loopback, for the benchmark's own clients
 	go func() {
 		_, err := io.Copy(io.Discard, os.Stdin)
 		ended <- err
