@@ -251,6 +251,9 @@ func (s *supervisor) endTopic(t *liveTopic) {
 	s.m.topics.remove(t.topic)
 	t.topic.Stop()
 	delete(s.topics, t.topic.Name())
+	if len(s.topics) == 0 {
+		s.topics = make(map[string]*liveTopic) // which, unlike the one before, is small
+	}
 }
 
 func (m lookup) handle(s *supervisor) {

@@ -87,7 +87,7 @@ func TestBurstOverRealSockets(t *testing.T) {
 
 func TestFrozenPeerIsCutAtTheEndOfShutdownsContext(t *testing.T) {
 	eachTransport(t, func(t *testing.T, secure bool) {
-		m, server := overTCP(t, secure, tank.WithLimits(tank.Limits{OutboxBytes: 1 << 30, CloseTimeout: time.Hour}))
+		m, server := overTCP(t, secure, tank.WithLimits(tank.Limits{OutboxBytes: 1 << 30, CloseTimeout: time.Hour, WriteTimeout: time.Hour}))
 		dialTCP(t, server, "frozen")
 		<-m.ConnEvents
 		for range 64 { // more than the socket buffers of both sides hold
