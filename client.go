@@ -25,17 +25,17 @@ type Client struct {
 	m             *Manager
 	id            string
 	userID        string
-	authenticated bool // the authenticator has named the user
 	conn          *client.Client
+	authenticated bool // the authenticator has named the user
 
 	// Owned by the reader.
-	unsettled int // requests that the supervisor was not seen to have handled
+	unsettled uint8 // requests that the supervisor was not seen to have handled, up to maxUnsettled
 
 	// Owned by the supervisor.
+	leaving       bool  // it may not subscribe any more
+	refusals      uint8 // of subscriptions, in a row, up to maxRefusals
 	subscriptions map[*liveTopic]*topic.Member
 	everyone      *topic.Member // to the topic of BroadcastMessage; nil for one that was refused, or is leaving
-	refusals      int           // of subscriptions, in a row
-	leaving       bool          // it may not subscribe any more
 	slot          int           // on the heartbeat wheel
 	pinged        int           // the tick of the first ping without an answer
 }

@@ -52,10 +52,18 @@ func (ping) handle(c *Client) {
 	}
 }
 
+// handle answers a ping. When too many answers wait, RFC 6455 section 5.5.3 lets all but the latest go.
 func (m pong) handle(c *Client) {
-	if c.out.closeFrame == closeNone {
-		c.out.pong(m.payload)
+	if c.out.closeFrame != closeNone {
+		return
 	}
+	if len(c.out.control) > maxControl {
+		c.out.control = c.out.control[:0]
+		if c.pinged.Load() != 0 { // the heartbeat's ping was among them
+			ping{}.handle(c)
+		}
+	}
+	c.out.urgent(wire.AppendFrame(nil, wire.OpPong, m.payload))
 }
 
 func (sendClose) handle(c *Client) {

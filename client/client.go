@@ -78,8 +78,10 @@ type Client struct {
 	closing atomic.Pointer[closeReason] // why the connection ends; nil while it is open, and the first reason stands
 
 	// Owned by the actor.
-	gone bool // the socket is closed
-	out  output
+	gone       bool // the socket is closed
+	readerDone bool // the peer has nothing more to say
+	peerClosed bool // which it has said with a close frame
+	out        output
 
 	// Immutable.
 	conn  *Conn
@@ -94,10 +96,6 @@ type Client struct {
 
 	// Owned by the reader.
 	messages, pings meter
-
-	// Owned by the actor.
-	readerDone bool // the peer has nothing more to say
-	peerClosed bool // which it has said with a close frame
 }
 
 // closeReason is why a connection ends: a close code and its reason, RFC 6455 section 7.1.6.

@@ -29,7 +29,7 @@ func TestStreamFollowsTheFrames(t *testing.T) {
 			}
 			want = append(want, frame...)
 		}
-		m := &stream{deflate: true}
+		m := &stream{marks: &marks{}}
 		for rest := sent; len(rest) > 0; {
 			n := rapid.IntRange(1, min(len(rest), 1000)).Draw(t, "piece")
 			m.pass(rest[:n])
@@ -39,12 +39,12 @@ func TestStreamFollowsTheFrames(t *testing.T) {
 			t.Fatal("something else than the marks of messages was changed, or a mark was not taken away")
 		}
 		for _, c := range compressed {
-			if got := m.next(); got != c {
+			if got := m.marks.next(); got != c {
 				t.Fatalf("a message is taken for compressed: %v, want %v", got, c)
 			}
 		}
-		if len(m.compressed) != 0 {
-			t.Fatalf("%d messages too many", len(m.compressed))
+		if len(*m.marks) != 0 {
+			t.Fatalf("%d messages too many", len(*m.marks))
 		}
 	})
 }

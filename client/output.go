@@ -18,22 +18,21 @@ const (
 	// keptBatches is how many slots stay allocated between writes.
 	keptBatches = 4
 
-	// maxPongs is the most bytes of pongs that wait: those of some 30 pings of the largest kind.
-	maxPongs = 4 << 10
+	// maxControl is the most bytes of control frames that wait: some 30 pongs of the largest kind.
+	maxControl = 4 << 10
 )
 
 // output is what the actor has to write. Owned by the actor.
 type output struct {
 	rest       []byte        // of a write that the socket took in part only: nothing may come before, for it may end inside a frame
-	begun      int           // how many batches are being written, as rest or by the writer edge
-	away       bool          // the writer edge is writing: nobody else may
 	control    []byte        // control frames, which go before data: a peer that is busy still wants its pong
-	pongs      []byte        // the same, of pongs
 	batches    []*wire.Batch // shared, read-only
 	written    int           // how many of them are
-	held       int           // how many of them count, or did, against the budget
+	begun      int           // how many behind those are being written, as rest or by the writer edge
+	held       int           // how many of all of them count, or did, against the budget
+	away       bool          // the writer edge is writing: nobody else may
+	losing     bool          // messages were dropped since the outbox was empty
 	closeFrame closeState
-	losing     bool // messages were dropped since the outbox was empty
 }
 
 // closeState is how far the close frame has come.
@@ -49,14 +48,6 @@ const (
 // urgent gathers a control frame. RFC 6455 section 5.5 lets it overtake data.
 func (o *output) urgent(frame []byte) { o.control = append(o.control, frame...) }
 
-// pong gathers a pong. When too many wait, RFC 6455 section 5.5.3 lets all but the latest go.
-func (o *output) pong(payload []byte) {
-	if len(o.pongs) > maxPongs {
-		o.pongs = o.pongs[:0]
-	}
-	o.pongs = wire.AppendFrame(o.pongs, wire.OpPong, payload)
-}
-
 func (o *output) add(b *wire.Batch) { o.batches = append(o.batches, b) }
 
 // unwritten returns the batches that are not written; the first ones, as many as have begun, may be in part.
@@ -66,7 +57,7 @@ func (o *output) unwritten() []*wire.Batch { return o.batches[o.written:] }
 func (o *output) waiting() []*wire.Batch { return o.batches[o.written+o.begun:] }
 
 func (o *output) empty() bool {
-	return len(o.rest) == 0 && len(o.control) == 0 && len(o.pongs) == 0 && o.written == len(o.batches)
+	return len(o.rest) == 0 && len(o.control) == 0 && o.written == len(o.batches)
 }
 
 // reset forgets what is written.
@@ -75,8 +66,8 @@ func (o *output) reset() {
 	if cap(o.batches) > keptBatches {
 		o.batches = nil
 	}
-	o.rest, o.control, o.pongs, o.batches = nil, nil, nil, o.batches[:0]
-	o.begun, o.written, o.held, o.losing = 0, 0, 0, false
+	o.rest, o.control, o.batches = nil, nil, o.batches[:0]
+	o.written, o.begun, o.held, o.losing = 0, 0, 0, false
 }
 
 // flush writes everything gathered, as far as the socket takes it without blocking; the writer edge does the rest. A
@@ -106,10 +97,9 @@ func (c *Client) flush() {
 func (c *Client) load() {
 	switch o := &c.out; {
 	case len(o.rest) > 0:
-	case len(o.control)+len(o.pongs) > 0:
+	case len(o.control) > 0:
 		c.pinged.Store(0) // if a ping is among them, it has its turn now
-		o.rest, o.begun = append(o.control, o.pongs...), 0
-		o.control, o.pongs = nil, nil
+		o.rest, o.begun, o.control = o.control, 0, nil
 	default:
 		o.rest, o.begun = o.unwritten()[0].For(c.deflate), 1
 	}

@@ -11,7 +11,7 @@ type Rate struct{ PerSecond, Burst int }
 
 // meter counts against a Rate. The zero meter has rested.
 type meter struct {
-	due time.Time // when the rest is complete
+	due int64 // when it has rested completely, Unix nanoseconds
 }
 
 // take counts one event, and returns for how long it is early.
@@ -19,12 +19,12 @@ func (m *meter) take(r Rate) (early time.Duration) {
 	if r == (Rate{}) {
 		return 0
 	}
-	now, each := time.Now(), time.Second/time.Duration(r.PerSecond)
-	if m.due.Before(now) {
+	now, each := time.Now().UnixNano(), int64(time.Second)/int64(r.PerSecond)
+	ahead := min(int64(r.Burst-1), math.MaxInt32*int64(time.Second)/max(each, 1)) * each
+	if m.due < now || m.due > now+ahead+int64(time.Second) { // it is never so far ahead: the clock was set back
 		m.due = now
 	}
-	ahead := time.Duration(min(int64(r.Burst-1), int64(math.MaxInt64/max(each, 1)))) * each
-	early = max(0, m.due.Sub(now)-ahead)
-	m.due = m.due.Add(each)
+	early = time.Duration(max(0, m.due-now-ahead))
+	m.due += each
 	return early
 }

@@ -71,7 +71,7 @@ func (c *Client) readMessage() error {
 	if err != nil {
 		return err
 	}
-	compressed := c.deflate && c.conn.reader.stream.next()
+	compressed := c.deflate && c.conn.reader.stream.marks.next()
 	binary := kind == websocket.MessageBinary
 	s := scratches.Get().(*scratch)
 	defer s.giveBack()

@@ -17,19 +17,22 @@ const maxHeader = 14
 // stream follows the frames in a stream of bytes as the WebSocket library reads it. It tells where in a message the stream
 // stands; and where compression was negotiated, it takes away the marks of compressed messages and remembers them for
 // the reader, who is behind by what the library's buffer holds. Owned by the reader edge.
+//
+// Every connection has one, so it is small.
 type stream struct {
-	header  [maxHeader]byte
-	have    int    // bytes of header so far
 	payload uint64 // bytes left of the frame's payload
-	fin     bool   // the frame is its message's last
-	control bool   // the frame is a control frame, which may stand inside a message
-	open    bool   // a message has begun, and has not ended
 	size    uint64 // bytes of the message's payload, as far as its frames were announced
-	ended   uint64 // messages that have ended, and control frames outside of them
-
-	deflate    bool   // take away marks
-	compressed []bool // of the messages that have begun and were not asked for yet, oldest first
+	marks   *marks // nil when compression was not negotiated
+	ended   uint32 // messages that have ended, and control frames outside of them
+	header  [maxHeader]byte
+	have    uint8 // bytes of header so far
+	fin     bool  // the frame is its message's last
+	control bool  // the frame is a control frame, which may stand inside a message
+	open    bool  // a message has begun, and has not ended
 }
+
+// marks tells which of the messages that have begun and were not asked for yet are compressed, oldest first.
+type marks []bool
 
 // pass looks at the next bytes of the stream and changes them where needed.
 func (s *stream) pass(p []byte) {
@@ -47,7 +50,7 @@ func (s *stream) pass(p []byte) {
 		s.header[s.have] = p[0]
 		s.have++
 		p = p[1:]
-		if s.have >= 2 && s.have == headerLen(s.header[1]) {
+		if s.have >= 2 && int(s.have) == headerLen(s.header[1]) {
 			s.payload = payloadLen(s.header[:s.have])
 			s.have = 0
 			if !s.control {
@@ -66,10 +69,10 @@ func (s *stream) begin(b byte) byte {
 	if !s.control && !s.open {
 		s.open, s.size = true, 0
 	}
-	if !s.deflate || op != 1 && op != 2 {
+	if s.marks == nil || op != 1 && op != 2 {
 		return b
 	}
-	s.compressed = append(s.compressed, b&rsv1 != 0)
+	*s.marks = append(*s.marks, b&rsv1 != 0)
 	return b &^ rsv1
 }
 
@@ -90,9 +93,9 @@ func (s *stream) end() {
 func (s *stream) inside() bool { return s.open || s.have > 0 || s.payload > 0 }
 
 // next tells whether the next message, which has begun, is compressed.
-func (s *stream) next() bool {
-	first := s.compressed[0]
-	s.compressed = s.compressed[:copy(s.compressed, s.compressed[1:])]
+func (m *marks) next() bool {
+	first := (*m)[0]
+	*m = (*m)[:copy(*m, (*m)[1:])]
 	return first
 }
 

@@ -133,7 +133,9 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	} else if try, ok := raw.(tryWriter); ok {
 		h.conn.try = try
 	}
-	r.stream.deflate = h.conn.deflate
+	if h.conn.deflate {
+		r.stream.marks = &marks{}
+	}
 	r.buffered = bufio.NewReaderSize(r, size)
 	h.conn.reader = r
 	return r, bufio.NewReadWriter(r.buffered, bufio.NewWriterSize(r, noBuffer)), nil
