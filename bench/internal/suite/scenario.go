@@ -48,7 +48,7 @@ func scenarios(mode string) []*scenario {
 			topics("topics-1000x10", topicsSize{1000, 10, 10}, 2),
 			churn(churnSize{200, 500}, 2),
 			hot(hotSize{10, 50, 100, 250}, 2),
-			frozen(frozenSize{4000, 1000, 4 << 10, 10, 12}, 2),
+			frozen(frozenSize{4000, 1000, 4 << 10, 5, 15}, 2),
 			idle(10_000, 2),
 			topicMemory(100, 1000, 2),
 			compression(burstSize{1000, 100, 1 << 10}, 2),
