@@ -48,7 +48,14 @@ const (
 // urgent gathers a control frame. RFC 6455 section 5.5 lets it overtake data.
 func (o *output) urgent(frame []byte) { o.control = append(o.control, frame...) }
 
-func (o *output) add(b *wire.Batch) { o.batches = append(o.batches, b) }
+func (o *output) add(b *wire.Batch) {
+	if len(o.batches) == cap(o.batches) && o.written > len(o.batches)/2 { // move up instead of growing
+		n := copy(o.batches, o.unwritten())
+		o.held, o.written = o.held-o.written, 0
+		o.truncate(n)
+	}
+	o.batches = append(o.batches, b)
+}
 
 // unwritten returns the batches that are not written; the first ones, as many as have begun, may be in part.
 func (o *output) unwritten() []*wire.Batch { return o.batches[o.written:] }

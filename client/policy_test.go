@@ -3,6 +3,7 @@ package client_test
 import (
 	"fmt"
 	"io"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -150,4 +151,27 @@ func runPolicy(t *testing.T, policy client.Policy, lent bool, program []batch) s
 	p.Cut("end")
 	<-p.gone
 	return ""
+}
+
+// What was dropped, or written, leaves nothing behind, also in an outbox that is never empty.
+func TestOutboxThatIsNeverEmptyDoesNotGrow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newLentPair(t, 1, func(o *client.Options) { o.Policy = client.DropOldest })
+		small := text("x")
+		send := func(n int) uint64 {
+			for range n {
+				p.Send(small)
+			}
+			synctest.Wait()
+			runtime.GC()
+			var m runtime.MemStats
+			runtime.ReadMemStats(&m)
+			return m.HeapAlloc
+		}
+		before := send(1000)
+		if grown := int64(send(500_000)) - int64(before); grown > 1<<20 {
+			t.Errorf("the heap has grown by %d bytes", grown)
+		}
+		p.Cut("end")
+	})
 }
