@@ -10,6 +10,14 @@ import (
 	tank "github.com/fanqie/tank-websocket-go-server"
 )
 
+// echoed is what an error frame repeats of a topic.
+func echoed(topic string) string {
+	if len(topic) > 255 {
+		return topic[:128]
+	}
+	return topic
+}
+
 func TestTopicNames(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := serve(t)
@@ -21,9 +29,9 @@ func TestTopicNames(t *testing.T) {
 		}
 		for _, topic := range []string{"", strings.Repeat("x", 256), "a\x00", "a\r\nb", "\u0085"} {
 			p.send("sub:" + topic)
-			p.expectRefusal("invalid_topic", topic[:min(len(topic), 255)])
+			p.expectRefusal("invalid_topic", echoed(topic))
 			p.send("unsub:" + topic)
-			p.expectRefusal("invalid_topic", topic[:min(len(topic), 255)])
+			p.expectRefusal("invalid_topic", echoed(topic))
 		}
 		s.expectNoErrors()
 	})

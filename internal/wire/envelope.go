@@ -27,15 +27,18 @@ func (e Envelope) Append(dst []byte, data string) []byte {
 }
 
 // AppendError appends a refusal as one complete text frame: {"error":{"code":...,"message":...,"topic":...}}.
-// The code and the message must be valid UTF-8. The topic may be what a client sent: it is shortened, what is not UTF-8
-// replaced, and what could disturb a log or a terminal escaped.
+// The code and the message must be valid UTF-8. The topic may be what a client sent: one that is too long to be a topic is
+// shortened, what is not UTF-8 replaced, and what could disturb a log or a terminal escaped.
 func AppendError(dst []byte, code, message, topic string) []byte {
 	payload := append([]byte(nil), `{"error":{"code":`...)
 	payload = appendString(payload, code)
 	payload = append(payload, `,"message":`...)
 	payload = appendString(payload, message)
 	payload = append(payload, `,"topic":`...)
-	payload = appendEcho(payload, strings.ToValidUTF8(cut(topic, MaxTopic), "\uFFFD"))
+	if len(topic) > MaxTopic {
+		topic = cut(topic, maxQuoted)
+	}
+	payload = appendEcho(payload, strings.ToValidUTF8(topic, "\uFFFD"))
 	return AppendFrame(dst, OpText, append(payload, "}}"...))
 }
 
