@@ -15,7 +15,7 @@ type (
 	ping        struct{}                 // write a ping
 	pong        struct{ payload []byte } // answer one
 	sendClose   struct{}                 // write a close frame behind what is queued
-	drained     struct{ err error }      // the writer edge is done
+	writerEnded struct{ err error }      // the writer edge has written what it was given
 	readerEnded struct {                 // the reader has seen the last of the peer
 		closed bool // which was its close frame
 	}
@@ -75,8 +75,8 @@ func (sendClose) handle(c *Client) {
 	}
 }
 
-func (m drained) handle(c *Client) {
-	c.out.away = false
+func (m writerEnded) handle(c *Client) {
+	c.out.writing = false
 	switch {
 	case c.gone:
 	case m.err != nil:
@@ -109,7 +109,7 @@ func (c *Client) closeWrite() {
 	conn, ok := c.conn.raw.(interface{ CloseWrite() error }) // TCP, TLS
 	switch {
 	case !ok:
-	case c.conn.secure() != nil:
+	case c.conn.belowTLS() != nil:
 		go conn.CloseWrite() // which may wait for the peer
 	default:
 		conn.CloseWrite()
@@ -148,14 +148,14 @@ func (c *Client) finish() {
 		t.Stop()
 	}
 	c.ref.Stop()
-	secure := c.conn.secure()
+	socket := c.conn.belowTLS()
 	switch {
-	case secure == nil:
+	case socket == nil:
 		c.leave(c.conn.raw)
 	case c.peerClosed:
 		go c.leave(c.conn.raw) // tls.Conn.Close says goodbye first, for which it may wait 5 s
 	default:
-		c.leave(secure)
+		c.leave(socket)
 	}
 }
 
@@ -166,23 +166,16 @@ func (c *Client) leave(socket net.Conn) {
 	c.owner.Gone(why.code, why.reason)
 }
 
-// secure returns the connection below one with TLS, or nil.
-func (c *Conn) secure() net.Conn {
-	if t, ok := c.raw.(interface{ NetConn() net.Conn }); ok {
-		return t.NetConn()
-	}
-	return nil
-}
-
-// discard gives up what was gathered and not written, but for the first batches: those that are being written. That may be
-// what the budget was waiting for.
-func (c *Client) discard(but int) {
+// discard gives up what was gathered and not written, less the first so many batches, which are kept because they are being
+// written. That may be what the budget was waiting for.
+func (c *Client) discard(keep int) {
 	o := &c.out
-	for i := o.written + but; i < len(o.batches); i++ {
+	first := o.written + keep
+	for i := first; i < len(o.batches); i++ {
 		c.release(i)
 		c.drop(o.batches[i])
 	}
-	o.truncate(o.written + but)
+	o.truncate(first)
 	c.opts.Budget.Eased()
 	c.opts.Budget.check()
 }

@@ -29,7 +29,7 @@ type Counters struct {
 	MessagesOut atomic.Uint64 // data messages written to the socket
 	BytesOut    atomic.Uint64 // bytes written to the socket, headers included
 	Dropped     atomic.Uint64 // data messages that were meant for a client and never written to its socket
-	Evicted     atomic.Uint64 // clients closed because their outbox was full
+	Evicted     atomic.Uint64 // clients that Client.Evict closed
 	Throttled   atomic.Uint64 // data messages that were received later because of Options.Messages
 }
 
@@ -57,7 +57,7 @@ const (
 	TooBigFault                 // the peer sent a message over the limit
 	WriteFault                  // writing to the socket
 	HeartbeatFault              // the peer showed no sign of life
-	SlowFault                   // the outbox was full, and the client is closed
+	SlowFault                   // too much was queued, here or for all together, and the client is closed
 	LossFault                   // the outbox was full, and messages are dropped
 	TimeoutFault                // the peer took too long to send one message
 	PingFault                   // the peer sent too many pings
@@ -89,7 +89,7 @@ type Client struct {
 
 	// For any goroutine.
 	alive     atomic.Bool                // a sign of life came since the last ping
-	busy      atomic.Bool                // the reader is inside Owner.Received, so it cannot see pongs
+	busy      atomic.Bool                // the reader holds a message, so it cannot see pongs; see hand
 	pinged    atomic.Int64               // when the ping that waits for its turn was posted, Unix nanoseconds; 0: none does
 	dropped   atomic.Uint64              // messages that were meant for this client and never written to its socket
 	hardClose atomic.Pointer[time.Timer] // stands behind the closing handshake
@@ -111,7 +111,6 @@ type closeReason struct {
 func New(conn *Conn, opts *Options, owner Owner) *Client {
 	c := &Client{opts: opts, try: conn.try, deflate: conn.deflate, conn: conn, owner: owner}
 	c.alive.Store(true) // having just connected
-	conn.client = c
 	conn.reader.client = c
 	c.ref = actor.Spawn(actor.Options{OnPanic: c.panicked}, c.receive)
 	return c

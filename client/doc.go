@@ -7,15 +7,17 @@
 //   - The reader ([Client.Read]) is an edge: one goroutine per connection at a time that reads messages and hands them to
 //     the [Owner], in whose callbacks it may wait for as long as it likes. Now and then another goroutine takes over,
 //     between two messages, because its stack is small.
-//   - The actor is the only one that writes to the socket, and the only one that closes it. It runs while there is
-//     something to do: in the goroutine of whoever delivers to it, as far as the socket takes everything at once, and
-//     else in one of its own, where it may block in a socket write; nobody ever waits for it.
+//   - The actor decides what is written, and is the only one that closes the socket. It runs while there is something to
+//     do: in the goroutine of whoever delivers to it, or in one of its own. It writes as far as the socket takes
+//     everything at once, and never blocks.
+//   - The writer is an edge, too: a goroutine that there is only while the socket has no room. It writes what the actor
+//     gives it, and blocks while the peer does not read. With TLS, all is written by it.
 //   - Everyone else (topics, the manager, the public API) uses [Client.Send], or [Client.Deliver] and then [Client.Run],
 //     [Client.Close], [Client.Cut] and so on, none of which block.
 //
 // github.com/coder/websocket does the handshake and reads frames. It never gets to write: frames are encoded by
-// package wire and written to the hijacked connection by the actor, so that closing frames come behind what was queued
-// before them and nothing but the actor can be held up by a peer that does not read.
+// package wire and written to the hijacked connection by the actor or its writer, so that closing frames come behind what
+// was queued before them and nothing but the writer can be held up by a peer that does not read.
 //
 // # Life of a connection
 //

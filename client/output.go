@@ -23,14 +23,17 @@ const (
 )
 
 // output is what the actor has to write. Owned by the actor.
+//
+// Invariant: of batches, those before written are nil and done with. The next ones, begun of them, are being written and
+// must not be dropped. Of the unwritten ones, those before held count against the budget, and no others.
 type output struct {
-	rest       []byte        // of a write that the socket took in part only: nothing may come before, for it may end inside a frame
+	rest       []byte        // of what was begun: nothing may come before it, for it may begin inside a frame
 	control    []byte        // control frames, which go before data: a peer that is busy still wants its pong
 	batches    []*wire.Batch // shared, read-only
 	written    int           // how many of them are
 	begun      int           // how many behind those are being written, as rest or by the writer edge
-	held       int           // how many of all of them count, or did, against the budget
-	away       bool          // the writer edge is writing: nobody else may
+	held       int           // how many of all of them count, or did while they waited, against the budget
+	writing    bool          // the writer edge is: nobody else may
 	losing     bool          // messages were dropped since the outbox was empty
 	closeFrame closeState
 }
@@ -50,15 +53,12 @@ func (o *output) urgent(frame []byte) { o.control = append(o.control, frame...) 
 
 func (o *output) add(b *wire.Batch) {
 	if len(o.batches) == cap(o.batches) && o.written > len(o.batches)/2 { // move up instead of growing
-		n := copy(o.batches, o.unwritten())
+		n := copy(o.batches, o.batches[o.written:])
 		o.held, o.written = o.held-o.written, 0
 		o.truncate(n)
 	}
 	o.batches = append(o.batches, b)
 }
-
-// unwritten returns the batches that are not written; the first ones, as many as have begun, may be in part.
-func (o *output) unwritten() []*wire.Batch { return o.batches[o.written:] }
 
 // waiting returns the batches whose writing has not begun.
 func (o *output) waiting() []*wire.Batch { return o.batches[o.written+o.begun:] }
@@ -80,7 +80,7 @@ func (o *output) reset() {
 // flush writes everything gathered, as far as the socket takes it without blocking; the writer edge does the rest. A
 // failed write ends the connection.
 func (c *Client) flush() {
-	for !c.gone && !c.out.away {
+	for !c.gone && !c.out.writing {
 		if c.out.empty() {
 			c.out.reset()
 			if c.out.closeFrame != closeDue && c.out.closeFrame != closeBegun {
@@ -93,8 +93,8 @@ func (c *Client) flush() {
 		if took, err := c.tryWrite(); err != nil {
 			c.writeFailed(err)
 		} else if !took {
-			c.out.away = true
-			go c.drain(c.piece())
+			c.out.writing = true
+			go c.write(c.piece())
 		}
 	}
 	c.hold()
@@ -108,7 +108,7 @@ func (c *Client) load() {
 		c.pinged.Store(0) // if a ping is among them, it has its turn now
 		o.rest, o.begun, o.control = o.control, 0, nil
 	default:
-		o.rest, o.begun = o.unwritten()[0].For(c.deflate), 1
+		o.rest, o.begun = o.batches[o.written].For(c.deflate), 1
 	}
 }
 

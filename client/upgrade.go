@@ -30,13 +30,12 @@ type UpgradeOptions struct {
 
 // Conn is an upgraded connection: the socket, and the library's view of it.
 type Conn struct {
-	raw    net.Conn  // the hijacked connection, for the actor alone once there is one
-	try    tryWriter // the same, for writes that do not block; nil when it cannot
+	raw    net.Conn  // the hijacked connection: read by the reader, written by the writer edge, closed by the actor
+	try    tryWriter // the same, for writes of the actor's that do not block; nil when it cannot
 	reader *reader
 	ws     *websocket.Conn // reads from reader
-	client *Client         // set before anything is read
 
-	writeBuffer int  // bytes; see Client.next
+	writeBuffer int  // bytes; see Client.piece
 	deflate     bool // permessage-deflate was negotiated, without context takeover in either direction
 }
 
@@ -56,7 +55,7 @@ func Upgrade(w http.ResponseWriter, r *http.Request, opts UpgradeOptions) (*Conn
 		Subprotocols:       opts.Subprotocols,
 		InsecureSkipVerify: true,
 		OnPingReceived: func(_ context.Context, payload []byte) bool {
-			c.client.answerPing(payload)
+			c.reader.client.answerPing(payload)
 			return false
 		},
 	})
@@ -69,6 +68,20 @@ func Upgrade(w http.ResponseWriter, r *http.Request, opts UpgradeOptions) (*Conn
 	ws.SetReadLimit(-1) // the reader counts for itself
 	c.ws = ws
 	return c, nil
+}
+
+// gathers reports whether the socket writes several buffers in one system call.
+func (c *Conn) gathers() bool {
+	_, ok := c.raw.(*net.TCPConn)
+	return ok
+}
+
+// belowTLS returns the connection below one with TLS, or nil when there is no TLS.
+func (c *Conn) belowTLS() net.Conn {
+	if t, ok := c.raw.(interface{ NetConn() net.Conn }); ok {
+		return t.NetConn()
+	}
+	return nil
 }
 
 // find looks for a ResponseWriter with certain methods behind middleware, in the way of http.ResponseController.

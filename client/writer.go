@@ -7,11 +7,12 @@ import (
 	"time"
 )
 
-// drain is the writer edge: it writes what the socket did not take at once, and blocks while the peer does not read, so
-// that the actor need not. There is one at a time, and none while the socket has room.
-func (c *Client) drain(pieces net.Buffers) {
-	done := drained{c.writeAll(pieces)}
-	if c.ref.Claim() { // go on in this goroutine
+// write is the writer edge: it writes what the socket did not take at once, and blocks while the peer does not read, so
+// that the actor need not. There is one at a time, and none while the socket has room. All functions in this file run in
+// its goroutine.
+func (c *Client) write(pieces net.Buffers) {
+	done := writerEnded{c.writeAll(pieces)}
+	if c.ref.Claim() { // go on in this goroutine, as the actor
 		done.handle(c)
 		c.ref.Run()
 	} else {
@@ -22,7 +23,7 @@ func (c *Client) drain(pieces net.Buffers) {
 var errStalled = errors.New("the peer has taken nothing for the write timeout")
 
 // writeAll writes the pieces. It gives up when the socket takes nothing for the write timeout. TLS cannot go on after a
-// deadline has passed in mid record, so there the socket has to take a whole record in that time.
+// deadline has passed in mid record, so there the socket has to take the whole write in that time.
 func (c *Client) writeAll(pieces net.Buffers) error {
 	if !c.conn.gathers() {
 		pieces = join(pieces)
@@ -70,10 +71,4 @@ func (c *Client) progressed(n int64) {
 	if p := c.pinged.Load(); n > 0 && p != 0 && time.Since(time.Unix(0, p)) >= blocked {
 		c.alive.Store(true)
 	}
-}
-
-// gathers reports whether the socket writes several buffers in one system call.
-func (c *Conn) gathers() bool {
-	_, ok := c.raw.(*net.TCPConn)
-	return ok
 }
