@@ -84,12 +84,12 @@ func (c *Client) readMessage() error {
 		s.inflated, err = wire.Inflate(s.inflated[:0], s.raw, c.opts.MessageBytes)
 		data = s.inflated
 	}
-	c.take(data, err, binary)
+	c.received(data, err, binary)
 	return nil
 }
 
-// take looks at a complete message. err says what was wrong with inflating it.
-func (c *Client) take(data []byte, err error, binary bool) {
+// received looks at a complete message. err says what was wrong with inflating it.
+func (c *Client) received(data []byte, err error, binary bool) {
 	switch {
 	case c.Closing(): // the closing handshake is on; only the peer's close frame matters
 	case errors.Is(err, wire.ErrTooBig), len(data) > c.opts.MessageBytes:
@@ -198,17 +198,18 @@ func (c *Client) mostRaw() int {
 
 // refuse closes the connection over something the peer did.
 func (c *Client) refuse(code int, reason string, fault Fault, err error) {
-	c.refuseFor(closeReason{code: code, reason: reason}, fault, err)
+	c.closeOver(closeReason{code: code, reason: reason}, fault, err)
 }
 
 // giveUp is refuse in the middle of a message, or when the peer's further frames cannot be understood or are too many: they
 // are not looked at any more (RFC 6455, section 7.1.7).
 func (c *Client) giveUp(code int, reason string, fault Fault, err error) {
 	c.conn.reader.abandoned = true
-	c.refuseFor(closeReason{code: code, reason: reason, deaf: true}, fault, err)
+	c.closeOver(closeReason{code: code, reason: reason, deaf: true}, fault, err)
 }
 
-func (c *Client) refuseFor(why closeReason, fault Fault, err error) {
+// closeOver closes the connection and reports why, unless it is closing already.
+func (c *Client) closeOver(why closeReason, fault Fault, err error) {
 	if c.startClosing(why) {
 		c.owner.Failed(fault, err)
 	}
@@ -259,9 +260,7 @@ func (c *Client) lost(err error) {
 	if errors.Is(err, io.EOF) {
 		reason = "connection closed without a close frame"
 	}
-	if c.startClosing(closeReason{code: wire.CloseAbnormal, reason: reason}) {
-		c.owner.Failed(ReadFault, fmt.Errorf("%s: %w", reason, err))
-	}
+	c.refuse(wire.CloseAbnormal, reason, ReadFault, fmt.Errorf("%s: %w", reason, err))
 }
 
 // linger reads and discards until the peer hangs up or the hard close comes, RFC 6455 section 7.1.1: closing a socket

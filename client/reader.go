@@ -29,7 +29,7 @@ type reader struct {
 	stream    stream                // what was given to the library
 	timed     uint32                // the message that the read deadline is for, 1 being the first; 0: there is no deadline
 	abandoned bool                  // the peer's frames are not looked at any more
-	err       error                 // what ended reading: set when the network, or the peer's slowness, did, and not its protocol
+	err       error                 // what ended reading, if the network or the peer's slowness did, and not its protocol
 	fresh     int64                 // since when it has its goroutine, Unix milliseconds
 }
 
@@ -62,7 +62,7 @@ func (r *reader) await() error {
 		return nil
 	}
 	for !r.ready() {
-		r.worthWaiting()
+		r.setClock()
 		if err := r.fd.Read(r.fillOnce); err != nil {
 			r.err = err
 		}
@@ -117,11 +117,13 @@ func (r *reader) Read(p []byte) (n int, err error) {
 	case r.abandoned:
 		return 0, errAbandoned
 	case len(r.pending) > 0:
-	case !r.worthWaiting():
+	case r.stream.inside() && r.stream.size > uint64(r.client.mostRaw()): // what was announced is not worth waiting for
+		r.client.giveUpTooBig()
 		return 0, errAbandoned
 	case r.fd != nil && len(p) < len(input{}):
 		err = r.receive()
 	default:
+		r.setClock()
 		n, err = r.Conn.Read(p)
 	}
 	if len(r.pending) > 0 {
@@ -141,6 +143,7 @@ func (r *reader) Read(p []byte) (n int, err error) {
 
 // receive waits for the next bytes of a message, more of them than the library asks for.
 func (r *reader) receive() error {
+	r.setClock()
 	buf := inputs.Get().(*input)
 	n, err := r.Conn.Read(buf[:])
 	if n == 0 {
@@ -151,27 +154,23 @@ func (r *reader) receive() error {
 	return nil
 }
 
-// worthWaiting is called before waiting for the peer. It starts the time of a message with the first wait for the rest of
-// it, and stops it between two. It reports false, and the client is closing, when the rest is of no use: what was announced
-// is too big.
-func (r *reader) worthWaiting() bool {
-	if !r.stream.inside() {
-		if r.timed != 0 {
-			r.timed = 0
-			r.SetReadDeadline(time.Time{})
-		}
-		return true
+// setClock is called before waiting for the peer. The time of a message begins with the first wait for the rest of it;
+// between two, none runs.
+func (r *reader) setClock() {
+	var message uint32
+	if r.stream.inside() {
+		message = r.stream.ended + 1
 	}
-	if r.stream.size > uint64(r.client.mostRaw()) {
-		r.client.giveUpTooBig()
-		return false
-	}
-	number, timeout := r.stream.ended+1, r.client.opts.MessageTimeout
-	if r.timed != number && timeout > 0 {
-		r.timed = number
+	timeout := r.client.opts.MessageTimeout
+	switch {
+	case timeout == 0, r.timed == message:
+		return
+	case message == 0:
+		r.SetReadDeadline(time.Time{})
+	default:
 		r.SetReadDeadline(time.Now().Add(timeout))
 	}
-	return true
+	r.timed = message
 }
 
 // ahead returns how much of the message at hand can be asked for without waiting for the peer, 1 at least: all of it when
