@@ -59,8 +59,8 @@ func (c *Client) dropOldest() {
 // excess returns how many bytes the outbox is over its limit.
 func (c *Client) excess() int { return int(c.queued.Load()) - c.opts.OutboxBytes }
 
-// keepLatest drops all but the latest message of each topic. Messages of no topic stay. A topic that ended and began anew
-// meanwhile counts as another one.
+// keepLatest drops all but the latest message of each topic. Messages of no topic stay. A batch's counter of losses stands for
+// its topic; one that ended and began anew meanwhile has another, and counts as another topic.
 func (c *Client) keepLatest() {
 	o := &c.out
 	first := o.written + o.begun

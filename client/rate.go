@@ -6,7 +6,7 @@ import (
 )
 
 // Rate is how often something may happen: so many times per second, and as many as Burst at once after a rest. It counts
-// as a token bucket does. The zero Rate is no limit.
+// as a token bucket does. The zero Rate is no limit; otherwise both are positive.
 type Rate struct{ PerSecond, Burst int }
 
 // meter counts against a Rate. The zero meter has rested.

@@ -14,7 +14,7 @@ type Batch struct {
 	Frames   []byte
 	Deflated []byte         // the same messages for those who negotiated compression; nil: they get Frames
 	Messages int            // how many messages the frames are
-	Lost     *atomic.Uint64 // counts the messages of this topic that were never written to somebody they were for; nil: of no topic
+	Lost     *atomic.Uint64 // its topic's count of messages never written to somebody they were for; nil: it has no topic
 
 	holders atomic.Int32 // who count it among what they hold
 }
@@ -37,7 +37,7 @@ func (b *Batch) Release() bool { return b.holders.Add(-1) == 0 }
 func (b *Batch) Size() int { return len(b.Frames) + len(b.Deflated) }
 
 // Without returns the batch less its first messages, for somebody who did, or did not, negotiate compression: as many as
-// make it at least excess bytes shorter, which may be all of them.
+// make it at least excess bytes shorter, which may be all of them. It shares the memory of the whole batch.
 func (b *Batch) Without(deflate bool, excess int) *Batch {
 	rest := &Batch{Frames: b.For(deflate), Messages: b.Messages, Lost: b.Lost}
 	for target := len(rest.Frames) - excess; rest.Messages > 0 && len(rest.Frames) > target; {
