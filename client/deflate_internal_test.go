@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/fanqie/tank-websocket-go-server/internal/wire"
 )
 
 // TestStreamFollowsTheFrames passes random frames in random pieces, and compares with what was put together.
@@ -16,7 +18,7 @@ func TestStreamFollowsTheFrames(t *testing.T) {
 		var compressed []bool
 		for range rapid.IntRange(1, 20).Draw(t, "frames") {
 			op := rapid.SampledFrom([]byte{0, 1, 2, 8, 9, 10}).Draw(t, "opcode")
-			first := op | rapid.SampledFrom([]byte{0, 0x80}).Draw(t, "fin") | rapid.SampledFrom([]byte{0, rsv1}).Draw(t, "rsv1")
+			first := op | rapid.SampledFrom([]byte{0, 0x80}).Draw(t, "fin") | rapid.SampledFrom([]byte{0, wire.RSV1}).Draw(t, "rsv1")
 			payload := rapid.SliceOfN(rapid.Byte(), 0, 300).Draw(t, "payload")
 			if rapid.IntRange(0, 9).Draw(t, "long") == 0 {
 				payload = bytes.Repeat([]byte{0xC1}, 70_000)
@@ -24,8 +26,8 @@ func TestStreamFollowsTheFrames(t *testing.T) {
 			frame := clientFrame(first, payload)
 			sent = append(sent, frame...)
 			if op == 1 || op == 2 {
-				compressed = append(compressed, first&rsv1 != 0)
-				frame[0] &^= rsv1
+				compressed = append(compressed, first&wire.RSV1 != 0)
+				frame[0] &^= wire.RSV1
 			}
 			want = append(want, frame...)
 		}

@@ -81,8 +81,8 @@ func (r *reader) await() error {
 // receives is answers to the heartbeat, and the library would wait for a message behind them, deep in its stack. Any other
 // frame, and one that is not complete, is for the library.
 func (r *reader) takeControls() {
-	for p := r.pending; len(p) >= controlHeader && p[1] >= maskedBit && p[1]&lengthMask <= wire.MaxControlPayload; p = r.pending {
-		size := controlHeader + int(p[1]&lengthMask)
+	for p := r.pending; len(p) >= controlHeader && p[1] >= wire.MaskBit && p[1]&wire.LengthMask <= wire.MaxControlPayload; p = r.pending {
+		size := controlHeader + int(p[1]&wire.LengthMask)
 		if p[0] != pingFrame && p[0] != pongFrame || len(p) < size {
 			break
 		}
@@ -100,8 +100,8 @@ func (r *reader) takeControls() {
 
 // Control frames of a client, RFC 6455 section 5.2: their first byte, and how long their header is, mask included.
 const (
-	pingFrame     = finBit | byte(wire.OpPing)
-	pongFrame     = finBit | byte(wire.OpPong)
+	pingFrame     = wire.FinBit | byte(wire.OpPing)
+	pongFrame     = wire.FinBit | byte(wire.OpPong)
 	controlHeader = 6
 )
 

@@ -1,15 +1,6 @@
 package client
 
-import "encoding/binary"
-
-// Bits of a frame's first two bytes, RFC 6455 section 5.2.
-const (
-	finBit     = 0x80
-	rsv1       = 0x40
-	opcodeMask = 0x0F
-	maskedBit  = 0x80
-	lengthMask = 0x7F
-)
+import "github.com/fanqie/tank-websocket-go-server/internal/wire"
 
 // maxHeader is the most bytes of a frame before its payload.
 const maxHeader = 14
@@ -50,8 +41,8 @@ func (s *stream) pass(p []byte) {
 		s.header[s.have] = p[0]
 		s.have++
 		p = p[1:]
-		if s.have >= 2 && int(s.have) == headerLen(s.header[1]) {
-			s.payload = payloadLen(s.header[:s.have])
+		if s.have >= 2 && int(s.have) == wire.HeaderLen(s.header[1]) {
+			s.payload = wire.PayloadLen(s.header[:s.have])
 			s.have = 0
 			if !s.control {
 				s.size += s.payload
@@ -64,16 +55,16 @@ func (s *stream) pass(p []byte) {
 // begin sees the first byte of a frame. The mark of compression belongs on the first frame of a data message (RFC 7692,
 // section 6); anywhere else it stays, for the library to refuse.
 func (s *stream) begin(b byte) byte {
-	op := b & opcodeMask
-	s.fin, s.control = b&finBit != 0, op >= 8
+	op := b & wire.OpcodeMask
+	s.fin, s.control = b&wire.FinBit != 0, op >= 8
 	if !s.control && !s.open {
 		s.open, s.size = true, 0
 	}
 	if s.marks == nil || op != 1 && op != 2 {
 		return b
 	}
-	*s.marks = append(*s.marks, b&rsv1 != 0)
-	return b &^ rsv1
+	*s.marks = append(*s.marks, b&wire.RSV1 != 0)
+	return b &^ wire.RSV1
 }
 
 // end takes note of the end of a frame, if the stream has come to it.
@@ -97,31 +88,4 @@ func (m *marks) next() bool {
 	first := (*m)[0]
 	*m = (*m)[:copy(*m, (*m)[1:])]
 	return first
-}
-
-// headerLen returns the length of a frame's header by its second byte.
-func headerLen(b byte) int {
-	n := 2
-	switch b & lengthMask {
-	case 126:
-		n += 2
-	case 127:
-		n += 8
-	}
-	if b&maskedBit != 0 {
-		n += 4
-	}
-	return n
-}
-
-// payloadLen returns the length of the payload that a header announces.
-func payloadLen(header []byte) uint64 {
-	switch n := header[1] & lengthMask; n {
-	case 126:
-		return uint64(binary.BigEndian.Uint16(header[2:]))
-	case 127:
-		return binary.BigEndian.Uint64(header[2:])
-	default:
-		return uint64(n)
-	}
 }

@@ -2,7 +2,6 @@ package wire
 
 import (
 	"bytes"
-	"encoding/binary"
 	"sync/atomic"
 )
 
@@ -64,12 +63,5 @@ func (b *Batch) skip() {
 
 // frameLen returns the length of the server frame that b begins with.
 func frameLen(b []byte) int {
-	switch n := int(b[1]); n {
-	case 126:
-		return 4 + int(binary.BigEndian.Uint16(b[2:]))
-	case 127:
-		return 10 + int(binary.BigEndian.Uint64(b[2:])) // #nosec G115 -- the length of a frame in memory
-	default:
-		return 2 + n
-	}
+	return HeaderLen(b[1]) + int(PayloadLen(b)) // #nosec G115 -- the length of a frame in memory
 }

@@ -5,9 +5,6 @@ import (
 	"sync"
 )
 
-// rsv1 marks a compressed message, RFC 7692 section 6.
-const rsv1 = 0x40
-
 // emptyBlock ends every flushed flate stream; RFC 7692 section 7.2.1 takes it away.
 const emptyBlock = "\x00\x00\xff\xff"
 
@@ -41,7 +38,7 @@ func NewDeflater(level, threshold int) *Deflater {
 
 // Append appends the compressed form of a complete, uncompressed data frame, or the frame itself when that is shorter.
 func (d *Deflater) Append(dst, frame []byte) []byte {
-	payload := frame[headerLen(frame):]
+	payload := frame[HeaderLen(frame[1]):]
 	if len(payload) < d.threshold {
 		return append(dst, frame...)
 	}
@@ -56,19 +53,7 @@ func (d *Deflater) Append(dst, frame []byte) []byte {
 		return append(dst, frame...)
 	}
 	start := len(dst)
-	dst = AppendFrame(dst, Opcode(frame[0]&0x0F), compressed)
-	dst[start] |= rsv1
+	dst = AppendFrame(dst, Opcode(frame[0]&OpcodeMask), compressed)
+	dst[start] |= RSV1
 	return dst
-}
-
-// headerLen returns the length of a server frame's header.
-func headerLen(frame []byte) int {
-	switch frame[1] {
-	case 126:
-		return 4
-	case 127:
-		return 10
-	default:
-		return 2
-	}
 }

@@ -19,7 +19,14 @@ const (
 	OpPong   Opcode = 0xA
 )
 
-const finBit = 0x80
+// Bits of a frame's first two bytes, RFC 6455 section 5.2.
+const (
+	FinBit     = 0x80
+	RSV1       = 0x40 // a compressed message, RFC 7692 section 6
+	OpcodeMask = 0x0F
+	MaskBit    = 0x80
+	LengthMask = 0x7F
+)
 
 // MaxControlPayload is the most bytes a control frame may carry, RFC 6455 section 5.5.
 const MaxControlPayload = 125
@@ -27,15 +34,42 @@ const MaxControlPayload = 125
 // MaxCloseReason is the most bytes a close reason may have: a control payload less the two bytes of the code.
 const MaxCloseReason = MaxControlPayload - 2
 
+// HeaderLen returns how long a frame's header is, by its second byte.
+func HeaderLen(second byte) int {
+	n := 2
+	switch second & LengthMask {
+	case 126:
+		n += 2
+	case 127:
+		n += 8
+	}
+	if second&MaskBit != 0 {
+		n += 4
+	}
+	return n
+}
+
+// PayloadLen returns how many bytes of payload the header that frame begins with announces.
+func PayloadLen(frame []byte) uint64 {
+	switch n := frame[1] & LengthMask; n {
+	case 126:
+		return uint64(binary.BigEndian.Uint16(frame[2:]))
+	case 127:
+		return binary.BigEndian.Uint64(frame[2:])
+	default:
+		return uint64(n)
+	}
+}
+
 // AppendHeader appends the header of a complete (FIN), unmasked frame with a payload of n bytes.
 func AppendHeader(dst []byte, op Opcode, n int) []byte {
 	switch {
 	case n <= MaxControlPayload:
-		return append(dst, finBit|byte(op), byte(n)) // #nosec G115 -- it fits in this case
+		return append(dst, FinBit|byte(op), byte(n)) // #nosec G115 -- it fits in this case
 	case n <= 0xFFFF:
-		return append(dst, finBit|byte(op), 126, byte(n>>8), byte(n)) // #nosec G115 -- it fits in this case
+		return append(dst, FinBit|byte(op), 126, byte(n>>8), byte(n)) // #nosec G115 -- it fits in this case
 	default:
-		dst = append(dst, finBit|byte(op), 127)
+		dst = append(dst, FinBit|byte(op), 127)
 		return binary.BigEndian.AppendUint64(dst, uint64(n))
 	}
 }
