@@ -33,9 +33,13 @@ func (m *Manager) HandleConnection(w http.ResponseWriter, r *http.Request) {
 	if !m.admit(w, r) || !m.reserve(w) {
 		return
 	}
-	if !m.connect(w, r) {
-		m.counters.connections.Add(-1)
-	}
+	connected := false
+	defer func() { // also when a callback ends the goroutine, or middleware panics
+		if !connected {
+			m.counters.connections.Add(-1)
+		}
+	}()
+	connected = m.connect(w, r)
 }
 
 // reserve takes one of the connections that the instance may have, or refuses the request.
@@ -50,7 +54,8 @@ func (m *Manager) reserve(w http.ResponseWriter) bool {
 	return false
 }
 
-// connect makes a connection of a request. It reports false when it has answered it otherwise.
+// connect makes a connection of a request, whose place is given back by owner.Gone. It reports false when it has answered the
+// request otherwise.
 func (m *Manager) connect(w http.ResponseWriter, r *http.Request) bool {
 	u := m.currentUpgrader()
 	if err := actor.Try(func() error { return u.checkOrigin(r) }); err != nil {

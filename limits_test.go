@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"math"
 	"net/http"
+	"net/http/httptest"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -412,6 +414,28 @@ func TestConnectionsPastTheLimitAreAnswered503(t *testing.T) {
 		if n := s.GetClientCount(); n != 2 {
 			t.Fatalf("%d clients", n)
 		}
+	})
+}
+
+func TestRequestWhoseGoroutineEndsTakesNoPlace(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := serve(t, tank.WithLimits(tank.Limits{Connections: 1}), tank.WithAuthenticator(func(r *http.Request) (string, error) {
+			if r.Header.Get("Token") == "exit" {
+				runtime.Goexit()
+			}
+			return "", nil
+		}))
+		for range 2 {
+			ended := make(chan struct{})
+			go func() {
+				defer close(ended)
+				r := httptest.NewRequest(http.MethodGet, "/", nil)
+				r.Header.Set("Token", "exit")
+				s.ServeHTTP(httptest.NewRecorder(), r)
+			}()
+			<-ended
+		}
+		s.dial("")
 	})
 }
 
