@@ -19,7 +19,8 @@ func WithDrain(window time.Duration, batch int) Option {
 	return func(c *config) { c.drainWindow, c.drainBatch = window, batch }
 }
 
-// drain closes clients little by little. It blocks, until none is left, the window is over, or the context has ended.
+// drain closes clients little by little. It blocks, until none is left, the window is over, the context has ended, or another
+// Shutdown has cut them.
 func (m *Manager) drain(ctx context.Context) {
 	clients, batch := m.GetClientCount(), m.config.drainBatch
 	if batch == 0 || clients == 0 {
@@ -35,6 +36,8 @@ func (m *Manager) drain(ctx context.Context) {
 		}
 		select {
 		case <-clock.C:
+		case <-m.clientsGone: // another Shutdown has cut them
+			return
 		case <-ctx.Done():
 			return
 		}

@@ -662,6 +662,29 @@ func TestDrainEndsWithTheContext(t *testing.T) {
 	})
 }
 
+// Another Shutdown that has no patience ends what the first one was doing little by little.
+func TestDrainIsCutByAnotherShutdown(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := serve(t, tank.WithDrain(time.Hour, 1))
+		for range 10 {
+			s.dial("").subscribe(s, "news")
+		}
+		first := make(chan error)
+		go func() { first <- s.Shutdown(within(t, 2*time.Hour)) }()
+		synctest.Wait()
+		began := time.Now()
+		mustBe(t, s.Shutdown(within(t, 0)), context.DeadlineExceeded)
+		mustBe(t, s.BroadcastTopicMessage("news", "too late"), tank.ErrClosed)
+		mustBe(t, s.BroadcastTopicMessage("nobody's", "too late"), tank.ErrClosed)
+		if err := <-first; err == nil { // it may have done the last steps itself
+			t.Error("the first Shutdown does not tell that connections were cut")
+		}
+		if took := time.Since(began); took > 0 {
+			t.Errorf("it took %v", took)
+		}
+	})
+}
+
 func TestDrainOfNobodyTakesNoTime(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := serve(t, tank.WithDrain(time.Hour, 1))

@@ -70,6 +70,7 @@ func (m *Manager) awaitClients(ctx context.Context) error {
 	err := await(ctx, m.clientsGone)
 	if err != nil {
 		m.cut.Store(true)
+		m.phase.Store(shuttingDown) // also when another call is still draining
 		m.supervisor.Post(cutAll{})
 		select {
 		case <-m.clientsGone:
@@ -124,6 +125,9 @@ func await(ctx context.Context, closed <-chan struct{}) error {
 }
 
 func (shutdown) handle(s *supervisor) {
+	if s.stage != serving { // cutAll has begun it
+		return
+	}
 	s.stage = drainingTopics
 	for _, t := range s.topics {
 		t.topic.Stop()
@@ -133,6 +137,7 @@ func (shutdown) handle(s *supervisor) {
 }
 
 func (cutAll) handle(s *supervisor) {
+	shutdown{}.handle(s)
 	for _, t := range s.topics {
 		t.topic.Abort()
 	}
