@@ -32,7 +32,7 @@ type Client struct {
 	unsettled uint8 // requests that the supervisor was not seen to have handled, up to maxUnsettled
 
 	// Owned by the supervisor.
-	leaving       bool  // it may not subscribe any more
+	leaving       bool  // its subscriptions are being ended, and it gets no more of them
 	refusals      uint8 // of subscriptions, in a row, up to maxRefusals
 	subscriptions map[*liveTopic]*topic.Member
 	everyone      *topic.Member // to the topic of BroadcastMessage; nil for one that was refused, or is leaving

@@ -59,7 +59,8 @@ func (m drainSome) handle(s *supervisor) {
 	m.Reply(left)
 }
 
-// sayGoodbye closes a client behind everything that was published until now.
+// sayGoodbye closes a client behind everything that was published until now: the last of its topics to have delivered that
+// does it, in its own goroutine. If one is given up meanwhile, the client is closed with the rest, after the draining.
 func (s *supervisor) sayGoodbye(c *Client) {
 	c.leaving = true
 	waiting := new(atomic.Int32)

@@ -24,7 +24,7 @@ type (
 		client *Client
 		topic  string
 	}
-	lookup struct { // answered with nil when nobody subscribes to it
+	lookup struct { // answered with nil when there is none
 		actor.Request[*topic.Topic]
 		topic string
 	}
@@ -52,10 +52,10 @@ type (
 		client *Client
 		reason string
 	}
-	readerDone struct{} // a connection's last callback has returned
-	topicLeft  struct { // a topic actor has delivered everything to its last subscriber
-		listed *liveTopic
-		topic  *topic.Topic
+	readerDone    struct{} // a connection's last callback has returned
+	topicDeserted struct { // a topic actor has delivered everything to its last subscriber
+		live  *liveTopic
+		topic *topic.Topic
 	}
 	topicStopped struct { // a topic actor has ended
 		topic *topic.Topic

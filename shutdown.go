@@ -151,7 +151,7 @@ func (finish) handle(s *supervisor) {
 	if s.stage < awaitingCallbacks { // given up: whoever still waits, or comes later, need not
 		close(s.m.clientsGone)
 	}
-	if s.stage < drained {
+	if s.stage < quiescent {
 		close(s.m.readersGone)
 	}
 	s.stage = ended
@@ -175,7 +175,7 @@ func (s *supervisor) advance() {
 		close(s.m.clientsGone)
 	}
 	if s.stage == awaitingCallbacks && s.readers == 0 {
-		s.stage = drained
+		s.stage = quiescent
 		close(s.m.readersGone)
 	}
 }

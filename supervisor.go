@@ -41,7 +41,7 @@ const (
 	drainingTopics          // topics deliver what they have taken
 	closingClients          // clients write what is queued and say goodbye
 	awaitingCallbacks       // no connection is left, but goroutines may be inside callbacks
-	drained                 // nothing is left but the channels
+	quiescent               // nothing is left but the channels
 	ended                   // the channels are closed
 )
 
@@ -51,7 +51,7 @@ const (
 type liveTopic struct {
 	topic       *topic.Topic
 	subscribers int
-	deserted    int // how many times its last subscriber left, and it has not said yet that this one has got everything
+	desertions  int // how many times its last subscriber left for which topicDeserted is still to come
 }
 
 // spawnSupervisor makes the supervisor of an instance. Invariant: nothing is posted before m.supervisor is set, which
@@ -108,15 +108,14 @@ func (m register) handle(s *supervisor) {
 	s.m.counters.clients.Store(int64(len(s.clients)))
 	c.subscriptions = make(map[*liveTopic]*topic.Member)
 	s.emit(&ConnEvent{EventType: EventConnect, ClientID: c.id, UserID: c.userID})
-	switch {
-	case c.authenticated && len(s.users[c.userID]) >= s.m.config.limits.ConnectionsPerUser:
+	if c.authenticated && len(s.users[c.userID]) >= s.m.config.limits.ConnectionsPerUser {
 		s.turnAway(c)
-	case s.stage != serving: // it slipped in while the door was closing
-		c.conn.Close(wire.CloseGoingAway, goingAway)
-		fallthrough
-	default:
+	} else {
 		s.users[c.userID] = append(s.users[c.userID], c)
 		c.everyone = s.join(c, s.everyone)
+	}
+	if s.stage != serving { // it slipped in while the door was closing
+		c.conn.Close(wire.CloseGoingAway, goingAway)
 	}
 	m.Reply(struct{}{})
 }
@@ -129,15 +128,15 @@ func (s *supervisor) turnAway(c *Client) {
 	c.conn.Close(wire.ClosePolicy, "too many connections")
 }
 
-// connected reports whether the client can have subscriptions.
-func (s *supervisor) connected(c *Client) bool {
+// attended reports whether the client's requests are attended to: it is registered, and its subscriptions are not being ended.
+func (s *supervisor) attended(c *Client) bool {
 	_, live := s.clients[c]
 	return live && !c.leaving
 }
 
 func (m subscribe) handle(s *supervisor) {
 	c := m.client
-	if !s.connected(c) || s.stage != serving {
+	if !s.attended(c) || s.stage != serving {
 		refuse(m.Request, c, m.topic)
 		return
 	}
@@ -202,7 +201,7 @@ func (s *supervisor) join(c *Client, t *liveTopic) *topic.Member {
 
 func (m unsubscribe) handle(s *supervisor) {
 	c := m.client
-	if !s.connected(c) {
+	if !s.attended(c) {
 		refuse(m.Request, c, m.topic)
 		return
 	}
@@ -216,7 +215,8 @@ func (m unsubscribe) handle(s *supervisor) {
 	m.Reply(struct{}{})
 }
 
-// leave ends a subscription, and the topic with its last one, once it has delivered everything. done is that of topic.Leave.
+// leave ends a subscription, and with the last one the topic, once that has delivered everything. done is that of topic.Leave,
+// and so is not called when the topic has been given up.
 func (s *supervisor) leave(c *Client, t *liveTopic, done func()) {
 	member := c.subscriptions[t]
 	delete(c.subscriptions, t)
@@ -224,24 +224,24 @@ func (s *supervisor) leave(c *Client, t *liveTopic, done func()) {
 		t.topic.Leave(member, done)
 		return
 	}
-	t.deserted++
+	t.desertions++
 	s.m.counters.topics.Add(-1)
-	left := topicLeft{t, t.topic}
+	deserted := topicDeserted{t, t.topic}
 	t.topic.Leave(member, func() {
 		if done != nil {
 			done()
 		}
-		s.m.supervisor.Post(left)
+		s.m.supervisor.Post(deserted)
 	})
 }
 
 // handle ends a topic, unless somebody has subscribed again.
-func (m topicLeft) handle(s *supervisor) {
-	t := m.listed
+func (m topicDeserted) handle(s *supervisor) {
+	t := m.live
 	if t.topic != m.topic { // it was replaced meanwhile
 		return
 	}
-	if t.deserted--; t.deserted == 0 && t.subscribers == 0 {
+	if t.desertions--; t.desertions == 0 && t.subscribers == 0 {
 		s.endTopic(t)
 	}
 }
@@ -267,7 +267,7 @@ func (m lookup) handle(s *supervisor) {
 	}
 }
 
-// live returns the topic of that name, or nil when nobody subscribes to it.
+// live returns the topic of that name, or nil when there is none.
 func (s *supervisor) live(name string) *liveTopic {
 	if name == everyone {
 		return s.everyone
@@ -317,9 +317,9 @@ func (m gone) handle(s *supervisor) {
 		return // it was refused, so nobody knows of it
 	}
 	c.leaving = true
-	few := leaveAtOnce
+	turn := leaveAtOnce
 	for t := range c.subscriptions {
-		if few--; few < 0 {
+		if turn--; turn < 0 {
 			s.m.supervisor.Post(m) // others want their turn
 			return
 		}
@@ -377,7 +377,7 @@ func (s *supervisor) replace(old *topic.Topic) {
 		s.endTopic(t)
 		return
 	}
-	t.topic, t.deserted = s.spawnTopic(old.Name()), 0
+	t.topic, t.desertions = s.spawnTopic(old.Name()), 0
 	for c := range s.clients {
 		if t == s.everyone && c.everyone != nil {
 			c.everyone = s.join(c, t)

@@ -139,8 +139,8 @@ func (t *Topic) Name() string { return t.name }
 // Join adds a member, who gets every message published from now on. It never blocks.
 func (t *Topic) Join(m *Member) { t.ref.Post(join{m}) }
 
-// Leave removes a member, who gets every message published before and none after. Then done is called, unless it is nil, in
-// the topic's goroutine: it must not block. Leave never blocks.
+// Leave removes a member, who gets every message published before and none after. Then done is called, unless it is nil or the
+// topic has been stopped before, in the topic's goroutine: it must not block. Leave never blocks.
 func (t *Topic) Leave(m *Member, done func()) { t.ref.Post(leave{m, done}) }
 
 // TryPublish is Publish without waiting: it reports false, and the message was not taken, when the mailbox is full.
