@@ -64,8 +64,9 @@ func (c *Client) Topics() []string {
 func (c *Client) Dropped() uint64 { return c.conn.Dropped() }
 
 // Send sends a message to this client alone, behind what is on its way already. It does not wait for it to be written.
-// msg.Data may be reused afterwards. It returns ErrInvalidData for text that is not valid UTF-8, and ErrClosed when the connection is closing, also when
-// that is because this message found the outbox full.
+// msg.Data may be reused afterwards. It returns ErrInvalidData for text that is not valid UTF-8, and ErrClosed when the
+// connection is closing, also when that is because this message found the outbox full. With an OutboxPolicy that drops
+// messages it returns nil then, and the message may be dropped later.
 func (c *Client) Send(msg Message) error {
 	op := wire.OpBinary
 	if !msg.Binary {
@@ -86,7 +87,8 @@ func (c *Client) Send(msg Message) error {
 
 // Subscribe subscribes the client without asking the authorizer. Once it has returned nil, every message whose publish
 // starts afterwards is delivered. Subscribing twice is the same as once. It returns ErrInvalidTopic, ErrLimit when the
-// client has as many subscriptions as it may have, or ErrClosed when the connection or the instance has ended or is about to.
+// client has as many subscriptions as it may have, or ErrClosed when the connection or the instance has ended or is about
+// to.
 func (c *Client) Subscribe(topic string) error {
 	if err := checkTopic(topic); err != nil {
 		return err
@@ -96,7 +98,7 @@ func (c *Client) Subscribe(topic string) error {
 
 // Unsubscribe ends a subscription. Once it has returned nil, no message whose publish starts afterwards is delivered.
 // It returns ErrInvalidTopic, ErrNotFound when the client was not subscribed, or ErrClosed when the connection or the
-// instance has ended.
+// instance has ended or is about to.
 func (c *Client) Unsubscribe(topic string) error {
 	if err := checkTopic(topic); err != nil {
 		return err
@@ -105,8 +107,10 @@ func (c *Client) Unsubscribe(topic string) error {
 }
 
 // Close ends the connection with a close frame behind everything that was given to Send. It does not wait for the peer,
-// which has the close timeout to answer. A message published just before may still be in its topic, and come too late. code is 1000, 1001, 1003, 1007 to 1014 or 3000 to 4999, and reason at most 123
-// bytes of UTF-8; otherwise it returns ErrInvalidClose. It returns ErrClosed when the connection is closing already.
+// which has the close timeout to answer. A message published just before may still be in its topic, and come too late.
+//
+// code is 1000, 1001, 1003, 1007 to 1014 or 3000 to 4999, and reason at most 123 bytes of UTF-8; otherwise it returns
+// ErrInvalidClose. It returns ErrClosed when the connection is closing already.
 func (c *Client) Close(code int, reason string) error {
 	if err := wire.CheckClose(code, reason); err != nil {
 		return fmt.Errorf("%w: %w", ErrInvalidClose, err)

@@ -27,8 +27,9 @@
 //
 // One publisher's messages to one topic reach each subscriber in publish order, at most once, and all subscribers of a
 // topic see the same order. Between its subscribe event and its end, a client that keeps up gets every message; one that
-// does not is closed with 1013, reported and counted, and nothing is ever skipped on a connection that stays open.
-// Publishers do not wait for clients, so a burst larger than Limits.OutboxBytes is more than any client keeps up with.
+// does not is closed with 1013, reported and counted, and nothing is ever skipped on a connection that stays open, unless
+// WithOutboxPolicy chooses to drop messages instead. Publishers do not wait for clients, so a burst larger than
+// Limits.OutboxBytes is more than any client keeps up with.
 //
 // The wire protocol is described in docs/protocol.md.
 package tank

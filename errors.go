@@ -45,7 +45,7 @@ const (
 	CodeTooBig        = 1009 // a client sent a message over the limit; it is closed with 1009
 	CodeLimit         = 1010 // a client went past a limit: one of time, pings, subscriptions or connections; Err says which
 	CodeInternal      = 1011 // a callback or an actor panicked; Err is an *actor.PanicError with the stack
-	CodeSlowClient    = 1013 // a client's outbox was full; it is closed with 1013, or loses messages, as the OutboxPolicy says
+	CodeSlowClient    = 1013 // a client's outbox, or all together, were full; it is closed with 1013, or loses messages
 )
 
 // ErrorEvent is one fault that the instance has dealt with. It never carries a message's data.

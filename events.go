@@ -20,6 +20,6 @@ type ConnEvent struct {
 	ClientID  string
 	UserID    string
 	Topic     string // of subscribe and unsubscribe
-	Reason    string // of disconnect: close code and text, such as "1001 server is shutting down, please reconnect"; 1006 without a close frame
+	Reason    string // of disconnect: close code and text, such as "1000 closed by server"; 1006 without a close frame
 	Time      time.Time
 }

@@ -25,10 +25,10 @@ func (m *Manager) ServeHTTP(w http.ResponseWriter, r *http.Request) { m.HandleCo
 // HandleConnection upgrades a request to a WebSocket connection (RFC 6455, section 4.2) and returns; the connection
 // goes on by itself. A request that comes before Start waits up to 2 s for it.
 //
-// Otherwise it answers 503 with Retry-After when the instance is not running or has as many connections as it may have, 403 when the origin is not welcome, 401
-// when the authenticator refuses, 400 when the user id is invalid or the handshake malformed, 405 or 426 when it is not
-// a WebSocket handshake, 500 when a callback panics, and 501 when middleware hides the http.Hijacker without offering
-// Unwrap (see http.ResponseController). Each is reported on Errors.
+// Otherwise it answers 503 with Retry-After when the instance is not running or has as many connections as it may have,
+// 403 when the origin is not welcome, 401 when the authenticator refuses, 400 when the user id is invalid or the handshake
+// malformed, 405 or 426 when it is not a WebSocket handshake, 500 when a callback panics, and 501 when middleware hides the
+// http.Hijacker without offering Unwrap (see http.ResponseController). Each is reported on Errors.
 func (m *Manager) HandleConnection(w http.ResponseWriter, r *http.Request) {
 	if !m.admit(w, r) || !m.reserve(w) {
 		return

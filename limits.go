@@ -68,7 +68,7 @@ type Limits struct {
 	// a topic. Default 5 s.
 	PublishTimeout time.Duration
 	// WriteTimeout is how long a client may take nothing of what is being written to it. Then it is cut. With TLS, it has
-	// to take a record in that time, of Upgrader.WriteBufferSize at most. Default 5 s.
+	// to take a whole write in that time: 16 KiB, or Upgrader.WriteBufferSize where that is more. Default 5 s.
 	WriteTimeout time.Duration
 	// CloseTimeout is how long a client has to answer a close frame before its connection is cut. Default 5 s.
 	CloseTimeout time.Duration
@@ -142,7 +142,7 @@ const (
 	// OutboxClose closes the client with 1013: nothing is ever skipped on a connection that stays open. The default.
 	OutboxClose = OutboxPolicy(client.CloseSlow)
 	// OutboxDropOldest drops the oldest messages, as many as it takes. An ErrorEvent with CodeSlowClient tells when that
-	// begins.
+	// begins, and again after the outbox has been empty.
 	OutboxDropOldest = OutboxPolicy(client.DropOldest)
 	// OutboxKeepLatest drops all but the latest message of each topic, BroadcastMessage counting as one; if that is not
 	// enough, the oldest. For states of which only the present one matters. The same event tells.

@@ -61,7 +61,7 @@ const (
 // counters of the instance that are not those of client.Counters. Each has one writer or is added to atomically;
 // anyone reads them.
 type counters struct {
-	connections     atomic.Int64 // clients, those that are about to be and those refused included
+	connections     atomic.Int64 // places taken of Limits.Connections: clients, and requests that may become one
 	clients         atomic.Int64
 	topics          atomic.Int64
 	ignored         atomic.Uint64
@@ -134,7 +134,7 @@ func (m *Manager) BroadcastTopicMessage(topic, data string) error {
 //
 // It returns nil when the topic has taken the message, also when there are no subscribers, such as before Start;
 // ErrInvalidTopic; ErrInvalidData when data is not valid UTF-8; ErrBusy together with the context's error when the
-// context ended first; and ErrClosed after Shutdown.
+// context ended first; and ErrClosed once Shutdown has begun or, with WithDrain, has waited for its window.
 func (m *Manager) Publish(ctx context.Context, topic string, data string) error {
 	if err := m.checkMessage(topic, data); err != nil {
 		return err

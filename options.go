@@ -87,7 +87,7 @@ func WithAuthenticator(f func(*http.Request) (userID string, err error)) Option 
 }
 
 // WithSubscribeAuthorizer sets who decides whether a client may subscribe when it asks to ("sub:TOPIC"). An error
-// answers with a error frame "forbidden"; its text goes to Errors and not to the client. It runs in the connection's
+// answers with an error frame "forbidden"; its text goes to Errors and not to the client. It runs in the connection's
 // own goroutine and may block. Client.Subscribe, which is the server's decision, does not ask it. Default: everyone may.
 func WithSubscribeAuthorizer(f func(c *Client, topic string) error) Option {
 	require(f != nil, "WithSubscribeAuthorizer", "function is nil")
@@ -95,7 +95,7 @@ func WithSubscribeAuthorizer(f func(c *Client, topic string) error) Option {
 }
 
 // WithPublishAuthorizer lets clients publish with {"topic":"T","data":"D"} where f returns nil. An error answers with
-// a error frame "forbidden"; its text goes to Errors and not to the client. It runs in the connection's own
+// an error frame "forbidden"; its text goes to Errors and not to the client. It runs in the connection's own
 // goroutine and may block. Default: clients cannot publish, and such a message is treated as any other.
 func WithPublishAuthorizer(f func(c *Client, topic string) error) Option {
 	require(f != nil, "WithPublishAuthorizer", "function is nil")

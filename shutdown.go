@@ -26,15 +26,15 @@ const (
 )
 
 // Shutdown ends the instance gracefully. New connections and publications are refused; topics deliver what they have
-// taken; every client receives what is on its way and then close 1001, all in parallel. When the context ends before
-// that is done, the connections left are cut. Then the server given to SetHTTPServer is shut down, and Errors and
-// ConnEvents are closed. When it returns, no goroutine of the instance is left, but for callbacks, and a logger, that do
-// not return.
+// taken; every client receives what is on its way and then close 1001, all in parallel. (With WithDrain, clients are
+// closed little by little before, and publications taken until that is over.) When the context ends before that is done,
+// the connections left are cut. Then the server given to SetHTTPServer is shut down, and Errors and ConnEvents are closed.
+// When it returns, no goroutine of the instance is left, but for callbacks, and a logger, that do not return.
 //
 // It returns nil; the context's error (or another call's) when connections were cut or the HTTP server was not done in
-// time; or ErrBusy when another call cut connections, or when a callback did not return within a second after its connection had ended: a
-// goroutine in a callback cannot be stopped. So ErrBusy is also the result of calling it from a message handler or an
-// authorizer, which is allowed.
+// time; or ErrBusy when another call cut connections, or when a callback did not return within a second after its
+// connection had ended: a goroutine in a callback cannot be stopped. So ErrBusy is also the result of calling it from a
+// message handler or an authorizer, which is allowed.
 //
 // It may be called again, concurrently, and before Start: then Start returns at once. Each call waits for the same end,
 // no longer than its own context, after which it takes less than a second: to cut what is left, and for callbacks and

@@ -15,7 +15,7 @@ type TopicStats struct {
 	Subscribers     int       `json:"subscribers"`
 	Published       uint64    `json:"published"`         // messages taken
 	Delivered       uint64    `json:"delivered"`         // messages put on their way to subscribers
-	Dropped         uint64    `json:"dropped"`           // messages, put on their way or not, that were never written to a subscriber's socket
+	Dropped         uint64    `json:"dropped"`           // messages for a subscriber that were never written to its socket
 	MailboxDepth    int       `json:"mailbox_depth"`     // messages waiting to be encoded
 	Restarts        uint64    `json:"restarts"`          // panics survived
 	CreatedAt       time.Time `json:"created_at"`        // when its first subscriber came
@@ -31,9 +31,9 @@ type Stats struct {
 	MessagesOut     uint64        `json:"messages_out"`     // data messages written to sockets
 	BytesOut        uint64        `json:"bytes_out"`        // bytes written to sockets, frame headers included
 	Dropped         uint64        `json:"dropped"`          // messages for a client that were never written to its socket
-	Evicted         uint64        `json:"evicted"`          // clients closed because their outbox, or all together, were full
-	OutboxBytes     int64         `json:"outbox_bytes"`     // memory taken by what sockets have not taken yet, see Limits.TotalOutboxBytes
-	Throttled       uint64        `json:"throttled"`        // messages from clients that had to wait, see Limits.MessagesPerSecond
+	Evicted         uint64        `json:"evicted"`          // clients closed because of Limits.OutboxBytes or TotalOutboxBytes
+	OutboxBytes     int64         `json:"outbox_bytes"`     // memory that what sockets have not taken yet takes; see Limits
+	Throttled       uint64        `json:"throttled"`        // messages from clients that had to wait; see Limits
 	EventsDropped   uint64        `json:"events_dropped"`   // events that found Errors, ConnEvents or the logger full
 	PanicsRecovered uint64        `json:"panics_recovered"` // of callbacks and actors
 	Uptime          time.Duration `json:"uptime"`           // nanoseconds in JSON; zero before Start and after Shutdown

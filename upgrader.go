@@ -19,7 +19,8 @@ type Upgrader struct {
 	// plain TCP or Unix socket on Unix has none by default, and takes one from a pool when something arrives.
 	ReadBufferSize int
 	// WriteBufferSize is how many bytes are joined into one write where the socket cannot gather several buffers by
-	// itself, as with TLS. It does not limit messages, and takes no memory while nothing is written. Default 16 KiB, one TLS record.
+	// itself, as with TLS. It does not limit messages, and takes no memory while nothing is written. Default 16 KiB, one
+	// TLS record.
 	WriteBufferSize int
 	// CheckOrigin decides whether a request may connect, instead of the default: no Origin header (not a browser), or
 	// the request's own scheme and host. The scheme is https for TLS or when a proxy says so in X-Forwarded-Proto.

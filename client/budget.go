@@ -9,8 +9,10 @@ import (
 // Budget bounds the memory of what waits in the outboxes of all clients that share it. What several of them wait for
 // counts once. A socket that takes everything at once is not asked.
 type Budget struct {
-	Bytes    int    // zero: no bound
-	Exceeded func() // is called when it is exceeded, to have the client with the largest outbox closed, see Evict. It must not block
+	Bytes int // zero: no bound
+	// Exceeded is called when there are more, to have the client with the largest outbox closed by Evict; and once more
+	// whenever that was not enough. It must not block.
+	Exceeded func()
 
 	held     atomic.Int64
 	pressing atomic.Bool // Exceeded was called, and nothing has come of it yet
