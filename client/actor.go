@@ -167,7 +167,7 @@ func (c *Client) leave(socket net.Conn) {
 }
 
 // discard gives up what was gathered and not written, less the first so many batches, which are kept because they are being
-// written. That may be what the budget was waiting for.
+// written. With a client that is evicted, that may be what the budget was waiting for.
 func (c *Client) discard(keep int) {
 	o := &c.out
 	first := o.written + keep
@@ -176,6 +176,8 @@ func (c *Client) discard(keep int) {
 		c.drop(o.batches[i])
 	}
 	o.truncate(first)
-	c.opts.Budget.Eased()
-	c.opts.Budget.check()
+	if c.closing.Load().discard {
+		c.opts.Budget.Eased()
+		c.opts.Budget.check()
+	}
 }

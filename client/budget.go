@@ -39,7 +39,7 @@ func (b *Budget) check() {
 	}
 }
 
-// Eased says that Exceeded has had its effect, or can have none.
+// Eased says that Exceeded has had its effect, or can have none. A client that is evicted says so itself.
 func (b *Budget) Eased() { b.pressing.Store(false) }
 
 // hold counts what is left waiting. It runs in the actor.

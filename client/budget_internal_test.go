@@ -1,0 +1,35 @@
+package client
+
+import (
+	"testing"
+
+	"github.com/fanqie/tank-websocket-go-server/internal/wire"
+)
+
+// While a client is being evicted for the budget, the end of another one must not have a third evicted.
+func TestBudgetWaitsForTheOneThatIsEvicted(t *testing.T) {
+	exceeded := 0
+	opts := &Options{Counters: &Counters{}, Budget: Budget{Bytes: 10, Exceeded: func() { exceeded++ }}}
+	queue := func(bytes int) *Client {
+		c := &Client{opts: opts}
+		c.out.add(&wire.Batch{Frames: make([]byte, bytes)})
+		c.hold()
+		return c
+	}
+	end := func(c *Client, evicted bool) {
+		c.closing.Store(&closeReason{discard: evicted})
+		c.discard(0)
+	}
+	small, large := queue(5), queue(15)
+	end(small, false)
+	if exceeded != 1 {
+		t.Fatalf("%d clients are to be evicted, want 1", exceeded)
+	}
+	end(large, true)
+	if held := opts.Budget.Held(); held != 0 || exceeded != 1 {
+		t.Fatalf("%d bytes are held, %d clients are to be evicted", held, exceeded)
+	}
+	if queue(11); exceeded != 2 {
+		t.Fatal("nobody is evicted any more")
+	}
+}
