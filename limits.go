@@ -122,7 +122,9 @@ func requirePositive[T int | time.Duration](fields []limit[T], format string) {
 func (l *Limits) setDefaults() {
 	setDefaults(l.numbers())
 	setDefaults(l.durations())
-	l.MessageBytes = min(l.MessageBytes, math.MaxInt/2) // which is no limit, and can be reckoned with
+	// What follows is no limit, and can be reckoned with.
+	l.MessageBytes = min(l.MessageBytes, math.MaxInt/2)
+	l.MessageBurst, l.PingBurst = min(l.MessageBurst, client.MaxBurst), min(l.PingBurst, client.MaxBurst)
 }
 
 func setDefaults[T int | time.Duration](fields []limit[T]) {

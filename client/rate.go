@@ -1,13 +1,13 @@
 package client
 
-import (
-	"math"
-	"time"
-)
+import "time"
 
 // Rate is how often something may happen: so many times per second, and as many as Burst at once after a rest. It counts
-// as a token bucket does. The zero Rate is no limit; otherwise both are positive.
+// as a token bucket does. The zero Rate is no limit; otherwise both are positive, and Burst is at most MaxBurst.
 type Rate struct{ PerSecond, Burst int }
+
+// MaxBurst is a burst that never comes, and whose time in nanoseconds can be reckoned with.
+const MaxBurst = 1 << 30
 
 // meter counts against a Rate. The zero meter has rested.
 type meter struct {
@@ -20,7 +20,7 @@ func (m *meter) take(r Rate) (early time.Duration) {
 		return 0
 	}
 	now, each := time.Now().UnixNano(), int64(time.Second)/int64(r.PerSecond)
-	ahead := min(int64(r.Burst-1), math.MaxInt32*int64(time.Second)/max(each, 1)) * each
+	ahead := int64(r.Burst-1) * each
 	if m.due < now || m.due > now+ahead+int64(time.Second) { // it is never so far ahead: the clock was set back
 		m.due = now
 	}
