@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -83,37 +81,6 @@ func (m *Manager) connect(w http.ResponseWriter, r *http.Request) bool {
 	}
 	go c.conn.Read()
 	return true
-}
-
-// shortAnswer shortens what the WebSocket library answers to a malformed handshake: it repeats headers in full.
-type shortAnswer struct{ http.ResponseWriter }
-
-func (w shortAnswer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
-
-func (w shortAnswer) Write(p []byte) (int, error) {
-	if _, err := w.ResponseWriter.Write([]byte(shorten(string(p)))); err != nil {
-		return 0, err
-	}
-	return len(p), nil
-}
-
-// shortError is an error of the WebSocket library that says the same.
-type shortError struct{ error }
-
-func (e shortError) Error() string { return shorten(e.error.Error()) }
-func (e shortError) Unwrap() error { return e.error }
-
-// shorten shortens what stands between quotes, as strconv.Quote has put it there.
-func shorten(text string) string {
-	first, last := strings.IndexByte(text, '"'), strings.LastIndexByte(text, '"')
-	if first < 0 {
-		return text
-	}
-	quoted, err := strconv.Unquote(text[first : last+1])
-	if err != nil { // there are several
-		return wire.Clean(text)
-	}
-	return text[:first] + wire.Quote(quoted) + text[last+1:]
 }
 
 // admit refuses a request while the instance does not take connections.

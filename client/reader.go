@@ -27,7 +27,7 @@ type reader struct {
 	input     *input                // where that is, if it has to be given back
 	client    *Client               // set before anything is read
 	stream    stream                // what was given to the library
-	timed     uint32                // the message that the read deadline is for, 1 being the first; 0: there is no deadline
+	timed     uint32                // the message that the read deadline is for, 1 being the first; 0, and so one in 2^32: there is no deadline
 	abandoned bool                  // the peer's frames are not looked at any more
 	err       error                 // what ended reading, if the network or the peer's slowness did, and not its protocol
 	fresh     int64                 // since when it has its goroutine, Unix milliseconds

@@ -36,11 +36,15 @@ func (b *Batch) Release() bool { return b.holders.Add(-1) == 0 }
 func (b *Batch) Size() int { return len(b.Frames) + len(b.Deflated) }
 
 // Without returns the batch less its first messages, for somebody who did, or did not, negotiate compression: as many as
-// make it at least excess bytes shorter, which may be all of them. It shares the memory of the whole batch.
+// make it at least excess bytes shorter, which may be all of them. It shares the memory of the whole batch, unless that is
+// more than twice of what it needs.
 func (b *Batch) Without(deflate bool, excess int) *Batch {
 	rest := &Batch{Frames: b.For(deflate), Messages: b.Messages, Lost: b.Lost}
 	for target := len(rest.Frames) - excess; rest.Messages > 0 && len(rest.Frames) > target; {
 		rest.skip()
+	}
+	if b.Size() > 2*rest.Size() {
+		rest.Frames = bytes.Clone(rest.Frames)
 	}
 	return rest
 }
