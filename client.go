@@ -32,6 +32,7 @@ type Client struct {
 	unsettled uint8 // requests that the supervisor was not seen to have handled, up to maxUnsettled
 
 	// Owned by the supervisor.
+	turnedAway    bool  // its user has too many connections
 	leaving       bool  // its subscriptions are being ended, and it gets no more of them
 	refusals      uint8 // of subscriptions, in a row, up to maxRefusals
 	subscriptions map[*liveTopic]*topic.Member

@@ -26,17 +26,18 @@ func (m *Manager) drain(ctx context.Context) {
 	if batch == 0 || clients == 0 {
 		return
 	}
-	batches := (clients + batch - 1) / batch
+	batches := (clients-1)/batch + 1
+	allGone := make(chan struct{})
 	clock := time.NewTicker(max(1, m.config.drainWindow/time.Duration(batches)))
 	defer clock.Stop()
 	for range batches {
-		left, err := actor.Call(ctx, m.supervisor, func(r actor.Request[int]) message { return drainSome{r, batch} })
+		left, err := actor.Call(ctx, m.supervisor, func(r actor.Request[int]) message { return drainSome{r, batch, allGone} })
 		if err != nil || left == 0 {
 			return
 		}
 		select {
 		case <-clock.C:
-		case <-m.clientsGone: // another Shutdown has cut them
+		case <-allGone: // by themselves, or cut by another Shutdown
 			return
 		case <-ctx.Done():
 			return
@@ -56,7 +57,16 @@ func (m drainSome) handle(s *supervisor) {
 			left++
 		}
 	}
+	s.allGone = m.gone
 	m.Reply(left)
+}
+
+// noteGone tells a drain that is going on that no client is left.
+func (s *supervisor) noteGone() {
+	if len(s.clients) == 0 && s.allGone != nil {
+		close(s.allGone)
+		s.allGone = nil
+	}
 }
 
 // sayGoodbye closes a client behind everything that was published until now: the last of its topics to have delivered that

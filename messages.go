@@ -42,9 +42,10 @@ type (
 		actor.Request[int]
 		userID string
 	}
-	drainSome struct { // answered with how many clients are left
+	drainSome struct { // answered with how many clients are left that are not being closed
 		actor.Request[int]
 		most int
+		gone chan<- struct{} // is closed when no client is left
 	}
 
 	// From clients and topics, which do not wait.

@@ -22,15 +22,17 @@ type supervisor struct {
 	errors     chan<- *ErrorEvent
 	connEvents chan<- *ConnEvent
 
-	clients  map[*Client]struct{}
-	users    map[string][]*Client
-	topics   map[string]*liveTopic
-	everyone *liveTopic
-	wheel    *wheel
+	clients    map[*Client]struct{}
+	users      map[string][]*Client // by id, less those that are turned away
+	turnedAway map[string]int       // by user id: how many are being closed because the user had too many already
+	topics     map[string]*liveTopic
+	everyone   *liveTopic
+	wheel      *wheel
 
 	topicActors int // that have not ended
 	readers     int // reader goroutines that have not ended
 	stage       stage
+	allGone     chan<- struct{} // closed when no client is left; nil: nobody waits for that
 }
 
 // stage of a shutdown, in order.
@@ -63,6 +65,7 @@ func spawnSupervisor(m *Manager, errs chan<- *ErrorEvent, connEvents chan<- *Con
 		connEvents: connEvents,
 		clients:    make(map[*Client]struct{}),
 		users:      make(map[string][]*Client),
+		turnedAway: make(map[string]int),
 		topics:     make(map[string]*liveTopic),
 		wheel:      newWheel(m.config.heartbeatInterval, m.config.heartbeatTimeout),
 	}
@@ -102,13 +105,19 @@ func (m register) handle(s *supervisor) {
 		return
 	}
 	c := m.client
+	tooMany := c.authenticated && len(s.users[c.userID]) >= s.m.config.limits.ConnectionsPerUser
+	if tooMany && s.turnedAway[c.userID] >= s.m.config.limits.ConnectionsPerUser {
+		s.reportTooMany(c)
+		m.Fail(ErrLimit) // it is cut: even those who are turned away take a place until they are gone
+		return
+	}
 	s.clients[c] = struct{}{}
 	s.wheel.add(c)
 	s.readers++
 	s.m.counters.clients.Store(int64(len(s.clients)))
 	c.subscriptions = make(map[*liveTopic]*topic.Member)
 	s.emit(&ConnEvent{EventType: EventConnect, ClientID: c.id, UserID: c.userID})
-	if c.authenticated && len(s.users[c.userID]) >= s.m.config.limits.ConnectionsPerUser {
+	if tooMany {
 		s.turnAway(c)
 	} else {
 		s.users[c.userID] = append(s.users[c.userID], c)
@@ -122,10 +131,15 @@ func (m register) handle(s *supervisor) {
 
 // turnAway closes a client whose user has too many connections. It does not count as one of them.
 func (s *supervisor) turnAway(c *Client) {
-	c.leaving = true
+	c.leaving, c.turnedAway = true, true
+	s.turnedAway[c.userID]++
+	s.reportTooMany(c)
+	c.conn.Close(wire.ClosePolicy, "too many connections")
+}
+
+func (s *supervisor) reportTooMany(c *Client) {
 	err := fmt.Errorf("%w: the user has %d connections", ErrLimit, len(s.users[c.userID]))
 	s.m.report(&ErrorEvent{Code: CodeLimit, Message: "too many connections", Err: err, ClientID: c.id, UserID: c.userID})
-	c.conn.Close(wire.ClosePolicy, "too many connections")
 }
 
 // attended reports whether the client's requests are attended to: it is registered, and its subscriptions are not being ended.
@@ -331,6 +345,7 @@ func (m gone) handle(s *supervisor) {
 	s.removeUser(c)
 	s.m.counters.clients.Store(int64(len(s.clients)))
 	s.emit(&ConnEvent{EventType: EventDisconnect, ClientID: c.id, UserID: c.userID, Reason: m.reason})
+	s.noteGone()
 	s.advance()
 }
 
@@ -346,6 +361,12 @@ func (s *supervisor) leaveEveryone(c *Client, done func()) {
 }
 
 func (s *supervisor) removeUser(c *Client) {
+	if c.turnedAway {
+		if s.turnedAway[c.userID]--; s.turnedAway[c.userID] == 0 {
+			delete(s.turnedAway, c.userID)
+		}
+		return
+	}
 	rest := slices.DeleteFunc(s.users[c.userID], func(other *Client) bool { return other == c })
 	if len(rest) == 0 {
 		delete(s.users, c.userID)

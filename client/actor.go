@@ -70,8 +70,16 @@ func (sendClose) handle(c *Client) {
 	if c.out.closeFrame == closeNone { // else it is gone already
 		c.out.closeFrame = closeDue
 	}
-	if c.closing.Load().discard {
+	why := c.closing.Load()
+	if why.discard {
 		c.discard(c.out.begun)
+	}
+	switch {
+	case !why.relief:
+	case c.out.begun > 0: // that would stay in memory, and in the way of the close frame
+		c.finish()
+	default:
+		c.relieve()
 	}
 }
 
@@ -144,6 +152,9 @@ func (c *Client) finish() {
 	c.gone, c.out.closeFrame = true, closeDone
 	c.discard(0)
 	c.out.reset()
+	if c.closing.Load().relief {
+		c.relieve()
+	}
 	if t := c.hardClose.Load(); t != nil {
 		t.Stop()
 	}
@@ -166,8 +177,17 @@ func (c *Client) leave(socket net.Conn) {
 	c.owner.Gone(why.code, why.reason)
 }
 
+// relieve says, once, that the client holds nothing any more: the budget was waiting for that.
+func (c *Client) relieve() {
+	if !c.relieved {
+		c.relieved = true
+		c.opts.Budget.Eased()
+		c.opts.Budget.check()
+	}
+}
+
 // discard gives up what was gathered and not written, less the first so many batches, which are kept because they are being
-// written. With a client that is evicted, that may be what the budget was waiting for.
+// written.
 func (c *Client) discard(keep int) {
 	o := &c.out
 	first := o.written + keep
@@ -176,8 +196,4 @@ func (c *Client) discard(keep int) {
 		c.drop(o.batches[i])
 	}
 	o.truncate(first)
-	if c.closing.Load().discard {
-		c.opts.Budget.Eased()
-		c.opts.Budget.check()
-	}
 }

@@ -7,7 +7,7 @@ import (
 )
 
 // Budget bounds the memory of what waits in the outboxes of all clients that share it. What several of them wait for
-// counts once. A socket that takes everything at once is not asked.
+// counts once, but for what it takes to wait. A socket that takes everything at once is not asked.
 type Budget struct {
 	Bytes int // zero: no bound
 	// Exceeded is called when there are more, to have the client with the largest outbox closed by Evict; and once more
@@ -21,20 +21,33 @@ type Budget struct {
 // Held returns how many bytes wait. Any goroutine may call it.
 func (b *Budget) Held() int64 { return b.held.Load() }
 
+// What a batch takes beside its bytes, once and for each of those who wait for it.
+const (
+	batchOverhead = 128
+	slotOverhead  = 12
+)
+
 func (b *Budget) add(batch *wire.Batch) {
+	size := int64(slotOverhead)
 	if batch.Hold() {
-		b.held.Add(int64(batch.Size()))
+		size += int64(batch.Size()) + batchOverhead
 	}
+	b.held.Add(size)
 }
 
 func (b *Budget) remove(batch *wire.Batch) {
+	size := int64(slotOverhead)
 	if batch.Release() {
-		b.held.Add(-int64(batch.Size()))
+		size += int64(batch.Size()) + batchOverhead
 	}
+	b.held.Add(-size)
 }
 
+// IsExceeded reports whether more waits than may.
+func (b *Budget) IsExceeded() bool { return b.Bytes > 0 && b.held.Load() > int64(b.Bytes) }
+
 func (b *Budget) check() {
-	if b.Bytes > 0 && b.held.Load() > int64(b.Bytes) && b.pressing.CompareAndSwap(false, true) {
+	if b.IsExceeded() && b.pressing.CompareAndSwap(false, true) {
 		b.Exceeded()
 	}
 }

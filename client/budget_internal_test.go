@@ -9,7 +9,7 @@ import (
 // While a client is being evicted for the budget, the end of another one must not have a third evicted.
 func TestBudgetWaitsForTheOneThatIsEvicted(t *testing.T) {
 	exceeded := 0
-	opts := &Options{Counters: &Counters{}, Budget: Budget{Bytes: 10, Exceeded: func() { exceeded++ }}}
+	opts := &Options{Counters: &Counters{}, Budget: Budget{Bytes: 1000, Exceeded: func() { exceeded++ }}}
 	queue := func(bytes int) *Client {
 		c := &Client{opts: opts}
 		c.out.add(&wire.Batch{Frames: make([]byte, bytes)})
@@ -17,10 +17,13 @@ func TestBudgetWaitsForTheOneThatIsEvicted(t *testing.T) {
 		return c
 	}
 	end := func(c *Client, evicted bool) {
-		c.closing.Store(&closeReason{discard: evicted})
+		c.closing.Store(&closeReason{discard: evicted, relief: evicted})
 		c.discard(0)
+		if evicted {
+			c.relieve()
+		}
 	}
-	small, large := queue(5), queue(15)
+	small, large := queue(500), queue(900)
 	end(small, false)
 	if exceeded != 1 {
 		t.Fatalf("%d clients are to be evicted, want 1", exceeded)
@@ -29,7 +32,7 @@ func TestBudgetWaitsForTheOneThatIsEvicted(t *testing.T) {
 	if held := opts.Budget.Held(); held != 0 || exceeded != 1 {
 		t.Fatalf("%d bytes are held, %d clients are to be evicted", held, exceeded)
 	}
-	if queue(11); exceeded != 2 {
+	if queue(1100); exceeded != 2 {
 		t.Fatal("nobody is evicted any more")
 	}
 }

@@ -79,6 +79,7 @@ type Client struct {
 
 	// Owned by the actor.
 	gone       bool // the socket is closed
+	relieved   bool // the budget was told so, if it was waiting for that
 	readerDone bool // the peer has nothing more to say
 	peerClosed bool // which it has said with a close frame
 	out        output
@@ -96,6 +97,7 @@ type Client struct {
 
 	// Owned by the reader.
 	messages, pings meter
+	latePings       int // how many more pings may come at once, because nobody looked for some time
 }
 
 // closeReason is why a connection ends: a close code and its reason, RFC 6455 section 7.1.6.
@@ -103,6 +105,7 @@ type closeReason struct {
 	code    int
 	reason  string
 	discard bool // what is queued is not worth writing any more
+	relief  bool // the budget waits for what the client holds
 	deaf    bool // the peer's frames are not looked at any more
 }
 
@@ -137,12 +140,13 @@ func (c *Client) Deliver(b *wire.Batch) (taken, idle bool) {
 		c.drop(b)
 		return false, false
 	}
-	if total > int64(c.opts.OutboxBytes) && total != size && c.opts.Policy == CloseSlow {
-		c.Evict("slow client", errSlow)
+	full := total > int64(c.opts.OutboxBytes) && total != size
+	if full && c.opts.Policy == CloseSlow {
+		c.evict(errSlow, false)
 		c.drop(b)
 		return false, false
 	}
-	if c.ref.Claim() {
+	if !full && c.ref.Claim() { // making room takes long, and who delivers has others to deliver to
 		return c.accept(b), true
 	}
 	taken = c.ref.Post(frames{b})
@@ -224,10 +228,14 @@ var (
 	errSlow      = errors.New("outbox is full")
 )
 
-// Evict closes the client with 1013 because too much is queued, all of which is given up: the peer has shown that it will
-// not take it. It never blocks. It reports false when the client is closing already.
-func (c *Client) Evict(reason string, why error) bool {
-	if !c.startClosing(closeReason{code: wire.CloseTryAgainLater, reason: reason, discard: true}) {
+// Evict closes the client with 1013 because all clients together have too much on their way, see Budget. What is queued is
+// given up; when some of it is being written, there is no close frame either. It never blocks. It reports false when the
+// client is closing already.
+func (c *Client) Evict(why error) bool { return c.evict(why, true) }
+
+// evict closes a client of whom too much is queued, all of which is given up: the peer has shown that it will not take it.
+func (c *Client) evict(why error, relief bool) bool {
+	if !c.startClosing(closeReason{code: wire.CloseTryAgainLater, reason: "slow client", discard: true, relief: relief}) {
 		return false
 	}
 	c.opts.Counters.Evicted.Add(1)

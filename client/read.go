@@ -108,7 +108,9 @@ func (c *Client) received(data []byte, err error, binary bool) {
 // when it is over, the peer is given the time of a full heartbeat to show itself.
 func (c *Client) hand(data []byte, binary bool) {
 	c.busy.Store(true)
+	began := time.Now()
 	defer func() {
+		c.latePings = int(min(1e6, time.Since(began).Seconds()*float64(c.opts.Pings.PerSecond)))
 		c.alive.Store(true)
 		c.busy.Store(false)
 	}()
@@ -136,9 +138,10 @@ func (c *Client) throttle() {
 func (c *Client) answerPing(payload []byte) {
 	switch {
 	case c.Closing():
-	case c.pings.take(c.opts.Pings) > 0:
+	case c.latePings == 0 && c.pings.take(c.opts.Pings) > 0:
 		c.giveUp(wire.ClosePolicy, "too many pings", PingFault, errPings)
 	default:
+		c.latePings = max(0, c.latePings-1)
 		c.ref.Post(pong{bytes.Clone(payload)})
 	}
 }

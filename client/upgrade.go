@@ -20,6 +20,11 @@ const defaultReadBuffer = 512
 // the library writes is swallowed, and what it reads is in memory already, see reader.await.
 const noBuffer = 16
 
+// tlsSendBuffer is how much a socket below TLS takes for a peer that is behind, in bytes; Linux takes twice as much. A write
+// with TLS cannot go on after a deadline, and some system may call a socket writable only when a third of its buffer is free:
+// that much a peer has to read within the write timeout.
+const tlsSendBuffer = 128 << 10
+
 // UpgradeOptions of the opening handshake.
 type UpgradeOptions struct {
 	Subprotocols []string // in order of preference
@@ -129,6 +134,9 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		return nil, nil, err
 	}
 	h.conn.raw = raw
+	if socket, ok := h.conn.belowTLS().(interface{ SetWriteBuffer(bytes int) error }); ok {
+		_ = socket.SetWriteBuffer(tlsSendBuffer) // or it is as large as it was
+	}
 	// The server's deadlines were for the request, not for what it became.
 	if err := raw.SetDeadline(time.Time{}); err != nil {
 		return nil, nil, err

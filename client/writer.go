@@ -24,6 +24,9 @@ var errStalled = errors.New("the peer has taken nothing for the write timeout")
 
 // writeAll writes the pieces. It gives up when the socket takes nothing for the write timeout. TLS cannot go on after a
 // deadline has passed in mid record, so there the socket has to take the whole write in that time.
+//
+// A system may call a socket writable only when much of its buffer is free (a third, with Linux). So at the deadline, another
+// look is needed to tell a peer that reads slowly from one that does not.
 func (c *Client) writeAll(pieces net.Buffers) error {
 	if !c.conn.gathers() {
 		pieces = join(pieces)
@@ -32,8 +35,18 @@ func (c *Client) writeAll(pieces net.Buffers) error {
 		if c.opts.WriteTimeout > 0 {
 			c.conn.raw.SetWriteDeadline(time.Now().Add(c.opts.WriteTimeout))
 		}
+		began := time.Now()
 		n, err := pieces.WriteTo(c.conn.raw)
-		c.progressed(n)
+		if n == 0 && c.try != nil && errors.Is(err, os.ErrDeadlineExceeded) {
+			c.conn.raw.SetWriteDeadline(time.Time{})
+			var took int
+			took, err = c.try.TryWrite(pieces[0])
+			n, pieces[0] = int64(took), pieces[0][took:]
+			if err == nil && took == 0 {
+				err = errStalled
+			}
+		}
+		c.progressed(n, time.Since(began))
 		switch {
 		case err == nil:
 		case !errors.Is(err, os.ErrDeadlineExceeded):
@@ -60,15 +73,14 @@ func join(pieces net.Buffers) net.Buffers {
 	return net.Buffers{joined}
 }
 
-// blocked is for how long a ping has to wait before the write in its way counts as blocked, and not just running.
+// blocked is how long a write has to take to count as blocked, and not just running.
 const blocked = 50 * time.Millisecond
 
 // progressed notes that the socket took n bytes. That is no sign of life by itself, because the socket's buffer takes
-// much for a peer that is gone. But when a ping has been waiting behind it, the buffer was full, and so the peer must
-// have taken something.
-func (c *Client) progressed(n int64) {
+// much for a peer that is gone. But when that took its time, the buffer was full, and so the peer must have taken something.
+func (c *Client) progressed(n int64, took time.Duration) {
 	c.opts.Counters.BytesOut.Add(uint64(n))
-	if p := c.pinged.Load(); n > 0 && p != 0 && time.Since(time.Unix(0, p)) >= blocked {
+	if n > 0 && took >= blocked {
 		c.alive.Store(true)
 	}
 }

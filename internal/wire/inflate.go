@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/flate"
 	"errors"
+	"fmt"
 	"io"
 	"sync"
 )
@@ -13,6 +14,11 @@ var ErrTooBig = errors.New("message is over the limit")
 
 // finalBlock follows the empty block that RFC 7692 section 7.2.2 puts back, so that inflating ends with io.EOF.
 const finalBlock = "\x01\x00\x00\xff\xff"
+
+// maxFinals is how many final blocks there may be before the end. Each costs as much as it takes to inflate a small message.
+const maxFinals = 100
+
+var errFinals = fmt.Errorf("more than %d final blocks", maxFinals)
 
 // inflaters holds flate readers, which are dear (tens of kilobytes). A reader is only in the pool while nobody uses it.
 var inflaters = sync.Pool{New: func() any { return flate.NewReader(nil) }}
@@ -24,7 +30,10 @@ func Inflate(dst, compressed []byte, most int) ([]byte, error) {
 	r := inflaters.Get().(io.Reader)
 	defer inflaters.Put(r)
 	limit := len(dst) + most
-	for src.Len() > 0 { // section 7.2.3.4: a final block may stand before the end
+	for finals := 0; src.Len() > 0; finals++ { // section 7.2.3.4: a final block may stand before the end
+		if finals > maxFinals {
+			return dst, errFinals
+		}
 		_ = r.(flate.Resetter).Reset(src, nil) // which does not fail
 		for {
 			if len(dst) == cap(dst) {
