@@ -51,6 +51,9 @@ var modelLimits = tank.Limits{
 	TotalOutboxBytes:  1 << 30,
 }
 
+// batchMemory is the most bytes that a batch counts beside its own.
+const batchMemory = 140
+
 // maxRefusals is how many subscriptions in a row a client is refused.
 const maxRefusals = 16
 
@@ -1006,10 +1009,12 @@ func (p *player) endings() (list []ending) {
 func (m *model) check() {
 	var want tank.Stats
 	var written, lost, doubt uint64 // messages that may not count as written; of those, in connections that ended; that may be lost
-	var least, most int64           // what waits for several counts once
+	var least, most int64           // what waits for several counts once, and each batch somewhat more than its bytes
 	for _, p := range m.players {
 		p.check()
-		most += int64(p.queued())
+		if waiting := p.queued(); waiting > 0 {
+			most += int64(waiting + batchMemory*(len(p.queue)+1))
+		}
 		if !p.vague {
 			least = max(least, int64(p.queued()))
 		}
