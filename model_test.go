@@ -51,8 +51,11 @@ var modelLimits = tank.Limits{
 	TotalOutboxBytes:  1 << 30,
 }
 
-// batchMemory is the most bytes that a batch counts beside its own.
-const batchMemory = 140
+// batchMemory is the most bytes that a batch counts beside its own, of which the smallest has so many.
+const (
+	batchMemory = 140
+	smallest    = 8
+)
 
 // maxRefusals is how many subscriptions in a row a client is refused.
 const maxRefusals = 16
@@ -1013,7 +1016,7 @@ func (m *model) check() {
 	for _, p := range m.players {
 		p.check()
 		if waiting := p.queued(); waiting > 0 {
-			most += int64(waiting + batchMemory*(len(p.queue)+1))
+			most += int64(waiting + batchMemory*(waiting/smallest+1))
 		}
 		if !p.vague {
 			least = max(least, int64(p.queued()))
