@@ -168,8 +168,8 @@ func (p *player) askToSubscribe(topic string) {
 	switch {
 	case !p.ask(topic, "subscription refused"):
 	case p.mustNot(topic):
+		p.faults = append(p.faults, "1010") // before the next line, which may look at events
 		p.refuse("limit", fmt.Sprintf("tank: limit reached: the client has %d subscriptions", modelLimits.Subscriptions), topic)
-		p.faults = append(p.faults, "1010")
 		if p.refusals++; p.refusals == maxRefusals {
 			p.close("1008 too many subscriptions")
 		}
