@@ -147,7 +147,8 @@ const (
 	// begins, and again after the outbox has been empty.
 	OutboxDropOldest = OutboxPolicy(client.DropOldest)
 	// OutboxKeepLatest drops all but the latest message of each topic, BroadcastMessage counting as one; if that is not
-	// enough, the oldest. For states of which only the present one matters. The same event tells.
+	// enough, the oldest. For states of which only the present one matters. The same event tells. What the kernel has taken
+	// already, up to some MiB, comes first.
 	OutboxKeepLatest = OutboxPolicy(client.KeepLatest)
 )
 

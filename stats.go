@@ -30,13 +30,13 @@ type Stats struct {
 	MessagesIgnored uint64        `json:"messages_ignored"` // of those, for a message handler that does not exist
 	MessagesOut     uint64        `json:"messages_out"`     // data messages written to sockets
 	BytesOut        uint64        `json:"bytes_out"`        // bytes written to sockets, frame headers included
-	Dropped         uint64        `json:"dropped"`          // messages for a client that were never written to its socket
+	Dropped         uint64        `json:"dropped"`          // messages for a client that were not, as far as is known, written to its socket
 	Evicted         uint64        `json:"evicted"`          // clients closed because of Limits.OutboxBytes or TotalOutboxBytes
 	OutboxBytes     int64         `json:"outbox_bytes"`     // memory that what sockets have not taken yet takes; see Limits
 	Throttled       uint64        `json:"throttled"`        // messages from clients that had to wait; see Limits
 	EventsDropped   uint64        `json:"events_dropped"`   // events that found Errors, ConnEvents or the logger full
 	PanicsRecovered uint64        `json:"panics_recovered"` // of callbacks and actors
-	Uptime          time.Duration `json:"uptime"`           // nanoseconds in JSON; zero before Start and after Shutdown
+	Uptime          time.Duration `json:"uptime"`           // nanoseconds in JSON; zero before Start and once Shutdown was called
 }
 
 // Stats returns the statistics of the instance. It never blocks.

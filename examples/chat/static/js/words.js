@@ -165,7 +165,7 @@ export const words = {
     refusal: {
       invalid_topic: '这不能作为话题名：须为 1 到 255 字节，且不含控制字符。',
       forbidden: '服务器不允许你加入这个话题。',
-      limit: '你加入的话题已经达到上限，请先离开一个。',
+      limit: '你加入的话题已经达到上限，请先退出一个。',
       busy: '这个话题现在太忙，请稍后再试。',
       shutting_down: '服务器正在关闭。',
       not_subscribed: '先加入话题，才能在里面发言。',
