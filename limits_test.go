@@ -535,8 +535,8 @@ func TestBudgetOfAllOutboxesClosesTheLargestFirst(t *testing.T) {
 			connect(name)
 		}
 		send := func(name string, kilobytes int) {
-			for range kilobytes {
-				must(t, clients[name].Send(tank.Message{Data: make([]byte, 1<<10), Binary: true}))
+			for range kilobytes / 10 {
+				must(t, clients[name].Send(tank.Message{Data: make([]byte, 10<<10), Binary: true}))
 			}
 			synctest.Wait()
 		}
@@ -571,8 +571,8 @@ func TestBudgetCountsWhatIsSharedOnce(t *testing.T) {
 		for range 100 {
 			s.connect(handshake{path: "/", buffer: 16})
 		}
-		for range 500 {
-			must(t, s.BroadcastMessage(make([]byte, 1<<10)))
+		for range 50 {
+			must(t, s.BroadcastMessage(make([]byte, 10<<10)))
 		}
 		synctest.Wait()
 		s.expectNoErrors()
