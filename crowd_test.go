@@ -102,7 +102,7 @@ func TestManyClientsThatStopReading(t *testing.T) {
 		if grown := int64(heap()) - int64(before); grown > 64<<20 { // what the peers have received and note, for the most part
 			t.Errorf("the heap has grown by %d MiB", grown>>20)
 		}
-		if most > outbox+4096 { // the same messages are shared by all who wait for them
+		if most > 512<<10 { // the same messages are shared by all who wait for them, but for a few bytes each
 			t.Errorf("%d bytes were held for those who do not read", most)
 		}
 		if got := s.Stats(); got.Evicted != clients/5 {
