@@ -83,7 +83,11 @@ func TestFloodsEndWithTheRightCodeAndTakeNoMemory(t *testing.T) {
 					}
 					break
 				}
-				if grown := int64(heap()) - int64(before); grown > 8<<20 { // what is kept of each frame would be more
+				least := heap() // the flood goes on, and makes garbage between two looks
+				for range 4 {
+					least = min(least, heap())
+				}
+				if grown := int64(least) - int64(before); grown > 8<<20 { // what is kept of each frame would be more
 					t.Errorf("the heap has grown by %d KiB", grown>>10)
 				}
 				wg.Wait() // the server hangs up on a peer that goes on

@@ -85,13 +85,7 @@ func run(ctx context.Context, addr string) error {
 	tkws := newEcho(limits)
 	go tkws.Start()
 
-	server := &http.Server{
-		Handler:           newHandler(tkws),
-		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       10 * time.Second,
-		WriteTimeout:      10 * time.Second,
-		IdleTimeout:       time.Minute,
-	}
+	server := newServer(newHandler(tkws))
 	tkws.SetHTTPServer(server) // so that Shutdown ends it after the last client has left
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
@@ -104,4 +98,15 @@ func run(ctx context.Context, addr string) error {
 	grace, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	return errors.Join(err, tkws.Shutdown(grace))
+}
+
+// newServer bounds what a slow or idle HTTP peer can hold on to. An upgraded connection is out of its hands.
+func newServer(handler http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       10 * time.Second,
+		WriteTimeout:      10 * time.Second,
+		IdleTimeout:       time.Minute,
+	}
 }

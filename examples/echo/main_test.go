@@ -12,6 +12,7 @@ import (
 	"go.uber.org/goleak"
 
 	tank "github.com/fanqie/tank-websocket-go-server"
+	"github.com/fanqie/tank-websocket-go-server/examples/internal/servertest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -84,5 +85,30 @@ func TestPageIsServed(t *testing.T) {
 		if answer.Code != http.StatusOK || !strings.Contains(answer.Body.String(), "new WebSocket") {
 			t.Errorf("%s: got %d, %.100s", path, answer.Code, answer.Body)
 		}
+	}
+}
+
+func TestSlowPeersAreCutOff(t *testing.T) {
+	tkws := newEcho(limits)
+	go tkws.Start()
+	servertest.Check(t, newServer(newHandler(tkws)), func(addr string) (alive func()) {
+		ws, _, err := websocket.Dial(t.Context(), "ws://"+addr, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return func() {
+			defer ws.CloseNow()
+			if err := ws.Write(t.Context(), websocket.MessageText, []byte("still here")); err != nil {
+				t.Fatal(err)
+			}
+			if _, got, err := ws.Read(t.Context()); err != nil || string(got) != "still here" {
+				t.Fatalf("got %q (%v)", got, err)
+			}
+		}
+	})
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := tkws.Shutdown(ctx); err != nil {
+		t.Error(err)
 	}
 }
