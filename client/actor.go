@@ -59,7 +59,7 @@ func (m pong) handle(c *Client) {
 	}
 	if len(c.out.control) > maxControl {
 		c.out.control = c.out.control[:0]
-		if c.pinged.Load() != 0 { // the heartbeat's ping was among them
+		if c.pinging.Load() { // the heartbeat's ping was among them
 			ping{}.handle(c)
 		}
 	}

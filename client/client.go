@@ -29,7 +29,7 @@ type Counters struct {
 	MessagesOut atomic.Uint64 // data messages written to the socket
 	BytesOut    atomic.Uint64 // bytes written to the socket, headers included
 	Dropped     atomic.Uint64 // data messages that were meant for a client and never written to its socket
-	Evicted     atomic.Uint64 // clients that Client.Evict closed
+	Evicted     atomic.Uint64 // clients closed because too much was queued, see SlowFault
 	Throttled   atomic.Uint64 // data messages that were received later because of Options.Messages
 }
 
@@ -91,7 +91,7 @@ type Client struct {
 	// For any goroutine.
 	alive     atomic.Bool                // a sign of life came since the last ping
 	busy      atomic.Bool                // the reader holds a message, so it cannot see pongs; see hand
-	pinged    atomic.Int64               // when the ping that waits for its turn was posted, Unix nanoseconds; 0: none does
+	pinging   atomic.Bool                // a ping waits for its turn
 	dropped   atomic.Uint64              // messages that were meant for this client and never written to its socket
 	hardClose atomic.Pointer[time.Timer] // stands behind the closing handshake
 
@@ -206,7 +206,7 @@ func (c *Client) Cut(reason string) {
 // Ping asks the peer for a sign of life, and reports whether one came since the last Ping. It never blocks.
 func (c *Client) Ping() (alive bool) {
 	alive = c.alive.Swap(false)
-	if !c.Closing() && c.pinged.CompareAndSwap(0, time.Now().UnixNano()) {
+	if !c.Closing() && c.pinging.CompareAndSwap(false, true) {
 		c.ref.Post(ping{})
 	}
 	return alive

@@ -105,7 +105,7 @@ func (c *Client) load() {
 	switch o := &c.out; {
 	case len(o.rest) > 0:
 	case len(o.control) > 0:
-		c.pinged.Store(0) // if a ping is among them, it has its turn now
+		c.pinging.Store(false) // if a ping is among them, it has its turn now
 		o.rest, o.begun, o.control = o.control, 0, nil
 	default:
 		o.rest, o.begun = o.batches[o.written].For(c.deflate), 1

@@ -24,9 +24,6 @@ var errStalled = errors.New("the peer has taken nothing for the write timeout")
 
 // writeAll writes the pieces. It gives up when the socket takes nothing for the write timeout. TLS cannot go on after a
 // deadline has passed in mid record, so there the socket has to take the whole write in that time.
-//
-// A system may call a socket writable only when much of its buffer is free (a third, with Linux). So at the deadline, another
-// look is needed to tell a peer that reads slowly from one that does not.
 func (c *Client) writeAll(pieces net.Buffers) error {
 	if !c.conn.gathers() {
 		pieces = join(pieces)
@@ -36,16 +33,7 @@ func (c *Client) writeAll(pieces net.Buffers) error {
 			c.conn.raw.SetWriteDeadline(time.Now().Add(c.opts.WriteTimeout))
 		}
 		began := time.Now()
-		n, err := pieces.WriteTo(c.conn.raw)
-		if n == 0 && c.try != nil && errors.Is(err, os.ErrDeadlineExceeded) {
-			c.conn.raw.SetWriteDeadline(time.Time{})
-			var took int
-			took, err = c.try.TryWrite(pieces[0])
-			n, pieces[0] = int64(took), pieces[0][took:]
-			if err == nil && took == 0 {
-				err = errStalled
-			}
-		}
+		n, err := c.writeSome(&pieces)
 		c.progressed(n, time.Since(began))
 		switch {
 		case err == nil:
@@ -59,6 +47,23 @@ func (c *Client) writeAll(pieces net.Buffers) error {
 		c.conn.raw.SetWriteDeadline(time.Time{}) // or the actor could not try any more
 	}
 	return nil
+}
+
+// writeSome writes until the deadline. A system may call a socket writable only when much of its buffer is free (a third, with
+// Linux). So when nothing was taken, another look is needed to tell a peer that reads slowly from one that does not.
+func (c *Client) writeSome(pieces *net.Buffers) (int64, error) {
+	n, err := pieces.WriteTo(c.conn.raw)
+	if n > 0 || c.try == nil || !errors.Is(err, os.ErrDeadlineExceeded) {
+		return n, err
+	}
+	c.conn.raw.SetWriteDeadline(time.Time{})
+	first := &(*pieces)[0]
+	took, failed := c.try.TryWrite(*first)
+	*first = (*first)[took:]
+	if failed != nil {
+		err = failed
+	}
+	return int64(took), err
 }
 
 // join makes one piece of several, for connections that would write each by itself.
