@@ -14,7 +14,7 @@ func (overBudget) handle(s *supervisor) {
 	}
 	var largest *Client
 	most := int64(0)
-	for c := range s.clients {
+	for _, c := range s.clients {
 		if queued := c.conn.Queued(); queued > most && !c.conn.Closing() {
 			largest, most = c, queued
 		}

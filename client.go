@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync/atomic"
+	"time"
 	"unicode/utf8"
 
 	"github.com/fanqie/tank-websocket-go-server/actor"
@@ -26,7 +28,9 @@ type Client struct {
 	id            string
 	userID        string
 	conn          *client.Client
-	authenticated bool // the authenticator has named the user
+	connectedAt   time.Time
+	number        uint64 // of the connection, in the order in which they came
+	authenticated bool   // the authenticator has named the user
 
 	// Owned by the reader.
 	unsettled uint8 // requests that the supervisor was not seen to have handled, up to maxUnsettled
@@ -39,6 +43,9 @@ type Client struct {
 	everyone      *topic.Member // to the topic of BroadcastMessage; nil for one that was refused, or is leaving
 	slot          int           // on the heartbeat wheel
 	pinged        int           // the tick of the first ping without an answer
+
+	// Written by the supervisor alone, read by anyone.
+	subscribed atomic.Int32 // len(subscriptions)
 }
 
 // ID returns the connection's UUID.

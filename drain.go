@@ -47,7 +47,7 @@ func (m *Manager) drain(ctx context.Context) {
 
 func (m drainSome) handle(s *supervisor) {
 	left := 0
-	for c := range s.clients {
+	for _, c := range s.clients {
 		switch {
 		case c.leaving || c.conn.Closing():
 		case m.most > 0:

@@ -28,16 +28,17 @@ func (m *Manager) ServeHTTP(w http.ResponseWriter, r *http.Request) { m.HandleCo
 // malformed, 405 or 426 when it is not a WebSocket handshake, 500 when a callback panics, and 501 when middleware hides the
 // http.Hijacker without offering Unwrap (see http.ResponseController). Each is reported on Errors.
 func (m *Manager) HandleConnection(w http.ResponseWriter, r *http.Request) {
-	if !m.admit(w, r) || !m.reserve(w) {
-		return
-	}
-	connected := false
+	reserved, connected := false, false
 	defer func() { // also when a callback ends the goroutine, or middleware panics
 		if !connected {
+			m.counters.refused.Add(1)
+		}
+		if reserved && !connected {
 			m.counters.connections.Add(-1)
 		}
 	}()
-	connected = m.connect(w, r)
+	reserved = m.admit(w, r) && m.reserve(w)
+	connected = reserved && m.connect(w, r)
 }
 
 // reserve takes one of the connections that the instance may have, or refuses the request.
@@ -74,8 +75,10 @@ func (m *Manager) connect(w http.ResponseWriter, r *http.Request) bool {
 		m.report(&ErrorEvent{Code: CodeUpgrade, Message: "upgrade failed", Err: shortError{err}, UserID: c.userID})
 		return false
 	}
+	c.connectedAt = time.Now()
 	c.conn = client.New(conn, m.clientOptions, (*owner)(c))
 	if m.ask(func(r actor.Request[struct{}]) message { return register{r, c} }) != nil {
+		m.counters.refused.Add(1)
 		c.conn.Cut(goingAway)
 		return true // until it is gone
 	}

@@ -74,7 +74,7 @@ func (w *wheel) at(tick int) map[*Client]struct{} {
 }
 
 // handle reaps whoever was pinged one timeout ago and has not answered this ping or a later one, then pings the next
-// slot.
+// slot, and looks at their outboxes.
 func (tick) handle(s *supervisor) {
 	s.m.ticking.Store(false)
 	w := s.wheel
@@ -85,6 +85,7 @@ func (tick) handle(s *supervisor) {
 		}
 	}
 	for c := range w.at(w.now) {
+		s.m.histograms.outboxBytes.Observe(c.conn.Queued())
 		if c.conn.Ping() {
 			c.pinged = w.now
 		}

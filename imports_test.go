@@ -23,12 +23,13 @@ const modulePath = "github.com/fanqie/tank-websocket-go-server"
 // layers is the architecture: what the code of each package, tests aside, may import beside the standard library.
 // "." is the root. A package that is not listed is an arrow nobody has drawn yet: think, then add it.
 var layers = map[string][]string{
-	"actor":           {},
-	"internal/wire":   {},
-	"internal/memnet": {}, // test support; so nothing below lists it
-	"topic":           {"actor", "internal/wire"},
-	"client":          {"actor", "internal/wire", "github.com/coder/websocket"},
-	".":               {"actor", "internal/wire", "topic", "client", "github.com/google/uuid"},
+	"actor":            {},
+	"internal/metrics": {},
+	"internal/wire":    {},
+	"internal/memnet":  {}, // test support; so nothing below lists it
+	"topic":            {"actor", "internal/metrics", "internal/wire"},
+	"client":           {"actor", "internal/metrics", "internal/wire", "github.com/coder/websocket"},
+	".":                {"actor", "internal/metrics", "internal/wire", "topic", "client", "github.com/google/uuid"},
 }
 
 // exampleLayer is the same for each package below examples/: what a user of the library can import.

@@ -33,6 +33,7 @@ type Manager struct {
 	pool          *actor.Pool // runs topics
 	supervisor    *actor.Ref[message]
 	journal       *journal
+	histograms    histograms
 	started       chan struct{} // closed by the first Start
 	stopping      chan struct{} // closed when Shutdown begins
 	clientsGone   chan struct{} // closed when, stopping, the last connection has ended
@@ -64,6 +65,8 @@ type counters struct {
 	connections     atomic.Int64 // places taken of Limits.Connections: clients, and requests that may become one
 	clients         atomic.Int64
 	topics          atomic.Int64
+	accepted        atomic.Uint64
+	refused         atomic.Uint64
 	ignored         atomic.Uint64
 	eventsDropped   atomic.Uint64
 	panicsRecovered atomic.Uint64
@@ -87,6 +90,8 @@ func NewInstance(opts ...Option) *Manager {
 		done:          make(chan struct{}),
 	}
 	m.topics = newDirectory()
+	m.histograms = newHistograms()
+	m.clientOptions.WriteLatency = m.histograms.writeLatency
 	m.deflater = wire.NewDeflater(c.compressionLevel, c.compressionThreshold)
 	m.pool = actor.NewPool(runtime.GOMAXPROCS(0))
 	m.journal = newJournal(c.logger, &m.counters)
@@ -172,9 +177,7 @@ func (m *Manager) publish(name, data string, wait func(*topic.Topic, string) err
 		if !errors.Is(err, actor.ErrStopped) {
 			return translate(err)
 		}
-		// It lost its last subscriber just now and may have found another, or it is being replaced.
-		t, err = actor.Call(context.Background(), m.supervisor, func(r actor.Request[*topic.Topic]) message { return lookup{r, name} })
-		if err != nil {
+		if t, err = m.successor(name); err != nil {
 			return translate(err)
 		}
 	}
@@ -182,6 +185,12 @@ func (m *Manager) publish(name, data string, wait func(*topic.Topic, string) err
 		return ErrClosed
 	}
 	return nil
+}
+
+// successor returns the topic of a name under which one was found that had ended: it lost its last subscriber just now and may
+// have found another, or it is being replaced.
+func (m *Manager) successor(name string) (*topic.Topic, error) {
+	return actor.Call(context.Background(), m.supervisor, func(r actor.Request[*topic.Topic]) message { return lookup{r, name} })
 }
 
 // within publishes to a topic that has no room, as long as the context says.

@@ -32,6 +32,11 @@ type (
 		actor.Request[int]
 		topic string
 	}
+	findClient struct { // answered with nil when there is none
+		actor.Request[*Client]
+		id string
+	}
+	listClients       struct{ actor.Request[[]*Client] }
 	fence             struct{ actor.Request[struct{}] } // everything posted before has been handled
 	listTopics        struct{ actor.Request[[]liveTopic] }
 	listSubscriptions struct {

@@ -85,6 +85,8 @@ type model struct {
 	players []*player // everybody who ever connected
 
 	in       int // messages that clients sent and the instance looked at
+	taken    int // messages that topics have taken; more if a topic lost its last subscriber just before
+	shutOut  int // handshakes that were refused
 	waited   int // of those, for the rate
 	evicted  int
 	panics   int
@@ -317,6 +319,7 @@ func (m *model) connect(user string, buffer int) {
 	peer, response := m.request(handshake{path: "/?user_id=" + user, buffer: buffer})
 	if m.shutdown != nil {
 		peer.conn.Close()
+		m.shutOut++
 		if response.StatusCode != 503 {
 			fail("handshake was answered with %s", response.Status)
 		}
@@ -405,11 +408,22 @@ func (p *player) unsubscribe(topic string) {
 func (m *model) publish(topic, payload string) {
 	at := len(m.log[topic])
 	m.log[topic] = append(m.log[topic], payload)
+	if topic == all || m.rooms[topic] != nil {
+		m.taken++
+	}
 	for _, p := range m.players {
 		if p.topics[topic] && p.offer(message{topic, m.rooms[topic], at, payload}) && topic != all {
 			m.rooms[topic].delivered++
 		}
 	}
+}
+
+// published is how many messages there were, whether anybody subscribed or not.
+func (m *model) published() (n int) {
+	for _, log := range m.log {
+		n += len(log)
+	}
+	return n
 }
 
 // give is a message to one alone, or an error frame.
@@ -1033,11 +1047,15 @@ func (m *model) check() {
 	}
 	want.Topics = len(m.rooms)
 	want.MessagesIn = uint64(m.in)
+	want.Accepted, want.Refused = uint64(len(m.players)), uint64(m.shutOut)
 	want.Evicted, want.PanicsRecovered = uint64(m.evicted), uint64(m.panics)
 	want.EventsDropped, want.Throttled = uint64(m.lost), uint64(m.waited)
 	m.slack = lost + doubt
 	got := m.Stats()
-	want.BytesOut, want.Uptime = got.BytesOut, got.Uptime
+	want.BytesIn, want.BytesOut, want.Uptime = got.BytesIn, got.BytesOut, got.Uptime
+	if want.Published = uint64(m.taken); got.Published > want.Published && got.Published <= uint64(m.published()) {
+		want.Published = got.Published
+	}
 	if got.OutboxBytes >= least && got.OutboxBytes <= most {
 		want.OutboxBytes = got.OutboxBytes
 	}

@@ -142,7 +142,7 @@ func (cutAll) handle(s *supervisor) {
 		t.topic.Abort()
 	}
 	s.everyone.topic.Abort()
-	for c := range s.clients {
+	for _, c := range s.clients {
 		c.conn.Cut("cut at the deadline of the shutdown")
 	}
 }
@@ -166,7 +166,7 @@ func (finish) handle(s *supervisor) {
 func (s *supervisor) advance() {
 	if s.stage == drainingTopics && s.topicActors == 0 {
 		s.stage = closingClients
-		for c := range s.clients {
+		for _, c := range s.clients {
 			c.conn.Close(wire.CloseGoingAway, goingAway)
 		}
 	}

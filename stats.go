@@ -26,8 +26,12 @@ type TopicStats struct {
 type Stats struct {
 	Clients         int           `json:"clients"`
 	Topics          int           `json:"topics"`
+	Accepted        uint64        `json:"accepted"`         // requests that became a connection
+	Refused         uint64        `json:"refused"`          // requests that did not
 	MessagesIn      uint64        `json:"messages_in"`      // data messages received from clients
+	BytesIn         uint64        `json:"bytes_in"`         // bytes of those, frame headers and compression aside
 	MessagesIgnored uint64        `json:"messages_ignored"` // of those, for a message handler that does not exist
+	Published       uint64        `json:"published"`        // messages that topics have taken, those of BroadcastMessage included
 	MessagesOut     uint64        `json:"messages_out"`     // data messages written to sockets
 	BytesOut        uint64        `json:"bytes_out"`        // bytes written to sockets, frame headers included
 	Dropped         uint64        `json:"dropped"`          // messages for a client that were not, as far as is known, written to its socket
@@ -45,8 +49,12 @@ func (m *Manager) Stats() Stats {
 	s := Stats{
 		Clients:         m.GetClientCount(),
 		Topics:          int(m.counters.topics.Load()),
+		Accepted:        m.counters.accepted.Load(),
+		Refused:         m.counters.refused.Load(),
 		MessagesIn:      c.MessagesIn.Load(),
+		BytesIn:         c.BytesIn.Load(),
 		MessagesIgnored: m.counters.ignored.Load(),
+		Published:       uint64(m.histograms.batchMessages.Sum()),
 		MessagesOut:     c.MessagesOut.Load(),
 		BytesOut:        c.BytesOut.Load(),
 		Dropped:         c.Dropped.Load(),

@@ -26,6 +26,8 @@ func (s *supervisor) spawnTopic(name string) *topic.Topic {
 		Deflater:   s.m.deflater,
 		Pool:       s.m.pool,
 		Verbatim:   name == everyone,
+
+		BatchMessages: s.m.histograms.batchMessages,
 		OnPanic: func(t *topic.Topic, err *actor.PanicError) {
 			s.m.report(&ErrorEvent{Code: CodeInternal, Message: "topic panicked", Err: err, Topic: t.Name()})
 		},
@@ -54,6 +56,7 @@ func (m subscribe) handle(s *supervisor) {
 		s.m.topics.add(t.topic)
 	}
 	c.subscriptions[t] = s.join(c, t)
+	c.subscribed.Store(int32(len(c.subscriptions)))
 	c.refusals = 0
 	if t.subscribers++; t.subscribers == 1 {
 		s.m.counters.topics.Add(1)
@@ -117,6 +120,7 @@ func (m unsubscribe) handle(s *supervisor) {
 func (s *supervisor) leave(c *Client, t *liveTopic, done func()) {
 	member := c.subscriptions[t]
 	delete(c.subscriptions, t)
+	c.subscribed.Store(int32(len(c.subscriptions)))
 	if t.subscribers--; t.subscribers > 0 {
 		t.topic.Leave(member, done)
 		return
@@ -225,7 +229,7 @@ func (s *supervisor) replace(old *topic.Topic) {
 		return
 	}
 	t.topic, t.desertions = s.spawnTopic(old.Name()), 0
-	for c := range s.clients {
+	for _, c := range s.clients {
 		if t == s.everyone && c.everyone != nil {
 			c.everyone = s.join(c, t)
 		} else if _, subscribed := c.subscriptions[t]; subscribed {

@@ -22,7 +22,7 @@ type supervisor struct {
 	errors     chan<- *ErrorEvent
 	connEvents chan<- *ConnEvent
 
-	clients    map[*Client]struct{}
+	clients    map[string]*Client   // by their own ids
 	users      map[string][]*Client // by id, less those that are turned away
 	turnedAway map[string]int       // by user id: how many are being closed because the user had too many already
 	topics     map[string]*liveTopic
@@ -54,7 +54,7 @@ func spawnSupervisor(m *Manager, errs chan<- *ErrorEvent, connEvents chan<- *Con
 		m:          m,
 		errors:     errs,
 		connEvents: connEvents,
-		clients:    make(map[*Client]struct{}),
+		clients:    make(map[string]*Client),
 		users:      make(map[string][]*Client),
 		turnedAway: make(map[string]int),
 		topics:     make(map[string]*liveTopic),
@@ -88,10 +88,11 @@ func (m register) handle(s *supervisor) {
 		m.Fail(ErrLimit) // it is cut: even those who are turned away take a place until they are gone
 		return
 	}
-	s.clients[c] = struct{}{}
+	s.clients[c.id] = c
 	s.wheel.add(c)
 	s.readers++
 	s.m.counters.clients.Store(int64(len(s.clients)))
+	c.number = s.m.counters.accepted.Add(1)
 	c.subscriptions = make(map[*liveTopic]*topic.Member)
 	s.emit(&ConnEvent{EventType: EventConnect, ClientID: c.id, UserID: c.userID})
 	if tooMany {
@@ -121,8 +122,7 @@ func (s *supervisor) reportTooMany(c *Client) {
 
 // attended reports whether the client's requests are attended to: it is registered, and its subscriptions are not being ended.
 func (s *supervisor) attended(c *Client) bool {
-	_, live := s.clients[c]
-	return live && !c.leaving
+	return s.clients[c.id] == c && !c.leaving
 }
 
 func (m fence) handle(*supervisor) { m.Reply(struct{}{}) }
@@ -139,7 +139,7 @@ func (m closeUser) handle(s *supervisor) {
 
 func (m gone) handle(s *supervisor) {
 	c := m.client
-	if _, live := s.clients[c]; !live {
+	if s.clients[c.id] != c {
 		return // it was refused, so nobody knows of it
 	}
 	c.leaving = true
@@ -152,7 +152,7 @@ func (m gone) handle(s *supervisor) {
 		s.leave(c, t, nil)
 	}
 	s.leaveEveryone(c, nil)
-	delete(s.clients, c)
+	delete(s.clients, c.id)
 	s.wheel.remove(c)
 	s.removeUser(c)
 	s.m.counters.clients.Store(int64(len(s.clients)))

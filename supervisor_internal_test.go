@@ -129,7 +129,7 @@ func TestClientWithManySubscriptionsLeavesInTurns(t *testing.T) {
 	<-m.ConnEvents
 	clients, left := make(chan *Client), make(chan int)
 	m.supervisor.Post(look(func(s *supervisor) {
-		for c := range s.clients {
+		for _, c := range s.clients {
 			clients <- c
 		}
 	}))

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/fanqie/tank-websocket-go-server/actor"
+	"github.com/fanqie/tank-websocket-go-server/internal/metrics"
 	"github.com/fanqie/tank-websocket-go-server/internal/wire"
 )
 
@@ -21,11 +22,13 @@ type Options struct {
 	WriteTimeout   time.Duration // for which a blocked write may make no progress; zero: no limit
 	CloseTimeout   time.Duration // from the decision to close to the hard close
 	Counters       *Counters
+	WriteLatency   *metrics.Histogram // nanoseconds that sampled messages took, from publisher to socket; nil: nobody asks
 }
 
 // Counters are summed over all clients that share Options. Any goroutine may read them.
 type Counters struct {
 	MessagesIn  atomic.Uint64 // data messages received
+	BytesIn     atomic.Uint64 // bytes of those, headers and compression aside
 	MessagesOut atomic.Uint64 // data messages written to the socket
 	BytesOut    atomic.Uint64 // bytes written to the socket, headers included
 	Dropped     atomic.Uint64 // data messages that were meant for a client and never written to its socket
@@ -92,6 +95,9 @@ type Client struct {
 	alive     atomic.Bool                // a sign of life came since the last ping
 	busy      atomic.Bool                // the reader holds a message, so it cannot see pongs; see hand
 	pinging   atomic.Bool                // a ping waits for its turn
+	lastSeen  atomic.Int64               // when something was received, Unix nanoseconds
+	pingedAt  atomic.Int64               // when the ping was written that has no answer yet, the same; 0: there is none
+	rtt       atomic.Int64               // nanoseconds between the last ping with an answer and that; 0: there was none
 	dropped   atomic.Uint64              // messages that were meant for this client and never written to its socket
 	hardClose atomic.Pointer[time.Timer] // stands behind the closing handshake
 
@@ -113,7 +119,7 @@ type closeReason struct {
 // goroutine for itself; or Cut, if the client is not wanted after all.
 func New(conn *Conn, opts *Options, owner Owner) *Client {
 	c := &Client{opts: opts, try: conn.try, deflate: conn.deflate, conn: conn, owner: owner}
-	c.alive.Store(true) // having just connected
+	c.seen() // having just connected
 	conn.reader.client = c
 	c.ref = actor.Spawn(actor.Options{OnPanic: c.panicked}, c.receive)
 	return c
@@ -179,6 +185,16 @@ func (c *Client) size(b *wire.Batch) int { return len(b.For(c.deflate)) }
 // Deflates reports whether the client negotiated permessage-deflate (RFC 7692).
 func (c *Client) Deflates() bool { return c.deflate }
 
+// Owner returns the owner that New was given.
+func (c *Client) Owner() Owner { return c.owner }
+
+// LastSeen returns when something was received from the peer, the opening handshake included.
+func (c *Client) LastSeen() time.Time { return time.Unix(0, c.lastSeen.Load()) }
+
+// RTT returns how long the peer took to answer the last ping that it answered, from when that was given to the socket; zero
+// before the first answer.
+func (c *Client) RTT() time.Duration { return time.Duration(c.rtt.Load()) }
+
 // RemoteAddr returns the peer's address as the connection reports it.
 func (c *Client) RemoteAddr() string { return c.conn.raw.RemoteAddr().String() }
 
@@ -210,6 +226,20 @@ func (c *Client) Ping() (alive bool) {
 		c.ref.Post(ping{})
 	}
 	return alive
+}
+
+// seen takes note of a sign of life. It runs in the reader.
+func (c *Client) seen() {
+	c.alive.Store(true)
+	c.lastSeen.Store(time.Now().UnixNano())
+}
+
+// ponged takes note of a pong, which answers the last ping whatever it says: RFC 6455 section 5.5.3 lets a peer answer that
+// alone. It runs in the reader.
+func (c *Client) ponged() {
+	if at := c.pingedAt.Swap(0); at != 0 {
+		c.rtt.Store(max(1, time.Now().UnixNano()-at)) // the clock may have been set back
+	}
 }
 
 // Reap cuts the connection when no sign of life came since Ping last reported one. It never blocks.

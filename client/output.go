@@ -2,6 +2,7 @@ package client
 
 import (
 	"net"
+	"time"
 
 	"github.com/fanqie/tank-websocket-go-server/internal/wire"
 )
@@ -105,7 +106,9 @@ func (c *Client) load() {
 	switch o := &c.out; {
 	case len(o.rest) > 0:
 	case len(o.control) > 0:
-		c.pinging.Store(false) // if a ping is among them, it has its turn now
+		if c.pinging.Swap(false) { // a ping is among them, or was, and has its turn now
+			c.pingedAt.Store(time.Now().UnixNano())
+		}
 		o.rest, o.begun, o.control = o.control, 0, nil
 	default:
 		o.rest, o.begun = o.batches[o.written].For(c.deflate), 1
@@ -157,6 +160,9 @@ func (c *Client) wrote() {
 		b := o.batches[o.written]
 		c.queued.Add(-int64(c.size(b)))
 		c.opts.Counters.MessagesOut.Add(uint64(b.Messages))
+		if b.SampledAt != 0 && b.SampledFor == any(c) {
+			c.opts.WriteLatency.Observe(max(0, time.Now().UnixNano()-b.SampledAt)) // the clock may have been set back
+		}
 		c.release(o.written)
 		o.batches[o.written] = nil // the others may take long
 		o.written++

@@ -100,6 +100,7 @@ func (c *Client) received(data []byte, err error, binary bool) {
 		c.refuse(wire.CloseInvalidPayload, notUTF8, ProtocolFault, errNotUTF8)
 	default:
 		c.opts.Counters.MessagesIn.Add(1)
+		c.opts.Counters.BytesIn.Add(uint64(len(data)))
 		c.hand(data, binary)
 	}
 }

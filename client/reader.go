@@ -86,10 +86,12 @@ func (r *reader) takeControls() {
 		if p[0] != pingFrame && p[0] != pongFrame || len(p) < size {
 			break
 		}
-		r.client.alive.Store(true)
+		r.client.seen()
 		if p[0] == pingFrame {
 			unmask(p[2:controlHeader], p[controlHeader:size])
 			r.client.answerPing(p[controlHeader:size])
+		} else {
+			r.client.ponged()
 		}
 		r.pending = p[size:]
 	}
@@ -136,7 +138,7 @@ func (r *reader) Read(p []byte) (n int, err error) {
 		r.err = err
 		return 0, err
 	}
-	r.client.alive.Store(true)
+	r.client.seen()
 	r.stream.pass(p[:n])
 	return n, nil // an error comes again with the next call
 }

@@ -63,6 +63,7 @@ func Upgrade(w http.ResponseWriter, r *http.Request, opts UpgradeOptions) (*Conn
 			c.reader.client.answerPing(payload)
 			return false
 		},
+		OnPongReceived: func(context.Context, []byte) { c.reader.client.ponged() },
 	})
 	if err != nil {
 		if c.raw != nil {

@@ -11,10 +11,12 @@ package topic
 import (
 	"context"
 	"iter"
+	"math/rand/v2"
 	"sync/atomic"
 	"time"
 
 	"github.com/fanqie/tank-websocket-go-server/actor"
+	"github.com/fanqie/tank-websocket-go-server/internal/metrics"
 	"github.com/fanqie/tank-websocket-go-server/internal/wire"
 )
 
@@ -55,6 +57,8 @@ type Options struct {
 	Pool *actor.Pool
 	// Verbatim sends messages as they are instead of in the JSON envelope: text, or binary when not valid UTF-8.
 	Verbatim bool
+	// BatchMessages counts batches by how many messages each has. Nil: nobody asks.
+	BatchMessages *metrics.Histogram
 	// OnPanic and OnStop are those of actor.Options.
 	OnPanic func(*Topic, *actor.PanicError)
 	OnStop  func(*Topic, error)
@@ -66,6 +70,7 @@ type Topic struct {
 	name     string
 	encode   func(dst []byte, data string) []byte
 	deflater *wire.Deflater
+	batches  *metrics.Histogram // nil: nobody asks
 	onPanic  func(*actor.PanicError)
 	ref      *actor.Ref[message]
 
@@ -107,11 +112,28 @@ type (
 		done func()
 	}
 	publish struct{ data string }
+	sampled struct { // the same
+		publish
+		at int64 // Unix nanoseconds
+	}
+	list struct{ actor.Request[[]Subscriber] }
 )
+
+// sampleEvery is how many messages there are for each one whose way to a socket is timed. To look at the clock costs something.
+const sampleEvery = 16
+
+// newPublish makes a message of data. Whether it is a sample is left to chance, so that nothing can fall into step with it.
+func newPublish(data string) message {
+	m := publish{data}
+	if rand.Uint32N(sampleEvery) == 0 { // #nosec G404 -- nobody gains by guessing it
+		return sampled{m, time.Now().UnixNano()}
+	}
+	return m
+}
 
 // Spawn makes a topic without subscribers.
 func Spawn(name string, opts Options) *Topic {
-	t := &Topic{name: name, encode: wire.AppendMessage, deflater: opts.Deflater}
+	t := &Topic{name: name, encode: wire.AppendMessage, deflater: opts.Deflater, batches: opts.BatchMessages}
 	if !opts.Verbatim {
 		t.encode = wire.NewEnvelope(name).Append
 	}
@@ -143,16 +165,22 @@ func (t *Topic) Join(m *Member) { t.ref.Post(join{m}) }
 // topic has been stopped before, in the topic's goroutine: it must not block. Leave never blocks.
 func (t *Topic) Leave(m *Member, done func()) { t.ref.Post(leave{m, done}) }
 
+// Members returns the subscribers of all members that were there when everything taken before had been delivered. It waits for
+// that. It returns actor.ErrStopped after Stop, or the context's error. Only edges may call it.
+func (t *Topic) Members(ctx context.Context) ([]Subscriber, error) {
+	return actor.Call(ctx, t.ref, func(r actor.Request[[]Subscriber]) message { return list{r} })
+}
+
 // TryPublish is Publish without waiting: it reports false, and the message was not taken, when the mailbox is full.
 func (t *Topic) TryPublish(data string) (taken bool, err error) {
-	return t.ref.TryPut(publish{data}, len(data)+messageOverhead)
+	return t.ref.TryPut(newPublish(data), len(data)+messageOverhead)
 }
 
 // Publish puts a message into the topic's mailbox, blocking while that is full. data must be valid UTF-8 unless the
 // topic is verbatim. It returns nil when the topic has taken the message, actor.ErrStopped after Stop, or the
 // context's error. Only edges may call it.
 func (t *Topic) Publish(ctx context.Context, data string) error {
-	return t.ref.Put(ctx, publish{data}, len(data)+messageOverhead)
+	return t.ref.Put(ctx, newPublish(data), len(data)+messageOverhead)
 }
 
 // Stop refuses further messages, delivers those already taken, and ends the topic. It never blocks.
@@ -220,6 +248,21 @@ func (m publish) handle(t *Topic) {
 	t.batch.Messages++
 }
 
+func (m sampled) handle(t *Topic) {
+	m.publish.handle(t)
+	if t.batch != nil && t.batch.SampledAt == 0 { // one in a batch is enough
+		t.batch.SampledAt = m.at
+	}
+}
+
+func (m list) handle(t *Topic) {
+	all := make([]Subscriber, len(t.members))
+	for i, member := range t.members {
+		all[i] = member.Subscriber
+	}
+	m.Reply(all)
+}
+
 func (m join) handle(t *Topic) {
 	t.flush() // what was published before is not for the newcomer
 	if m.place == 0 {
@@ -262,6 +305,10 @@ func (t *Topic) flush() {
 	t.batch, t.last = nil, min(len(b.Frames), maxBatch+maxBatch/4)
 	t.published.Add(uint64(b.Messages)) // #nosec G115 -- a count
 	t.lastPublished.Store(time.Now().UnixNano())
+	t.batches.Observe(int64(b.Messages))
+	if n := len(t.members); n > 0 && b.SampledAt != 0 {
+		b.SampledFor = t.members[rand.IntN(n)].Subscriber // #nosec G404 -- nobody gains by guessing it
+	}
 	for i := 0; i < len(t.members); {
 		i = t.deliver(b, i)
 	}

@@ -3,6 +3,7 @@ package topic_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -241,6 +242,41 @@ func TestDepthCountsWhatWaits(t *testing.T) {
 		h.release()
 		if got := h.Stats(); got.Depth != 0 || got.Published != 4 {
 			t.Errorf("stats are %+v, want depth 0, published 4", got)
+		}
+	})
+}
+
+// TestMembersAreThoseBetweenWhatWasTakenBeforeAndAfter: whoever asks gets the answer behind all that was published before.
+func TestMembersAreThoseBetweenWhatWasTakenBeforeAndAfter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := spawn(t, topic.Options{})
+		expect := func(want ...*sleeper) {
+			t.Helper()
+			got, err := h.Members(t.Context())
+			if err != nil || len(got) != len(want) {
+				t.Fatalf("got %d members and error %v, want %d", len(got), err, len(want))
+			}
+			for _, s := range want {
+				if !slices.Contains(got, topic.Subscriber(s)) {
+					t.Fatal("somebody is missing")
+				}
+			}
+		}
+		expect()
+		one, two := &sleeper{t: t}, &sleeper{t: t}
+		first, second := &topic.Member{Subscriber: one}, &topic.Member{Subscriber: two}
+		h.Join(first)
+		h.Join(second)
+		expect(one, two)
+		h.publish("message")
+		h.Leave(first, nil)
+		expect(two)
+		if one.waiting.Load()+one.written.Load() != 1 {
+			t.Error("the message published before was not delivered")
+		}
+		h.Stop()
+		if _, err := h.Members(t.Context()); !errors.Is(err, actor.ErrStopped) {
+			t.Errorf("got error %v after Stop, want actor.ErrStopped", err)
 		}
 	})
 }

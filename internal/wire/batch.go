@@ -15,6 +15,11 @@ type Batch struct {
 	Messages int            // how many messages the frames are
 	Lost     *atomic.Uint64 // its topic's count of messages never written to somebody they were for; nil: it has no topic
 
+	// Of a message that is a sample of how long the way to a socket is: when it was published, in Unix nanoseconds, and whose
+	// socket counts. A batch made of this one is no sample.
+	SampledAt  int64
+	SampledFor any
+
 	holders atomic.Int32 // who count it among what they hold
 }
 
