@@ -29,6 +29,7 @@ var layers = map[string][]string{
 	"internal/memnet":  {}, // test support; so nothing below lists it
 	"topic":            {"actor", "internal/metrics", "internal/wire"},
 	"client":           {"actor", "internal/metrics", "internal/wire", "github.com/coder/websocket"},
+	"inspector":        {"."},
 	".":                {"actor", "internal/metrics", "internal/wire", "topic", "client", "github.com/google/uuid"},
 }
 

@@ -224,7 +224,7 @@ func TestStats(t *testing.T) {
 		time.Sleep(time.Second / 2) // less than until the first heartbeat
 		got := s.Stats()
 		want := tank.Stats{
-			Clients: 1, Topics: 1, Accepted: 1, MessagesIn: 2, BytesIn: uint64(len("sub:news") + len("for nobody")), MessagesIgnored: 1,
+			State: "running", Clients: 1, Topics: 1, Accepted: 1, MessagesIn: 2, BytesIn: uint64(len("sub:news") + len("for nobody")), MessagesIgnored: 1,
 			Published: 1, MessagesOut: 1,
 			BytesOut: uint64(2 + len(`{"topic":"news","data":"x"}`)), Uptime: time.Second / 2,
 		}

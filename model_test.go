@@ -1052,7 +1052,7 @@ func (m *model) check() {
 	want.EventsDropped, want.Throttled = uint64(m.lost), uint64(m.waited)
 	m.slack = lost + doubt
 	got := m.Stats()
-	want.BytesIn, want.BytesOut, want.Uptime = got.BytesIn, got.BytesOut, got.Uptime
+	want.State, want.BytesIn, want.BytesOut, want.Uptime = got.State, got.BytesIn, got.BytesOut, got.Uptime
 	if want.Published = uint64(m.taken); got.Published > want.Published && got.Published <= uint64(m.published()) {
 		want.Published = got.Published
 	}

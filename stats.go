@@ -24,6 +24,7 @@ type TopicStats struct {
 
 // Stats are the statistics of an instance. Counters count from NewInstance on.
 type Stats struct {
+	State           string        `json:"state"` // "new" before Start, "running", "draining" (see WithDrain), "closing", "closed"
 	Clients         int           `json:"clients"`
 	Topics          int           `json:"topics"`
 	Accepted        uint64        `json:"accepted"`         // requests that became a connection
@@ -47,6 +48,7 @@ type Stats struct {
 func (m *Manager) Stats() Stats {
 	c := m.clientOptions.Counters
 	s := Stats{
+		State:           m.state(),
 		Clients:         m.GetClientCount(),
 		Topics:          int(m.counters.topics.Load()),
 		Accepted:        m.counters.accepted.Load(),
@@ -68,6 +70,16 @@ func (m *Manager) Stats() Stats {
 		s.Uptime = time.Since(*began)
 	}
 	return s
+}
+
+// state names the phase.
+func (m *Manager) state() string {
+	select {
+	case <-m.done:
+		return "closed"
+	default:
+		return [...]string{unstarted: "new", running: "running", draining: "draining", shuttingDown: "closing"}[m.phase.Load()]
+	}
 }
 
 // GetClientCount returns the number of connected clients, including those that are being closed, for up to the close
