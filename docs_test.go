@@ -29,6 +29,7 @@ var translations = map[string]string{
 	"docs/performance.md": "docs/performance.zh-CN.md",
 	"docs/security.md":    "docs/security.zh-CN.md",
 	"docs/guarantees.md":  "docs/guarantees.zh-CN.md",
+	"docs/inspector.md":   "docs/inspector.zh-CN.md",
 }
 
 // TestGoInDocsCompiles vets each Go block of each page as a program of its own, in this module.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -122,6 +123,13 @@ func (p *page) inspect() {
 			p.t.Errorf("page of %s complained: %s", p.name, c)
 		}
 	}
+}
+
+// forgive forgets complaints with this in them.
+func (p *page) forgive(text string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.complaints = slices.DeleteFunc(p.complaints, func(c string) bool { return strings.Contains(c, text) })
 }
 
 // complaintsNow returns all complaints up to now, also the forgivable.

@@ -1,0 +1,11 @@
+// What the browser remembers for this page. Storage can be switched off; then nothing is remembered, and all else works.
+
+const prefix = 'tank.';
+
+export function recall(key) {
+  try { return localStorage.getItem(prefix + key); } catch { return null; }
+}
+
+export function remember(key, value) {
+  try { localStorage.setItem(prefix + key, value); } catch { /* not remembered */ }
+}
