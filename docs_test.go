@@ -30,6 +30,15 @@ var translations = map[string]string{
 	"docs/security.md":    "docs/security.zh-CN.md",
 	"docs/guarantees.md":  "docs/guarantees.zh-CN.md",
 	"docs/inspector.md":   "docs/inspector.zh-CN.md",
+	"README.md":               "README.zh-CN.md",
+	"docs/protocol.md":        "docs/protocol.zh-CN.md",
+	"docs/performance.md":     "docs/performance.zh-CN.md",
+	"docs/security.md":        "docs/security.zh-CN.md",
+	"docs/guarantees.md":      "docs/guarantees.zh-CN.md",
+	"docs/README.md":          "docs/README.zh-CN.md",
+	"docs/getting-started.md": "docs/getting-started.zh-CN.md",
+	"docs/what-happens.md":    "docs/what-happens.zh-CN.md",
+	"docs/deployment.md":      "docs/deployment.zh-CN.md",
 }
 
 // TestGoInDocsCompiles vets each Go block of each page as a program of its own, in this module.
