@@ -39,6 +39,7 @@ var translations = map[string]string{
 	"docs/getting-started.md": "docs/getting-started.zh-CN.md",
 	"docs/what-happens.md":    "docs/what-happens.zh-CN.md",
 	"docs/deployment.md":      "docs/deployment.zh-CN.md",
+	"docs/architecture.md":    "docs/architecture.zh-CN.md",
 }
 
 // TestGoInDocsCompiles vets each Go block of each page as a program of its own, in this module.
