@@ -14,7 +14,7 @@ const (
 // ends all its subscriptions, for which no unsubscribe events are sent.
 //
 // Events tell what the counts already include: after a subscribe event was read, GetTopicSubscriberCount counts the
-// subscription, and a publish that starts then is delivered to it.
+// subscription, and a publish that starts then is delivered to it; so is a BroadcastMessage that starts after a connect event.
 type ConnEvent struct {
 	EventType string // one of the Event constants
 	ClientID  string

@@ -135,6 +135,27 @@ func TestPromisePublishAfterTheSubscribeEventIsDeliveredAndNoneAfterTheUnsubscri
 	})
 }
 
+// The reader of events does not sleep, so that it is as fast as can be to publish after one.
+func TestPromiseBroadcastAfterTheConnectEventIsDelivered(t *testing.T) {
+	s := serve(t)
+	for range 2000 {
+		p, _ := s.request(handshake{path: "/"})
+		for connected := false; !connected; {
+			select {
+			case e := <-s.ConnEvents:
+				connected = e.EventType == tank.EventConnect
+			default:
+			}
+		}
+		if err := s.BroadcastMessage([]byte("welcome")); err != nil {
+			t.Fatal(err)
+		}
+		p.conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+		p.expect("welcome")
+		p.conn.Close()
+	}
+}
+
 func TestPromiseSubscribeThenPublishOnOneConnectionSeesItsOwnMessage(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := serve(t, tank.WithPublishAuthorizer(func(*tank.Client, string) error { return nil }))

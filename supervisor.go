@@ -94,12 +94,13 @@ func (m register) handle(s *supervisor) {
 	s.m.counters.clients.Store(int64(len(s.clients)))
 	c.number = s.m.counters.accepted.Add(1)
 	c.subscriptions = make(map[*liveTopic]*topic.Member)
+	if !tooMany {
+		s.users[c.userID] = append(s.users[c.userID], c)
+		c.everyone = s.join(c, s.everyone)
+	}
 	s.emit(&ConnEvent{EventType: EventConnect, ClientID: c.id, UserID: c.userID})
 	if tooMany {
 		s.turnAway(c)
-	} else {
-		s.users[c.userID] = append(s.users[c.userID], c)
-		c.everyone = s.join(c, s.everyone)
 	}
 	if s.stage != serving { // it slipped in while the door was closing
 		c.conn.Close(wire.CloseGoingAway, goingAway)
