@@ -1,9 +1,12 @@
-// Package e2e drives the example programs with a real browser: it builds and starts them, opens their pages in
-// Chromium, and looks at what a person would look at. It is a module of its own, so that nobody who imports the library
-// downloads a browser driver.
+// Package e2e tests the example programs in a real browser: each is built, started as a process and used through its
+// page. And it tests what the pages in docs/ show: programs are built and run, configurations of proxies, of systemd and of
+// Kubernetes are given to those they are for, and the browser's code runs in a browser.
+//
+// It needs Chromium, nginx, Caddy and systemd-analyze, and is a module of its own, so that what drives a browser stays out of
+// the library's dependencies:
 //
 //	cd e2e && go test ./...
 //
-// Chromium is the executable named by the environment variable CHROMIUM, or "chromium" on the path; without one the
-// tests fail. Screenshots go to the directory named by E2E_ARTIFACTS, or else to ../artifacts/e2e.
+// CHROMIUM names the browser's executable, chromium by default. Screenshots go to the directory named by E2E_ARTIFACTS,
+// ../artifacts/e2e by default.
 package e2e
