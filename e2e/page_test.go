@@ -28,6 +28,7 @@ type page struct {
 
 	mu         sync.Mutex
 	complaints []string // exceptions and console errors
+	forgiven   []string // parts of those that a test expects
 }
 
 // look is how a page is shown. The zero value is a desktop in English and light colours.
@@ -119,17 +120,18 @@ func (p *page) inspect() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, c := range p.complaints {
-		if !strings.Contains(c, "WebSocket connection to ") && !strings.Contains(c, "ERR_CONNECTION_REFUSED") {
+		forgivable := func(part string) bool { return strings.Contains(c, part) }
+		if !forgivable("WebSocket connection to ") && !forgivable("ERR_CONNECTION_REFUSED") && !slices.ContainsFunc(p.forgiven, forgivable) {
 			p.t.Errorf("page of %s complained: %s", p.name, c)
 		}
 	}
 }
 
-// forgive forgets complaints with this in them.
-func (p *page) forgive(text string) {
+// forgive expects complaints that contain a text.
+func (p *page) forgive(part string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.complaints = slices.DeleteFunc(p.complaints, func(c string) bool { return strings.Contains(c, text) })
+	p.forgiven = append(p.forgiven, part)
 }
 
 // complaintsNow returns all complaints up to now, also the forgivable.

@@ -1,0 +1,189 @@
+package e2e
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	tank "github.com/fanqie/tank-websocket-go-server"
+)
+
+const gettingStarted = "docs/getting-started.md"
+
+// hello puts together what the page for beginners has built at its end, as a module of its own, and starts it.
+func hello(t *testing.T, program string) (dir, addr string, p *process) {
+	t.Helper()
+	dir, addr = t.TempDir(), fixedAddr(t)
+	write(t, dir, "main.go", adapt(t, program, "localhost:8080", addr))
+	write(t, dir, "static/index.html", block(t, gettingStarted, "html"))
+	write(t, dir, "main_test.go", block(t, gettingStarted, "go", "func Test"))
+	root, err := filepath.Abs("..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// As the page says, but with the library from here.
+	for _, args := range [][]string{
+		{"mod", "init", "example.com/hello"},
+		{"mod", "edit", "-replace", library + "=" + root, "-require", library + "@v0.0.0"},
+		{"mod", "tidy"},
+		{"build", "-o", "hello", "."},
+	} {
+		cmd := exec.Command("go", args...)
+		cmd.Dir = dir
+		run(t, cmd)
+	}
+	cmd := exec.Command(filepath.Join(dir, "hello"))
+	cmd.Dir = dir
+	return dir, addr, background(t, cmd, addr)
+}
+
+const library = "github.com/fanqie/tank-websocket-go-server"
+
+// The page for beginners: its programs run, its page shows the time and the news, and its test passes.
+func TestGettingStarted(t *testing.T) {
+	t.Parallel()
+	programs := map[string]string{
+		"ten lines": block(t, gettingStarted, "go", "package main", `"clock"`, "log.Fatal(server.ListenAndServe())"),
+		"all of it": block(t, gettingStarted, "go", "package main", "signal.NotifyContext"),
+	}
+	for name, program := range programs {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir, addr, process := hello(t, program)
+			p := open(t, &server{t: t, url: "http://" + addr + "/"}, "hello", look{})
+			p.forgive("/favicon.ico") // a beginner has none
+			clock := `document.getElementById("clock").textContent`
+			p.wait(`/^\d\d:\d\d:\d\d$/.test(` + clock + `)`)
+			first := eval[string](p, clock)
+			p.wait(clock + ` !== ` + quote(first))
+			if name == "ten lines" {
+				return
+			}
+			post(t, block(t, gettingStarted, "sh", "curl"), "http://"+addr+"/news")
+			p.wait(`document.getElementById("news").textContent === "Hello"`)
+			post(t, `curl -d text=<b>&amp; http://localhost:8080/news`, "http://"+addr+"/news")
+			p.wait(`document.getElementById("news").lastChild.textContent === "<b>&amp;"`)
+
+			test := exec.Command("go", "test", ".")
+			test.Dir = dir
+			run(t, test)
+
+			if err := process.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+				t.Fatal(err)
+			}
+			if err := process.wait(); err != nil {
+				t.Errorf("the program ended with %v", err)
+			}
+			again := exec.Command(filepath.Join(dir, "hello"))
+			again.Dir = dir
+			background(t, again, addr)
+			p.run(`document.getElementById("clock").textContent = "stopped"`)
+			p.wait(clock + ` !== "stopped"`)
+		})
+	}
+}
+
+// post does what a command with curl does, to another address.
+func post(t *testing.T, command, to string) {
+	t.Helper()
+	fields := strings.Fields(command)
+	if len(fields) != 4 || fields[0] != "curl" || fields[1] != "-d" || fields[3] != "http://localhost:8080/news" {
+		t.Fatalf("this is not the command that the test knows: %q", command)
+	}
+	name, value, _ := strings.Cut(fields[2], "=")
+	resp, err := http.PostForm(to, url.Values{name: {value}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusNoContent {
+		t.Errorf("%s is answered with %s", command, resp.Status)
+	}
+}
+
+// What the README has a newcomer paste into the console shows the time.
+func TestReadme(t *testing.T) {
+	t.Parallel()
+	addr := fixedAddr(t)
+	code := adapt(t, block(t, "README.md", "go", "package main"), "localhost:8080", addr)
+	background(t, exec.Command(buildProgram(t, code)), addr)
+	p := open(t, &server{t: t, url: "http://" + addr + "/"}, "readme", look{})
+	p.forgive("404 (Not Found)") // there is no page, as the README says
+	p.run(`window.logged_ = []; console.log = (...what) => window.logged_.push(...what);`)
+	p.run(adapt(t, block(t, "README.md", "js"), "ws://localhost:8080", "ws://"+addr))
+	p.wait(`window.logged_.some((frame) => frame.topic === "clock" && /^\d\d:\d\d:\d\d$/.test(frame.data))`)
+}
+
+// The complete client of the protocol's page does what the page says of it.
+func TestCompleteClient(t *testing.T) {
+	t.Parallel()
+	var classes []string
+	for _, page := range []string{"docs/protocol.md", "docs/protocol.zh-CN.md"} {
+		classes = append(classes, block(t, page, "js", "class Live"))
+	}
+	use := block(t, "docs/protocol.md", "js", "new Live(")
+	for i, class := range classes {
+		t.Run([]string{"English", "Chinese"}[i], func(t *testing.T) {
+			t.Parallel()
+			tkws := tank.NewInstance(
+				tank.WithSubscribeAuthorizer(func(c *tank.Client, topic string) error {
+					if topic == "secret" {
+						return tank.ErrForbidden
+					}
+					return nil
+				}),
+				tank.WithPublishAuthorizer(func(*tank.Client, string) error { return nil }),
+				tank.WithMessageHandler(func(c *tank.Client, m tank.Message) {
+					c.Send(tank.Message{Data: append([]byte("answer to "), m.Data...)})
+				}),
+			)
+			go tkws.Start()
+			mux := http.NewServeMux()
+			mux.Handle("/ws", tkws)
+			mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", "text/html; charset=utf-8")
+				w.Write([]byte("<!doctype html><link rel=icon href=data:,><title>client</title>"))
+			})
+			s := httptest.NewServer(mux)
+			t.Cleanup(func() {
+				s.Close()
+				tkws.Shutdown(context.Background())
+			})
+			p := open(t, &server{t: t, url: s.URL + "/"}, "client", look{})
+			logged := func(text string) string { return `window.logged_.includes(` + quote(text) + `)` }
+			p.run(`window.logged_ = []; console.log = (...what) => window.logged_.push(what.join(" "));` + class + use + `window.live_ = live;`)
+
+			p.wait(logged("from the application: answer to state:news"))
+			p.run(`live_.publish("news", "first")`)
+			p.wait(logged("news: first"))
+			p.run(`live_.subscribe("secret", () => {})`)
+			p.wait(logged("refused: forbidden secret"))
+			p.run(`live_.unsubscribe("secret")`)
+
+			// It comes back, has its topic again, and asks for the state again.
+			p.run(`window.logged_.length = 0`)
+			for _, c := range tkws.GetAllClients() {
+				c.Close(1001, "")
+			}
+			p.wait(logged("closed with 1001 and coming back"))
+			p.wait(logged("from the application: answer to state:news"))
+			p.run(`live_.publish("news", "second")`)
+			p.wait(logged("news: second"))
+
+			// It does not come back when the application says so.
+			if n := tkws.CloseClient("alice"); n != 1 {
+				t.Errorf("alice has %d connections", n)
+			}
+			p.wait(logged("closed with 1000 for good"))
+			if eval[bool](p, `live_.publish("news", "third")`) {
+				t.Error("a message was sent without a connection")
+			}
+		})
+	}
+}
