@@ -39,6 +39,7 @@ var translations = map[string]string{
 	"docs/getting-started.md": "docs/getting-started.zh-CN.md",
 	"docs/what-happens.md":    "docs/what-happens.zh-CN.md",
 	"docs/deployment.md":      "docs/deployment.zh-CN.md",
+	"docs/migrating.md":       "docs/migrating.zh-CN.md",
 	"docs/architecture.md":    "docs/architecture.zh-CN.md",
 }
 
@@ -266,7 +267,7 @@ func (p page) code() []passage {
 	for _, b := range blocks {
 		info, text, _ := strings.Cut(b.text, "\n")
 		list = append(list, passage{info, b.line - 1})
-		if info == "go" {
+		if language, _, _ := strings.Cut(info, " "); language == "go" {
 			list = append(list, goTokens(text, b.line)...)
 			continue
 		}
