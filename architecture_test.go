@@ -32,6 +32,11 @@ func TestArchitecturePageShowsTheImports(t *testing.T) {
 			t.Errorf("%s: package %s is not in the drawing of layers", architecturePage, name(dir))
 		}
 	}
+	for dir := range rank {
+		if _, ok := shown[dir]; !ok {
+			t.Errorf("%s: the drawing has %s, and the table has not", architecturePage, name(dir))
+		}
+	}
 	for dir := range shown {
 		if _, ok := real[dir]; !ok {
 			t.Errorf("%s: the table has package %s, which does not exist", architecturePage, name(dir))
