@@ -2,14 +2,12 @@ package tank_test
 
 import (
 	"bytes"
-	"cmp"
+	"errors"
 	"fmt"
 	"go/ast"
 	"go/format"
 	"go/parser"
-	"go/scanner"
 	"go/token"
-	"io/fs"
 	"net/url"
 	"os"
 	"os/exec"
@@ -19,7 +17,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"unicode"
 )
 
 // translations are pages that say the same in two languages.
@@ -43,7 +40,8 @@ var translations = map[string]string{
 	"docs/architecture.md":    "docs/architecture.zh-CN.md",
 }
 
-// TestGoInDocsCompiles vets each Go block of each page as a program of its own, in this module.
+// TestGoInDocsCompiles vets each Go block of each page as a program of its own, in this module. Those marked "go bench" need
+// modules that this one does not have; bench/internal/migrating looks at them.
 //
 // A block with a package clause is taken as it is. Another one is completed: declarations stand at the top level of a
 // package main, statements inside its function main, and what they use of the packages in assumedImports is imported.
@@ -79,7 +77,7 @@ func TestGoInDocsCompiles(t *testing.T) {
 
 func TestGoInDocsIsFormatted(t *testing.T) {
 	for _, page := range pages(t) {
-		for _, block := range page.blocks("go") {
+		for _, block := range append(page.blocks("go"), page.blocks("go bench")...) {
 			formatted, err := format.Source([]byte(block.text))
 			if err != nil {
 				t.Errorf("%s:%d: %v", page.path, block.line, err)
@@ -93,7 +91,7 @@ func TestGoInDocsIsFormatted(t *testing.T) {
 // TestServersInDocsHaveTimeouts: what pages show is what people copy.
 func TestServersInDocsHaveTimeouts(t *testing.T) {
 	for _, page := range pages(t) {
-		for _, block := range page.blocks("go") {
+		for _, block := range append(page.blocks("go"), page.blocks("go bench")...) {
 			if strings.Contains(block.text, "ListenAndServe") &&
 				!(strings.Contains(block.text, "ReadHeaderTimeout:") && strings.Contains(block.text, "IdleTimeout:")) {
 				t.Errorf("%s:%d: this server waits for ever for a request", page.path, block.line)
@@ -144,7 +142,8 @@ func same(t *testing.T, one, other page, what string, of func(page) []passage) {
 	}
 }
 
-// TestLinksLeadSomewhere follows the links of all pages to files and headings. Those to other sites are not followed.
+// TestLinksLeadSomewhere follows the links of all pages, those to pictures included, to files and headings. Those to other
+// sites are not followed.
 func TestLinksLeadSomewhere(t *testing.T) {
 	for _, page := range pages(t) {
 		for _, link := range page.links() {
@@ -154,6 +153,9 @@ func TestLinksLeadSomewhere(t *testing.T) {
 		}
 	}
 }
+
+// pictures are the kinds of file that pages show.
+var pictures = []string{".svg", ".png", ".gif", ".webp"}
 
 func follow(t *testing.T, from page, link string) error {
 	u, err := url.Parse(link)
@@ -167,8 +169,10 @@ func follow(t *testing.T, from page, link string) error {
 	if u.Path != "" {
 		target = path.Join(path.Dir(from.path), u.Path)
 	}
-	if _, err := os.Stat(filepath.FromSlash(target)); err != nil {
+	if info, err := os.Stat(filepath.FromSlash(target)); err != nil {
 		return err
+	} else if slices.Contains(pictures, path.Ext(target)) && info.Size() == 0 {
+		return errors.New("the picture is empty")
 	}
 	if u.Fragment == "" || path.Ext(target) != ".md" {
 		return nil
@@ -178,196 +182,6 @@ func follow(t *testing.T, from page, link string) error {
 		return fmt.Errorf("%s has no such heading; it has %q", target, anchors)
 	}
 	return nil
-}
-
-// page is a Markdown file.
-type page struct {
-	path string // from the root, with slashes
-	text string
-}
-
-// passage is a part of a page and where it begins.
-type passage struct {
-	text string
-	line int
-}
-
-// pages returns every Markdown file of the repository.
-func pages(t *testing.T) []page {
-	t.Helper()
-	var list []page
-	err := filepath.WalkDir(".", func(name string, d fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return err
-		case d.IsDir() && name != "." && (strings.HasPrefix(d.Name(), ".") || d.Name() == "artifacts"):
-			return fs.SkipDir
-		case !d.IsDir() && filepath.Ext(name) == ".md":
-			list = append(list, readPage(t, filepath.ToSlash(name)))
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return list
-}
-
-func readPage(t *testing.T, name string) page {
-	t.Helper()
-	text, err := os.ReadFile(filepath.FromSlash(name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return page{name, string(text)}
-}
-
-// split separates the fenced code blocks from the lines of prose around them. A block's text begins with its info
-// string on a line of its own; its line is that of the code.
-func (p page) split() (blocks, prose []passage) {
-	inside := false
-	for i, line := range strings.Split(p.text, "\n") {
-		fence := strings.HasPrefix(line, "```")
-		switch {
-		case fence && inside:
-			inside = false
-		case fence:
-			inside = true
-			blocks = append(blocks, passage{strings.TrimPrefix(line, "```") + "\n", i + 2})
-		case inside:
-			blocks[len(blocks)-1].text += line + "\n"
-		default:
-			prose = append(prose, passage{line, i + 1})
-		}
-	}
-	return blocks, prose
-}
-
-// blocks returns the code blocks of a language.
-func (p page) blocks(language string) []passage {
-	var list []passage
-	blocks, _ := p.split()
-	for _, b := range blocks {
-		if info, text, _ := strings.Cut(b.text, "\n"); info == language {
-			list = append(list, passage{text, b.line})
-		}
-	}
-	return list
-}
-
-// show returns the line on which a passage begins.
-func (p page) show(at passage) string {
-	return fmt.Sprintf("%s:%d: %s", p.path, at.line, strings.Split(p.text, "\n")[at.line-1])
-}
-
-// code returns all code blocks without comments: Go by tokens, others by lines.
-func (p page) code() []passage {
-	var list []passage
-	blocks, _ := p.split()
-	for _, b := range blocks {
-		info, text, _ := strings.Cut(b.text, "\n")
-		list = append(list, passage{info, b.line - 1})
-		if language, _, _ := strings.Cut(info, " "); language == "go" {
-			list = append(list, goTokens(text, b.line)...)
-			continue
-		}
-		for i, line := range strings.Split(text, "\n") {
-			list = append(list, passage{otherComment.ReplaceAllString(line, ""), b.line + i})
-		}
-	}
-	return list
-}
-
-// otherComment is a comment in the other languages used. Without a space before it, // may be part of an address.
-var otherComment = regexp.MustCompile(`(^|\s)//.*$|/\*.*?\*/|(^|\s)# .*$`)
-
-// goTokens returns the tokens of Go code, which are the same however it is commented.
-func goTokens(code string, firstLine int) []passage {
-	var list []passage
-	var s scanner.Scanner
-	fset := token.NewFileSet()
-	file := fset.AddFile("", fset.Base(), len(code))
-	s.Init(file, []byte(code), nil, 0)
-	for {
-		pos, tok, literal := s.Scan()
-		if tok == token.EOF {
-			return list
-		}
-		list = append(list, passage{cmp.Or(literal, tok.String()), firstLine + file.Line(pos) - 1})
-	}
-}
-
-var heading = regexp.MustCompile(`^(#{1,6}) +(.*?) *#*$`)
-
-// headings returns the marks of the headings, which show their levels.
-func (p page) headings() []passage {
-	var list []passage
-	_, prose := p.split()
-	for _, line := range prose {
-		if m := heading.FindStringSubmatch(line.text); m != nil {
-			list = append(list, passage{m[1], line.line})
-		}
-	}
-	return list
-}
-
-// tableRows returns, for each line of a table, what stands between backquotes in it, sorted.
-func (p page) tableRows() []passage {
-	var list []passage
-	_, prose := p.split()
-	for _, line := range prose {
-		if strings.HasPrefix(line.text, "|") {
-			spans := codeSpan.FindAllString(line.text, -1)
-			slices.Sort(spans)
-			list = append(list, passage{strings.Join(spans, " "), line.line})
-		}
-	}
-	return list
-}
-
-var (
-	codeSpan = regexp.MustCompile("`[^`]+`")
-	anyLink  = regexp.MustCompile(`\]\(([^)\s]+)\)|^\[[^\]]+\]: +(\S+)`)
-)
-
-func (p page) links() []passage {
-	var list []passage
-	_, prose := p.split()
-	for _, line := range prose {
-		for _, m := range anyLink.FindAllStringSubmatch(line.text, -1) {
-			list = append(list, passage{m[1] + m[2], line.line})
-		}
-	}
-	return list
-}
-
-// anchors returns the fragments under which GitHub makes the page's headings available.
-func (p page) anchors() []string {
-	var list []string
-	seen := make(map[string]int)
-	_, prose := p.split()
-	for _, line := range prose {
-		m := heading.FindStringSubmatch(line.text)
-		if m == nil {
-			continue
-		}
-		anchor := strings.Map(func(r rune) rune {
-			switch {
-			case unicode.IsLetter(r), unicode.IsNumber(r), unicode.Is(unicode.Mn, r), r == '-', r == '_':
-				return unicode.ToLower(r)
-			case r == ' ':
-				return '-'
-			}
-			return -1
-		}, m[2])
-		if n := seen[anchor]; n > 0 {
-			list = append(list, fmt.Sprintf("%s-%d", anchor, n))
-		} else {
-			list = append(list, anchor)
-		}
-		seen[anchor]++
-	}
-	return list
 }
 
 // assumedImports are the packages that a block without a package clause can use without saying so.
