@@ -21,17 +21,12 @@ import (
 
 // translations are pages that say the same in two languages.
 var translations = map[string]string{
-	"README.md":           "README.zh-CN.md",
-	"docs/protocol.md":    "docs/protocol.zh-CN.md",
-	"docs/performance.md": "docs/performance.zh-CN.md",
-	"docs/security.md":    "docs/security.zh-CN.md",
-	"docs/guarantees.md":  "docs/guarantees.zh-CN.md",
-	"docs/inspector.md":   "docs/inspector.zh-CN.md",
 	"README.md":               "README.zh-CN.md",
 	"docs/protocol.md":        "docs/protocol.zh-CN.md",
 	"docs/performance.md":     "docs/performance.zh-CN.md",
 	"docs/security.md":        "docs/security.zh-CN.md",
 	"docs/guarantees.md":      "docs/guarantees.zh-CN.md",
+	"docs/inspector.md":       "docs/inspector.zh-CN.md",
 	"docs/README.md":          "docs/README.zh-CN.md",
 	"docs/getting-started.md": "docs/getting-started.zh-CN.md",
 	"docs/what-happens.md":    "docs/what-happens.zh-CN.md",
