@@ -1,5 +1,6 @@
-// Package memnet is an in-memory network for tests: connections with a read buffer of a chosen size, so that a peer
-// that does not read fills it up at a known point, and deadlines that follow the fake time of a synctest bubble.
+// Package memnet is the network of tests, in memory: connections with a read buffer of a chosen size, so that a peer that
+// does not read fills it up at a known point, and deadlines that follow the fake time of a synctest bubble. It is what
+// package tanktest connects with.
 package memnet
 
 import (
@@ -7,14 +8,24 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
-// Addr is the address of everything in memory.
-type Addr struct{}
+// The addresses are of the networks that RFC 5737 keeps free for documentation: a server's code may take an address apart,
+// and look for a port or an IP address in it.
+var serverAddr = &net.TCPAddr{IP: net.IPv4(203, 0, 113, 1), Port: 80}
 
-func (Addr) Network() string { return "mem" }
-func (Addr) String() string  { return "memory:1" }
+// clients is how many connections there have been.
+var clients atomic.Uint32
+
+// clientAddr returns the address of the client of a connection. It has it for itself in this process, unless there are
+// millions of them.
+func clientAddr(number uint32) *net.TCPAddr {
+	const firstPort, ports, hosts = 10_000, 50_000, 250
+	host := byte(1 + number/ports%hosts) // #nosec G115 -- it is 250 at most
+	return &net.TCPAddr{IP: net.IPv4(192, 0, 2, host), Port: int(firstPort + number%ports)}
+}
 
 // Listener accepts the connections that Dial makes.
 type Listener struct {
@@ -28,8 +39,8 @@ func Listen() *Listener {
 	return &Listener{conns: make(chan net.Conn), closed: make(chan struct{})}
 }
 
-// Dial connects. buffer is how many bytes the server can write before the client reads.
-func (l *Listener) Dial(buffer int) (net.Conn, error) {
+// Dial connects, as soon as the server accepts. buffer is how many bytes it can write before the client reads.
+func (l *Listener) Dial(buffer int) (*Conn, error) {
 	client, server := Pipe(buffer)
 	select {
 	case l.conns <- server:
@@ -56,7 +67,7 @@ func (l *Listener) Close() error {
 }
 
 // Addr returns the listener's address.
-func (l *Listener) Addr() net.Addr { return Addr{} }
+func (l *Listener) Addr() net.Addr { return serverAddr }
 
 // toServer is the buffer in the other direction, large enough for no test to notice.
 const toServer = 1 << 20
@@ -64,11 +75,16 @@ const toServer = 1 << 20
 // Pipe returns the two ends of a connection. buffer is that of the bytes written by the second end.
 func Pipe(buffer int) (client, server *Conn) {
 	up, down := newFlow(toServer), newFlow(buffer)
-	return &Conn{in: down, out: up}, &Conn{in: up, out: down}
+	number := clients.Add(1) - 1
+	return &Conn{in: down, out: up, number: number}, &Conn{in: up, out: down, number: number, accepted: true}
 }
 
-// Conn is one end of a connection.
-type Conn struct{ in, out *flow }
+// Conn is one end of a connection. It is safe for concurrent use.
+type Conn struct {
+	in, out  *flow
+	number   uint32 // of the connection
+	accepted bool   // it is the server's end
+}
 
 func (c *Conn) Read(p []byte) (int, error)  { return c.in.read(p) }
 func (c *Conn) Write(p []byte) (int, error) { return c.out.write(p) }
@@ -96,8 +112,47 @@ func (c *Conn) Buffered() []byte {
 	return append([]byte(nil), c.in.buf...)
 }
 
-func (c *Conn) LocalAddr() net.Addr  { return Addr{} }
-func (c *Conn) RemoteAddr() net.Addr { return Addr{} }
+// SetReadBudget lets Read return so many bytes in all from now on, and then wait as if nothing more had come, not even the
+// end. A negative budget is none. A Read that waits already is held to it, too.
+func (c *Conn) SetReadBudget(bytes int) {
+	c.in.set(func(f *flow) { f.budget = bytes })
+}
+
+// AwaitPeer waits until the peer has read all that was written to it and waits for more. What it does with what it has read
+// between two calls of Read, in the same goroutine, is done by then. It returns io.ErrClosedPipe or net.ErrClosed when the
+// peer or this end has been closed, and os.ErrDeadlineExceeded when the peer has not come so far after timeout.
+func (c *Conn) AwaitPeer(timeout time.Duration) (err error) {
+	f := c.out
+	deadline := time.Now().Add(timeout)
+	f.wait(&deadline, func() bool {
+		switch {
+		case f.writerGone:
+			err = net.ErrClosed
+		case f.readerGone:
+			err = io.ErrClosedPipe
+		case f.hungry && len(f.buf) == 0:
+		case expired(deadline):
+			err = os.ErrDeadlineExceeded
+		default:
+			return false
+		}
+		return true
+	})
+	return err
+}
+
+// LocalAddr returns the address of this end, a *net.TCPAddr.
+func (c *Conn) LocalAddr() net.Addr { return c.addr(c.accepted) }
+
+// RemoteAddr returns the address of the other end, a *net.TCPAddr.
+func (c *Conn) RemoteAddr() net.Addr { return c.addr(!c.accepted) }
+
+func (c *Conn) addr(ofServer bool) net.Addr {
+	if ofServer {
+		return serverAddr
+	}
+	return clientAddr(c.number)
+}
 
 func (c *Conn) SetDeadline(t time.Time) error {
 	_ = c.SetReadDeadline(t)
@@ -120,42 +175,66 @@ type flow struct {
 
 	mu            sync.Mutex
 	buf           []byte
-	changed       chan struct{} // closed and replaced whenever something below or the buffer changes
+	changed       chan struct{} // closed when something below or the buffer changes; nil when nobody waits for that
+	budget        int           // bytes that may be read; negative: any number
+	hungry        bool          // a Read waits, for more than there is or for a budget
 	writerGone    bool
 	readerGone    bool
 	readDeadline  time.Time
 	writeDeadline time.Time
 }
 
-func newFlow(limit int) *flow { return &flow{limit: limit, changed: make(chan struct{})} }
+func newFlow(limit int) *flow { return &flow{limit: limit, budget: -1} }
 
 // set changes the flow and lets everyone who waits look again.
 func (f *flow) set(change func(*flow)) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	change(f)
-	close(f.changed)
-	f.changed = make(chan struct{})
+	f.notify()
+}
+
+// notify lets everyone who waits look again. Called with mu held.
+func (f *flow) notify() {
+	if f.changed != nil {
+		close(f.changed)
+		f.changed = nil
+	}
 }
 
 func (f *flow) read(p []byte) (n int, err error) {
 	f.wait(&f.readDeadline, func() bool {
-		switch {
-		case f.readerGone:
-			err = net.ErrClosed
-		case expired(f.readDeadline):
-			err = os.ErrDeadlineExceeded
-		case len(f.buf) > 0:
-			n = copy(p, f.buf)
-			f.buf = f.buf[n:]
-		case f.writerGone:
-			err = io.EOF
-		default:
-			return false
+		n, err = f.take(p)
+		f.hungry = n == 0 && err == nil && len(p) > 0
+		if f.hungry {
+			f.notify() // see AwaitPeer
 		}
-		return true
+		return !f.hungry
 	})
 	return n, err
+}
+
+// take returns what there is to be read; nothing, and no error, when there is nothing yet. Called with mu held.
+func (f *flow) take(p []byte) (n int, err error) {
+	switch {
+	case f.readerGone:
+		return 0, net.ErrClosed
+	case expired(f.readDeadline):
+		return 0, os.ErrDeadlineExceeded
+	case f.budget == 0:
+		return 0, nil
+	case len(f.buf) == 0 && f.writerGone:
+		return 0, io.EOF
+	}
+	if f.budget > 0 {
+		p = p[:min(len(p), f.budget)]
+	}
+	n = copy(p, f.buf)
+	f.buf = f.buf[n:]
+	if f.budget > 0 {
+		f.budget -= n
+	}
+	return n, nil
 }
 
 func (f *flow) write(p []byte) (n int, err error) {
@@ -197,10 +276,12 @@ func (f *flow) wait(deadline *time.Time, step func() bool) {
 	for {
 		f.mu.Lock()
 		if step() {
-			close(f.changed)
-			f.changed = make(chan struct{})
+			f.notify()
 			f.mu.Unlock()
 			return
+		}
+		if f.changed == nil {
+			f.changed = make(chan struct{})
 		}
 		changed, until := f.changed, *deadline
 		f.mu.Unlock()

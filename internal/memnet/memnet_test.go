@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"testing"
 	"testing/synctest"
@@ -228,10 +229,147 @@ func TestListenerConnects(t *testing.T) {
 	wantRead(t, server, "ping", nil)
 	server.Write([]byte("pong"))
 	wantRead(t, client, "pong", nil)
-	for _, a := range []net.Addr{l.Addr(), client.LocalAddr(), client.RemoteAddr()} {
-		if a.Network() == "" || a.String() == "" {
-			t.Errorf("address %#v has no name", a)
+	if l.Addr() != client.RemoteAddr() || l.Addr() != server.LocalAddr() || client.LocalAddr().String() != server.RemoteAddr().String() {
+		t.Errorf("%v, %v and %v are connected to %v and %v", l.Addr(), client.LocalAddr(), server.LocalAddr(), client.RemoteAddr(), server.RemoteAddr())
+	}
+}
+
+func TestEveryClientHasAnAddressOfItsOwn(t *testing.T) {
+	seen := make(map[netip.AddrPort]bool)
+	for range 100_000 {
+		client, _ := memnet.Pipe(1)
+		addr, err := netip.ParseAddrPort(client.LocalAddr().String())
+		if err != nil || seen[addr] {
+			t.Fatalf("got %v (%v) after %d others", client.LocalAddr(), err, len(seen))
 		}
+		seen[addr] = true
+	}
+}
+
+func TestReadBudget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, server := memnet.Pipe(4)
+		got := make(chan string)
+		go func() {
+			defer close(got)
+			for {
+				buf := make([]byte, 100)
+				n, err := client.Read(buf)
+				if err != nil {
+					return
+				}
+				got <- string(buf[:n])
+			}
+		}()
+		synctest.Wait() // it is in Read when the budget is set
+		client.SetReadBudget(0)
+		blocked := writing(server, "abcdef")
+		if synctest.Wait(); len(blocked) != 0 || string(client.Buffered()) != "abcd" {
+			t.Fatalf("%q is left to read", client.Buffered())
+		}
+		client.SetReadBudget(3)
+		if text := <-got; text != "abc" {
+			t.Errorf("got %q, want %q", text, "abc")
+		}
+		wantWritten(t, blocked, 6, nil)
+		if rest := client.Buffered(); string(rest) != "def" {
+			t.Errorf("%q is left to read", rest)
+		}
+		server.Close()
+		if synctest.Wait(); string(client.Buffered()) != "def" {
+			t.Error("the budget was overdrawn")
+		}
+		client.SetReadBudget(-1)
+		if text := <-got; text != "def" {
+			t.Errorf("got %q", text)
+		}
+		if text, more := <-got; more {
+			t.Errorf("got %q, want the end", text)
+		}
+	})
+}
+
+func TestTheEndComesWithinTheBudgetOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, server := memnet.Pipe(4)
+		client.SetReadBudget(0)
+		server.Close()
+		client.SetReadDeadline(time.Now().Add(time.Minute))
+		wantRead(t, client, "", os.ErrDeadlineExceeded)
+		client.SetReadDeadline(time.Time{})
+		client.SetReadBudget(1)
+		wantRead(t, client, "", io.EOF)
+		client.SetReadBudget(0)
+		client.Close()
+		wantRead(t, client, "", net.ErrClosed)
+	})
+}
+
+func TestAwaitPeer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, server := memnet.Pipe(4)
+		handled := ""
+		next := make(chan struct{})
+		go func() {
+			buf := make([]byte, 2)
+			for {
+				n, err := server.Read(buf)
+				if err != nil {
+					return
+				}
+				<-next
+				handled += string(buf[:n])
+			}
+		}()
+		wantErr := func(want error) {
+			t.Helper()
+			began := time.Now()
+			if err := client.AwaitPeer(time.Second); !errors.Is(err, want) || errors.Is(want, os.ErrDeadlineExceeded) != (time.Since(began) == time.Second) {
+				t.Errorf("got %v after %v, want %v", err, time.Since(began), want)
+			}
+		}
+		wantErr(nil) // nothing to wait for
+		client.Write([]byte("abcd"))
+		wantErr(os.ErrDeadlineExceeded)
+		next <- struct{}{}
+		wantErr(os.ErrDeadlineExceeded)
+		awaited := make(chan error, 1)
+		go func() { awaited <- client.AwaitPeer(time.Second) }()
+		synctest.Wait()
+		next <- struct{}{}
+		if err := <-awaited; err != nil || handled != "abcd" {
+			t.Errorf("got %v with %q handled", err, handled)
+		}
+		wantErr(nil)
+		server.Close()
+		wantErr(io.ErrClosedPipe)
+		client.Close()
+		wantErr(net.ErrClosed)
+	})
+}
+
+func TestAwaitPeerEndsWithTheConnection(t *testing.T) {
+	for name, want := range map[string]error{"client": net.ErrClosed, "server": io.ErrClosedPipe} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				client, server := memnet.Pipe(4)
+				client.Write([]byte("nobody reads"))
+				awaited := make(chan error, 1)
+				go func() { awaited <- client.AwaitPeer(time.Hour) }()
+				synctest.Wait()
+				map[string]*memnet.Conn{"client": client, "server": server}[name].Close()
+				if err := <-awaited; !errors.Is(err, want) {
+					t.Errorf("got %v, want %v", err, want)
+				}
+			})
+		})
+	}
+}
+
+func TestReadOfNothingDoesNotWait(t *testing.T) {
+	client, _ := memnet.Pipe(1)
+	if n, err := client.Read(nil); n != 0 || err != nil {
+		t.Errorf("got %d, %v", n, err)
 	}
 }
 
