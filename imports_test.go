@@ -26,11 +26,12 @@ var layers = map[string][]string{
 	"actor":            {},
 	"internal/metrics": {},
 	"internal/wire":    {},
-	"internal/memnet":  {}, // the network of tests
+	"internal/memnet":  {}, // the network of tests, and so of tanktest alone
 	"topic":            {"actor", "internal/metrics", "internal/wire"},
 	"client":           {"actor", "internal/metrics", "internal/wire", "github.com/coder/websocket"},
 	"inspector":        {"."},
 	".":                {"actor", "internal/metrics", "internal/wire", "topic", "client", "github.com/google/uuid"},
+	"tanktest":         {".", "internal/memnet"}, // for tests of programs that use the library
 }
 
 // exampleLayer is the same for each package below examples/: what a user of the library can import.

@@ -1,0 +1,196 @@
+package tanktest
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	tank "github.com/fanqie/tank-websocket-go-server"
+	"github.com/fanqie/tank-websocket-go-server/internal/memnet"
+)
+
+// DialOption varies an opening handshake.
+type DialOption func(*handshake)
+
+type handshake struct {
+	header http.Header
+	buffer int
+}
+
+// Header adds a header to the request, such as Cookie, Authorization or Origin. Without it, there is no Origin, as from
+// programs that are not browsers; compression is offered as browsers do, unless Sec-WebSocket-Extensions is given.
+func Header(key, value string) DialOption {
+	return func(h *handshake) { h.header.Add(key, value) }
+}
+
+// Subprotocols are what the client offers to speak. What the server has chosen is in the header Sec-WebSocket-Protocol of
+// Client.Response.
+func Subprotocols(names ...string) DialOption {
+	return Header("Sec-WebSocket-Protocol", strings.Join(names, ", "))
+}
+
+// ReadBuffer is how many bytes the server can write to the client's connection before the client reads: what a network takes
+// of its own accord. It is 64 KiB if it is not given. A client that is frozen fills it up at exactly that byte.
+func ReadBuffer(bytes int) DialOption {
+	return func(h *handshake) { h.buffer = bytes }
+}
+
+// Dial connects a WebSocket client. The path begins with a slash, and may have a query: "/ws?user_id=ann". It returns when
+// the instance knows of the connection, and fails the test when the server refuses it. The client is cut when the test ends.
+func (s *Server) Dial(path string, opts ...DialOption) *Client {
+	s.t.Helper()
+	c, answer := s.handshake("Dial", path, opts)
+	if c == nil {
+		s.t.Fatalf("tanktest: Dial %s: the server refused with %s: %s", quote(path), answer.Status, quote(body(answer)))
+	}
+	return c
+}
+
+// DialRefused is Dial for a connection that the server has to refuse. It returns the answer, whose body has been read and
+// need not be closed, and fails the test when the server takes the connection.
+func (s *Server) DialRefused(path string, opts ...DialOption) *http.Response {
+	s.t.Helper()
+	c, answer := s.handshake("DialRefused", path, opts)
+	if c != nil {
+		s.t.Fatalf("tanktest: DialRefused %s: the server took the connection", quote(path))
+	}
+	return answer
+}
+
+// body returns what a handshake was answered with, and leaves it to be read.
+func body(answer *http.Response) string {
+	data, _ := io.ReadAll(answer.Body) // which is in memory
+	answer.Body = io.NopCloser(bytes.NewReader(data))
+	return strings.TrimSpace(string(data))
+}
+
+// Nonce and answer of RFC 6455, section 1.3. They are the same for all clients, so that runs of a test do not differ in it.
+const (
+	nonce       = "dGhlIHNhbXBsZSBub25jZQ=="
+	nonceAnswer = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+)
+
+// handshake does the opening handshake of RFC 6455, section 4.1. It returns no client when the server refuses.
+func (s *Server) handshake(verb, path string, opts []DialOption) (*Client, *http.Response) {
+	s.t.Helper()
+	h := handshake{header: http.Header{}, buffer: defaultBuffer}
+	for _, opt := range opts {
+		opt(&h)
+	}
+	fail := func(format string, args ...any) {
+		s.t.Helper()
+		s.t.Fatalf("tanktest: %s %s: %s", verb, quote(path), fmt.Sprintf(format, args...))
+	}
+	request, err := h.request(s.URL, path)
+	if err != nil {
+		fail("%v", err)
+	}
+	conn, err := s.listener.Dial(h.buffer)
+	if err != nil {
+		fail("the server has ended")
+	}
+	s.t.Cleanup(func() { _ = conn.Close() })
+	_ = conn.SetDeadline(time.Now().Add(s.Patience))
+	r := bufio.NewReader(conn)
+	err = request.Write(conn)
+	var answer *http.Response
+	if err == nil {
+		answer, err = http.ReadResponse(r, request)
+	}
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		fail("no answer within %v", s.Patience)
+	case err != nil:
+		fail("no answer: %v", err)
+	}
+	if answer.StatusCode != http.StatusSwitchingProtocols {
+		keepBody(answer)
+		_ = conn.Close()
+		return nil, answer
+	}
+	if got := answer.Header.Get("Sec-WebSocket-Accept"); got != nonceAnswer {
+		fail("this is no WebSocket handshake: the answer has Sec-WebSocket-Accept %s", quote(got))
+	}
+	_ = conn.SetDeadline(time.Time{})
+	return s.connected(verb, path, conn, r, answer), answer
+}
+
+// request returns the request for a handshake.
+func (h handshake) request(server, path string) (*http.Request, error) {
+	if !strings.HasPrefix(path, "/") {
+		return nil, errors.New("a path begins with a slash")
+	}
+	if h.buffer < 1 {
+		return nil, fmt.Errorf("ReadBuffer(%d): it has to have a byte at least", h.buffer)
+	}
+	request, err := http.NewRequest(http.MethodGet, server+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	if host := h.header.Get("Host"); host != "" {
+		request.Host = host
+	}
+	request.Header = h.header
+	h.header.Set("Connection", "Upgrade")
+	h.header.Set("Upgrade", "websocket")
+	h.header.Set("Sec-WebSocket-Version", "13")
+	h.header.Set("Sec-WebSocket-Key", nonce)
+	if len(h.header.Values("Sec-WebSocket-Extensions")) == 0 {
+		h.header.Set("Sec-WebSocket-Extensions", "permessage-deflate; client_max_window_bits")
+	}
+	return request, nil
+}
+
+// keepBody reads the body of an answer, as far as it comes.
+func keepBody(answer *http.Response) {
+	data, _ := io.ReadAll(io.LimitReader(answer.Body, 1<<20))
+	answer.Body = io.NopCloser(bytes.NewReader(data))
+}
+
+// connected makes a Client of a connection.
+func (s *Server) connected(verb, path string, conn *memnet.Conn, r *bufio.Reader, answer *http.Response) *Client {
+	s.t.Helper()
+	s.dialed++
+	c := &Client{
+		s:       s,
+		t:       s.t,
+		name:    fmt.Sprintf("client %d (%s)", s.dialed, path),
+		conn:    conn,
+		answer:  answer,
+		deflate: strings.HasPrefix(answer.Header.Get("Sec-WebSocket-Extensions"), "permessage-deflate"),
+		inbox:   newInbox(),
+		writing: make(chan struct{}, 1),
+		ended:   make(chan struct{}),
+	}
+	c.writing <- struct{}{}
+	go c.read(r)
+	s.t.Cleanup(c.hangUp)
+	// The answer comes before the instance knows of the connection. Who reads frames does; this one is not answered, and has
+	// no meaning (RFC 6455, section 5.5.3).
+	if err := c.write(encode(opPong, "")); err == nil {
+		err = conn.AwaitPeer(s.Patience)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			c.fail("%s: the server answered the handshake, but does not read", verb)
+		}
+	}
+	c.handle = s.find(conn.LocalAddr().String())
+	return c
+}
+
+// find returns the instance's view of the client with that address, which no other has; nil when it has left already.
+func (s *Server) find(addr string) *tank.Client {
+	for _, m := range s.managers {
+		for _, c := range m.GetAllClients() {
+			if c.RemoteAddr() == addr {
+				return c
+			}
+		}
+	}
+	return nil
+}

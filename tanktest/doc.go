@@ -1,0 +1,56 @@
+// Package tanktest is for tests of programs that use package tank: a server and WebSocket clients in memory, which can be slow,
+// freeze and vanish at will, and say what they know when a test fails.
+//
+// In a bubble of [testing/synctest], time is fake: hours of heartbeats pass in milliseconds, timeouts come at the very
+// nanosecond, and every run is the same. A complete test:
+//
+//	func TestNewsArrive(t *testing.T) {
+//		synctest.Test(t, func(t *testing.T) {
+//			tkws := tank.NewInstance()
+//			s := tanktest.Serve(t, tkws)
+//			ann, bob := s.Dial("/?user_id=ann"), s.Dial("/?user_id=bob")
+//			ann.Subscribe("news")
+//			bob.Subscribe("news")
+//
+//			tkws.BroadcastTopicMessage("news", "hello")
+//			ann.Expect("news", "hello")
+//
+//			bob.Freeze() // its network is gone, and nobody says so
+//			time.Sleep(time.Minute)
+//			if n := tkws.GetClientCount(); n != 1 {
+//				t.Errorf("%d clients are left", n)
+//			}
+//		})
+//	}
+//
+// The same works without the bubble, in real time.
+//
+// [ServeHandler] puts your own mux and middleware in front, [Server.Client] makes ordinary HTTP requests to it, and
+// [Server.DialRefused] is for connections that it must not take.
+//
+// # Expected use
+//
+// In a bubble, make the instance inside the bubble, and call Serve there. Nothing has to be closed: the end of the test cuts
+// the clients, shuts the instance down, and fails the test when a callback or a request has not ended by then. So an
+// instance that a test has served is over; do not serve GetSingleInstance in more than one test of a process.
+//
+// When something is not as expected, a call fails the test with [testing.TB.Fatalf]. That is allowed in the goroutine of the
+// test only, and so are these calls. To wait for several clients, ask one after the other: what comes is kept.
+//
+// # Concurrency properties
+//
+// Each client has a goroutine that reads all that comes, without bound, and answers pings and close frames, whatever the
+// test does meanwhile. [Client.Freeze] stops it at a known byte, and [Client.ReadSlowly] lets it have so many bytes a second.
+//
+//   - [Client.Subscribe], [Client.Unsubscribe] and [Client.Sync] return when the server has handled all that the client has
+//     sent. The protocol knows no acknowledgements: the server's side of the network tells. Nothing is sent for it, and in a
+//     bubble it takes no time but what callbacks and rate limits take.
+//   - [Client.Next] and the calls whose names begin with Expect wait for what they expect; [Client.Rest] and [Client.Close]
+//     wait for the end of the connection. On one that has ended they do not wait.
+//   - All of them, and [Server.Dial], wait no longer than [Server.Patience], 5 s at first, and then fail the test.
+//   - [Client.Send], [Client.SendBinary] and [Client.Publish] wait only while a megabyte that the client has sent has not
+//     been read, 5 s at most.
+//   - [Client.Freeze], [Client.Thaw], [Client.ReadSlowly], [Client.Cut] and the others do not wait.
+//
+// Calls may come in any order, also after the end of the connection.
+package tanktest

@@ -1,0 +1,64 @@
+package tanktest
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// fail fails the test, saying what is known about the client.
+func (c *Client) fail(format string, args ...any) {
+	c.t.Helper()
+	c.t.Fatalf("tanktest: %s: %s\n%s", c.name, fmt.Sprintf(format, args...), c.state())
+}
+
+// state describes the client, in lines that are indented.
+func (c *Client) state() string {
+	var b strings.Builder
+	line := func(what, format string, args ...any) {
+		fmt.Fprintf(&b, "\t%-12s %s\n", what+":", fmt.Sprintf(format, args...))
+	}
+	if c.last == nil {
+		line("looked at", "no message yet")
+	} else {
+		line("looked at", "last, %v, which came %v ago", c.last, ago(c.last.At))
+	}
+	if waiting := c.inbox.peek(); len(waiting) > 0 {
+		line("not yet", "%d messages, first %v", len(waiting), waiting[0])
+	}
+	switch n := len(c.conn.Buffered()); {
+	case c.hasEnded():
+		line("connection", "%s, %v ago", c.end.how, ago(c.end.at))
+	case c.frozen:
+		line("connection", "frozen, with %d bytes to read", n)
+	case n > 0:
+		line("connection", "open, with %d bytes to read", n)
+	default:
+		line("connection", "open")
+	}
+	if c.handle != nil {
+		stats := c.handle.Stats()
+		line("server", "%s; %d bytes on their way, %d messages dropped", c.subscriptions(), stats.OutboxBytes, stats.Dropped)
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+// subscriptions names the topics that the instance has for the client, but not all of very many.
+func (c *Client) subscriptions() string {
+	const most = 10
+	topics := c.handle.Topics()
+	if len(topics) == 0 {
+		return "no subscriptions"
+	}
+	var names []string
+	for _, topic := range topics[:min(len(topics), most)] {
+		names = append(names, quote(topic))
+	}
+	if more := len(topics) - len(names); more > 0 {
+		names = append(names, fmt.Sprintf("and %d more", more))
+	}
+	return "subscribed to " + strings.Join(names, ", ")
+}
+
+// ago returns how long ago something was, in a form for people.
+func ago(t time.Time) time.Duration { return time.Since(t).Round(time.Millisecond) }
