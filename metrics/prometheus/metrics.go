@@ -1,0 +1,116 @@
+package tankprometheus
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	tank "github.com/fanqie/tank-websocket-go-server"
+)
+
+// statMetric is a counter or gauge: a field of tank.Stats.
+type statMetric struct {
+	desc  *prometheus.Desc
+	kind  prometheus.ValueType
+	value func(tank.Stats) float64
+}
+
+func (m statMetric) of(s tank.Stats, instance string) prometheus.Metric {
+	return valid(m.desc)(prometheus.NewConstMetric(m.desc, m.kind, m.value(s), instance))
+}
+
+// histogramMetric is a field of tank.Histograms.
+type histogramMetric struct {
+	desc  *prometheus.Desc
+	value func(tank.Histograms) tank.Histogram
+}
+
+func (m histogramMetric) of(h tank.Histograms, instance string) prometheus.Metric {
+	buckets, count, sum := cumulate(m.value(h))
+	return valid(m.desc)(prometheus.NewConstHistogram(m.desc, count, sum, buckets, instance))
+}
+
+// cumulate returns for each bound how many observations are not larger, and how many there are in all.
+func cumulate(h tank.Histogram) (buckets map[float64]uint64, count uint64, sum float64) {
+	buckets = make(map[float64]uint64, len(h.Bounds))
+	for i, n := range h.Counts {
+		count += n
+		if i < len(h.Bounds) { // the last is for all that is larger; the registry adds it
+			buckets[h.Bounds[i]] = count
+		}
+	}
+	return buckets, count, h.Sum
+}
+
+// valid fails the scrape, and not the program, if a metric could not be made.
+func valid(desc *prometheus.Desc) func(prometheus.Metric, error) prometheus.Metric {
+	return func(m prometheus.Metric, err error) prometheus.Metric {
+		if err != nil {
+			return prometheus.NewInvalidMetric(desc, err)
+		}
+		return m
+	}
+}
+
+func describe(name, help string) *prometheus.Desc {
+	return prometheus.NewDesc("tank_"+name, help, []string{"instance"}, nil)
+}
+
+func counter(name, help string, value func(tank.Stats) uint64) statMetric {
+	return statMetric{describe(name+"_total", help), prometheus.CounterValue, func(s tank.Stats) float64 { return float64(value(s)) }}
+}
+
+func gauge(name, help string, value func(tank.Stats) float64) statMetric {
+	return statMetric{describe(name, help), prometheus.GaugeValue, value}
+}
+
+var statMetrics = []statMetric{
+	gauge("running", "1 while the instance takes connections: not before Start, nor once Shutdown was called.",
+		func(s tank.Stats) float64 {
+			if s.State == "running" {
+				return 1
+			}
+			return 0
+		}),
+	gauge("uptime_seconds", "How long the instance has been running; 0 while tank_running is.",
+		func(s tank.Stats) float64 { return s.Uptime.Seconds() }),
+	gauge("clients", "Connected clients, including those that are being closed.",
+		func(s tank.Stats) float64 { return float64(s.Clients) }),
+	gauge("topics", "Topics that have subscribers.",
+		func(s tank.Stats) float64 { return float64(s.Topics) }),
+	gauge("outbox_memory_bytes", "Memory that what sockets have not taken yet takes, of all clients together; see Limits.TotalOutboxBytes.",
+		func(s tank.Stats) float64 { return float64(s.OutboxBytes) }),
+	counter("connections_accepted", "Requests that became a connection.",
+		func(s tank.Stats) uint64 { return s.Accepted }),
+	counter("connections_refused", "Requests that did not become a connection.",
+		func(s tank.Stats) uint64 { return s.Refused }),
+	counter("messages_received", "Data messages received from clients.",
+		func(s tank.Stats) uint64 { return s.MessagesIn }),
+	counter("received_bytes", "Bytes of the data messages received from clients, frame headers and compression aside.",
+		func(s tank.Stats) uint64 { return s.BytesIn }),
+	counter("messages_ignored", "Messages from clients that were for a message handler, where there is none.",
+		func(s tank.Stats) uint64 { return s.MessagesIgnored }),
+	counter("messages_throttled", "Messages from clients that had to wait because of Limits.MessagesPerSecond.",
+		func(s tank.Stats) uint64 { return s.Throttled }),
+	counter("messages_published", "Messages that topics have taken, those of BroadcastMessage included.",
+		func(s tank.Stats) uint64 { return s.Published }),
+	counter("messages_sent", "Data messages written to sockets.",
+		func(s tank.Stats) uint64 { return s.MessagesOut }),
+	counter("sent_bytes", "Bytes written to sockets, frame headers included.",
+		func(s tank.Stats) uint64 { return s.BytesOut }),
+	counter("messages_dropped", "Messages for a client that were not, as far as is known, written to its socket.",
+		func(s tank.Stats) uint64 { return s.Dropped }),
+	counter("clients_evicted", "Clients closed because of Limits.OutboxBytes or Limits.TotalOutboxBytes.",
+		func(s tank.Stats) uint64 { return s.Evicted }),
+	counter("events_dropped", "Events that found Errors, ConnEvents or the logger full.",
+		func(s tank.Stats) uint64 { return s.EventsDropped }),
+	counter("panics_recovered", "Panics of callbacks and actors that were recovered.",
+		func(s tank.Stats) uint64 { return s.PanicsRecovered }),
+}
+
+var histogramMetrics = []histogramMetric{
+	{describe("batch_messages", "How many messages topics handed to their subscribers at a time."),
+		func(h tank.Histograms) tank.Histogram { return h.BatchMessages }},
+	{describe("write_latency_seconds", "Time from the publish of a message until a subscriber's socket had taken it; sampled."),
+		func(h tank.Histograms) tank.Histogram { return h.WriteLatency }},
+	{describe("outbox_bytes", "Bytes on the way to a client, of each client once in a heartbeat interval."),
+		func(h tank.Histograms) tank.Histogram { return h.OutboxBytes }},
+}
