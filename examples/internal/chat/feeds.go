@@ -1,4 +1,4 @@
-package main
+package chat
 
 import (
 	"cmp"
@@ -24,8 +24,8 @@ type event struct {
 
 // publishEvents passes on what happens to connections, until Shutdown closes the channel. Who listens to the feeds is
 // left out: every page does.
-func (c *chat) publishEvents() {
-	for e := range c.tkws.ConnEvents {
+func (c *Chat) publishEvents() {
+	for e := range c.Manager.ConnEvents {
 		c.log.Debug(e.EventType, "client", e.ClientID, "user", e.UserID, "topic", e.Topic, "reason", e.Reason)
 		if !strings.HasPrefix(e.Topic, reservedPrefix) {
 			c.publish(context.Background(), eventsTopic, event{e.EventType, e.UserID, e.Topic, e.Reason, e.Time})
@@ -34,12 +34,12 @@ func (c *chat) publishEvents() {
 }
 
 // publish sends a value to a feed's subscribers. A feed that cannot be published now has nothing to say later.
-func (c *chat) publish(ctx context.Context, topic string, value any) {
+func (c *Chat) publish(ctx context.Context, topic string, value any) {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	data, err := json.Marshal(value)
 	if err == nil {
-		err = c.tkws.Publish(ctx, topic, string(data))
+		err = c.Manager.Publish(ctx, topic, string(data))
 	}
 	if err != nil && !errors.Is(err, tank.ErrClosed) && !errors.Is(err, context.Canceled) {
 		c.log.Warn("feed not published", "topic", topic, "error", err)
@@ -64,15 +64,15 @@ type row struct {
 }
 
 // publishTopics publishes the table once per tick while somebody looks at it.
-func (c *chat) publishTopics(ctx context.Context) {
+func (c *Chat) publishTopics(ctx context.Context) {
 	clock := time.NewTicker(c.tick)
 	defer clock.Stop()
 	var m meter
 	for {
 		select {
 		case now := <-clock.C:
-			if c.tkws.GetTopicSubscriberCount(topicsTopic) > 0 {
-				c.publish(ctx, topicsTopic, m.read(now, c.tkws.GetClientCount(), c.tkws.GetAllTopics()))
+			if c.Manager.GetTopicSubscriberCount(topicsTopic) > 0 {
+				c.publish(ctx, topicsTopic, m.read(now, c.Manager.GetClientCount(), c.Manager.GetAllTopics()))
 			}
 		case <-ctx.Done():
 			return

@@ -1,4 +1,4 @@
-package main
+package chat
 
 import (
 	"context"
@@ -22,7 +22,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // fixture is a chat that is served, until the test ends.
 type fixture struct {
 	*testing.T
-	*chat
+	*Chat
 	ctx    context.Context
 	server *httptest.Server
 }
@@ -30,11 +30,11 @@ type fixture struct {
 func serve(t *testing.T) *fixture {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-	f := &fixture{T: t, chat: newChat(slog.New(slog.DiscardHandler), 2*time.Millisecond), ctx: ctx}
-	f.start()
-	f.server = httptest.NewServer(f.chat)
+	f := &fixture{T: t, Chat: New(slog.New(slog.DiscardHandler), 2*time.Millisecond), ctx: ctx}
+	f.Start()
+	f.server = httptest.NewServer(f.Chat)
 	t.Cleanup(func() {
-		if err := f.shutdown(ctx); err != nil {
+		if err := f.Shutdown(ctx); err != nil {
 			t.Errorf("shutdown: %v", err)
 		}
 		f.server.Client().CloseIdleConnections()
@@ -280,7 +280,7 @@ func TestShutdownSaysGoodbye(t *testing.T) {
 	f := serve(t)
 	ada := f.connect("Ada", "tea")
 	done := make(chan error, 1)
-	go func() { done <- f.shutdown(f.ctx) }()
+	go func() { done <- f.Shutdown(f.ctx) }()
 	var err error
 	for err == nil {
 		_, _, err = ada.ws.Read(f.ctx)
@@ -295,7 +295,7 @@ func TestShutdownSaysGoodbye(t *testing.T) {
 
 func TestSlowPeersAreCutOff(t *testing.T) {
 	f := serve(t)
-	servertest.Check(t, newServer(f.chat, slog.New(slog.DiscardHandler)), func(addr string) (alive func()) {
+	servertest.Check(t, NewServer(f.Chat, slog.New(slog.DiscardHandler)), func(addr string) (alive func()) {
 		ws, _, err := websocket.Dial(f.ctx, "ws://"+addr+"/ws?user_id=Ada", nil)
 		if err != nil {
 			t.Fatal(err)

@@ -1,4 +1,5 @@
-package main
+// Package chat is the chat of examples/chat: everybody talks in topics, sees who does what, and which topics are busy.
+package chat
 
 import (
 	"context"
@@ -22,26 +23,34 @@ const (
 	topicsTopic    = reservedPrefix + "topics" // the table of topics, once per tick
 )
 
+// At a shutdown, so many pages at a time are told to reconnect, spread over the window: a new process, or the one beside
+// this one behind a load balancer, does not get them all in the same instant.
+const (
+	drainWindow = 4 * time.Second
+	drainBatch  = 200
+)
+
 const (
 	maxName   = 40   // characters of a user's name
 	maxText   = 1000 // characters of what somebody says
 	maxTopics = 50   // subscriptions of one connection, the feeds included
 )
 
-// chat is the application: a handler with the page and the WebSocket route, and the feeds that it publishes.
-type chat struct {
+// Chat is the application: a handler with the page and the WebSocket route, and the feeds that it publishes.
+type Chat struct {
 	http.Handler
-	tkws *tank.Manager
-	log  *slog.Logger
-	tick time.Duration // between two tables of topics
+	Manager *tank.Manager
+	log     *slog.Logger
+	tick    time.Duration // between two tables of topics
 
 	stopFeeds context.CancelFunc
 	work      sync.WaitGroup
 }
 
-func newChat(log *slog.Logger, tick time.Duration) *chat {
-	c := &chat{log: log, tick: tick}
-	c.tkws = tank.NewInstance(
+// New makes a chat that is not started yet. tick is the time between two tables of topics.
+func New(log *slog.Logger, tick time.Duration) *Chat {
+	c := &Chat{log: log, tick: tick}
+	c.Manager = tank.NewInstance(
 		tank.WithAuthenticator(nameOf),
 		tank.WithSubscribeAuthorizer(maySubscribe),
 		tank.WithMessageHandler(c.receive),
@@ -53,26 +62,26 @@ func newChat(log *slog.Logger, tick time.Duration) *chat {
 		tank.WithDrain(drainWindow, drainBatch),
 	)
 	mux := http.NewServeMux()
-	mux.Handle("GET /ws", c.tkws)
+	mux.Handle("GET /ws", c.Manager)
 	mux.Handle("GET /", page())
 	c.Handler = mux
 	return c
 }
 
-// start runs the instance and the feeds until shutdown.
-func (c *chat) start() {
+// Start runs the instance and the feeds until Shutdown.
+func (c *Chat) Start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	c.stopFeeds = cancel
-	c.work.Go(c.tkws.Start)
+	c.work.Go(c.Manager.Start)
 	c.work.Go(c.logErrors)
 	c.work.Go(c.publishEvents)
 	c.work.Go(func() { c.publishTopics(ctx) })
 }
 
-// shutdown says goodbye to all clients, waits for what is on its way, and ends all that start has started.
-func (c *chat) shutdown(ctx context.Context) error {
+// Shutdown says goodbye to all clients, waits for what is on its way, and ends all that Start has started.
+func (c *Chat) Shutdown(ctx context.Context) error {
 	c.stopFeeds()
-	err := c.tkws.Shutdown(ctx)
+	err := c.Manager.Shutdown(ctx)
 	c.work.Wait()
 	return err
 }
@@ -97,8 +106,8 @@ func maySubscribe(_ *tank.Client, topic string) error {
 }
 
 // logErrors writes what the instance had to deal with to the log, until Shutdown closes the channel.
-func (c *chat) logErrors() {
-	for e := range c.tkws.Errors {
+func (c *Chat) logErrors() {
+	for e := range c.Manager.Errors {
 		level := slog.LevelWarn
 		switch e.Code {
 		case tank.CodeRead: // somebody closed a laptop: nothing that anyone has to look at

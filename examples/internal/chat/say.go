@@ -1,4 +1,4 @@
-package main
+package chat
 
 import (
 	"encoding/json"
@@ -45,7 +45,7 @@ func (r *refusal) Error() string { return r.Code + ": " + r.Message }
 const maxRef = 64 // bytes
 
 // receive is the message handler. It runs in the connection's own goroutine, so it may wait for a busy topic.
-func (c *chat) receive(client *tank.Client, m tank.Message) {
+func (c *Chat) receive(client *tank.Client, m tank.Message) {
 	var req request
 	if m.Binary || json.Unmarshal(m.Data, &req) != nil || req.Say == nil || len(req.Say.Ref) > maxRef {
 		c.refuse(client, &refusal{Code: "bad_message", Message: `want {"say":{"topic":"...","text":"..."}}`})
@@ -59,7 +59,7 @@ func (c *chat) receive(client *tank.Client, m tank.Message) {
 
 // say publishes what a client says, in its name. Only who listens to a topic may talk in it: a topic is a room, and
 // nobody shouts into a room from outside, unseen.
-func (c *chat) say(client *tank.Client, s *say) *refusal {
+func (c *Chat) say(client *tank.Client, s *say) *refusal {
 	text := strings.TrimSpace(s.Text)
 	switch {
 	case strings.HasPrefix(s.Topic, reservedPrefix):
@@ -73,7 +73,7 @@ func (c *chat) say(client *tank.Client, s *say) *refusal {
 	}
 	data, err := json.Marshal(said{From: client.UserID(), Text: text, Time: time.Now().UTC(), Ref: s.Ref})
 	if err == nil {
-		err = c.tkws.BroadcastTopicMessage(s.Topic, string(data))
+		err = c.Manager.BroadcastTopicMessage(s.Topic, string(data))
 	}
 	switch {
 	case err == nil:
@@ -87,7 +87,7 @@ func (c *chat) say(client *tank.Client, s *say) *refusal {
 }
 
 // refuse tells this client alone.
-func (c *chat) refuse(client *tank.Client, r *refusal) {
+func (c *Chat) refuse(client *tank.Client, r *refusal) {
 	data, err := json.Marshal(map[string]*refusal{"error": r})
 	if err == nil {
 		err = client.Send(tank.Message{Data: data})
