@@ -65,7 +65,7 @@ func importsOfCode(t *testing.T) map[string][]string {
 	imports := make(map[string][]string)
 	for _, f := range moduleSources(t) {
 		dir := path.Dir(f.path)
-		if f.isTest() || strings.HasPrefix(dir, "examples/") || dir == "internal/memnet" {
+		if f.isTest() || strings.HasPrefix(dir, "examples/") {
 			continue
 		}
 		list := imports[dir]
