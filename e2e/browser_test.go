@@ -83,7 +83,7 @@ func artifactsDir() string {
 
 func buildExamples(into string) error {
 	build := exec.Command("go", "build", "-o", into+string(filepath.Separator),
-		"./examples/chat", "./examples/single", "./examples/multi", "./examples/echo")
+		"./examples/chat", "./examples/single", "./examples/multi", "./examples/echo", "./examples/ticker")
 	build.Dir = ".."
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("building the examples: %w\n%s", err, out)

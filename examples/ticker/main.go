@@ -1,0 +1,134 @@
+// Command ticker pushes made-up prices of 312 symbols, 20 times a second each, to pages that subscribe to what they show.
+// A page that cannot keep up skips old prices instead of being closed: only the latest of each symbol matters.
+package main
+
+import (
+	"context"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"log"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	tank "github.com/fanqie/tank-websocket-go-server"
+)
+
+//go:embed page.html
+var page []byte
+
+// outboxBytes is how far a page may be behind, in bytes, before old prices are dropped. What its socket and its browser hold
+// comes on top of it, and first.
+const outboxBytes = 64 << 10
+
+func newInstance(symbols int) *tank.Manager {
+	return tank.NewInstance(
+		tank.WithOutboxPolicy(tank.OutboxKeepLatest),
+		tank.WithLimits(tank.Limits{
+			OutboxBytes:       outboxBytes,
+			Subscriptions:     symbols,
+			MessageBytes:      1 << 10,
+			MessagesPerSecond: 500, // who scrolls subscribes a lot
+			MessageBurst:      2 * symbols,
+		}),
+		tank.WithMessageHandler(answer),
+	)
+}
+
+// answer tells a page that asks how many prices it has missed. Nothing else is understood.
+func answer(c *tank.Client, m tank.Message) {
+	if string(m.Data) != "skipped?" {
+		return
+	}
+	text, err := json.Marshal(map[string]uint64{"skipped": c.Stats().Dropped})
+	if err == nil {
+		err = c.Send(tank.Message{Data: text})
+	}
+	if err != nil && !errors.Is(err, tank.ErrClosed) {
+		log.Printf("%v: %v", c, err)
+	}
+}
+
+func handler(tkws *tank.Manager, m *market) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /ws", tkws)
+	mux.HandleFunc("GET /symbols", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		json.NewEncoder(w).Encode(m.symbols) // whoever asked may have gone
+	})
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		w.Write(page)
+	})
+	return mux
+}
+
+// newServer bounds what a peer that sends its request slowly, or nothing at all, can hold on to.
+func newServer(handler http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       10 * time.Second,
+		WriteTimeout:      10 * time.Second,
+		IdleTimeout:       time.Minute,
+		ConnContext:       keepSendBufferSmall,
+	}
+}
+
+// sendBuffer is how much a socket takes for a page that is behind, in bytes; Linux takes twice as much. What it has taken comes
+// before the latest price, however old it is, and by itself it would take some MiB.
+const sendBuffer = 32 << 10
+
+func keepSendBufferSmall(ctx context.Context, c net.Conn) context.Context {
+	if tcp, ok := c.(*net.TCPConn); ok {
+		if err := tcp.SetWriteBuffer(sendBuffer); err != nil {
+			log.Print("the send buffer stays as it is: ", err)
+		}
+	}
+	return ctx
+}
+
+func main() {
+	addr := flag.String("addr", "127.0.0.1:8080", "`address` to listen on")
+	seed := flag.Uint64("seed", 1, "of the random walk: the same seed, the same prices")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // so that a second Ctrl-C ends the program at once
+	if err := run(ctx, *addr, *seed); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func run(ctx context.Context, addr string, seed uint64) error {
+	listener, err := net.Listen("tcp", addr)
+	if err != nil {
+		return err
+	}
+	m := newMarket(seed)
+	tkws := newInstance(len(m.symbols))
+	server := newServer(handler(tkws, m))
+	tkws.SetHTTPServer(server) // Shutdown ends it after the last client has left
+	go tkws.Start()
+	pushing, stop := context.WithCancel(ctx)
+	defer stop()
+	go m.run(pushing, tkws)
+
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(listener) }()
+	fmt.Printf("Open http://%s/. Ctrl-C ends the program.\n", listener.Addr())
+
+	select {
+	case err = <-failed:
+	case <-ctx.Done():
+	}
+	stop()
+	grace, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	return errors.Join(err, tkws.Shutdown(grace))
+}
