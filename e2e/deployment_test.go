@@ -49,19 +49,18 @@ func TestProgramDrainsOnSIGTERM(t *testing.T) {
 	}
 	type end struct {
 		err      error
-		at       time.Duration
+		at       time.Time
 		notReady bool // when it was sent away
 	}
 	ends := make(chan end, clients)
-	var terminated time.Time
 	for range clients {
 		conn, _ := dial(t, "ws://"+addr+"/ws", "http://"+addr)
 		go func() {
 			_, err := read(t, conn)
-			ends <- end{err, time.Since(terminated), ready() != http.StatusOK}
+			ends <- end{err, time.Now(), ready() != http.StatusOK}
 		}()
 	}
-	terminated = time.Now()
+	terminated := time.Now()
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
@@ -73,8 +72,8 @@ func TestProgramDrainsOnSIGTERM(t *testing.T) {
 		if !e.notReady {
 			t.Errorf("client %d was sent away while /ready still said yes", i+1)
 		}
-		if due := window / (clients / batch) * time.Duration(i/batch); e.at < due-100*time.Millisecond {
-			t.Errorf("client %d was sent away after %v, too early for %v", i+1, e.at, due)
+		if due := window / (clients / batch) * time.Duration(i/batch); e.at.Sub(terminated) < due-100*time.Millisecond {
+			t.Errorf("client %d was sent away after %v, too early for %v", i+1, e.at.Sub(terminated), due)
 		}
 		if i == 0 {
 			if _, resp := dial(t, "ws://"+addr+"/ws", "http://"+addr); resp.StatusCode != http.StatusServiceUnavailable {
