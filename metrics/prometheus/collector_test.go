@@ -130,7 +130,9 @@ func TestHistogramsAreThoseOfTheInstance(t *testing.T) {
 	for n := range 100 {
 		i.publish("news", fmt.Sprint(n), ws)
 	}
-	observed := func(h tank.Histogram) bool { return slices.ContainsFunc(h.Counts, func(n uint64) bool { return n > 0 }) }
+	observed := func(h tank.Histogram) bool {
+		return slices.ContainsFunc(h.Counts, func(n uint64) bool { return n > 0 })
+	}
 	until(t, "a look at outboxes", func() bool { return observed(i.Histograms().OutboxBytes) })
 	ws.CloseRead(t.Context())
 	shutdown(t, i.Manager) // or clients would go on being looked at
