@@ -1,0 +1,85 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/coder/websocket"
+)
+
+// maxCrowd is how many visitors can be simulated.
+const maxCrowd = 1000
+
+// The topics of simulated visitors, and what they say.
+var (
+	crowdTopics = []string{"lobby", "golang", "音乐", "cycling", "recipes", "大厅"}
+	sayings     = []string{"Hello!", "你好！", "Who has seen the news?", "I like it here.", "这里很热闹。", "Back in a minute.", "+1"}
+)
+
+// visit simulates visitors until the context ends; then home is closed. The first does not read.
+func visit(ctx context.Context, addr string, visitors int, log *slog.Logger) (home <-chan struct{}) {
+	done := make(chan struct{})
+	var crowd sync.WaitGroup
+	for i := range visitors {
+		crowd.Go(func() {
+			if err := stay(ctx, addr, i); err != nil && ctx.Err() == nil {
+				log.Warn("a simulated visitor has left", "error", err)
+			}
+		})
+	}
+	go func() {
+		crowd.Wait()
+		close(done)
+	}()
+	return done
+}
+
+func stay(ctx context.Context, addr string, i int) error {
+	name := fmt.Sprintf("visitor %d (simulated)", i)
+	ws, _, err := websocket.Dial(ctx, "ws://"+addr+"/ws?user_id="+url.QueryEscape(name), nil)
+	if err != nil {
+		return err
+	}
+	defer ws.CloseNow()
+	for n := range 1 + i%3 {
+		if err := ws.Write(ctx, websocket.MessageText, []byte("sub:"+crowdTopics[(i+n)%len(crowdTopics)])); err != nil {
+			return err
+		}
+	}
+	reading := make(chan error, 1)
+	if i > 0 {
+		go func() { reading <- readAll(ctx, ws) }()
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-reading:
+			return err
+		case <-time.After(time.Second + time.Duration(rand.Int64N(int64(8*time.Second)))): // #nosec G404 -- small talk
+		}
+		topic := crowdTopics[i%len(crowdTopics)]
+		text := sayings[rand.IntN(len(sayings))] // #nosec G404 -- small talk
+		message, err := json.Marshal(map[string]any{"say": map[string]string{"topic": topic, "text": text}})
+		if err != nil {
+			return err
+		}
+		if err := ws.Write(ctx, websocket.MessageText, message); err != nil {
+			return err
+		}
+	}
+}
+
+func readAll(ctx context.Context, ws *websocket.Conn) error {
+	for {
+		if _, _, err := ws.Read(ctx); err != nil {
+			return err
+		}
+	}
+}
