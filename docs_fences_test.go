@@ -29,6 +29,9 @@ var fences = map[string]struct {
 	"ini":       {"e2e/deployment_test.go", "TestSystemdTakesTheUnit", []string{"docs/deployment.md"}},
 	"yaml":      {"e2e/kubernetes_test.go", "TestKubernetesObjectsFitTogether", []string{"docs/deployment.md"}},
 	"text":      {"docs_fences_test.go", "TestTextInDocsIsNoCode", nil},
+
+	"yaml prometheus": {"metrics/prometheus/promtool_test.go", "TestPromtoolAcceptsTheConfigurationOfTheReadme",
+		[]string{"metrics/prometheus/README.md"}},
 }
 
 // TestCodeInDocsIsChecked: each block of each page is of a kind that some test looks at, and on a page that it knows. Pages in

@@ -7,6 +7,7 @@ import (
 	"go/token"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -65,6 +66,15 @@ func readPage(t *testing.T, name string) page {
 		t.Fatal(err)
 	}
 	return page{name, string(text)}
+}
+
+// module returns the directory of the module that a page belongs to: the nearest one above it with a go.mod.
+func (p page) module() string {
+	dir := path.Dir(p.path)
+	for dir != "." && !hasFile(filepath.FromSlash(dir), "go.mod") {
+		dir = path.Dir(dir)
+	}
+	return dir
 }
 
 // split separates the fenced code blocks from the lines of prose around them. A block's text begins with its info

@@ -33,38 +33,44 @@ var translations = map[string]string{
 	"docs/deployment.md":      "docs/deployment.zh-CN.md",
 	"docs/migrating.md":       "docs/migrating.zh-CN.md",
 	"docs/architecture.md":    "docs/architecture.zh-CN.md",
+
+	"metrics/prometheus/README.md": "metrics/prometheus/README.zh-CN.md",
 }
 
-// TestGoInDocsCompiles vets each Go block of each page as a program of its own, in this module. Those marked "go bench" need
-// modules that this one does not have; bench/internal/migrating looks at them.
+// TestGoInDocsCompiles vets each Go block of each page as a program of its own, in the module that the page belongs to. Those
+// marked "go bench" need modules that that one does not have; bench/internal/migrating looks at them.
 //
 // A block with a package clause is taken as it is. Another one is completed: declarations stand at the top level of a
 // package main, statements inside its function main, and what they use of the packages in assumedImports is imported.
 // Statements may use a *tank.Manager named tkws that they do not declare.
 func TestGoInDocsCompiles(t *testing.T) {
-	programs := make(map[string]string) // a program: where it was found first
+	type program struct{ module, text string }
+	programs := make(map[program]string) // where each was found first
 	for _, page := range pages(t) {
 		for _, block := range page.blocks("go") {
-			program, err := complete(block.text)
+			text, err := complete(block.text)
+			p := program{page.module(), text}
 			if err != nil {
 				t.Errorf("%s:%d: %v", page.path, block.line, err)
-			} else if _, known := programs[program]; !known {
-				programs[program] = fmt.Sprintf("%s:%d", page.path, block.line)
+			} else if _, known := programs[p]; !known {
+				programs[p] = fmt.Sprintf("%s:%d", page.path, block.line)
 			}
 		}
 	}
 	if len(programs) == 0 {
 		t.Error("no Go block found in any page")
 	}
-	for program, place := range programs {
+	for p, place := range programs {
 		t.Run(place, func(t *testing.T) {
 			t.Parallel()
 			file := filepath.Join(t.TempDir(), "main.go")
-			if err := os.WriteFile(file, []byte(program), 0o666); err != nil {
+			if err := os.WriteFile(file, []byte(p.text), 0o666); err != nil {
 				t.Fatal(err)
 			}
-			if out, err := exec.Command("go", "vet", file).CombinedOutput(); err != nil {
-				t.Errorf("%s does not compile: %v\n%s\n%s", place, err, out, numbered(program))
+			vet := exec.Command("go", "vet", file)
+			vet.Dir = filepath.FromSlash(p.module)
+			if out, err := vet.CombinedOutput(); err != nil {
+				t.Errorf("%s does not compile: %v\n%s\n%s", place, err, out, numbered(p.text))
 			}
 		})
 	}

@@ -49,6 +49,24 @@ func TestPromtoolAcceptsTheAlerts(t *testing.T) {
 	}
 }
 
+// TestPromtoolAcceptsTheConfigurationOfTheReadme: with the alerts beside it.
+func TestPromtoolAcceptsTheConfigurationOfTheReadme(t *testing.T) {
+	readme, err := os.ReadFile("README.md")
+	must(t, err)
+	_, config, _ := strings.Cut(string(readme), "```yaml prometheus\n")
+	config, _, found := strings.Cut(config, "```")
+	if !found {
+		t.Fatal("README.md has no configuration")
+	}
+	dir := t.TempDir()
+	must(t, os.CopyFS(dir, os.DirFS("."))) // rule_files are looked for beside it
+	must(t, os.WriteFile(filepath.Join(dir, "prometheus.yml"), []byte(config), 0o666))
+	out, err := promtool(t, dir, "", "check", "config", "prometheus.yml")
+	if err != nil || !strings.Contains(out, "rules found") {
+		t.Errorf("promtool check config: %v\n%s", err, out)
+	}
+}
+
 func TestAlertsFireWhenTheyShould(t *testing.T) {
 	if out, err := promtool(t, ".", "", "test", "rules", "alerts_test.yaml"); err != nil {
 		t.Errorf("promtool test rules: %v\n%s", err, out)
