@@ -34,6 +34,7 @@ var translations = map[string]string{
 	"docs/migrating.md":       "docs/migrating.zh-CN.md",
 	"docs/architecture.md":    "docs/architecture.zh-CN.md",
 
+	"docs/observability.md":        "docs/observability.zh-CN.md",
 	"metrics/prometheus/README.md": "metrics/prometheus/README.zh-CN.md",
 }
 
@@ -190,6 +191,7 @@ var assumedImports = map[string]string{
 	"tank":    modulePath,
 	"context": "context",
 	"errors":  "errors",
+	"expvar":  "expvar",
 	"fmt":     "fmt",
 	"http":    "net/http",
 	"json":    "encoding/json",
