@@ -1,12 +1,14 @@
 package tanktest_test
 
 import (
+	"context"
 	"fmt"
 	"runtime"
 	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -99,4 +101,8 @@ func wantPass(t testing.TB, r *recorder) {
 	if r.fatal != "" || len(r.errors) > 0 {
 		t.Errorf("failed with %s %q", r.fatal, r.errors)
 	}
+}
+
+func within(d time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.Background(), d)
 }
