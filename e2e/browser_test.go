@@ -82,11 +82,16 @@ func artifactsDir() string {
 }
 
 func buildExamples(into string) error {
-	build := exec.Command("go", "build", "-o", into+string(filepath.Separator),
-		"./examples/chat", "./examples/single", "./examples/multi", "./examples/echo", "./examples/ticker")
-	build.Dir = ".."
-	if out, err := build.CombinedOutput(); err != nil {
-		return fmt.Errorf("building the examples: %w\n%s", err, out)
+	into += string(filepath.Separator)
+	for dir, programs := range map[string][]string{
+		"..":                  {"./examples/chat", "./examples/single", "./examples/multi", "./examples/echo", "./examples/ticker", "./examples/auth"},
+		"../examples/inspect": {"."}, // a module of its own
+	} {
+		build := exec.Command("go", append([]string{"build", "-o", into}, programs...)...)
+		build.Dir = dir
+		if out, err := build.CombinedOutput(); err != nil {
+			return fmt.Errorf("building the examples in %s: %w\n%s", dir, err, out)
+		}
 	}
 	return nil
 }

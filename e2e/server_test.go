@@ -27,9 +27,9 @@ type server struct {
 var printedURL = regexp.MustCompile(`http://\S+/`)
 
 // start starts an example program and waits until it has printed where its page is. It ends with the test.
-func start(t *testing.T, program, addr string) *server {
+func start(t *testing.T, program, addr string, flags ...string) *server {
 	t.Helper()
-	s := &server{t: t, cmd: exec.Command(filepath.Join(binaries, program), "-addr", addr), exited: make(chan error, 1)}
+	s := &server{t: t, cmd: exec.Command(filepath.Join(binaries, program), append([]string{"-addr", addr}, flags...)...), exited: make(chan error, 1)}
 	stdout, err := s.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

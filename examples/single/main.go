@@ -6,6 +6,7 @@ import (
 	"context"
 	_ "embed"
 	"errors"
+	"expvar"
 	"flag"
 	"fmt"
 	"log"
@@ -27,6 +28,7 @@ func main() {
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // so that a second Ctrl-C ends the program at once
+	expvar.Publish("tank", expvar.Func(func() any { return tank.GetSingleInstance().Stats() }))
 	if err := run(ctx, *addr); err != nil {
 		log.Fatal(err)
 	}
@@ -71,6 +73,7 @@ func newServer(handler http.Handler) *http.Server {
 func newHandler(tkws *tank.Manager) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /ws", tkws)
+	mux.Handle("GET /debug/vars", expvar.Handler()) // in a service, only for its operators
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		w.Write(page)

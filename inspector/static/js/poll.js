@@ -20,7 +20,8 @@ class Refusal extends Error {
 }
 
 async function ask(url, signal) {
-  const response = await fetch(url, { signal, cache: 'no-store', headers: { Accept: 'application/json' } });
+  const here = location.origin + location.pathname; // without a password in the address, which fetch would not take
+  const response = await fetch(new URL(url, here), { signal, cache: 'no-store', headers: { Accept: 'application/json' } });
   const isJSON = response.headers.get('Content-Type')?.startsWith('application/json');
   const body = isJSON ? await response.json() : null;
   if (!isJSON || response.status >= 500) throw new Error(`status ${response.status}`);
