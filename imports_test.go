@@ -27,7 +27,6 @@ var layers = map[string][]string{
 	"internal/metrics": {},
 	"internal/wire":    {},
 	"internal/memnet":  {}, // the network of tests, and so of tanktest alone
-	"internal/memnet":  {}, // the network of tests
 	"topic":            {"actor", "internal/metrics", "internal/wire"},
 	"client":           {"actor", "internal/metrics", "internal/wire", "github.com/coder/websocket"},
 	"inspector":        {"."},
