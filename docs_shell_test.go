@@ -134,7 +134,7 @@ func (s *shell) golang(words []string) error {
 		return s.exists(strings.TrimPrefix(strings.TrimPrefix(words[1], modulePath), "/"))
 	case words[0] == "mod", s.outside:
 		return nil
-	case words[0] == "run" && strings.HasPrefix(words[1], "./"):
+	case words[0] == "run" && (words[1] == "." || strings.HasPrefix(words[1], "./")):
 		return s.program(words[1], words[2:])
 	case words[0] == "test" || words[0] == "build" || words[0] == "vet":
 		return nil
