@@ -99,7 +99,6 @@ func (x *subject) rows() map[string]row {
 		"Manager.Start":                   {done(x.m.Start), [phases]string{"", "done", "done", "done"}},
 		"Manager.Stats":                   {func() string { return x.m.Stats().State }, [phases]string{"new", "running", "closing", "closed"}},
 		"Client.Close":                    {func() string { return result(x.left.Close(4000, "enough")) }, [phases]string{"", "<nil> once, closed", isClosed, isClosed}},
-		"Client.Dropped":                  {func() string { return fmt.Sprint(x.kept.Dropped()) }, [phases]string{"", "0", anything, anything}},
 		"Client.ID":                       {func() string { return fmt.Sprint(len(x.kept.ID())) }, [phases]string{"", "36", "36", "36"}},
 		"Client.RemoteAddr":               {func() string { return x.kept.RemoteAddr()[:8] }, [phases]string{"", "192.0.2.", "192.0.2.", "192.0.2."}},
 		"Client.Send":                     {func() string { return result(x.kept.Send(tank.Message{Data: []byte("x")})) }, [phases]string{"", "<nil>", isClosed, isClosed}},

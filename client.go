@@ -68,9 +68,6 @@ func (c *Client) Topics() []string {
 	return topics
 }
 
-// Dropped returns how many messages were meant for the client and never written to its socket. It never blocks.
-func (c *Client) Dropped() uint64 { return c.conn.Dropped() }
-
 // Send sends a message to this client alone, behind what is on its way already. It does not wait for it to be written.
 // msg.Data may be reused afterwards. It returns ErrInvalidData for text that is not valid UTF-8, and ErrClosed when the
 // connection is closing, also when that is because this message found the outbox full. With an OutboxPolicy that drops

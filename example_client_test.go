@@ -115,17 +115,6 @@ func ExampleClient_Stats() {
 	// true
 }
 
-// Dropped is zero unless the client was slow and an outbox policy drops messages, or until its end.
-func ExampleClient_Dropped() {
-	tkws := tank.NewInstance()
-	server, stop := run(tkws)
-	defer stop()
-	defer open(server, "ann").CloseNow()
-	await(tkws, tank.EventConnect)
-	fmt.Println(tkws.GetAllClients()[0].Dropped())
-	// Output: 0
-}
-
 // Two connections of one user have one UserID, and an ID each.
 func ExampleClient_ID() {
 	tkws := tank.NewInstance()

@@ -138,7 +138,7 @@ func setDefaults[T int | time.Duration](fields []limit[T]) {
 // OutboxPolicy says what happens to a client that does not read fast enough, when it has Limits.OutboxBytes on its way.
 type OutboxPolicy int
 
-// The outbox policies. Every message lost is counted: in Client.Dropped, in the Dropped of its topic's TopicStats, and in
+// The outbox policies. Every message lost is counted: in ClientStats.Dropped, in the Dropped of its topic's TopicStats, and in
 // Stats.Dropped.
 const (
 	// OutboxClose closes the client with 1013: nothing is ever skipped on a connection that stays open. The default.

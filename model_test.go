@@ -1121,8 +1121,8 @@ func (p *player) check() {
 		fail("%v was found slow: %v, want %v", p, p.slow, slow)
 	}
 	slack := p.doubt() + uint64(p.early)
-	if d := p.handle.Dropped() - uint64(p.dropped); d > slack {
-		fail("%v lost %d messages, want %d and %d at most", p, p.handle.Dropped(), p.dropped, slack)
+	if d := p.handle.Stats().Dropped - uint64(p.dropped); d > slack {
+		fail("%v lost %d messages, want %d and %d at most", p, p.handle.Stats().Dropped, p.dropped, slack)
 	}
 	if p.blamed != "" && !p.gone {
 		fail("%v: error %s", p, p.blamed)
