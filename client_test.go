@@ -217,8 +217,9 @@ func TestLoggerThatBlocksForEverOrPanics(t *testing.T) {
 		for range 1024 {
 			s.expectError(tank.CodeSerialization)
 		}
-		if n := s.Stats().EventsDropped; n <= 2000-1024 || n > 2*(2000-1024) {
-			t.Fatalf("%d events dropped; Errors alone drops %d", n, 2000-1024)
+		const most = 2 * (2000 - 1024) // Errors holds 1024, and the logger as many, perhaps beside the one that blocks it
+		if n := s.Stats().EventsDropped; n != most && n != most-1 {
+			t.Fatalf("%d events dropped, want %d or one less", n, most)
 		}
 		began := time.Now()
 		must(t, s.Shutdown(t.Context()))

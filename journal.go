@@ -20,6 +20,7 @@ const journalDepth = 1024
 type journal struct {
 	ref      *actor.Ref[entry]
 	counters *counters
+	posted   uint64 // entries, by the supervisor alone
 }
 
 // entry is an event to be logged: a copy, because whoever reads the event itself may change it.
@@ -50,11 +51,17 @@ func newJournal(l *slog.Logger, counters *counters) *journal {
 	}
 }
 
-// add is called by the supervisor alone, so the depth does not grow between the check and the post.
+// add is called by the supervisor alone, so no more entries wait at the post than at the check. The actor's depth would leave
+// out those that it has taken all at once and still has before it.
 func (j *journal) add(e entry) {
-	if j != nil && (j.ref.Stats().Depth >= journalDepth || !j.ref.Post(e)) {
-		j.counters.eventsDropped.Add(1)
+	if j == nil {
+		return
 	}
+	if waiting := j.posted - j.ref.Stats().Received; waiting >= journalDepth || !j.ref.Post(e) {
+		j.counters.eventsDropped.Add(1)
+		return
+	}
+	j.posted++
 }
 
 func (e connEntry) record() slog.Record {
