@@ -30,6 +30,7 @@ type variable struct {
 	Type       string          `json:"type"`
 	Query      json.RawMessage `json:"query"`
 	Definition string          `json:"definition"`
+	AllValue   string          `json:"allValue"`
 	Datasource struct {
 		UID string `json:"uid"`
 	} `json:"datasource"`
@@ -143,6 +144,8 @@ func TestDashboardCanBeImported(t *testing.T) {
 			t.Errorf("variable datasource is a %s of %s", v.Type, v.Query)
 		case v.Type == "query" && v.Datasource.UID != "${datasource}":
 			t.Errorf("variable %s asks data source %s", v.Name, v.Datasource.UID)
+		case v.Type == "query" && v.AllValue != ".*": // which series without the label match, too
+			t.Errorf("variable %s takes %q for all", v.Name, v.AllValue)
 		}
 	}
 	for _, name := range []string{"datasource", "job", "instance", "exported_instance"} {

@@ -253,4 +253,3 @@ func TestCountersOnlyGrow(t *testing.T) {
 		t.Errorf("nothing happened: %v", before)
 	}
 }
-
