@@ -2,96 +2,53 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"net/http/httptest"
+	"fmt"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/coder/websocket"
 	"go.uber.org/goleak"
 
-	tank "github.com/fanqie/tank-websocket-go-server"
 	"github.com/fanqie/tank-websocket-go-server/examples/internal/servertest"
+	"github.com/fanqie/tank-websocket-go-server/tanktest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func dial(t *testing.T, ctx context.Context, url string, m *tank.Manager) *websocket.Conn {
-	t.Helper()
-	ws, _, err := websocket.Dial(ctx, url, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { ws.CloseNow() })
-	if err := ws.Write(ctx, websocket.MessageText, []byte("sub:"+topic)); err != nil {
-		t.Fatal(err)
-	}
-	for e := range m.ConnEvents { // from the subscribe event on, every message is delivered
-		if e.EventType == tank.EventSubscribe {
-			return ws
-		}
-	}
-	t.Fatal("the instance has ended")
-	return nil
-}
-
-func expect(t *testing.T, ctx context.Context, ws *websocket.Conn, want string) {
-	t.Helper()
-	var message struct{ Topic, Data string }
-	_, data, err := ws.Read(ctx)
-	if err == nil {
-		err = json.Unmarshal(data, &message)
-	}
-	if err != nil || message.Topic != topic || message.Data != want {
-		t.Errorf("got %s, %v, want %q", data, err, want)
-	}
-}
-
 func TestInstancesShareNothing(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
-	both := newInstances()
-	both.start()
-	server := httptest.NewServer(both.handler())
-	defer server.Close()
-	public := dial(t, ctx, server.URL+"/ws/public", both.public)
-	staff := dial(t, ctx, server.URL+"/ws/staff", both.staff)
+	synctest.Test(t, func(t *testing.T) {
+		both := newInstances()
+		s := tanktest.ServeHandler(t, both.handler(), both.public, both.staff)
+		public, staff := s.Dial("/ws/public"), s.Dial("/ws/staff")
+		public.Subscribe(topic)
+		staff.Subscribe(topic)
 
-	// What each reads first shows that what the other was sent before did not come.
-	if err := both.staff.BroadcastTopicMessage(topic, "for staff"); err != nil {
-		t.Fatal(err)
-	}
-	if err := both.public.BroadcastTopicMessage(topic, "for all"); err != nil {
-		t.Fatal(err)
-	}
-	expect(t, ctx, public, "for all")
-	expect(t, ctx, staff, "for staff")
-
-	publishing, stop := context.WithCancel(ctx)
-	published := make(chan struct{})
-	go func() {
-		defer close(published)
-		both.publish(publishing, 5*time.Millisecond)
-	}()
-	expect(t, ctx, public, "public news 1")
-	expect(t, ctx, staff, "staff news 1")
-	stop()
-	<-published
-
-	done := make(chan error, 1)
-	go func() { done <- both.shutdown(ctx) }()
-	for name, ws := range map[string]*websocket.Conn{"public": public, "staff": staff} {
-		var err error
-		for err == nil {
-			_, _, err = ws.Read(ctx)
+		if err := both.staff.BroadcastTopicMessage(topic, "for staff"); err != nil {
+			t.Fatal(err)
 		}
-		if websocket.CloseStatus(err) != websocket.StatusGoingAway {
-			t.Errorf("%s ended with %v, want close 1001", name, err)
+		staff.Expect(topic, "for staff")
+		public.ExpectNothing()
+		if err := both.public.BroadcastTopicMessage(topic, "for all"); err != nil {
+			t.Fatal(err)
 		}
-	}
-	if err := <-done; err != nil {
-		t.Errorf("shutdown: %v", err)
-	}
+		public.Expect(topic, "for all")
+		staff.ExpectNothing()
+
+		publishing, stop := context.WithCancel(t.Context())
+		go both.publish(publishing, time.Second)
+		for n := range 3 {
+			public.Expect(topic, fmt.Sprint("public news ", n+1))
+			staff.Expect(topic, fmt.Sprint("staff news ", n+1))
+		}
+		stop()
+
+		if err := both.shutdown(t.Context()); err != nil {
+			t.Errorf("shutdown: %v", err)
+		}
+		public.ExpectClose(1001)
+		staff.ExpectClose(1001)
+	})
 }
 
 func TestSlowPeersAreCutOff(t *testing.T) {
@@ -99,15 +56,32 @@ func TestSlowPeersAreCutOff(t *testing.T) {
 	both.start()
 	defer both.shutdown(context.Background())
 	servertest.Check(t, newServer(both.handler()), func(addr string) (alive func()) {
-		public := dial(t, t.Context(), "ws://"+addr+"/ws/public", both.public)
-		staff := dial(t, t.Context(), "ws://"+addr+"/ws/staff", both.staff)
+		public, staff := dial(t, "ws://"+addr+"/ws/public"), dial(t, "ws://"+addr+"/ws/staff")
+		<-both.public.ConnEvents // from here on, they get what is sent to all
+		<-both.staff.ConnEvents
 		return func() {
 			defer public.CloseNow()
 			defer staff.CloseNow()
-			both.public.BroadcastTopicMessage(topic, "still here")
-			both.staff.BroadcastTopicMessage(topic, "here, too")
-			expect(t, t.Context(), public, "still here")
-			expect(t, t.Context(), staff, "here, too")
+			both.public.BroadcastMessage([]byte("still here"))
+			both.staff.BroadcastMessage([]byte("here, too"))
+			expect(t, public, "still here")
+			expect(t, staff, "here, too")
 		}
 	})
+}
+
+func dial(t *testing.T, url string) *websocket.Conn {
+	t.Helper()
+	ws, _, err := websocket.Dial(t.Context(), url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ws
+}
+
+func expect(t *testing.T, ws *websocket.Conn, want string) {
+	t.Helper()
+	if _, data, err := ws.Read(t.Context()); err != nil || string(data) != want {
+		t.Errorf("got %s, %v, want %q", data, err, want)
+	}
 }

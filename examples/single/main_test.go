@@ -2,11 +2,11 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/coder/websocket"
@@ -14,65 +14,35 @@ import (
 
 	tank "github.com/fanqie/tank-websocket-go-server"
 	"github.com/fanqie/tank-websocket-go-server/examples/internal/servertest"
+	"github.com/fanqie/tank-websocket-go-server/tanktest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // The shared instance can be shut down only once in a process, so the tests bring one of their own.
 func TestTimeArrives(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
-	tkws := tank.NewInstance()
-	server := httptest.NewServer(newHandler(tkws))
-	defer server.Close()
-	go tkws.Start()
-	publishing, stopPublishing := context.WithCancel(ctx)
-	published := make(chan struct{})
-	go func() {
-		defer close(published)
-		publishTime(publishing, tkws, 5*time.Millisecond)
-	}()
-
-	ws, _, err := websocket.Dial(ctx, server.URL+"/ws", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ws.CloseNow()
-	if err := ws.Write(ctx, websocket.MessageText, []byte("sub:time")); err != nil {
-		t.Fatal(err)
-	}
-	var message struct{ Topic, Data string }
-	_, data, err := ws.Read(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := json.Unmarshal(data, &message); err != nil || message.Topic != "time" {
-		t.Fatalf("got %s, %v", data, err)
-	}
-	if sent, err := time.Parse(time.RFC3339, message.Data); err != nil || time.Since(sent) > time.Minute {
-		t.Errorf("the time is %q, %v", message.Data, err)
-	}
-
-	stopPublishing()
-	<-published
-	shutDownSaysGoodbye(t, ctx, tkws, ws)
+	synctest.Test(t, func(t *testing.T) {
+		tkws := tank.NewInstance()
+		s := tanktest.ServeHandler(t, newHandler(tkws), tkws)
+		publishing, stop := context.WithCancel(t.Context())
+		defer stop()
+		go publishTime(publishing, tkws, time.Second)
+		c := s.Dial("/ws")
+		c.Subscribe("time")
+		for range 3 {
+			m := c.Next()
+			if sent, err := time.Parse(time.RFC3339, m.Data); m.Topic != "time" || err != nil || !sent.Equal(time.Now().Truncate(time.Second)) {
+				t.Errorf("got %v at %v, %v", m, time.Now(), err)
+			}
+		}
+		stop()
+		if err := tkws.Shutdown(t.Context()); err != nil {
+			t.Errorf("Shutdown: %v", err)
+		}
+		c.ExpectClose(1001)
+	})
 }
 
-func shutDownSaysGoodbye(t *testing.T, ctx context.Context, tkws *tank.Manager, ws *websocket.Conn) {
-	t.Helper()
-	done := make(chan error, 1)
-	go func() { done <- tkws.Shutdown(ctx) }()
-	var err error
-	for err == nil {
-		_, _, err = ws.Read(ctx)
-	}
-	if websocket.CloseStatus(err) != websocket.StatusGoingAway {
-		t.Errorf("the connection ended with %v, want close 1001", err)
-	}
-	if err := <-done; err != nil {
-		t.Errorf("Shutdown: %v", err)
-	}
-}
 
 func TestSlowPeersAreCutOff(t *testing.T) {
 	tkws := tank.NewInstance()
