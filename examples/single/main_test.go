@@ -43,7 +43,6 @@ func TestTimeArrives(t *testing.T) {
 	})
 }
 
-
 func TestSlowPeersAreCutOff(t *testing.T) {
 	tkws := tank.NewInstance()
 	go tkws.Start()
