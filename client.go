@@ -45,7 +45,7 @@ type Client struct {
 	pinged        int           // the tick of the first ping without an answer
 
 	// Written by the supervisor alone, read by anyone.
-	subscribed atomic.Int32 // len(subscriptions)
+	subscribed atomic.Int64 // len(subscriptions)
 }
 
 // ID returns the connection's UUID.

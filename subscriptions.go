@@ -56,7 +56,7 @@ func (m subscribe) handle(s *supervisor) {
 		s.m.topics.add(t.topic)
 	}
 	c.subscriptions[t] = s.join(c, t)
-	c.subscribed.Store(int32(len(c.subscriptions)))
+	c.subscribed.Store(int64(len(c.subscriptions)))
 	c.refusals = 0
 	if t.subscribers++; t.subscribers == 1 {
 		s.m.counters.topics.Add(1)
@@ -120,7 +120,7 @@ func (m unsubscribe) handle(s *supervisor) {
 func (s *supervisor) leave(c *Client, t *liveTopic, done func()) {
 	member := c.subscriptions[t]
 	delete(c.subscriptions, t)
-	c.subscribed.Store(int32(len(c.subscriptions)))
+	c.subscribed.Store(int64(len(c.subscriptions)))
 	if t.subscribers--; t.subscribers > 0 {
 		t.topic.Leave(member, done)
 		return

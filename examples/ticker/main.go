@@ -60,7 +60,7 @@ func handler(tkws *tank.Manager, m *market) http.Handler {
 	mux.Handle("GET /ws", tkws)
 	mux.HandleFunc("GET /symbols", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
-		json.NewEncoder(w).Encode(m.symbols) // whoever asked may have gone
+		_ = json.NewEncoder(w).Encode(m.symbols) // whoever asked may have gone
 	})
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
