@@ -256,6 +256,7 @@ func (m sampled) handle(t *Topic) {
 }
 
 func (m list) handle(t *Topic) {
+	t.flush() // the answer says that it has been
 	all := make([]Subscriber, len(t.members))
 	for i, member := range t.members {
 		all[i] = member.Subscriber

@@ -280,3 +280,28 @@ func TestMembersAreThoseBetweenWhatWasTakenBeforeAndAfter(t *testing.T) {
 		}
 	})
 }
+
+// TestMembersWaitForWhatWasTakenBefore: also when that came just before.
+func TestMembersWaitForWhatWasTakenBefore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := spawn(t, topic.Options{})
+		h.hold()
+		slow := blocker(make(chan struct{}))
+		h.Join(&topic.Member{Subscriber: slow})
+		h.publish("message")
+		answered := make(chan error, 1)
+		go func() {
+			_, err := h.Members(t.Context())
+			answered <- err
+		}()
+		synctest.Wait()
+		h.release()
+		if len(answered) > 0 {
+			t.Error("Members did not wait for the message published before")
+		}
+		close(slow)
+		if err := <-answered; err != nil {
+			t.Error(err)
+		}
+	})
+}
