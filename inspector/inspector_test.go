@@ -421,11 +421,13 @@ func TestItWorksWhereverItIsMounted(t *testing.T) {
 	mux.Handle("/four", http.StripPrefix("/four", h))
 	mux.Handle("GET /four/{rest...}", http.StripPrefix("/four", h))
 	mux.Handle("/api/static/", h)
+	mux.Handle("/tank:five", http.StripPrefix("/tank:five", h)) // which would be a scheme at the beginning of a reference
+	mux.Handle("/tank:five/", http.StripPrefix("/tank:five", h))
 	server := httptest.NewServer(mux)
 	defer server.Close()
 	client := server.Client()
 	defer client.CloseIdleConnections()
-	for _, at := range []string{"/one", "/two", "/three/deep", "/four", "/api/static"} {
+	for _, at := range []string{"/one", "/two", "/three/deep", "/four", "/api/static", "/tank:five"} {
 		for path, contentType := range map[string]string{
 			"": "text/html; charset=utf-8", "/": "text/html; charset=utf-8", "/?x=y": "text/html; charset=utf-8",
 			"/api/health": "application/json", "/static/index.html": "text/html; charset=utf-8",

@@ -72,5 +72,5 @@ func withSlash(r *http.Request) string {
 	if query != "" {
 		query = "?" + query
 	}
-	return path.Base(address) + "/" + query // relative, RFC 9110 section 10.2.2
+	return "./" + path.Base(address) + "/" + query // relative, RFC 9110 section 10.2.2; a colon in it makes no scheme
 }
