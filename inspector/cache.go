@@ -90,14 +90,18 @@ func (k *kept[T]) entry(key string) *entry[T] {
 func (c *cache[T]) forget() {
 	k := <-c.turn
 	defer func() { c.turn <- k }()
+	next := idle
 	for key, e := range k.entries {
-		if time.Since(e.asked) >= idle {
+		left := idle - time.Since(e.asked)
+		if left <= 0 {
 			delete(k.entries, key)
+			continue
 		}
+		next = min(next, left)
 	}
 	if len(k.entries) == 0 {
 		*k = kept[T]{}
 	} else {
-		k.timer.Reset(idle)
+		k.timer.Reset(next)
 	}
 }
