@@ -54,12 +54,13 @@ type page[R any] struct {
 // page returns the rows of a window, of those that match, in an order that order has returned.
 func (t *table[R]) page(w window, order []int32, match func(*R) bool) page[R] {
 	p := page[R]{Time: t.time, Total: len(t.rows), Page: w.page, Size: w.size, Sort: w.sort(), Items: []R{}}
+	first := int64(w.page-1) * int64(w.size)
 	for _, i := range order {
 		row := &t.rows[i]
 		if !match(row) {
 			continue
 		}
-		if p.Matched >= (w.page-1)*w.size && len(p.Items) < w.size {
+		if int64(p.Matched) >= first && len(p.Items) < w.size {
 			p.Items = append(p.Items, *row)
 		}
 		p.Matched++
