@@ -273,3 +273,29 @@ func TestInspectorSaysWhenNobodyAnswersAndComesBack(t *testing.T) {
 	p.wait(element("note") + `.hidden === false`)
 	p.screenshot("inspector-ended")
 }
+
+func TestInspectorGoesWhereOneGoesWhateverIsInTheFilter(t *testing.T) {
+	x := inspect(t, 10)
+	p := open(t, x.server, "inspector", look{})
+	p.waitFirst("news")
+	p.write("filter", "sensor")
+	p.waitFirst("sensor/000000")
+	p.run(`history.back()`) // the focus is in the filter
+	p.waitFirst("news")
+	p.run(`window.later = false; setTimeout(() => { window.later = true; }, 1000)`)
+	p.wait(`window.later`)
+	if got := eval[string](p, `location.hash + ' ' + `+element("filter")+`.value`); got != " " {
+		t.Errorf("after going back, the address and the filter are %q", got)
+	}
+	const typeInto = `(field, text) => { field.value = text; field.dispatchEvent(new Event('input')); }`
+	p.run(`(` + typeInto + `)(` + element("filter") + `, 'sens'); location.hash = '#/clients'; window.later = false; setTimeout(() => { window.later = true; }, 1000)`)
+	p.wait(`window.later`)
+	if got := eval[string](p, `location.hash`); got != "#/clients" {
+		t.Errorf("who went to the clients just after writing into the filter is at %q", got)
+	}
+	p.run(`location.hash = '#/'`)
+	p.waitFirst("news")
+	p.click("sort-name")
+	p.run(`(` + typeInto + `)(` + element("filter") + `, 'sens')`) // while the table is being exchanged, or just after
+	p.waitFirst("sensor/000000")
+}

@@ -71,19 +71,21 @@ async function show() {
 /** exchange puts nodes in the place of those of the same view: whoever types in the filter does not notice. */
 function exchange(nodes) {
   const old = content.contains(document.activeElement) ? document.activeElement : null;
-  const [id, typed, from, to] = [old?.dataset.testid, old?.value, old?.selectionStart, old?.selectionEnd];
+  const [id, from, to] = [old?.dataset.testid, old?.selectionStart, old?.selectionEnd];
+  const before = content.querySelector('input');
+  const typed = before && before.value !== before.defaultValue ? before.value : null; // and not asked for yet
   const scroll = scrollY;
   content.replaceChildren(...nodes);
   scrollTo(0, scroll);
+  const after = content.querySelector('input');
+  if (after && typed !== null) {
+    after.value = typed;
+    after.dispatchEvent(new Event('input'));
+  }
   const again = id && content.querySelector(`[data-testid="${CSS.escape(id)}"]`);
   if (!again) return;
   again.focus({ preventScroll: true });
-  if (again.tagName !== 'INPUT') return;
-  if (again.value !== typed) {
-    again.value = typed;
-    again.dispatchEvent(new Event('input'));
-  }
-  again.setSelectionRange(from, to);
+  if (again.tagName === 'INPUT') again.setSelectionRange(from, to);
 }
 
 const subject = (params) => params.get('name') ?? params.get('id') ?? '';

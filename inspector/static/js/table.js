@@ -99,10 +99,13 @@ function filterField(options, params, go) {
     'data-testid': 'filter', autocomplete: 'off', spellcheck: 'false',
   });
   field.value = params.get('q') ?? '';
+  field.defaultValue = field.value; // what was asked for last
   let timer;
   const apply = () => {
     clearTimeout(timer);
-    if (field.value !== (params.get('q') ?? '')) change(params, go, { q: field.value, page: null });
+    if (!field.isConnected || field.value === field.defaultValue) return; // whoever typed may be elsewhere by now
+    field.defaultValue = field.value;
+    change(params, go, { q: field.value, page: null });
   };
   field.addEventListener('input', () => {
     clearTimeout(timer);
