@@ -155,6 +155,31 @@ func TestClientStats(t *testing.T) {
 	})
 }
 
+// TestRTTIsThePeersAndNotTheHandlers: the pongs of a peer wait while a message handler is busy with what it said.
+func TestRTTIsThePeersAndNotTheHandlers(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := serve(t, tank.WithHeartbeat(10*time.Second, 5*time.Second),
+			tank.WithMessageHandler(func(*tank.Client, tank.Message) { time.Sleep(25 * time.Second) }))
+		p := s.connect(handshake{path: "/?user_id=ann", buffer: 1 << 10})
+		c := s.GetAllClients()[0]
+		p.write(frame(opText, "keep busy"))
+		for range 4 {
+			if op, payload, err := p.receive(); op != opPing || err != nil {
+				t.Fatalf("got %d %q %v, want a ping", op, payload, err)
+			}
+			if rtt := c.Stats().RTT; rtt != 0 && rtt != time.Second {
+				t.Errorf("RTT is %v of a peer that takes a second", rtt)
+			}
+			time.Sleep(time.Second)
+			p.write(frame(opPong, ""))
+			synctest.Wait()
+		}
+		if c.Stats().RTT == 0 {
+			t.Error("there is no RTT after the handler has returned")
+		}
+	})
+}
+
 // TestRTTOverRealSockets: there, idle connections are read from in another way.
 func TestRTTOverRealSockets(t *testing.T) {
 	eachTransport(t, func(t *testing.T, secure bool) {

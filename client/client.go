@@ -192,7 +192,7 @@ func (c *Client) Owner() Owner { return c.owner }
 func (c *Client) LastSeen() time.Time { return time.Unix(0, c.lastSeen.Load()) }
 
 // RTT returns how long the peer took to answer the last ping that it answered, from when that was given to the socket; zero
-// before the first answer.
+// before the first answer. Answers that came while the owner was busy with a message are not looked at.
 func (c *Client) RTT() time.Duration { return time.Duration(c.rtt.Load()) }
 
 // RemoteAddr returns the peer's address as the connection reports it.

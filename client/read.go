@@ -105,13 +105,20 @@ func (c *Client) received(data []byte, err error, binary bool) {
 	}
 }
 
+// inattention is how long the owner may be busy before a pong that came meanwhile says nothing about the peer any more.
+const inattention = 10 * time.Millisecond
+
 // hand gives a message to the owner. While that takes, pongs are not seen, so the heartbeat has to look away; and
 // when it is over, the peer is given the time of a full heartbeat to show itself.
 func (c *Client) hand(data []byte, binary bool) {
 	c.busy.Store(true)
 	began := time.Now()
 	defer func() {
-		c.latePings = int(min(1e6, time.Since(began).Seconds()*float64(c.opts.Pings.PerSecond)))
+		took := time.Since(began)
+		c.latePings = int(min(1e6, took.Seconds()*float64(c.opts.Pings.PerSecond)))
+		if took > inattention {
+			c.pingedAt.Store(0)
+		}
 		c.alive.Store(true)
 		c.busy.Store(false)
 	}()
