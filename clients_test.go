@@ -189,8 +189,8 @@ func TestRTTOverRealSockets(t *testing.T) {
 					t.Error(err)
 				}
 			}))
+		began := time.Now() // of the connection, too: the first ping comes soon
 		ws := dialTCP(t, server, "ann")
-		began := time.Now()
 		ctx := within(t, 10*time.Second)
 		for {
 			must(t, ws.Write(ctx, websocket.MessageText, []byte("hello")))
