@@ -2,63 +2,155 @@ package e2e
 
 import (
 	"testing"
+	"time"
 )
+
+// logIn fills in the form of the auth page.
+func (p *page) logIn(name, password string) {
+	p.t.Helper()
+	p.wait(element("login") + `?.hidden === false`)
+	p.run(element("name") + `.value = ` + quote(name) + `; ` + element("password") + `.value = ` + quote(password))
+	p.click("submit")
+}
+
+// topicIs waits for what the auth page says about a topic: idle, asked, allowed or refused.
+func (p *page) topicIs(topic, class string) {
+	p.t.Helper()
+	p.wait(element("result-"+topic) + `.className === 'result ` + class + `'`)
+}
+
+func (p *page) stateIs(text string) {
+	p.t.Helper()
+	p.wait(element("state") + `?.textContent === ` + quote(text))
+}
+
+const expirySeconds = `parseInt(document.querySelector('[data-testid="expiry"]').textContent.match(/\d+/)[0])`
 
 func TestAuthLetsInAndOut(t *testing.T) {
 	t.Parallel()
 	s := start(t, "auth", "127.0.0.1:0")
 	p := open(t, s, "auth", look{})
-	p.wait(element("state") + `?.textContent === 'not connected'`)
+	p.stateIs("not connected")
+	p.wait(element("login") + `.hidden === false`)
 	p.screenshot("auth-login")
-	fill := func(p *page, name, password string) {
-		p.t.Helper()
-		p.run(element("name") + `.value = ` + quote(name) + `; ` + element("password") + `.value = ` + quote(password))
-		p.click("submit")
-	}
-	fill(p, "alice", "wrong")
+	p.logIn("alice", "wrong")
 	p.wait(element("problem") + `.textContent.includes('wrong name or password')`)
 	p.forgive("401")
-	fill(p, "alice", "wonderland")
-	p.wait(element("state") + `.textContent === 'connected'`)
-	for _, topic := range []string{"news", "orders:alice", "orders:root", "admin:audit"} {
+	p.logIn("alice", "wonderland")
+	p.stateIs("connected")
+	allowed := map[string]string{"news": "allowed", "orders:alice": "allowed", "orders:root": "refused", "admin:audit": "refused"}
+	for topic := range allowed {
 		p.click("subscribe-" + topic)
 	}
-	result := func(topic, class string) string {
-		return `document.querySelector('[data-testid="result-` + topic + `"]').className === 'result ` + class + `'`
+	for topic, want := range allowed {
+		p.topicIs(topic, want)
 	}
-	for topic, want := range map[string]string{"news": "allowed", "orders:alice": "allowed", "orders:root": "refused", "admin:audit": "refused"} {
-		p.wait(result(topic, want))
-	}
-	p.wait(`/expires in \d+ s/.test(` + element("expiry") + `.textContent)`)
 	p.screenshot("auth-light")
+	p.click("subscribe-news") // no more
+	p.topicIs("news", "idle")
 
-	// The same user elsewhere, with the cookie, on a phone.
+	p.wait(expirySeconds + ` < 59`)
+	p.click("renew")
+	p.wait(expirySeconds + ` >= 59`)
+	p.topicIs("orders:alice", "allowed")
+	p.click("logout")
+	p.stateIs("closed by the server: 4002 logged out")
+	p.wait(element("login") + `.hidden === false`)
+	p.screenshot("auth-logged-out")
+}
+
+// TestAuthByCookie: what a browser keeps where no script can read it is there after a reload, and in other windows.
+func TestAuthByCookie(t *testing.T) {
+	t.Parallel()
+	s := start(t, "auth", "127.0.0.1:0")
 	phone := open(t, s, "auth-phone", look{width: 360, height: 820, dark: true, language: "zh-CN"})
+	phone.wait(element("login") + `?.hidden === false`)
 	phone.click("way-cookie")
-	fill(phone, "root", "toor")
-	phone.wait(element("state") + `.textContent === '已连接'`)
+	phone.noHorizontalScrolling("auth")
+	phone.screenshot("auth-phone-login")
+	phone.logIn("root", "toor")
+	phone.stateIs("已连接")
+	if cookie := eval[string](phone, `document.cookie`); cookie != "" {
+		t.Errorf("a script reads the cookie %q", cookie)
+	}
+	phone.run(`window.old_ = true; location.reload()`)
+	phone.wait(`!window.old_ && document.readyState === 'complete'`)
+	phone.stateIs("已连接")
 	phone.click("subscribe-admin:audit")
 	phone.click("subscribe-orders:alice")
-	phone.wait(result("admin:audit", "allowed"))
-	phone.wait(result("orders:alice", "refused"))
+	phone.topicIs("admin:audit", "allowed")
+	phone.topicIs("orders:alice", "refused")
 	phone.noHorizontalScrolling("auth")
 	phone.screenshot("auth-phone-dark")
 
-	p.wait(`parseInt(` + element("expiry") + `.textContent.match(/\d+/)[0]) < 59`)
-	p.click("renew")
-	p.wait(`parseInt(` + element("expiry") + `.textContent.match(/\d+/)[0]) >= 59`)
-	p.click("logout")
-	p.wait(element("state") + `.textContent === 'closed by the server: 4001 logged out'`)
-	p.wait(element("login") + `.hidden === false`)
-	phone.wait(element("state") + `.textContent === '已连接'`) // is somebody else
+	phone.wait(expirySeconds + ` < 59`)
+	phone.click("renew")
+	phone.wait(expirySeconds + ` >= 59`)
+	phone.topicIs("admin:audit", "allowed")
+	phone.click("logout")
+	phone.stateIs("服务器关闭了连接：4002 logged out")
+	phone.run(`window.old_ = true; location.reload()`)
+	phone.wait(`!window.old_ && document.readyState === 'complete'`)
+	phone.stateIs("未连接")
+	phone.wait(element("login") + `.hidden === false`)
 }
 
 func TestAuthEndsWithTheToken(t *testing.T) {
 	t.Parallel()
 	s := start(t, "auth", "127.0.0.1:0", "-lifetime", "3s")
-	p := open(t, s, "auth-expiry", look{})
-	p.wait(element("submit") + `?.textContent === 'Log in'`)
-	p.click("submit")
-	p.wait(element("state") + `.textContent === 'connected'`)
-	p.wait(element("state") + `.textContent === 'closed by the server: 4001 token expired'`)
+	p := open(t, s, "auth-expiry", look{dark: true})
+	p.logIn("alice", "wonderland")
+	p.stateIs("connected")
+	p.click("subscribe-news")
+	p.click("subscribe-admin:audit")
+	p.stateIs("closed by the server: 4001 token expired")
+}
+
+// TestAuthOutlastsItsFirstToken: the way out is there as long as the session, and not as long as the first token.
+func TestAuthOutlastsItsFirstToken(t *testing.T) {
+	t.Parallel()
+	s := start(t, "auth", "127.0.0.1:0", "-lifetime", "6s")
+	for way, user := range map[string][2]string{"subprotocol": {"alice", "wonderland"}, "cookie": {"root", "toor"}} { // or one would log out the other
+		t.Run(way, func(t *testing.T) {
+			t.Parallel()
+			p := open(t, s, "auth-"+way, look{})
+			p.run(`document.querySelector('[value="` + way + `"]').checked = true`)
+			p.logIn(user[0], user[1])
+			p.stateIs("connected")
+			for began := time.Now(); time.Since(began) < 9*time.Second; {
+				p.wait(expirySeconds + ` < 5`)
+				p.click("renew")
+				p.wait(expirySeconds + ` >= 5`)
+			}
+			p.stateIs("connected")
+			p.click("logout")
+			p.stateIs("closed by the server: 4002 logged out")
+		})
+	}
+}
+
+// TestAuthComesBack, subscribed again, after a broken connection; and asks who it is when the server does not know any more.
+func TestAuthComesBack(t *testing.T) {
+	t.Parallel()
+	addr := fixedAddr(t)
+	s := start(t, "auth", addr)
+	p := open(t, s, "auth-back", look{})
+	p.run(`window.sockets_ = []; window.WebSocket = class extends WebSocket {
+		constructor(...args) { super(...args); sockets_.push(this); }
+	}`)
+	p.logIn("alice", "wonderland")
+	p.stateIs("connected")
+	p.click("subscribe-news")
+	p.topicIs("news", "allowed")
+	p.run(`sockets_[0].close()`)
+	p.wait(`sockets_.length === 2`)
+	p.stateIs("connected")
+	p.topicIs("news", "allowed")
+
+	s.kill()
+	p.stateIs("connection lost, trying again …")
+	p.screenshot("auth-lost")
+	start(t, "auth", addr) // with another key
+	p.stateIs("the session has ended")
+	p.wait(element("login") + `.hidden === false`)
 }

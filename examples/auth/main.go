@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	_ "embed"
 	"errors"
 	"flag"
 	"fmt"
@@ -16,9 +15,6 @@ import (
 	"syscall"
 	"time"
 )
-
-//go:embed page.html
-var page []byte
 
 // newServer bounds what a peer that sends its request slowly, or nothing at all, can hold on to.
 func newServer(handler http.Handler) *http.Server {
@@ -54,7 +50,7 @@ func run(ctx context.Context, addr string, lifetime time.Duration, log *slog.Log
 		return err
 	}
 	s := newService(log, lifetime)
-	defer s.sessions.endAll()
+	defer s.sessions.forget()
 	server := newServer(s.handler())
 	s.tkws.SetHTTPServer(server) // Shutdown ends it after the last client has left
 	go s.tkws.Start()

@@ -15,7 +15,7 @@ var errLoggedOut = errors.New("the session has ended")
 type sessions struct {
 	key      key
 	lifetime time.Duration // of a token
-	ended    func(s string, reason string)
+	ended    func(id string, why ending)
 
 	mu  sync.Mutex
 	all map[string]*session // by id
@@ -23,47 +23,51 @@ type sessions struct {
 
 type session struct {
 	claims
-	timer *time.Timer // ends it when its last token expires
+	cookie bool        // its token is in a cookie, where scripts do not see it, and nowhere else
+	timer  *time.Timer // ends it when its last token expires
 }
 
-// begin logs somebody in.
-func (s *sessions) begin(user, role string) (claims, string) {
+// begin logs somebody in, and returns the first token.
+func (s *sessions) begin(user, role string, cookie bool) (session, string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	id := rand.Text()
-	c := claims{Session: id, User: user, Role: role, Expires: time.Now().Add(s.lifetime)}
-	s.all[id] = &session{c, time.AfterFunc(s.lifetime, func() { s.expire(id) })}
-	return c, s.key.sign(c)
+	live := &session{
+		claims: claims{Session: id, User: user, Role: role, Expires: time.Now().Add(s.lifetime)},
+		cookie: cookie,
+		timer:  time.AfterFunc(s.lifetime, func() { s.end(id, expired) }),
+	}
+	s.all[id] = live
+	return *live, s.key.sign(live.claims)
 }
 
-// renew gives a session that has not ended a new token, and as much time again.
-func (s *sessions) renew(id string) (claims, string, error) {
+// renew gives a session that has not ended a new token, and as much time again. The tokens before it stay good until they
+// expire, for requests that are on their way.
+func (s *sessions) renew(id string) (session, string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	live := s.all[id]
-	if live == nil || !live.timer.Reset(s.lifetime) {
-		return claims{}, "", errLoggedOut
+	if live == nil || !live.timer.Reset(s.lifetime) { // the timer has fired, and waits for mu to end it
+		return session{}, "", errLoggedOut
 	}
 	live.Expires = time.Now().Add(s.lifetime)
-	return live.claims, s.key.sign(live.claims), nil
+	return *live, s.key.sign(live.claims), nil
 }
 
-func (s *sessions) expire(id string) { s.end(id, "token expired") }
-
-// end ends a session, and with it its connections.
-func (s *sessions) end(id, reason string) {
+// end ends a session, and with it its connections. It does nothing when the session has ended.
+func (s *sessions) end(id string, why ending) {
 	s.mu.Lock()
 	live := s.all[id]
 	delete(s.all, id)
 	s.mu.Unlock()
 	if live != nil {
 		live.timer.Stop()
-		s.ended(id, reason)
+		s.ended(id, why)
 	}
 }
 
-// endAll ends all of them.
-func (s *sessions) endAll() {
+// forget ends all of them, and leaves their connections alone: Shutdown ends those.
+func (s *sessions) forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for id, live := range s.all {
@@ -73,26 +77,39 @@ func (s *sessions) endAll() {
 }
 
 // find returns the session of that id, if it has not ended.
-func (s *sessions) find(id string) (claims, bool) {
+func (s *sessions) find(id string) (session, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	live := s.all[id]
 	if live == nil {
-		return claims{}, false
+		return session{}, false
 	}
-	return live.claims, true
+	return *live, true
+}
+
+// of returns the ids of the sessions of a user.
+func (s *sessions) of(user string) (ids []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for id, live := range s.all {
+		if live.User == user {
+			ids = append(ids, id)
+		}
+	}
+	return ids
 }
 
 // check returns the session that a token is for.
-func (s *sessions) check(token string) (claims, error) {
+func (s *sessions) check(token string) (session, error) {
 	c, err := s.key.verify(token, time.Now())
 	if err != nil {
-		return claims{}, err
+		return session{}, err
 	}
-	if _, live := s.find(c.Session); !live {
-		return claims{}, errLoggedOut
+	live, ok := s.find(c.Session)
+	if !ok {
+		return session{}, errLoggedOut
 	}
-	return c, nil
+	return live, nil
 }
 
 // The library knows a connection by its user id: here the user and the session, so that one login can be ended, and its
