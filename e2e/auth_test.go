@@ -3,6 +3,8 @@ package e2e
 import (
 	"testing"
 	"time"
+
+	"github.com/chromedp/chromedp"
 )
 
 // logIn fills in the form of the auth page.
@@ -73,8 +75,7 @@ func TestAuthByCookie(t *testing.T) {
 	if cookie := eval[string](phone, `document.cookie`); cookie != "" {
 		t.Errorf("a script reads the cookie %q", cookie)
 	}
-	phone.run(`window.old_ = true; location.reload()`)
-	phone.wait(`!window.old_ && document.readyState === 'complete'`)
+	do(phone, "reload", chromedp.Reload())
 	phone.stateIs("已连接")
 	phone.click("subscribe-admin:audit")
 	phone.click("subscribe-orders:alice")
@@ -89,20 +90,22 @@ func TestAuthByCookie(t *testing.T) {
 	phone.topicIs("admin:audit", "allowed")
 	phone.click("logout")
 	phone.stateIs("服务器关闭了连接：4002 logged out")
-	phone.run(`window.old_ = true; location.reload()`)
-	phone.wait(`!window.old_ && document.readyState === 'complete'`)
+	do(phone, "reload", chromedp.Reload())
 	phone.stateIs("未连接")
 	phone.wait(element("login") + `.hidden === false`)
 }
 
 func TestAuthEndsWithTheToken(t *testing.T) {
 	t.Parallel()
-	s := start(t, "auth", "127.0.0.1:0", "-lifetime", "3s")
+	s := start(t, "auth", "127.0.0.1:0", "-lifetime", "5s")
 	p := open(t, s, "auth-expiry", look{dark: true})
 	p.logIn("alice", "wonderland")
 	p.stateIs("connected")
 	p.click("subscribe-news")
 	p.click("subscribe-admin:audit")
+	p.topicIs("news", "allowed")
+	p.topicIs("admin:audit", "refused")
+	p.screenshot("auth-dark")
 	p.stateIs("closed by the server: 4001 token expired")
 }
 
@@ -149,6 +152,10 @@ func TestAuthComesBack(t *testing.T) {
 
 	s.kill()
 	p.stateIs("connection lost, trying again …")
+	p.topicIs("news", "asked") // and not what it was
+	if !eval[bool](p, element("renew")+`.disabled`) {
+		t.Error("a page without a connection offers to renew over it")
+	}
 	p.screenshot("auth-lost")
 	start(t, "auth", addr) // with another key
 	p.stateIs("the session has ended")
