@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	_ "embed"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -20,12 +19,13 @@ import (
 	tank "github.com/fanqie/tank-websocket-go-server"
 )
 
-//go:embed page.html
-var page []byte
+// outboxBytes is how much may be on its way to a page, in bytes, before all but the latest price of each symbol is dropped. The
+// latest prices of all symbols have to fit, or some would never get through; what is more than that is only older.
+const outboxBytes = 24 << 10
 
-// outboxBytes is how far a page may be behind, in bytes, before old prices are dropped. What its socket and its browser hold
-// comes on top of it, and first.
-const outboxBytes = 64 << 10
+// writeBytes is how much is written at a time to a link that is slow by way of slowConn: a price that is being written is not
+// replaced by a later one any more.
+const writeBytes = 1 << 10
 
 func newInstance(symbols int) *tank.Manager {
 	return tank.NewInstance(
@@ -37,11 +37,13 @@ func newInstance(symbols int) *tank.Manager {
 			MessagesPerSecond: 500, // who scrolls subscribes a lot
 			MessageBurst:      2 * symbols,
 		}),
+		tank.WithUpgrader(tank.Upgrader{WriteBufferSize: writeBytes}),
 		tank.WithMessageHandler(answer),
 	)
 }
 
-// answer tells a page that asks how many prices it has missed. Nothing else is understood.
+// answer tells a page that asks how many prices it has missed. Nothing else is understood. The answer comes behind the prices
+// that are on their way already, so that the page learns from it how far behind it is, too.
 func answer(c *tank.Client, m tank.Message) {
 	if string(m.Data) != "skipped?" {
 		return
@@ -53,20 +55,6 @@ func answer(c *tank.Client, m tank.Message) {
 	if err != nil && !errors.Is(err, tank.ErrClosed) {
 		log.Printf("%v: %v", c, err)
 	}
-}
-
-func handler(tkws *tank.Manager, m *market) http.Handler {
-	mux := http.NewServeMux()
-	mux.Handle("GET /ws", tkws)
-	mux.HandleFunc("GET /symbols", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(m.symbols) // whoever asked may have gone
-	})
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		w.Write(page)
-	})
-	return mux
 }
 
 // newServer bounds what a peer that sends its request slowly, or nothing at all, can hold on to.
@@ -110,7 +98,12 @@ func run(ctx context.Context, addr string, seed uint64) error {
 	if err != nil {
 		return err
 	}
-	m := newMarket(seed)
+	fmt.Printf("Open http://%s/. Ctrl-C ends the program.\n", listener.Addr())
+	return serve(ctx, listener, newMarket(seed))
+}
+
+// serve takes over the listener, and returns when the context has ended and the last page has been sent away.
+func serve(ctx context.Context, listener net.Listener, m *market) error {
 	tkws := newInstance(len(m.symbols))
 	server := newServer(handler(tkws, m))
 	tkws.SetHTTPServer(server) // Shutdown ends it after the last client has left
@@ -121,8 +114,7 @@ func run(ctx context.Context, addr string, seed uint64) error {
 
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
-	fmt.Printf("Open http://%s/. Ctrl-C ends the program.\n", listener.Addr())
-
+	var err error
 	select {
 	case err = <-failed:
 	case <-ctx.Done():

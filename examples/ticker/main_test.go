@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -68,6 +70,41 @@ func TestThePricesOfASeedAreTheSame(t *testing.T) {
 	}
 }
 
+// TestOnlyTheLatestPriceIsKept of each symbol, once a page that does not read is further behind than it may be.
+func TestOnlyTheLatestPriceIsKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		m, s := open(t)
+		shown := m.symbols[:12]
+		slow := s.Dial("/ws", tanktest.ReadBuffer(1<<10))
+		for _, symbol := range shown {
+			slow.Subscribe(topicOf(symbol))
+		}
+		slow.Freeze()
+		for slow.Conn().Stats().Dropped == 0 {
+			time.Sleep(tick)
+		}
+		time.Sleep(tick / 2)
+		// One price of each, those of the tick that made it too much, and what is being written.
+		if waiting := slow.Conn().Stats().OutboxBytes; waiting > 3<<10 {
+			t.Errorf("%d bytes wait for a page that shows %d prices", waiting, len(shown))
+		}
+		now := int(time.Since(began)/tick) - 1
+		slow.Thaw()
+		slow.Send("skipped?") // the answer comes behind all prices
+		last := make(map[string]string)
+		for got := slow.Next(); got.Topic != ""; got = slow.Next() {
+			last[got.Topic] = got.Data
+		}
+		made := record(newMarket(7), time.Since(began))
+		for _, symbol := range shown {
+			if want := made[symbol][now]; last[topicOf(symbol)] != want {
+				t.Errorf("%s costs %s, and the page has %s", symbol, want, last[topicOf(symbol)])
+			}
+		}
+	})
+}
+
 // TestAPageThatIsBehindGetsTheLatestPrices, and is told how many it has missed.
 func TestAPageThatIsBehindGetsTheLatestPrices(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -99,10 +136,101 @@ func TestAPageThatIsBehindGetsTheLatestPrices(t *testing.T) {
 	})
 }
 
+// TestPricesOnASlowLinkAreFresh: what comes through is never much older than what waits for the link, however long it goes on.
+func TestPricesOnASlowLinkAreFresh(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, s := open(t)
+		shown := m.symbols[:12] // as on a phone
+		page := s.Dial("/slow")
+		for _, symbol := range shown {
+			page.Subscribe(topicOf(symbol))
+		}
+		const (
+			during   = 30 * time.Second
+			mostLate = 3 * time.Second
+		)
+		made := record(newMarket(7), during)
+		began, bytes, seen := time.Now(), 0, make(map[string]int)
+		for time.Since(began) < during-mostLate {
+			got := page.Next()
+			symbol := strings.TrimPrefix(got.Topic, "price:")
+			bytes += len(`{"topic":"","data":""}`) + len(got.Topic) + len(got.Data)
+			seen[symbol]++
+			now := int(time.Since(began) / tick)
+			recent := made[symbol][max(0, now-int(mostLate/tick)) : now+2]
+			if !slices.Contains(recent, got.Data) {
+				t.Fatalf("after %v, %s costs %s, which it did not for the last %v: %v", time.Since(began), symbol, got.Data, mostLate, recent)
+			}
+		}
+		if perSecond := float64(bytes) / (during - mostLate).Seconds(); perSecond > slowLink {
+			t.Errorf("%.0f bytes come through in a second, want %d at most", perSecond, slowLink)
+		}
+		for _, symbol := range shown {
+			if seen[symbol] < 20 {
+				t.Errorf("%s had %d prices in half a minute", symbol, seen[symbol])
+			}
+		}
+		if stats := page.Conn().Stats(); stats.Dropped == 0 || stats.Closing {
+			t.Errorf("the page on a slow link has %+v", stats)
+		}
+	})
+}
+
+// record returns all prices that a market will make, by symbol.
+func record(m *market, during time.Duration) map[string][]string {
+	made := make(map[string][]string)
+	for range during/tick + 2 {
+		for i, symbol := range m.symbols {
+			made[symbol] = append(made[symbol], m.step(i))
+		}
+	}
+	return made
+}
+
+// TestServeSendsPagesAway when it ends, those on a slow link included.
+func TestServeSendsPagesAway(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, end := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- serve(ctx, listener, newMarket(1)) }()
+	var pages []*websocket.Conn
+	for _, path := range []string{"/ws", "/slow"} {
+		ws, _, err := websocket.Dial(t.Context(), "ws://"+listener.Addr().String()+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer ws.CloseNow()
+		if err := ws.Write(t.Context(), websocket.MessageText, []byte("sub:price:ALPHA.AND")); err != nil {
+			t.Fatal(err)
+		}
+		if _, text, err := ws.Read(t.Context()); err != nil || !strings.HasPrefix(string(text), `{"topic":"price:ALPHA.AND","data":"`) {
+			t.Fatalf("%s: got %s, %v", path, text, err)
+		}
+		pages = append(pages, ws)
+	}
+	end()
+	for _, ws := range pages {
+		for err = nil; err == nil; {
+			_, _, err = ws.Read(t.Context())
+		}
+		if websocket.CloseStatus(err) != websocket.StatusGoingAway {
+			t.Errorf("a page was sent away with %v", err)
+		}
+	}
+	if err := <-ended; err != nil {
+		t.Errorf("serve returned %v", err)
+	}
+}
+
 func TestPageAndSymbols(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, s := open(t)
-		for path, want := range map[string]string{"/": "text/html; charset=utf-8", "/symbols": "application/json"} {
+		for path, want := range map[string]string{
+			"/": "text/html; charset=utf-8", "/js/main.js": "text/javascript; charset=utf-8", "/symbols": "application/json",
+		} {
 			answer, err := s.Client().Get("http://ticker.test" + path)
 			if err != nil {
 				t.Fatal(err)
@@ -141,4 +269,17 @@ func TestSlowPeersAreCutOff(t *testing.T) {
 			}
 		}
 	})
+}
+
+// BenchmarkPricesThatNobodyWants is what a tick costs without any page. It is due 20 times a second.
+func BenchmarkPricesThatNobodyWants(b *testing.B) {
+	m := newMarket(1)
+	tkws := newInstance(len(m.symbols))
+	go tkws.Start()
+	defer tkws.Shutdown(context.Background())
+	for b.Loop() {
+		if err := m.publish(b.Context(), tkws); err != nil {
+			b.Fatal(err)
+		}
+	}
 }

@@ -47,7 +47,7 @@ func (m *market) step(i int) string {
 	return strconv.FormatFloat(m.prices[i], 'f', 2, 64)
 }
 
-// run publishes until the context ends. A price that nobody subscribes to goes no further than a look into a table.
+// run publishes until the context ends.
 func (m *market) run(ctx context.Context, tkws *tank.Manager) {
 	clock := time.NewTicker(tick)
 	defer clock.Stop()
@@ -57,11 +57,22 @@ func (m *market) run(ctx context.Context, tkws *tank.Manager) {
 		case <-ctx.Done():
 			return
 		}
-		for i, symbol := range m.symbols {
-			if err := tkws.Publish(ctx, topicOf(symbol), m.step(i)); err != nil {
+		if err := m.publish(ctx, tkws); err != nil {
+			if ctx.Err() == nil {
 				log.Print("prices end: ", err)
-				return
 			}
+			return
 		}
 	}
+}
+
+// publish makes up the next price of every symbol. One that nobody subscribes to goes no further than a look into a table, so it
+// is not worth knowing beforehand.
+func (m *market) publish(ctx context.Context, tkws *tank.Manager) error {
+	for i, symbol := range m.symbols {
+		if err := tkws.Publish(ctx, topicOf(symbol), m.step(i)); err != nil {
+			return err
+		}
+	}
+	return nil
 }

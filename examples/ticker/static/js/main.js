@@ -1,0 +1,142 @@
+// The page: a card for each symbol, of which those that can be seen are subscribed to.
+
+import { Card } from './card.js';
+import { Connection } from './connection.js';
+import { number, stored, t, toggleLanguage, translate } from './words.js';
+
+const $ = (id) => document.getElementById(id);
+const cards = new Map(); // by topic
+const grid = document.querySelector('main');
+let received = 0; // prices, since the rate was shown last
+
+const connection = new Connection({
+  onState() {
+    $('state').dataset.state = connection.state;
+    $('state').lastElementChild.textContent = t(connection.state);
+    grid.classList.toggle('stale', connection.state !== 'open');
+    if (connection.state === 'open') for (const card of cards.values()) card.restart(); // there is a gap
+  },
+  onPrice(topic, data) {
+    received++;
+    const card = cards.get(topic);
+    if (card?.visible) card.add(Number(data)); // or it was on its way when the card went out of sight
+  },
+  onSkipped(count, behind) {
+    $('skipped').textContent = number(count);
+    $('skipped').classList.toggle('late', count > 0);
+    $('behind').textContent = (behind / 1000).toFixed(1);
+    $('behind').classList.toggle('late', behind >= 500);
+  },
+});
+
+// Subscribing to what is visible, and to nothing while nobody looks at the page.
+
+function want(card, visible) {
+  if (card.visible === visible) return;
+  card.visible = visible;
+  if (visible) {
+    card.restart();
+    connection.subscribe(card.topic);
+  } else {
+    connection.unsubscribe(card.topic);
+  }
+}
+
+const watcher = new IntersectionObserver((entries) => {
+  for (const { target: { card }, isIntersecting } of entries) {
+    card.inView = isIntersecting;
+    want(card, isIntersecting && !document.hidden);
+  }
+  showSubscribed();
+}, { rootMargin: '40px' });
+
+document.addEventListener('visibilitychange', () => {
+  for (const card of cards.values()) want(card, card.inView && !document.hidden);
+  showSubscribed();
+});
+
+function showSubscribed() {
+  $('subscribed').textContent = [...cards.values()].filter((card) => card.visible).length;
+  $('all').textContent = t('of', cards.size);
+}
+
+function filter() {
+  const part = $('filter').value.trim().toUpperCase();
+  for (const { symbol, node } of cards.values()) node.hidden = !symbol.includes(part);
+  $('nothing').hidden = cards.size === 0 || [...cards.values()].some(({ node }) => !node.hidden);
+}
+
+// Eyes need no 20 pictures a second of fifty prices; five are calmer, and leave the processor alone.
+function draw() {
+  const due = [...cards.values()].filter((card) => card.visible && card.values.length > 0);
+  for (const card of due) if (card.dirty) card.showPrice(); // all of them first, so that the browser lays the page out once
+  const colours = { up: getComputedStyle($('up')).color, down: getComputedStyle($('down')).color };
+  for (const card of due) card.drawLine(colours);
+}
+let frame = 0;
+setInterval(() => {
+  cancelAnimationFrame(frame); // none comes while the page is not looked at
+  if (connection.state === 'open') frame = requestAnimationFrame(draw); // else nobody knows what it costs
+}, 200);
+
+let shownAt = performance.now();
+setInterval(() => {
+  const now = performance.now();
+  $('rate').textContent = number(Math.round((1000 * received) / (now - shownAt)));
+  [received, shownAt] = [0, now];
+}, 1000);
+
+// The tools in the header.
+
+function showTexts() {
+  translate();
+  $('filter').placeholder = $('filter').ariaLabel = t('filter');
+  $('theme').title = $('theme').ariaLabel = t('theme');
+  $('slow').title = t('slowTitle');
+  $('state').lastElementChild.textContent = t(connection.state);
+  showSubscribed();
+}
+
+$('filter').oninput = filter;
+addEventListener('keydown', (e) => {
+  if (e.key !== '/' || e.target === $('filter')) return;
+  e.preventDefault();
+  $('filter').focus();
+});
+$('slow').onclick = () => {
+  const slow = $('slow').ariaChecked !== 'true';
+  $('slow').ariaChecked = String(slow);
+  connection.useSlowLink(slow);
+};
+$('language').onclick = () => {
+  toggleLanguage();
+  showTexts();
+};
+$('theme').onclick = () => {
+  const { dataset } = document.documentElement;
+  dataset.theme = dataset.theme === 'dark' ? 'light' : 'dark';
+  stored.set('theme', dataset.theme);
+};
+new MutationObserver(draw).observe(document.documentElement, { attributeFilter: ['data-theme'] });
+
+/** symbols asks until it is told: the server may be on its way back. */
+async function symbols() {
+  for (let attempt = 0; ; attempt++) {
+    try {
+      const answer = await fetch('symbols');
+      if (answer.ok) return await answer.json();
+    } catch { /* no answer, or half of one */ }
+    await new Promise((resolve) => setTimeout(resolve, Math.random() * Math.min(30_000, 1000 * 2 ** attempt)));
+  }
+}
+
+showTexts();
+for (const symbol of await symbols()) {
+  const card = new Card(symbol);
+  cards.set(card.topic, card);
+}
+grid.append(...[...cards.values()].map(({ node }) => node));
+filter(); // a browser may have kept what was typed
+showSubscribed();
+for (const { node } of cards.values()) watcher.observe(node);
+connection.connect();
