@@ -12,8 +12,9 @@
 //
 // Nothing while nobody looks: no goroutine, no timer, and some hundred bytes. All who look share what was found out last,
 // which is found out anew when somebody asks, once a second at most, and more rarely where that takes long: it takes a
-// twentieth of the time at most. A filter looks at each name for each request: 2 ms for 100,000. A minute after the last look it is forgotten. Sorting, filtering and paging are done here,
-// so that a browser gets a page of a table with 100,000 topics, and not the table.
+// twentieth of the time at most. A filter looks at each name for each request: 2 ms for 100,000. A minute after the last look
+// everything is forgotten. Sorting, filtering and paging are done here, so that a browser gets a page of a table with 100,000
+// topics, and not the table.
 //
 // # JSON
 //
