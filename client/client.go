@@ -140,26 +140,42 @@ func (c *Client) Send(b *wire.Batch) bool {
 // taken is false when the client is closing, or because its outbox is full and the policy is CloseSlow: then it is closed
 // with 1013. A batch over the limit all by itself is taken when the outbox is empty.
 func (c *Client) Deliver(b *wire.Batch) (taken, idle bool) {
-	size := int64(c.size(b))
-	total := c.queued.Add(size)
-	if c.Closing() {
-		c.drop(b)
-		return false, false
-	}
-	full := total > int64(c.opts.OutboxBytes) && total != size
-	if full && c.opts.Policy == CloseSlow {
-		c.evict(errSlow, false)
-		c.drop(b)
-		return false, false
-	}
-	if !full && c.ref.Claim() { // making room takes long, and who delivers has others to deliver to
+	full, taken := c.admit(b)
+	if taken && !full && c.ref.Claim() { // making room takes long, and who delivers has others to deliver to
 		return c.accept(b), true
 	}
+	return taken && c.post(b), false
+}
+
+// Enqueue is Deliver for actors that must not write to sockets: the client's own goroutine writes the batch. It never blocks.
+func (c *Client) Enqueue(b *wire.Batch) (taken bool) {
+	_, taken = c.admit(b)
+	return taken && c.post(b)
+}
+
+// admit counts a batch as queued, unless it cannot be taken. full says that room has to be made for it.
+func (c *Client) admit(b *wire.Batch) (full, taken bool) {
+	size := int64(c.size(b))
+	total := c.queued.Add(size)
+	full = total > int64(c.opts.OutboxBytes) && total != size
+	switch {
+	case c.Closing():
+	case full && c.opts.Policy == CloseSlow:
+		c.evict(errSlow, false)
+	default:
+		return full, true
+	}
+	c.drop(b)
+	return full, false
+}
+
+// post leaves an admitted batch to the client's own goroutine.
+func (c *Client) post(b *wire.Batch) (taken bool) {
 	taken = c.ref.Post(frames{b})
 	if !taken {
 		c.drop(b)
 	}
-	return taken, false
+	return taken
 }
 
 // Run writes what was delivered to an idle client, in the caller's goroutine as far as the socket takes it at once. It

@@ -133,7 +133,7 @@ const glance = 50 * time.Millisecond
 // throttle waits until it is time for one more message. What the peer sends meanwhile waits in the socket, and then with
 // the peer.
 func (c *Client) throttle() {
-	early := c.messages.take(c.opts.Messages)
+	early := c.messages.take(c.opts.Messages, 1)
 	if early > 0 {
 		c.opts.Counters.Throttled.Add(1)
 	}
@@ -146,7 +146,7 @@ func (c *Client) throttle() {
 func (c *Client) answerPing(payload []byte) {
 	switch {
 	case c.Closing():
-	case c.latePings == 0 && c.pings.take(c.opts.Pings) > 0:
+	case c.latePings == 0 && c.pings.take(c.opts.Pings, 1) > 0:
 		c.giveUp(wire.ClosePolicy, "too many pings", PingFault, errPings)
 	default:
 		c.latePings = max(0, c.latePings-1)
