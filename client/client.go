@@ -34,6 +34,7 @@ type Counters struct {
 	Dropped     atomic.Uint64 // data messages that were meant for a client and never written to its socket
 	Evicted     atomic.Uint64 // clients closed because too much was queued, see SlowFault
 	Throttled   atomic.Uint64 // data messages that were received later because of Options.Messages
+	Waits       atomic.Uint64 // times that a writer edge waited for a full socket
 }
 
 // Owner hears what becomes of a client.

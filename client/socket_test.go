@@ -18,9 +18,16 @@ import (
 // newSocketPair is newPair with real sockets.
 func newSocketPair(t *testing.T) *pair {
 	t.Helper()
+	return dialSocketPair(t, &net.Dialer{}, func(*client.Options) {})
+}
+
+// dialSocketPair is newSocketPair with a dialer and options to choose.
+func dialSocketPair(t *testing.T, dialer *net.Dialer, configure func(*client.Options)) *pair {
+	t.Helper()
 	p := &pair{owner: newOwner(), opts: &client.Options{
 		OutboxBytes: 1 << 20, MessageBytes: 1 << 20, CloseTimeout: 5 * time.Second, Counters: &client.Counters{},
 	}}
+	configure(p.opts)
 	upgraded := make(chan *client.Conn, 1)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, err := client.Upgrade(w, r, client.UpgradeOptions{})
@@ -31,7 +38,7 @@ func newSocketPair(t *testing.T) *pair {
 	}))
 	t.Cleanup(server.Close)
 	var err error
-	if p.conn, err = net.Dial("tcp", server.Listener.Addr().String()); err != nil {
+	if p.conn, err = dialer.Dial("tcp", server.Listener.Addr().String()); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { p.conn.Close() })

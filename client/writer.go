@@ -2,6 +2,7 @@ package client
 
 import (
 	"errors"
+	"io"
 	"net"
 	"os"
 	"time"
@@ -24,23 +25,31 @@ var errStalled = errors.New("the peer has taken nothing for the write timeout")
 
 // writeAll writes the pieces. It gives up when the socket takes nothing for the write timeout. TLS cannot go on after a
 // deadline has passed in mid record, so there the socket has to take the whole write in that time.
+//
+// Each turn of the loop takes bytes off the pieces, or is the last.
 func (c *Client) writeAll(pieces net.Buffers) error {
-	if !c.conn.gathers() {
-		pieces = join(pieces)
+	if !c.conn.gathers() && len(pieces) > 1 {
+		joined := join(pieces)
+		pieces = net.Buffers{joined}
+		c.opts.Budget.held.Add(int64(cap(joined)))
+		defer c.opts.Budget.held.Add(-int64(cap(joined)))
 	}
-	for len(pieces) > 0 {
+	for pieces = skip(pieces, 0); len(pieces) > 0; pieces = skip(pieces, 0) {
 		if c.opts.WriteTimeout > 0 {
 			c.conn.raw.SetWriteDeadline(time.Now().Add(c.opts.WriteTimeout))
 		}
+		c.opts.Counters.Waits.Add(1)
 		began := time.Now()
 		n, err := c.writeSome(&pieces)
 		c.progressed(n, time.Since(began))
 		switch {
+		case n > 0 && (err == nil || errors.Is(err, os.ErrDeadlineExceeded)):
 		case err == nil:
-		case !errors.Is(err, os.ErrDeadlineExceeded):
-			return err
-		case n == 0:
+			return io.ErrNoProgress
+		case errors.Is(err, os.ErrDeadlineExceeded):
 			return errStalled
+		default:
+			return err
 		}
 	}
 	if c.opts.WriteTimeout > 0 {
@@ -57,25 +66,38 @@ func (c *Client) writeSome(pieces *net.Buffers) (int64, error) {
 		return n, err
 	}
 	c.conn.raw.SetWriteDeadline(time.Time{})
-	first := &(*pieces)[0]
-	took, failed := c.try.TryWrite(*first)
-	*first = (*first)[took:]
+	took, failed := c.try.TryWrite((*pieces)[0])
+	*pieces = skip(*pieces, took)
 	if failed != nil {
 		err = failed
 	}
 	return int64(took), err
 }
 
-// join makes one piece of several, for connections that would write each by itself.
-func join(pieces net.Buffers) net.Buffers {
-	if len(pieces) == 1 {
-		return pieces
+// skip takes n bytes off the pieces, and every piece that is empty then: no write would ever take that one off.
+func skip(pieces net.Buffers, n int) net.Buffers {
+	for len(pieces) > 0 && n >= len(pieces[0]) {
+		n -= len(pieces[0])
+		pieces[0] = nil
+		pieces = pieces[1:]
 	}
-	var joined []byte
+	if n > 0 {
+		pieces[0] = pieces[0][n:]
+	}
+	return pieces
+}
+
+// join makes one piece of several, for connections that would write each by itself.
+func join(pieces net.Buffers) []byte {
+	size := 0
+	for _, p := range pieces {
+		size += len(p)
+	}
+	joined := make([]byte, 0, size)
 	for _, p := range pieces {
 		joined = append(joined, p...)
 	}
-	return net.Buffers{joined}
+	return joined
 }
 
 // blocked is how long a write has to take to count as blocked, and not just running.
