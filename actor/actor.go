@@ -94,6 +94,9 @@ func (r *Ref[M]) Run() {
 	}
 }
 
+// Left is for the receive function: it returns how many messages it can get without waiting, those that came meanwhile aside.
+func (r *Ref[M]) Left() int { return len(r.batch) - r.next }
+
 // Lent is for the receive function: it reports whether that runs in the goroutine of a caller of Run.
 func (r *Ref[M]) Lent() bool { return r.lent }
 

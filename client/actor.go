@@ -39,8 +39,8 @@ func (c *Client) accept(b *wire.Batch) bool {
 		c.drop(b)
 		return false
 	}
-	c.out.add(b)
-	if c.queued.Load() > int64(c.opts.OutboxBytes) {
+	c.out.outbox.add(b, c.size(b))
+	if c.isFull() {
 		c.shed()
 	}
 	return true
@@ -72,11 +72,11 @@ func (sendClose) handle(c *Client) {
 	}
 	why := c.closing.Load()
 	if why.discard {
-		c.discard(c.out.begun)
+		c.discard()
 	}
 	switch {
 	case !why.relief:
-	case c.out.begun > 0: // that would stay in memory, and in the way of the close frame
+	case c.out.outbox.begun > 0: // that would stay in memory, and in the way of the close frame
 		c.finish()
 	default:
 		c.relieve()
@@ -150,7 +150,8 @@ func (c *Client) finish() {
 		return
 	}
 	c.gone, c.out.closeFrame = true, closeDone
-	c.discard(0)
+	c.out.outbox.unbegin()
+	c.discard()
 	c.out.reset()
 	if c.closing.Load().relief {
 		c.relieve()
@@ -184,16 +185,4 @@ func (c *Client) relieve() {
 		c.opts.Budget.Eased()
 		c.opts.Budget.check()
 	}
-}
-
-// discard gives up what was gathered and not written, less the first so many batches, which are kept because they are being
-// written.
-func (c *Client) discard(keep int) {
-	o := &c.out
-	first := o.written + keep
-	for i := first; i < len(o.batches); i++ {
-		c.release(i)
-		c.drop(o.batches[i])
-	}
-	o.truncate(first)
 }

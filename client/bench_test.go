@@ -57,17 +57,58 @@ func (silent) Failed(client.Fault, error) {}
 func (s silent) Gone(int, string)         { close(s.gone) }
 func (silent) ReaderDone()                {}
 
+// clogged is the server's end of a connection whose peer takes nothing once the handshake is done.
+type clogged struct {
+	net.Conn
+	open atomic.Bool
+}
+
+func (c *clogged) TryWrite(p []byte) (int, error) { return 0, nil }
+
+func (c *clogged) Write(p []byte) (int, error) {
+	if !c.open.Load() {
+		return c.Conn.Write(p)
+	}
+	return 0, c.wait()
+}
+
+// wait blocks until the connection is closed.
+func (c *clogged) wait() error {
+	_, err := c.Conn.Read(make([]byte, 1))
+	return err
+}
+
+// benchStuckClient is a client of a peer that takes nothing.
+func benchStuckClient(b *testing.B, policy client.Policy, outbox int) *client.Client {
+	b.Helper()
+	d := &clogged{}
+	c := benchClientOn(b, func(c net.Conn) net.Conn {
+		d.Conn = c
+		return d
+	}, &client.Options{Policy: policy, OutboxBytes: outbox, MessageBytes: 1 << 10, Counters: &client.Counters{}})
+	d.open.Store(true)
+	return c
+}
+
 // benchClient is a client of a peer that takes everything at once.
 func benchClient(b *testing.B, lent bool) (*client.Client, *drain) {
 	b.Helper()
 	d := &drain{}
-	listener := once{memnet.Listen(), func(c net.Conn) net.Conn {
+	c := benchClientOn(b, func(c net.Conn) net.Conn {
 		d.Conn = c
 		if lent {
 			return lentDrain{d}
 		}
 		return d
-	}}
+	}, &client.Options{OutboxBytes: 1 << 30, MessageBytes: 1 << 10, Counters: &client.Counters{}})
+	d.open.Store(true)
+	return c, d
+}
+
+// benchClientOn is a client of a connection that is wrapped.
+func benchClientOn(b *testing.B, wrap func(net.Conn) net.Conn, opts *client.Options) *client.Client {
+	b.Helper()
+	listener := once{memnet.Listen(), wrap}
 	upgraded := make(chan *client.Conn, 1)
 	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, err := client.Upgrade(w, r, client.UpgradeOptions{})
@@ -88,14 +129,13 @@ func benchClient(b *testing.B, lent bool) (*client.Client, *drain) {
 	if _, err := http.ReadResponse(bufio.NewReader(conn), nil); err != nil {
 		b.Fatal(err)
 	}
-	d.open.Store(true)
 	end := silent{make(chan struct{})}
-	c := client.New(<-upgraded, &client.Options{OutboxBytes: 1 << 30, MessageBytes: 1 << 10, Counters: &client.Counters{}}, end)
+	c := client.New(<-upgraded, opts, end)
 	b.Cleanup(func() {
 		c.Cut("end")
 		<-end.gone
 	})
-	return c, d
+	return c
 }
 
 // BenchmarkOutbox measures a batch from Deliver to the socket, which costs nothing here: one batch at a time, and a

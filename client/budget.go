@@ -21,27 +21,11 @@ type Budget struct {
 // Held returns how many bytes wait. Any goroutine may call it.
 func (b *Budget) Held() int64 { return b.held.Load() }
 
-// What a batch takes beside its bytes, once and for each of those who wait for it.
-const (
-	batchOverhead = 128
-	slotOverhead  = 12
-)
+// slotOverhead is what it takes to wait for a batch, in bytes: a slot, and one that is empty until the outbox is compacted.
+const slotOverhead = 20
 
-func (b *Budget) add(batch *wire.Batch) {
-	size := int64(slotOverhead)
-	if batch.Hold() {
-		size += int64(batch.Size()) + batchOverhead
-	}
-	b.held.Add(size)
-}
-
-func (b *Budget) remove(batch *wire.Batch) {
-	size := int64(slotOverhead)
-	if batch.Release() {
-		size += int64(batch.Size()) + batchOverhead
-	}
-	b.held.Add(-size)
-}
+func (b *Budget) add(batch *wire.Batch)    { b.held.Add(int64(slotOverhead + batch.Hold())) }
+func (b *Budget) remove(batch *wire.Batch) { b.held.Add(-int64(slotOverhead + batch.Release())) }
 
 // IsExceeded reports whether more waits than may.
 func (b *Budget) IsExceeded() bool { return b.Bytes > 0 && b.held.Load() > int64(b.Bytes) }
@@ -57,27 +41,21 @@ func (b *Budget) Eased() { b.pressing.Store(false) }
 
 // hold counts what is left waiting. It runs in the actor.
 func (c *Client) hold() {
-	o := &c.out
-	if o.held >= len(o.batches) {
+	o := &c.out.outbox
+	if o.held >= len(o.slots) {
 		return
 	}
-	for ; o.held < len(o.batches); o.held++ {
-		c.opts.Budget.add(o.batches[o.held])
+	for ; o.held < len(o.slots); o.held++ {
+		if b := o.slots[o.held]; b != nil {
+			c.opts.Budget.add(b)
+		}
 	}
 	c.opts.Budget.check()
 }
 
-// release counts the batch at i no more, if it was counted. It runs in the actor.
-func (c *Client) release(i int) {
-	if i < c.out.held {
-		c.opts.Budget.remove(c.out.batches[i])
-	}
-}
-
-// replace puts another batch into the place of one that was released. It runs in the actor.
-func (c *Client) replace(i int, b *wire.Batch) {
-	c.out.batches[i] = b
-	if i < c.out.held {
-		c.opts.Budget.add(b)
+// release counts the batch in a slot no more, if it was counted. It runs in the actor.
+func (c *Client) release(slot int) {
+	if slot < c.out.outbox.held {
+		c.opts.Budget.remove(c.out.outbox.slots[slot])
 	}
 }

@@ -12,13 +12,13 @@ func TestBudgetWaitsForTheOneThatIsEvicted(t *testing.T) {
 	opts := &Options{Counters: &Counters{}, Budget: Budget{Bytes: 1000, Exceeded: func() { exceeded++ }}}
 	queue := func(bytes int) *Client {
 		c := &Client{opts: opts}
-		c.out.add(&wire.Batch{Frames: make([]byte, bytes)})
+		c.out.outbox.add(&wire.Batch{Frames: make([]byte, bytes)}, bytes)
 		c.hold()
 		return c
 	}
 	end := func(c *Client, evicted bool) {
 		c.closing.Store(&closeReason{discard: evicted, relief: evicted})
-		c.discard(0)
+		c.discard()
 		if evicted {
 			c.relieve()
 		}

@@ -294,7 +294,7 @@ func TestSecondOfTwoBatchesHasToWait(t *testing.T) {
 		p.Deliver(first)
 		p.Deliver(second)
 		p.Run()
-		if held := p.opts.Budget.Held(); held < 52 || held > 200 {
+		if held := p.opts.Budget.Held(); held < 52 || held > 220 {
 			t.Errorf("%d bytes are held", held)
 		}
 		p.expectFrames(t, string(first.Frames)+string(second.Frames))

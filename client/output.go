@@ -16,26 +16,17 @@ const (
 	// have this size at most, and pipes.
 	defaultWriteBuffer = 16 << 10
 
-	// keptBatches is how many slots stay allocated between writes.
-	keptBatches = 4
-
 	// maxControl is the most bytes of control frames that wait: some 30 pongs of the largest kind.
 	maxControl = 4 << 10
 )
 
 // output is what the actor has to write. Owned by the actor.
-//
-// Invariant: of batches, those before written are nil and done with. The next ones, begun of them, are being written and
-// must not be dropped. Of the unwritten ones, those before held count against the budget, and no others.
 type output struct {
-	rest       []byte        // of what was begun: nothing may come before it, for it may begin inside a frame
-	control    []byte        // control frames, which go before data: a peer that is busy still wants its pong
-	batches    []*wire.Batch // shared, read-only
-	written    int           // how many of them are
-	begun      int           // how many behind those are being written, as rest or by the writer edge
-	held       int           // how many of all of them count, or did while they waited, against the budget
-	writing    bool          // the writer edge is: nobody else may
-	losing     bool          // messages were dropped since the outbox was empty
+	rest       []byte // of what was begun: nothing may come before it, for it may begin inside a frame
+	control    []byte // control frames, which go before data: a peer that is busy still wants its pong
+	outbox     outbox // data
+	writing    bool   // the writer edge is: nobody else may
+	losing     bool   // messages were dropped since the outbox was empty
 	closeFrame closeState
 }
 
@@ -52,34 +43,20 @@ const (
 // urgent gathers a control frame. RFC 6455 section 5.5 lets it overtake data.
 func (o *output) urgent(frame []byte) { o.control = append(o.control, frame...) }
 
-func (o *output) add(b *wire.Batch) {
-	if len(o.batches) == cap(o.batches) && o.written > len(o.batches)/2 { // move up instead of growing
-		n := copy(o.batches, o.batches[o.written:])
-		o.held, o.written = o.held-o.written, 0
-		o.truncate(n)
-	}
-	o.batches = append(o.batches, b)
-}
-
-// waiting returns the batches whose writing has not begun.
-func (o *output) waiting() []*wire.Batch { return o.batches[o.written+o.begun:] }
-
 func (o *output) empty() bool {
-	return len(o.rest) == 0 && len(o.control) == 0 && o.written == len(o.batches)
+	return len(o.rest) == 0 && len(o.control) == 0 && o.outbox.empty()
 }
 
 // reset forgets what is written.
 func (o *output) reset() {
-	clear(o.batches)
-	if cap(o.batches) > keptBatches {
-		o.batches = nil
-	}
-	o.rest, o.control, o.batches = nil, nil, o.batches[:0]
-	o.written, o.begun, o.held, o.losing = 0, 0, 0, false
+	o.rest, o.control, o.losing = nil, nil, false
+	o.outbox.reset()
 }
 
 // flush writes everything gathered, as far as the socket takes it without blocking; the writer edge does the rest. A
 // failed write ends the connection.
+//
+// Each turn of the loop writes what was loaded, takes a step of the closing handshake, or is the last.
 func (c *Client) flush() {
 	for !c.gone && !c.out.writing {
 		if c.out.empty() {
@@ -109,9 +86,9 @@ func (c *Client) load() {
 		if c.pinging.Swap(false) { // a ping is among them, or was, and has its turn now
 			c.pingedAt.Store(time.Now().UnixNano())
 		}
-		o.rest, o.begun, o.control = o.control, 0, nil
+		o.rest, o.control = o.control, nil
 	default:
-		o.rest, o.begun = o.batches[o.written].For(c.deflate), 1
+		o.rest = o.outbox.begin().For(c.deflate)
 	}
 }
 
@@ -143,29 +120,21 @@ func (c *Client) piece() net.Buffers {
 	}
 	pieces, size := net.Buffers{o.rest}, len(o.rest)
 	o.rest = nil
-	for _, b := range o.waiting() {
-		if size += c.size(b); size > most {
+	for o.outbox.waiting > 0 {
+		next := o.outbox.oldest()
+		if size += c.size(next); size > most {
 			break
 		}
-		pieces = append(pieces, b.For(c.deflate))
-		o.begun++
+		pieces = append(pieces, o.outbox.begin().For(c.deflate))
 	}
 	return pieces
 }
 
-// wrote takes note that what had begun is written.
-func (c *Client) wrote() {
-	o := &c.out
-	for range o.begun {
-		b := o.batches[o.written]
-		c.queued.Add(-int64(c.size(b)))
-		c.opts.Counters.MessagesOut.Add(uint64(b.Messages))
-		if b.SampledAt != 0 && b.SampledFor == any(c) {
-			c.opts.WriteLatency.Observe(max(0, time.Now().UnixNano()-b.SampledAt)) // the clock may have been set back
-		}
-		c.release(o.written)
-		o.batches[o.written] = nil // the others may take long
-		o.written++
+// noteWritten counts a batch that is written.
+func (c *Client) noteWritten(b *wire.Batch) {
+	c.queued.Add(-int64(c.size(b)))
+	c.opts.Counters.MessagesOut.Add(uint64(b.Messages))
+	if b.SampledAt != 0 && b.SampledFor == any(c) {
+		c.opts.WriteLatency.Observe(max(0, time.Now().UnixNano()-b.SampledAt)) // the clock may have been set back
 	}
-	o.begun, o.held = 0, max(o.held, o.written)
 }

@@ -17,10 +17,15 @@ const (
 
 var errLosing = errors.New("outbox is full: messages are dropped")
 
+// isFull reports whether the batches that the actor has accepted are over the limit. Those that are still in its mailbox do
+// not count: the policy has not seen them.
+func (c *Client) isFull() bool { return c.out.outbox.bytes > c.opts.OutboxBytes }
+
 // shed makes room in an outbox that is over its limit, if the policy is to drop messages. Those that are being written
-// stay, and so does the newest batch: it is over the limit all by itself if the rest is not enough.
+// stay, and so does the newest batch: it is over the limit all by itself if the rest is not enough. It takes constant time for
+// each message that was accepted since, amortized.
 func (c *Client) shed() {
-	if c.opts.Policy == CloseSlow || len(c.out.waiting()) < 2 {
+	if c.opts.Policy == CloseSlow || c.out.outbox.waiting < 2 {
 		return
 	}
 	if !c.out.losing {
@@ -35,62 +40,44 @@ func (c *Client) shed() {
 
 // dropOldest drops as many of the oldest messages as it takes.
 func (c *Client) dropOldest() {
-	o := &c.out
-	first := o.written + o.begun
-	next := first
-	for excess := c.excess(); excess > 0 && next < len(o.batches)-1; excess = c.excess() {
-		b := o.batches[next]
-		c.release(next)
-		if rest := b.Without(c.deflate, excess); rest.Messages > 0 {
-			c.lose(b, b.Messages-rest.Messages, c.size(b)-c.size(rest))
-			c.replace(next, rest)
-			break
+	o := &c.out.outbox
+	for c.isFull() && o.waiting > 1 {
+		slot := o.first()
+		b, excess := o.slots[slot], o.bytes-c.opts.OutboxBytes
+		if c.size(b) > excess {
+			if rest := b.Without(c.deflate, excess); rest.Messages > 0 {
+				c.cutAt(slot, rest)
+				return
+			}
 		}
-		c.drop(b)
-		o.batches[next] = nil
-		next++
+		c.dropAt(slot)
 	}
-	o.held = max(o.held, next)
-	copy(o.batches[o.written+next-first:], o.batches[o.written:first]) // those that are being written
-	clear(o.batches[o.written : o.written+next-first])
-	o.written += next - first
 }
-
-// excess returns how many bytes the outbox is over its limit.
-func (c *Client) excess() int { return int(c.queued.Load()) - c.opts.OutboxBytes }
 
 // keepLatest drops all but the latest message of each topic. Messages of no topic stay. A batch's counter of losses stands for
 // its topic; one that ended and began anew meanwhile has another, and counts as another topic.
+//
+// Of the batches that it has seen before, only the latest of each topic are left, with one message each.
 func (c *Client) keepLatest() {
-	o := &c.out
-	first := o.written + o.begun
-	kept := len(o.batches) // where the batches that are kept begin: they move to the end
-	seen := make(map[*atomic.Uint64]bool)
-	for i := len(o.batches) - 1; i >= first; i-- {
-		b := o.batches[i]
-		c.release(i)
-		switch {
-		case b.Lost == nil:
-		case seen[b.Lost]:
-			c.drop(b)
-			continue
-		default:
-			seen[b.Lost] = true
-			if b.Messages > 1 {
-				latest := b.Last(c.deflate)
-				c.lose(b, b.Messages-1, c.size(b)-c.size(latest))
-				b = latest
-			}
-		}
-		kept--
-		o.batches[kept] = b
+	o := &c.out.outbox
+	if o.latest == nil {
+		o.latest = make(map[*atomic.Uint64]int)
 	}
-	o.held = min(o.held, first)
-	o.truncate(first + copy(o.batches[first:], o.batches[kept:]))
-}
-
-// truncate forgets the batches from n on.
-func (o *output) truncate(n int) {
-	clear(o.batches[n:])
-	o.batches, o.held = o.batches[:n], min(o.held, n)
+	first := max(o.indexed, o.done+o.begun)
+	for i := first; i < len(o.slots); i++ {
+		b := o.slots[i]
+		if b == nil || b.Lost == nil {
+			continue
+		}
+		if before, ok := o.latest[b.Lost]; ok && before >= o.done+o.begun && o.slots[before] != nil {
+			c.dropAt(before)
+		}
+		o.latest[b.Lost] = i
+	}
+	for i := first; i < len(o.slots); i++ {
+		if b := o.slots[i]; b != nil && b.Lost != nil && b.Messages > 1 {
+			c.cutAt(i, b.Last(c.deflate))
+		}
+	}
+	o.indexed = len(o.slots)
 }

@@ -25,6 +25,9 @@ import (
 // processor's cache while it is written to one after the other.
 const maxBatch = 128 << 10
 
+// longLength is how many bytes the length of a large message takes in its frame's header, beside what that of an empty one takes.
+const longLength = 8
+
 // messageOverhead is what a queued message counts beside its data, in bytes, so that a flood of empty messages is
 // bounded too.
 const messageOverhead = 64
@@ -69,6 +72,7 @@ type Topic struct {
 	// Immutable.
 	name     string
 	encode   func(dst []byte, data string) []byte
+	envelope int // bytes of a message beside its data, escaping aside
 	deflater *wire.Deflater
 	batches  *metrics.Histogram // nil: nobody asks
 	onPanic  func(*actor.PanicError)
@@ -78,7 +82,7 @@ type Topic struct {
 	members   []*Member
 	deflating int         // members who negotiated compression
 	batch     *wire.Batch // encoded, not yet delivered; nil when there is none
-	last      int         // bytes in the batch before, bounded: what it was to write, and what the next one is likely to need
+	last      int         // bytes in the batch before, bounded: what it was to write, and what the next one may need
 	crew      *crew       // subscribers who have to be run; nil: none
 
 	// For any goroutine.
@@ -137,6 +141,7 @@ func Spawn(name string, opts Options) *Topic {
 	if !opts.Verbatim {
 		t.encode = wire.NewEnvelope(name).Append
 	}
+	t.envelope = len(t.encode(nil, "")) + longLength
 	t.onPanic = func(err *actor.PanicError) {
 		if opts.OnPanic != nil {
 			opts.OnPanic(t, err)
@@ -238,7 +243,7 @@ func (m publish) handle(t *Topic) {
 		return
 	}
 	if t.batch == nil {
-		t.batch = &wire.Batch{Frames: make([]byte, 0, t.last), Lost: &t.dropped}
+		t.batch = &wire.Batch{Frames: make([]byte, 0, t.room(m.data)), Lost: &t.dropped}
 	}
 	start := len(t.batch.Frames)
 	t.batch.Frames = t.encode(t.batch.Frames, m.data)
@@ -246,6 +251,13 @@ func (m publish) handle(t *Topic) {
 		t.batch.Deflated = t.deflater.Append(t.batch.Deflated, t.batch.Frames[start:])
 	}
 	t.batch.Messages++
+}
+
+// room returns how many bytes to reserve for a batch that begins with a message: all that waits, if that is of one size, but
+// not more than the batch before took. A tiny message is not to keep the memory of a large batch.
+func (t *Topic) room(data string) int {
+	size := len(data) + t.envelope
+	return max(size, min(t.last, size*(t.ref.Left()+1)))
 }
 
 func (m sampled) handle(t *Topic) {
@@ -303,6 +315,7 @@ func (t *Topic) flush() {
 	if b == nil {
 		return
 	}
+	b.Fit()
 	t.batch, t.last = nil, min(len(b.Frames), maxBatch+maxBatch/4)
 	t.published.Add(uint64(b.Messages)) // #nosec G115 -- a count
 	t.lastPublished.Store(time.Now().UnixNano())

@@ -20,8 +20,12 @@ type Batch struct {
 	SampledAt  int64
 	SampledFor any
 
-	holders atomic.Int32 // who count it among what they hold
+	whole   *Batch       // the batch whose memory this part of it shares; nil: it has memory of its own
+	holders atomic.Int32 // of the memory: who count the batch, or a part of it, among what they hold
 }
+
+// batchOverhead is what a batch takes beside its frames, in bytes.
+const batchOverhead = 128
 
 // For returns the frames for somebody who did, or did not, negotiate compression.
 func (b *Batch) For(deflate bool) []byte {
@@ -31,37 +35,78 @@ func (b *Batch) For(deflate bool) []byte {
 	return b.Frames
 }
 
-// Hold notes one more holder, and reports whether it is the first. Any goroutine may call it.
-func (b *Batch) Hold() bool { return b.holders.Add(1) == 1 }
+// Hold notes one more holder, and returns how many bytes of memory are held because of that: all that the batch keeps from
+// being freed, at its capacity, for the first who holds it or a part of it. Any goroutine may call it.
+func (b *Batch) Hold() int {
+	if b.whole != nil {
+		return batchOverhead + b.whole.Hold()
+	}
+	if b.holders.Add(1) == 1 {
+		return b.memory()
+	}
+	return 0
+}
 
-// Release notes one holder less, and reports whether it was the last. Any goroutine may call it.
-func (b *Batch) Release() bool { return b.holders.Add(-1) == 0 }
+// Release notes one holder less, and returns how many bytes are not held any more because of that. Any goroutine may call it.
+func (b *Batch) Release() int {
+	if b.whole != nil {
+		return batchOverhead + b.whole.Release()
+	}
+	if b.holders.Add(-1) == 0 {
+		return b.memory()
+	}
+	return 0
+}
 
-// Size returns how many bytes it takes in memory.
-func (b *Batch) Size() int { return len(b.Frames) + len(b.Deflated) }
+func (b *Batch) memory() int { return cap(b.Frames) + cap(b.Deflated) + batchOverhead }
+
+// Fit moves the frames to memory of their size, if what they have is more than twice of that. It is for whoever has made the
+// batch, before it is handed to anyone.
+func (b *Batch) Fit() {
+	b.Frames, b.Deflated = fit(b.Frames), fit(b.Deflated)
+}
+
+// wasted is the least memory in bytes that is worth a copy.
+const wasted = 256
+
+func fit(frames []byte) []byte {
+	if cap(frames) > 2*len(frames) && cap(frames)-len(frames) > wasted {
+		return bytes.Clone(frames)
+	}
+	return frames
+}
 
 // Without returns the batch less its first messages, for somebody who did, or did not, negotiate compression: as many as
 // make it at least excess bytes shorter, which may be all of them. It shares the memory of the whole batch, unless that is
 // more than twice of what it needs.
 func (b *Batch) Without(deflate bool, excess int) *Batch {
-	rest := &Batch{Frames: b.For(deflate), Messages: b.Messages, Lost: b.Lost}
+	rest := b.part(deflate)
 	for target := len(rest.Frames) - excess; rest.Messages > 0 && len(rest.Frames) > target; {
 		rest.skip()
 	}
-	if b.Size() > 2*rest.Size() {
-		rest.Frames = bytes.Clone(rest.Frames)
+	if rest.whole.memory() > 2*(len(rest.Frames)+batchOverhead) {
+		rest.keepOwn()
 	}
 	return rest
 }
 
 // Last returns the last message of the batch, for somebody who did, or did not, negotiate compression, in memory of its own.
 func (b *Batch) Last(deflate bool) *Batch {
-	last := b.Without(deflate, 0)
+	last := b.part(deflate)
 	for last.Messages > 1 {
 		last.skip()
 	}
-	last.Frames = bytes.Clone(last.Frames)
+	last.keepOwn()
 	return last
+}
+
+// part returns all of the batch, for somebody who did, or did not, negotiate compression, as a part of it.
+func (b *Batch) part(deflate bool) *Batch {
+	p := &Batch{Frames: b.For(deflate), Messages: b.Messages, Lost: b.Lost, whole: b.whole}
+	if p.whole == nil {
+		p.whole = b
+	}
+	return p
 }
 
 // skip takes the first message away.
@@ -69,6 +114,9 @@ func (b *Batch) skip() {
 	b.Frames = b.Frames[frameLen(b.Frames):]
 	b.Messages--
 }
+
+// keepOwn moves what is left to memory of its own.
+func (b *Batch) keepOwn() { b.Frames, b.whole = bytes.Clone(b.Frames), nil }
 
 // frameLen returns the length of the server frame that b begins with.
 func frameLen(b []byte) int {

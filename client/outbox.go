@@ -1,0 +1,163 @@
+package client
+
+import (
+	"sync/atomic"
+
+	"github.com/fanqie/tank-websocket-go-server/internal/wire"
+)
+
+// keptSlots is how many slots stay allocated while an outbox is empty.
+const keptSlots = 4
+
+// outbox is the batches that are being written, and those that wait behind them, in order. Owned by the actor.
+//
+// Invariant: slots holds what was written, as nil; then so many slots as begun, which are being written; then those that wait.
+// A batch that was dropped leaves nil in its slot until compact. So adding, taking and dropping a batch take constant time,
+// amortized, however many there are.
+type outbox struct {
+	slots   []*wire.Batch // shared, read-only
+	done    int           // slots before this one are written
+	begun   int           // slots behind those are being written, and must not be dropped
+	waiting int           // batches behind those
+	bytes   int           // of all batches that are not written
+	held    int           // batches in slots before this one count against the budget, and no others
+
+	// Of the policies. Both are forgotten by compact, which moves batches to other slots.
+	searched int                    // no batch waits in a slot before this one
+	latest   map[*atomic.Uint64]int // slot of the newest batch of each topic, by its counter of losses, among the first so many as
+	indexed  int                    // this
+}
+
+func (o *outbox) empty() bool { return o.begun == 0 && o.waiting == 0 }
+
+// add takes a batch of which so many bytes are to be written.
+func (o *outbox) add(b *wire.Batch, size int) {
+	if n := len(o.slots); n == cap(o.slots) && o.begun+o.waiting <= n/2 {
+		o.compact()
+	}
+	o.slots = append(o.slots, b)
+	o.waiting++
+	o.bytes += size
+}
+
+// compact moves the batches to the first slots.
+func (o *outbox) compact() {
+	n, begun, held := 0, 0, 0
+	for i, b := range o.slots {
+		if b == nil {
+			continue
+		}
+		if i < o.done+o.begun {
+			begun++
+		}
+		if i < o.held {
+			held++
+		}
+		o.slots[n] = b
+		n++
+	}
+	clear(o.slots[n:])
+	o.slots, o.done, o.begun, o.held = o.slots[:n], 0, begun, held
+	o.searched, o.latest, o.indexed = 0, nil, 0
+}
+
+// first returns the slot of the batch that has waited longest. Some batch must be waiting.
+func (o *outbox) first() int {
+	o.searched = max(o.searched, o.done+o.begun)
+	for o.slots[o.searched] == nil {
+		o.searched++
+	}
+	return o.searched
+}
+
+// oldest returns the batch that has waited longest. Some batch must be waiting.
+func (o *outbox) oldest() *wire.Batch { return o.slots[o.first()] }
+
+// begin takes the batch that has waited longest to be written. Some batch must be waiting.
+func (o *outbox) begin() *wire.Batch {
+	next := o.first()
+	if o.begun == 0 {
+		o.done = next
+	}
+	o.begun = next + 1 - o.done
+	o.waiting--
+	return o.slots[next]
+}
+
+// remove takes a waiting batch, of which so many bytes were to be written, out of its slot.
+func (o *outbox) remove(slot, size int) {
+	o.slots[slot] = nil
+	o.waiting--
+	o.bytes -= size
+}
+
+// unbegin lets the batches that are being written wait again.
+func (o *outbox) unbegin() {
+	for _, b := range o.slots[o.done : o.done+o.begun] {
+		if b != nil {
+			o.waiting++
+		}
+	}
+	o.begun, o.searched = 0, 0
+}
+
+// reset makes an empty outbox new.
+func (o *outbox) reset() {
+	slots := o.slots[:0]
+	if cap(slots) > keptSlots {
+		slots = nil
+	}
+	*o = outbox{slots: slots}
+}
+
+// The functions below keep what the client and the budget count in step with the outbox.
+
+// dropAt drops a waiting batch.
+func (c *Client) dropAt(slot int) {
+	b := c.out.outbox.slots[slot]
+	c.release(slot)
+	c.out.outbox.remove(slot, c.size(b))
+	c.drop(b)
+}
+
+// cutAt replaces a waiting batch by what is left of it when its first messages are dropped.
+func (c *Client) cutAt(slot int, rest *wire.Batch) {
+	o := &c.out.outbox
+	b := o.slots[slot]
+	dropped := c.size(b) - c.size(rest)
+	c.release(slot)
+	o.bytes -= dropped
+	c.lose(b, b.Messages-rest.Messages, dropped)
+	o.slots[slot] = rest
+	if slot < o.held {
+		c.opts.Budget.add(rest)
+	}
+}
+
+// wrote takes note that what had begun is written.
+func (c *Client) wrote() {
+	o := &c.out.outbox
+	for ; o.begun > 0; o.begun-- {
+		if b := o.slots[o.done]; b != nil {
+			c.noteWritten(b)
+			o.bytes -= c.size(b)
+			c.release(o.done)
+			o.slots[o.done] = nil // the others may take long
+		}
+		o.done++
+	}
+	o.held = max(o.held, o.done)
+}
+
+// discard drops what waits.
+func (c *Client) discard() {
+	o := &c.out.outbox
+	first := o.done + o.begun
+	for i := first; i < len(o.slots); i++ {
+		if o.slots[i] != nil {
+			c.dropAt(i)
+		}
+	}
+	o.slots, o.held = o.slots[:first], min(o.held, first)
+	o.searched, o.latest, o.indexed = 0, nil, 0
+}
