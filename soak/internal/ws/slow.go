@@ -5,19 +5,23 @@ import (
 	"time"
 )
 
-// Slow makes the connection read no more than size bytes at a time, and no more often than every pause. It must be called
-// before anything is read.
-func (c *Conn) Slow(size int, pause time.Duration) {
-	c.r.Reset(slowReader{c.Conn, size, pause})
+// Slow makes the connection read no more than size bytes at a time, and no more often than every pause, until some time has
+// passed. It must be called before anything is read.
+func (c *Conn) Slow(size int, pause, until time.Duration) {
+	c.r.Reset(slowReader{c.Conn, size, pause, time.Now().Add(until)})
 }
 
 type slowReader struct {
 	net.Conn
 	size  int
 	pause time.Duration
+	until time.Time
 }
 
 func (r slowReader) Read(b []byte) (int, error) {
-	time.Sleep(r.pause)
-	return r.Conn.Read(b[:min(len(b), r.size)])
+	if time.Now().Before(r.until) {
+		time.Sleep(r.pause)
+		b = b[:min(len(b), r.size)]
+	}
+	return r.Conn.Read(b)
 }
