@@ -65,14 +65,19 @@ func (m *Manager) connect(w http.ResponseWriter, r *http.Request) bool {
 	if !ok || !m.admit(w, r) { // again: while the callbacks were busy, Shutdown may have come
 		return false
 	}
-	conn, err := client.Upgrade(shortAnswer{w}, r, client.UpgradeOptions{
+	conn, err := client.Upgrade(w, r, client.UpgradeOptions{
 		Subprotocols: u.Subprotocols,
 		ReadBuffer:   u.ReadBufferSize,
 		WriteBuffer:  u.WriteBufferSize,
+		WriteTimeout: m.config.limits.WriteTimeout,
 		Compression:  u.EnableCompression || m.config.compress,
 	})
 	if err != nil {
-		m.report(&ErrorEvent{Code: CodeUpgrade, Message: "upgrade failed", Err: shortError{err}, UserID: c.userID})
+		e := &ErrorEvent{Code: CodeUpgrade, Message: "upgrade failed", Err: err, UserID: c.userID}
+		if isPanic(err) {
+			e.Code, e.Message = CodeInternal, "middleware panicked"
+		}
+		m.report(e)
 		return false
 	}
 	c.connectedAt = time.Now()

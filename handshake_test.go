@@ -131,6 +131,38 @@ func TestOriginIsCheckedByDefault(t *testing.T) {
 	})
 }
 
+// TestPortsThatAreNotSaid: an empty port is the scheme's default one, RFC 3986 section 3.2.3.
+func TestPortsThatAreNotSaid(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := serve(t)
+		for _, c := range []struct {
+			host, proto, origin string
+			want                int
+		}{
+			{"a.test:", "", "http://a.test", 101},
+			{"a.test:", "", "http://a.test:80", 101},
+			{"a.test:", "", "http://a.test:", 101},
+			{"a.test", "", "http://a.test:", 101},
+			{"a.test:80", "", "http://a.test:", 101},
+			{"a.test:", "https", "https://a.test", 101},
+			{"a.test:443", "https", "https://a.test:", 101},
+			{"[::1]:", "", "http://[::1]", 101},
+			{"[::1]", "", "http://[::1]:80", 101},
+			{"a.test:", "", "http://a.test:8080", 403},
+			{"a.test:8080", "", "http://a.test:", 403},
+			{"a.test:", "https", "https://a.test:80", 403},
+			{"a.test:80:", "", "http://a.test:80", 403},
+		} {
+			h := "GET / HTTP/1.1\r\nHost: " + c.host + "\r\nOrigin: " + c.origin + "\r\nX-Forwarded-Proto: " + c.proto +
+				"\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" +
+				"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+			if resp := s.raw(h); resp.StatusCode != c.want {
+				t.Errorf("host %q, scheme %q, origin %q: %s, want %d", c.host, c.proto, c.origin, resp.Status, c.want)
+			}
+		}
+	})
+}
+
 func TestCheckOriginReplacesTheDefault(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := serve(t, tank.WithUpgrader(tank.Upgrader{CheckOrigin: func(r *http.Request) bool {
@@ -165,24 +197,67 @@ func TestOriginOfATLSRequest(t *testing.T) {
 }
 
 func TestRequestsThatAreNoHandshakeAreRefused(t *testing.T) {
+	const good = "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" +
+		"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+	with := func(old, replacement string) string {
+		if !strings.Contains(good, old) {
+			t.Fatalf("there is no %q to replace", old)
+		}
+		return strings.Replace(good, old, replacement, 1)
+	}
+	ending := func(more string) string { return with("==\r\n\r\n", "==\r\n"+more) }
 	bubble(t, func(t *testing.T) {
 		s := serve(t)
 		for name, c := range map[string]struct {
 			request string
 			want    int
+			header  http.Header // in the answer
 		}{
-			"plain GET":     {"GET / HTTP/1.1\r\nHost: x\r\n\r\n", 426},
-			"wrong version": {"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 8\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n", 400},
-			"no key":        {"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\r\n", 400},
-			"POST":          {"POST / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nContent-Length: 0\r\n\r\n", 405},
+			"plain GET":               {"GET / HTTP/1.1\r\nHost: x\r\n\r\n", 426, upgradeHeader},
+			"HTTP/1.0":                {with("HTTP/1.1", "HTTP/1.0"), 426, http.Header{"Upgrade": {"websocket"}}}, // net/http closes it
+			"plain POST with a body":  {"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi", 426, upgradeHeader},
+			"version 8":               {with("Version: 13", "Version: 8"), 426, versionHeader},
+			"version of another kind": {with("Version: 13", "Version: x"), 426, versionHeader},
+			"no version":              {with("Sec-WebSocket-Version: 13\r\n", ""), 400, http.Header{"Sec-Websocket-Version": {"13"}}},
+			"an empty version":        {with("Version: 13", "Version:"), 426, versionHeader},
+			"versions 13 and 8":       {ending("Sec-WebSocket-Version: 8\r\n\r\n"), 400, http.Header{"Sec-Websocket-Version": {"13"}}},
+			"versions 13 and 13":      {ending("Sec-WebSocket-Version: 13\r\n\r\n"), 400, nil},
+			"versions 8 and 13":       {with("Version: 13", "Version: 8\r\nSec-WebSocket-Version: 13"), 400, nil},
+			"versions 13, 8 in one":   {with("Version: 13", "Version: 13, 8"), 400, nil},
+			"versions 8, 13 in one":   {with("Version: 13", "Version: 8, 13"), 400, nil},
+			"no key":                  {with("Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n", ""), 400, nil},
+			"POST":                    {with("GET", "POST"), 405, http.Header{"Allow": {"GET"}}},
+			"a body":                  {ending("Content-Length: 2\r\n\r\nhi"), 400, nil},
+			"a body in chunks":        {ending("Transfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n"), 400, nil},
+			"an empty body in chunks": {ending("Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"), 400, nil},
+			"no body":                 {ending("Content-Length: 0\r\n\r\n"), 101, nil},
 		} {
-			if resp := s.raw(c.request); resp.StatusCode != c.want {
+			resp := s.raw(c.request)
+			if resp.StatusCode != c.want {
 				t.Errorf("%s is answered with %s, want %d", name, resp.Status, c.want)
 			}
-			s.expectError(tank.CodeUpgrade)
+			for key := range c.header {
+				if got := resp.Header.Get(key); got != c.header.Get(key) {
+					t.Errorf("%s is answered with %s %q, want %q", name, key, got, c.header.Get(key))
+				}
+			}
+			if c.want == http.StatusBadRequest && resp.Header.Get("Upgrade") != "" {
+				t.Errorf("%s is answered with an Upgrade", name)
+			}
+			if c.want == http.StatusSwitchingProtocols {
+				s.expectError(tank.CodeRead) // the connection has been closed
+			} else {
+				s.expectError(tank.CodeUpgrade)
+			}
 		}
 	})
 }
+
+// What a request with another version is answered, RFC 6455 section 4.2.2 and RFC 9110 section 15.5.22.
+var (
+	upgradeHeader = http.Header{"Upgrade": {"websocket"}, "Connection": {"Upgrade"}}
+	versionHeader = http.Header{"Upgrade": {"websocket"}, "Connection": {"Upgrade"}, "Sec-Websocket-Version": {"13"}}
+)
 
 func TestMiddleware(t *testing.T) {
 	type opaque struct{ http.ResponseWriter }

@@ -23,7 +23,7 @@ type Upgrader struct {
 	// TLS record.
 	WriteBufferSize int
 	// CheckOrigin decides whether a request may connect, instead of the default: no Origin header (not a browser), or
-	// the request's own scheme and host. The scheme is https for TLS or when a proxy says so in X-Forwarded-Proto.
+	// the request's own scheme and host. The scheme is https for TLS or when a proxy says https or wss in X-Forwarded-Proto.
 	// It runs in the request's goroutine.
 	CheckOrigin func(r *http.Request) bool
 	// Subprotocols that the server speaks, in order of preference.
@@ -79,21 +79,25 @@ func (u *Upgrader) checkOrigin(r *http.Request) error {
 	return nil
 }
 
-// requestScheme tells how the browser sees this request. A browser's page cannot set X-Forwarded-Proto on a WebSocket
-// handshake, so only a proxy can have done so; other clients can claim any origin anyway.
+// requestScheme tells how the browser sees this request: as http or https, which some proxies call ws and wss when it is to
+// become a WebSocket connection. A browser's page cannot set X-Forwarded-Proto on a WebSocket handshake, so only a proxy can
+// have done so; other clients can claim any origin anyway.
 func requestScheme(r *http.Request) string {
 	outermost, _, _ := strings.Cut(r.Header.Get("X-Forwarded-Proto"), ",") // of several proxies
-	if r.TLS != nil || strings.EqualFold(outermost, "https") {
+	outermost = strings.ToLower(strings.TrimSpace(outermost))
+	if r.TLS != nil || outermost == "https" || outermost == "wss" {
 		return "https"
 	}
 	return "http"
 }
 
-// hostPort adds the scheme's default port, which a browser leaves out and others may not.
+// hostPort adds the scheme's default port, which a browser leaves out and others may not. An empty port stands for it, too
+// (RFC 3986, section 3.2.3).
 func hostPort(host, scheme string) string {
-	if _, _, err := net.SplitHostPort(host); err == nil {
+	if _, port, err := net.SplitHostPort(host); err == nil && port != "" {
 		return host
 	}
+	host = strings.TrimSuffix(host, ":")
 	if scheme == "https" {
 		return host + ":443"
 	}

@@ -119,10 +119,13 @@ func TestOpeningHandshake(t *testing.T) {
 		{"4.2.1", "a key that is not base64", with("dGhlIHNhbXBsZSBub25jZQ==", "dGhlIHNhbXBsZSBub25jZ!=="), 400},
 		{"4.2.1", "two keys", handshake("Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"), 400},
 		{"4.2.1", "no version", with("Sec-WebSocket-Version: 13\r\n", ""), 400},
-		{"4.4", "version 8", with("Version: 13", "Version: 8"), 400},
-		{"4.4", "version 12", with("Version: 13", "Version: 12"), 400},
-		{"4.4", "version 14", with("Version: 13", "Version: 14"), 400},
-		{"4.4", "version 013", with("Version: 13", "Version: 013"), 400},
+		{"4.4", "version 8", with("Version: 13", "Version: 8"), 426},
+		{"4.4", "version 12", with("Version: 13", "Version: 12"), 426},
+		{"4.4", "version 14", with("Version: 13", "Version: 14"), 426},
+		{"4.4", "version 013", with("Version: 13", "Version: 013"), 426},
+		{"4.4", "versions 13 and 8", handshake("Sec-WebSocket-Version: 8\r\n"), 400},
+		{"4.4", "versions 13, 8 in one header", with("Version: 13", "Version: 13, 8"), 400},
+		{"4.1", "a body", handshake("Content-Length: 2\r\n") + "hi", 400},
 		{"4.2.1", "no handshake at all", "GET / HTTP/1.1\r\nHost: example.test\r\n\r\n", 200},
 	} {
 		t.Run(c.rfc+" "+c.name, func(t *testing.T) {

@@ -1,0 +1,110 @@
+package client
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/fanqie/tank-websocket-go-server/actor"
+)
+
+// hijacker stands between net/http and the WebSocket library during the opening handshake. It keeps the connection for the
+// actor and gives the library a view of it that cannot write, with buffers of a size fit for many idle connections.
+//
+// What the library answers goes nowhere at first. A refusal is for Upgrade to write, see refuse. The 101 is written here, to
+// the hijacked connection: middleware may hold back a status or never write it, and may fail to hijack afterwards.
+type hijacker struct {
+	w    http.ResponseWriter
+	r    *http.Request
+	opts UpgradeOptions
+	conn *Conn
+
+	header http.Header     // of the library's answer
+	status int             // of the library's answer, if that is a refusal
+	text   strings.Builder // of the library's answer, if that is a refusal
+	failed error           // why there is no connection, if the library found nothing wrong
+}
+
+func (h *hijacker) Header() http.Header         { return h.header }
+func (h *hijacker) WriteHeader(status int)      { h.status = status }
+func (h *hijacker) Write(p []byte) (int, error) { return h.text.Write(p) }
+
+// Hijack is called by the library when it has found nothing wrong with the request.
+func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	r, err := h.hijack()
+	if err != nil {
+		h.failed = err
+		return nil, nil, err
+	}
+	return r, bufio.NewReadWriter(r.buffered, bufio.NewWriterSize(r, noBuffer)), nil
+}
+
+func (h *hijacker) hijack() (*reader, error) {
+	if err := h.check(); err != nil {
+		return nil, err
+	}
+	raw, buffered, err := hijack(h.w)
+	if err != nil {
+		return nil, err
+	}
+	h.conn.raw = raw
+	if socket, ok := h.conn.belowTLS().(interface{ SetWriteBuffer(bytes int) error }); ok {
+		_ = socket.SetWriteBuffer(tlsSendBuffer) // or it is as large as it was
+	}
+	// The server's deadlines were for the request, not for what it became.
+	if err := raw.SetDeadline(time.Time{}); err != nil {
+		return nil, err
+	}
+	if err := h.accept(); err != nil {
+		return nil, err
+	}
+	// A client may send its first frame right behind the handshake, and net/http may have read it already.
+	early, err := buffered.Peek(buffered.Buffered())
+	if err != nil {
+		return nil, err
+	}
+	return h.conn.newReader(bytes.Clone(early), h.opts.ReadBuffer), nil
+}
+
+var errNoConnection = errors.New("Hijack returned no connection")
+
+// hijack takes the connection over from the server, also behind middleware that offers Unwrap or Hijack. Middleware may panic
+// when what it wraps cannot be hijacked.
+func hijack(w http.ResponseWriter) (raw net.Conn, buffered *bufio.Reader, err error) {
+	err = actor.Try(func() error {
+		conn, brw, err := http.NewResponseController(w).Hijack()
+		if err == nil && (conn == nil || brw == nil) {
+			err = errNoConnection
+		}
+		if err != nil {
+			return fmt.Errorf("the connection cannot be hijacked: %w", err)
+		}
+		raw, buffered = conn, brw.Reader
+		return nil
+	})
+	return raw, buffered, err
+}
+
+// newReader makes the library's view of the connection, of which early has been read.
+func (c *Conn) newReader(early []byte, readBuffer int) *reader {
+	r := &reader{Conn: c.raw, fd: rawSocket(c.raw), pending: early}
+	size := cmp.Or(readBuffer, defaultReadBuffer)
+	if r.fd != nil {
+		r.fillOnce, c.try = r.fill, socket{r.fd}
+		size = cmp.Or(readBuffer, noBuffer)
+	} else if try, ok := c.raw.(tryWriter); ok {
+		c.try = try
+	}
+	if c.deflate {
+		r.stream.marks = &marks{}
+	}
+	r.buffered = bufio.NewReaderSize(r, size)
+	c.reader = r
+	return r
+}
