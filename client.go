@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 	"unicode/utf8"
@@ -98,6 +99,7 @@ func (c *Client) Subscribe(topic string) error {
 	if err := checkTopic(topic); err != nil {
 		return err
 	}
+	topic = strings.Clone(topic) // which may be a piece of something large
 	return c.m.ask(func(r actor.Request[struct{}]) message { return subscribe{r, c, topic} })
 }
 
@@ -108,6 +110,7 @@ func (c *Client) Unsubscribe(topic string) error {
 	if err := checkTopic(topic); err != nil {
 		return err
 	}
+	topic = strings.Clone(topic) // the event keeps it
 	return c.m.ask(func(r actor.Request[struct{}]) message { return unsubscribe{r, c, topic} })
 }
 
@@ -120,7 +123,7 @@ func (c *Client) Close(code int, reason string) error {
 	if err := wire.CheckClose(code, reason); err != nil {
 		return fmt.Errorf("%w: %w", ErrInvalidClose, err)
 	}
-	if !c.conn.Close(code, reason) {
+	if !c.conn.Close(code, strings.Clone(reason)) {
 		return ErrClosed
 	}
 	return nil

@@ -2,9 +2,11 @@ package tank
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -152,16 +154,21 @@ func (m *Manager) identify(w http.ResponseWriter, r *http.Request) (*Client, boo
 		m.refuse(w, http.StatusBadRequest, &ErrorEvent{Code: CodeUpgrade, Message: "request refused", Err: err})
 		return nil, false
 	}
+	c.userID = strings.Clone(c.userID) // a piece of the request would keep all of it
 	return c, true
 }
 
-// userIDFromQuery returns the query parameter user_id, or "" when there is none.
+// userIDFromQuery returns the query parameter user_id, or "" when there is none. The error is no url.EscapeError, which is a
+// piece of the query and would keep all of it.
 func userIDFromQuery(query string) (string, error) {
 	values, err := url.ParseQuery(query)
-	if values.Has("user_id") {
-		err = nil // whatever else is malformed is none of our business
+	switch {
+	case values.Has("user_id"): // whatever else is malformed is none of our business
+		return values.Get("user_id"), nil
+	case err != nil:
+		return "", errors.New(err.Error())
 	}
-	return values.Get("user_id"), err
+	return "", nil
 }
 
 func (m *Manager) authenticate(r *http.Request) (userID string, err error) {

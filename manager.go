@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -155,7 +156,7 @@ func (m *Manager) checkMessage(topic, data string) error {
 		return err
 	}
 	if !utf8.ValidString(data) {
-		m.report(&ErrorEvent{Code: CodeSerialization, Message: "message cannot be encoded", Err: ErrInvalidData, Topic: topic})
+		m.report(&ErrorEvent{Code: CodeSerialization, Message: "message cannot be encoded", Err: ErrInvalidData, Topic: strings.Clone(topic)})
 		return ErrInvalidData
 	}
 	return nil

@@ -2,6 +2,7 @@ package inspector
 
 import (
 	"context"
+	"strings"
 	"time"
 )
 
@@ -82,7 +83,7 @@ func (k *kept[T]) entry(key string) *entry[T] {
 		k.entries = make(map[string]*entry[T])
 	}
 	e := &entry[T]{}
-	k.entries[key] = e
+	k.entries[strings.Clone(key)] = e // a piece of a request would keep all of it
 	return e
 }
 

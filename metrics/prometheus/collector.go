@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"strconv"
+	"strings"
 	"sync"
 	"unicode"
 	"unicode/utf8"
@@ -54,7 +55,7 @@ func (c *Collector) Add(name string, m *tank.Manager) error {
 			return fmt.Errorf("tankprometheus: instance %s is already there as %s", quote(name), quote(other))
 		}
 	}
-	c.instances[name] = m
+	c.instances[strings.Clone(name)] = m
 	return nil
 }
 
