@@ -30,6 +30,8 @@ func (m *Manager) ServeHTTP(w http.ResponseWriter, r *http.Request) { m.HandleCo
 // malformed, 405 or 426 when it is not a WebSocket handshake, 500 when a callback panics, and 501 when middleware hides the
 // http.Hijacker without offering Unwrap (see http.ResponseController). Each is reported on Errors.
 func (m *Manager) HandleConnection(w http.ResponseWriter, r *http.Request) {
+	require(w != nil, "HandleConnection", "response writer is nil")
+	require(r != nil, "HandleConnection", "request is nil")
 	reserved, connected := false, false
 	defer func() { // also when a callback ends the goroutine, or middleware panics
 		if !connected {

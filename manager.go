@@ -74,7 +74,7 @@ type counters struct {
 }
 
 // NewInstance makes an isolated instance: it shares nothing with others. No goroutine runs until it is started, so an
-// unused one costs next to nothing.
+// unused one costs next to nothing. It panics when an option is nil.
 func NewInstance(opts ...Option) *Manager {
 	c := newConfig(opts)
 	errs := make(chan *ErrorEvent, c.errorBuffer)
@@ -140,8 +140,12 @@ func (m *Manager) BroadcastTopicMessage(topic, data string) error {
 //
 // It returns nil when the topic has taken the message, also when there are no subscribers, such as before Start;
 // ErrInvalidTopic; ErrInvalidData when data is not valid UTF-8; ErrBusy together with the context's error when the
-// context ended first; and ErrClosed once Shutdown has begun or, with WithDrain, has waited for its window.
+// context ended first; and ErrClosed once Shutdown has begun or, with WithDrain, has waited for its window. It panics when
+// the context is nil.
 func (m *Manager) Publish(ctx context.Context, topic string, data string) error {
+	if ctx == nil { // require would cost a call
+		panic("tank: Publish: context is nil")
+	}
 	if err := m.checkMessage(topic, data); err != nil {
 		return err
 	}

@@ -55,17 +55,18 @@ func newConfig(opts []Option) *config {
 		compressionLevel:     DefaultCompressionLevel,
 		compressionThreshold: DefaultCompressionThreshold,
 	}
-	for _, opt := range opts {
+	for i, opt := range opts {
+		require(opt != nil, "NewInstance", "option %d is nil", i+1)
 		opt(c)
 	}
 	c.limits.setDefaults()
 	return c
 }
 
-// require panics about a senseless option.
-func require(ok bool, option, format string, args ...any) {
+// require panics about a senseless argument of an option, or of another function.
+func require(ok bool, function, format string, args ...any) {
 	if !ok {
-		panic(fmt.Sprintf("tank: %s: %s", option, fmt.Sprintf(format, args...)))
+		panic(fmt.Sprintf("tank: %s: %s", function, fmt.Sprintf(format, args...)))
 	}
 }
 

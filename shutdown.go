@@ -39,8 +39,9 @@ const (
 // It may be called again, concurrently, and before Start: then Start returns at once. Each call waits for the same end,
 // no longer than its own context, after which it takes less than a second: to cut what is left, and for callbacks and
 // the logger to return. With SetHTTPServer, a call from an authenticator or CheckOrigin waits for its own request, so its
-// context has to end.
+// context has to end. It panics when the context is nil.
 func (m *Manager) Shutdown(ctx context.Context) error {
+	require(ctx != nil, "Shutdown", "context is nil")
 	if m.phase.CompareAndSwap(unstarted, draining) || m.phase.CompareAndSwap(running, draining) {
 		close(m.stopping)
 		m.drain(ctx)

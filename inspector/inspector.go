@@ -12,8 +12,11 @@ import (
 
 // Handler returns the inspector of an instance, which may be mounted anywhere, with http.StripPrefix or without. It works
 // before Start and after Shutdown, too, and says so. It blocks only while the instance is asked, which does not wait for
-// clients.
+// clients. It panics when m is nil.
 func Handler(m *tank.Manager) http.Handler {
+	if m == nil {
+		panic("inspector: Handler: instance is nil")
+	}
 	h := &handler{
 		m:       m,
 		health:  newCache(func(_ string, before *health) *health { return before.next(m) }),

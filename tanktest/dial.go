@@ -80,12 +80,15 @@ const (
 func (s *Server) handshake(verb, path string, opts []DialOption) (*Client, *http.Response) {
 	s.t.Helper()
 	h := handshake{header: http.Header{}, buffer: defaultBuffer}
-	for _, opt := range opts {
-		opt(&h)
-	}
 	fail := func(format string, args ...any) {
 		s.t.Helper()
 		s.t.Fatalf("tanktest: %s %s: %s", verb, quote(path), fmt.Sprintf(format, args...))
+	}
+	for i, opt := range opts {
+		if opt == nil {
+			fail("option %d is nil", i+1)
+		}
+		opt(&h)
 	}
 	request, err := h.request(s.URL, path)
 	if err != nil {

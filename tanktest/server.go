@@ -52,6 +52,9 @@ type Server struct {
 //
 // In a synctest bubble, call it inside the bubble, and make m inside, too.
 func Serve(t testing.TB, m *tank.Manager) *Server {
+	if t == nil {
+		panic("tanktest: Serve: t is nil")
+	}
 	t.Helper()
 	return ServeHandler(t, m, m)
 }
@@ -59,10 +62,11 @@ func Serve(t testing.TB, m *tank.Manager) *Server {
 // ServeHandler is Serve with a handler of your own, such as a mux with your routes and middleware. The managers are those
 // that it leads to, at least one.
 func ServeHandler(t testing.TB, h http.Handler, managers ...*tank.Manager) *Server {
-	t.Helper()
-	if len(managers) == 0 {
-		t.Fatalf("tanktest: ServeHandler needs the managers that the handler leads to")
+	if t == nil {
+		panic("tanktest: ServeHandler: t is nil")
 	}
+	t.Helper()
+	check(t, h, managers)
 	s := &Server{
 		URL:      "http://tank.test",
 		Patience: defaultPatience,
@@ -89,6 +93,22 @@ func ServeHandler(t testing.TB, h http.Handler, managers ...*tank.Manager) *Serv
 		_ = s.http.Serve(s.listener) // until end
 	}()
 	return s
+}
+
+// check ends the test when the arguments of ServeHandler make no sense.
+func check(t testing.TB, h http.Handler, managers []*tank.Manager) {
+	t.Helper()
+	if len(managers) == 0 {
+		t.Fatalf("tanktest: ServeHandler needs the managers that the handler leads to")
+	}
+	for i, m := range managers {
+		if m == nil {
+			t.Fatalf("tanktest: ServeHandler: manager %d is nil", i+1)
+		}
+	}
+	if h == nil {
+		t.Fatalf("tanktest: ServeHandler: handler is nil")
+	}
 }
 
 // start starts an instance, and returns when it runs or has been shut down.

@@ -261,3 +261,19 @@ func TestARequestThatOutlivesTheTestFailsIt(t *testing.T) {
 		close(release)
 	})
 }
+
+func TestServingWithoutATestPanics(t *testing.T) {
+	for want, serve := range map[string]func(*tank.Manager){
+		"tanktest: Serve: t is nil":        func(m *tank.Manager) { tanktest.Serve(nil, m) },
+		"tanktest: ServeHandler: t is nil": func(m *tank.Manager) { tanktest.ServeHandler(nil, m, m) },
+	} {
+		func() {
+			defer func() {
+				if got := fmt.Sprint(recover()); got != want {
+					t.Errorf("panicked with %q, want %q", got, want)
+				}
+			}()
+			serve(tank.NewInstance())
+		}()
+	}
+}
