@@ -77,6 +77,7 @@ func (w *wheel) at(tick int) map[*Client]struct{} {
 // slot, and looks at their outboxes.
 func (tick) handle(s *supervisor) {
 	s.m.ticking.Store(false)
+	s.allowances.expire()
 	w := s.wheel
 	w.now++
 	for c := range w.at(w.now - w.timeout) {

@@ -58,7 +58,7 @@ func (c *Client) handleUnsubscribe(topic string) {
 
 // maxUnsettled is how many requests of one client may be with the supervisor: enough to keep both busy, and not enough for
 // a client to be in everybody else's way.
-const maxUnsettled = 64
+const maxUnsettled = 8
 
 // post makes a request of the client's without waiting for it. When it is refused, the supervisor says so.
 func (c *Client) post(m message) {

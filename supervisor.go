@@ -28,6 +28,7 @@ type supervisor struct {
 	topics     map[string]*liveTopic
 	everyone   *liveTopic
 	wheel      *wheel
+	allowances *allowances
 
 	topicActors int // that have not ended
 	readers     int // reader goroutines that have not ended
@@ -59,6 +60,7 @@ func spawnSupervisor(m *Manager, errs chan<- *ErrorEvent, connEvents chan<- *Con
 		turnedAway: make(map[string]int),
 		topics:     make(map[string]*liveTopic),
 		wheel:      newWheel(m.config.heartbeatInterval, m.config.heartbeatTimeout),
+		allowances: newAllowances(m.clientOptions.Refill(), maxAllowances),
 	}
 	s.everyone = &liveTopic{topic: s.spawnTopic(everyone)}
 	m.topics.add(s.everyone.topic)
@@ -89,6 +91,7 @@ func (m register) handle(s *supervisor) {
 		return
 	}
 	s.clients[c.id] = c
+	c.conn.Inherit(s.allowances.left(c.origin), !c.authenticated)
 	s.wheel.add(c)
 	s.readers++
 	s.m.counters.clients.Store(int64(len(s.clients)))
@@ -144,6 +147,7 @@ func (m gone) handle(s *supervisor) {
 		return // it was refused, so nobody knows of it
 	}
 	c.leaving = true
+	s.allowances.leave(c.origin, c.conn.Allowance())
 	turn := leaveAtOnce
 	for t := range c.subscriptions {
 		if turn--; turn < 0 {

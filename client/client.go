@@ -212,8 +212,13 @@ func (c *Client) LastSeen() time.Time { return time.Unix(0, c.lastSeen.Load()) }
 // before the first answer. Answers that came while the owner was busy with a message are not looked at.
 func (c *Client) RTT() time.Duration { return time.Duration(c.rtt.Load()) }
 
-// RemoteAddr returns the peer's address as the connection reports it.
-func (c *Client) RemoteAddr() string { return c.conn.raw.RemoteAddr().String() }
+// RemoteAddr returns the peer's address as the connection reports it, or "" when it reports none.
+func (c *Client) RemoteAddr() string {
+	if addr := c.conn.raw.RemoteAddr(); addr != nil {
+		return addr.String()
+	}
+	return ""
+}
 
 // Queued returns how many bytes are accepted and not yet written.
 func (c *Client) Queued() int64 { return c.queued.Load() }

@@ -12,6 +12,9 @@ type Rate struct{ PerSecond, Burst int }
 // MaxBurst is a burst that never comes, and whose duration in nanoseconds does not overflow.
 const MaxBurst = 1 << 30
 
+// each is how long one event takes to be allowed again. The rate must not be zero.
+func (r Rate) each() time.Duration { return time.Second / time.Duration(r.PerSecond) }
+
 // maxCharge is the most events that are counted at once.
 const maxCharge = 1000
 
@@ -25,9 +28,17 @@ func (m *meter) take(r Rate, n int) (early time.Duration) {
 	if r == (Rate{}) {
 		return 0
 	}
-	now, each := time.Now().UnixNano(), int64(time.Second)/int64(r.PerSecond)
+	now, each := time.Now().UnixNano(), int64(r.each())
 	full := max(now, m.full.Load())
 	full = min(full, now+int64(r.Burst+maxCharge)*each) // it is never further ahead: the clock was set back
 	m.full.Store(full + int64(min(n, maxCharge))*each)
 	return time.Duration(max(0, full-now-int64(r.Burst-1)*each))
+}
+
+// refill is how long a meter takes to be full, of whose allowance nothing is left, and so many events more are charged.
+func (r Rate) refill(more int) time.Duration {
+	if r == (Rate{}) {
+		return 0
+	}
+	return time.Duration(r.Burst+more) * r.each()
 }

@@ -1,0 +1,98 @@
+package tank
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/fanqie/tank-websocket-go-server/client"
+)
+
+// A connection has a rate of its own, also where others have the same user or address: a whole site may stand behind one
+// proxy. So that a client gains nothing by connecting again, a new connection begins with the emptiest allowance that a closed
+// one of its origin has left. Connections that are open meanwhile do not count: who opens the new one before closing the old
+// one begins with a full allowance.
+
+// origin is who a connection comes from: a user whom the authenticator has named, or else a network address.
+type origin struct {
+	user    string
+	network string
+}
+
+func originOf(c *Client) origin {
+	if c.authenticated {
+		return origin{user: c.userID}
+	}
+	return origin{network: networkOf(c.RemoteAddr())}
+}
+
+// hostBits6 is how many bits of an IPv6 address name its network. The others are for its owner to choose.
+const hostBits6 = 64
+
+// networkOf returns an address without what the peer can choose freely: its port, and the second half of an IPv6 address.
+func networkOf(addr string) string {
+	parsed, err := netip.ParseAddrPort(addr)
+	if err != nil {
+		return addr // such as that of a Unix socket
+	}
+	ip := parsed.Addr().Unmap().WithZone("")
+	if ip.Is6() {
+		return netip.PrefixFrom(ip, hostBits6).Masked().String()
+	}
+	return ip.String()
+}
+
+// allowances are what closed connections have left, by origin. Owned by the supervisor.
+//
+// They are kept in two generations. After the time in which the emptiest allowance becomes full, all that are in the old one
+// are full, and forgotten together.
+type allowances struct {
+	lifetime time.Duration
+	most     int // in one generation
+	young    map[origin]client.Allowance
+	old      map[origin]client.Allowance
+	turned   time.Time // when the young generation began
+}
+
+// maxAllowances is how many origins are remembered at least, and half of how many at most: some 16 MiB. When there are more in
+// a short time, the oldest are forgotten.
+const maxAllowances = 1 << 16
+
+func newAllowances(lifetime time.Duration, most int) *allowances {
+	return &allowances{lifetime: lifetime, most: most, turned: time.Now()}
+}
+
+// leave takes note of what a closed connection has left.
+func (a *allowances) leave(from origin, left client.Allowance) {
+	a.expire()
+	if left.IsFull() {
+		return
+	}
+	left = left.Emptier(a.left(from))
+	if _, known := a.young[from]; !known && len(a.young) >= a.most {
+		a.turn()
+	}
+	if a.young == nil {
+		a.young = make(map[origin]client.Allowance)
+	}
+	a.young[from] = left
+}
+
+// left returns the emptiest allowance that is known of an origin. It may be full.
+func (a *allowances) left(from origin) client.Allowance {
+	if left, ok := a.young[from]; ok {
+		return left
+	}
+	return a.old[from]
+}
+
+// expire forgets what has become full, at some time after it has.
+func (a *allowances) expire() {
+	if time.Since(a.turned) >= a.lifetime {
+		a.turn()
+	}
+}
+
+// turn begins a new generation.
+func (a *allowances) turn() {
+	a.young, a.old, a.turned = nil, a.young, time.Now()
+}
