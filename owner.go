@@ -120,12 +120,20 @@ func (c *Client) guard(message, topic string, callback func() error) error {
 	return err
 }
 
-// answer sends a refusal frame, if there is something to refuse.
+// answer sends a refusal frame, if there is something to refuse. It is for edges: it may write to the socket.
 func (c *Client) answer(topic string, err error) {
+	if err != nil && !isPanic(err) {
+		c.conn.Send(refusal(topic, err))
+	}
+}
+
+// answerLater is answer for the supervisor, who must not write to sockets.
+func (c *Client) answerLater(topic string, err error) { c.conn.Enqueue(refusal(topic, err)) }
+
+// refusal makes the frame that refuses a request.
+func refusal(topic string, err error) *wire.Batch {
 	var code string
 	switch {
-	case err == nil, isPanic(err):
-		return
 	case errors.Is(err, ErrInvalidTopic):
 		code = refusedTopic
 	case errors.Is(err, ErrForbidden):
@@ -137,7 +145,7 @@ func (c *Client) answer(topic string, err error) {
 	default:
 		code = refusedClosing
 	}
-	c.conn.Send(&wire.Batch{Frames: wire.AppendError(nil, code, err.Error(), topic), Messages: 1})
+	return &wire.Batch{Frames: wire.AppendError(nil, code, err.Error(), topic), Messages: 1}
 }
 
 // faults says how each fault is reported.

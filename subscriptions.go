@@ -76,7 +76,7 @@ func (s *supervisor) refuseSubscription(m subscribe) {
 		m.Fail(err)
 		return
 	}
-	c.answer(m.topic, err)
+	c.answerLater(m.topic, err)
 	s.m.report(&ErrorEvent{Code: CodeLimit, Message: "subscription refused", Err: err, ClientID: c.id, UserID: c.userID, Topic: m.topic})
 	if c.refusals++; c.refusals == maxRefusals {
 		c.conn.Close(wire.ClosePolicy, "too many subscriptions")
@@ -88,7 +88,7 @@ func refuse(r actor.Request[struct{}], c *Client, topic string) {
 	if r.Awaited() {
 		r.Fail(ErrClosed)
 	} else {
-		c.answer(topic, ErrClosed)
+		c.answerLater(topic, ErrClosed)
 	}
 }
 

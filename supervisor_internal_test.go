@@ -156,3 +156,10 @@ func TestClientWithManySubscriptionsLeavesInTurns(t *testing.T) {
 type look func(*supervisor)
 
 func (l look) handle(s *supervisor) { l(s) }
+
+// LetLeave makes the supervisor take the client for one that is leaving, as it is between a goodbye and the end of its topics.
+func (m *Manager) LetLeave(c *Client) {
+	done := make(chan struct{})
+	m.supervisor.Post(look(func(*supervisor) { c.leaving = true; close(done) }))
+	<-done
+}
