@@ -1,25 +1,95 @@
 package tank
 
-import "errors"
+import (
+	"errors"
+	"slices"
+	"time"
+)
 
 var errBudget = errors.New("too much is on its way to all clients together, and the most to this one")
 
-// handle closes the client that has the most on its way; to find it, it looks at all of them. It is called again if that is
-// not enough. When nobody is left whom it could close, it is called again when there is more on its way.
+// handle closes the client that has the most queued bytes. It is called again if that is not enough. When nobody is left whom it
+// could close, it is called again when more is queued.
 func (overBudget) handle(s *supervisor) {
 	budget := &s.m.clientOptions.Budget
 	if !budget.IsExceeded() { // others have made room meanwhile
+		s.candidates.clear()
 		budget.Eased()
 		return
 	}
-	var largest *Client
-	most := int64(0)
-	for _, c := range s.clients {
-		if queued := c.conn.Queued(); queued > most && !c.conn.Closing() {
-			largest, most = c, queued
-		}
-	}
+	largest := s.candidates.next(s.clients)
 	if largest == nil || !largest.conn.Evict(errBudget) {
 		budget.Eased()
 	}
+}
+
+const (
+	// maxCandidates is how many clients are closed for each look at all of them.
+	maxCandidates = 64
+	// candidacy is how long a look at all clients is good for: others may have more queued bytes thereafter.
+	candidacy = 10 * time.Millisecond
+)
+
+// candidates are the clients with the most queued bytes, found by one look at all clients: to free the budget, very many may have
+// to be closed, one after the other. Owned by the supervisor.
+type candidates struct {
+	list   []candidate
+	enough int64 // queued bytes that a candidate must still have
+	found  time.Time
+	looked int // at clients, in all
+}
+
+type candidate struct {
+	*Client
+	queued int64 // when it was found
+}
+
+func (c *candidates) clear() { c.list = nil }
+
+// next returns the client with the most queued bytes, or nil when no open client has any. Another client may have up to twice as
+// many by now, or more since the last look at all.
+func (c *candidates) next(clients map[string]*Client) *Client {
+	if time.Since(c.found) < candidacy {
+		if largest := c.take(); largest != nil {
+			return largest
+		}
+	}
+	c.look(clients)
+	return c.take()
+}
+
+// look finds the candidates among all clients.
+func (c *candidates) look(clients map[string]*Client) {
+	c.list, c.enough, c.found = c.list[:0], 1, time.Now()
+	c.looked += len(clients)
+	for _, client := range clients {
+		queued := client.conn.Queued()
+		switch isFull := len(c.list) == maxCandidates; {
+		case queued == 0, client.conn.Closing(), isFull && queued <= c.list[0].queued:
+			continue
+		case isFull:
+			c.list = c.list[:copy(c.list, c.list[1:])]
+		}
+		at, _ := slices.BinarySearchFunc(c.list, queued, func(e candidate, queued int64) int { return int(min(1, max(-1, e.queued-queued))) })
+		c.list = slices.Insert(c.list, at, candidate{client, queued})
+	}
+	if len(c.list) == maxCandidates {
+		c.enough = max(1, c.list[0].queued/2)
+	}
+}
+
+// take returns the candidate with the most queued bytes of those that still have enough, or nil.
+func (c *candidates) take() *Client {
+	largest, most := -1, c.enough-1
+	for i, e := range c.list {
+		if queued := e.conn.Queued(); queued > most && !e.conn.Closing() {
+			largest, most = i, queued
+		}
+	}
+	if largest < 0 {
+		return nil
+	}
+	found := c.list[largest].Client
+	c.list = slices.Delete(c.list, largest, largest+1)
+	return found
 }

@@ -41,6 +41,7 @@ type Client struct {
 	turnedAway    bool  // its user has too many connections
 	leaving       bool  // its subscriptions are being ended, and it gets no more of them
 	refusals      uint8 // of subscriptions, in a row, up to maxRefusals
+	place         int   // among the clients of its user
 	subscriptions map[*liveTopic]*topic.Member
 	everyone      *topic.Member // to the topic of BroadcastMessage; nil for one that was refused, or is leaving
 	slot          int           // on the heartbeat wheel

@@ -2,6 +2,8 @@ package tank
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -31,8 +33,8 @@ func (m *Manager) drain(ctx context.Context) {
 	clock := time.NewTicker(max(1, m.config.drainWindow/time.Duration(batches)))
 	defer clock.Stop()
 	for range batches {
-		left, err := actor.Call(ctx, m.supervisor, func(r actor.Request[int]) message { return drainSome{r, batch, allGone} })
-		if err != nil || left == 0 {
+		left, err := actor.Call(ctx, m.supervisor, func(r actor.Request[bool]) message { return drainSome{r, batch, allGone} })
+		if err != nil || !left {
 			return
 		}
 		select {
@@ -46,19 +48,53 @@ func (m *Manager) drain(ctx context.Context) {
 }
 
 func (m drainSome) handle(s *supervisor) {
-	left := 0
-	for _, c := range s.clients {
-		switch {
-		case c.leaving || c.conn.Closing():
-		case m.most > 0:
-			m.most--
-			s.sayGoodbye(c)
-		default:
-			left++
+	if s.departures == nil {
+		s.departures = newDepartures(s.clients)
+	}
+	for range m.most {
+		c := s.departures.next()
+		if c == nil {
+			break
 		}
+		s.departures.pass()
+		s.sayGoodbye(c)
 	}
 	s.allGone = m.gone
-	m.Reply(left)
+	m.Reply(s.departures.next() != nil)
+}
+
+// departures are the clients that a drain has still to close, in any order. Each is looked at once. Owned by the supervisor.
+type departures struct {
+	left   []*Client
+	looked int // at clients, in all
+}
+
+func newDepartures(clients map[string]*Client) *departures {
+	return &departures{left: slices.Collect(maps.Values(clients))}
+}
+
+// add takes note of a client that has come late. Without a drain, d is nil.
+func (d *departures) add(c *Client) {
+	if d != nil {
+		d.left = append(d.left, c)
+	}
+}
+
+// next returns the next client that is not being closed, or nil when none is left. It passes over the others.
+func (d *departures) next() *Client {
+	for ; len(d.left) > 0; d.pass() {
+		d.looked++
+		if c := d.left[0]; !c.leaving && !c.conn.Closing() {
+			return c
+		}
+	}
+	return nil
+}
+
+// pass goes on behind the client that next has returned.
+func (d *departures) pass() {
+	d.left[0] = nil // it may be gone
+	d.left = d.left[1:]
 }
 
 // noteGone tells a drain that is going on that no client is left.

@@ -47,8 +47,8 @@ type (
 		actor.Request[int]
 		userID string
 	}
-	drainSome struct { // answered with how many clients are left that are not being closed
-		actor.Request[int]
+	drainSome struct { // answered with whether clients are left that are not being closed
+		actor.Request[bool]
 		most int
 		gone chan<- struct{} // is closed when no client is left
 	}

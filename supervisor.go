@@ -3,7 +3,6 @@ package tank
 import (
 	"fmt"
 	"iter"
-	"slices"
 	"time"
 
 	"github.com/fanqie/tank-websocket-go-server/actor"
@@ -22,13 +21,15 @@ type supervisor struct {
 	errors     chan<- *ErrorEvent
 	connEvents chan<- *ConnEvent
 
-	clients    map[string]*Client   // by their own ids
-	users      map[string][]*Client // by id, less those that are turned away
-	turnedAway map[string]int       // by user id: how many are being closed because the user had too many already
+	clients    map[string]*Client // by their own ids
+	users      users              // less those that are turned away
+	turnedAway map[string]int     // by user id: how many are being closed because the user had too many already
 	topics     map[string]*liveTopic
 	everyone   *liveTopic
 	wheel      *wheel
 	allowances *allowances
+	candidates candidates  // for being closed over the budget
+	departures *departures // nil: no drain has begun
 
 	topicActors int // that have not ended
 	readers     int // reader goroutines that have not ended
@@ -56,7 +57,7 @@ func spawnSupervisor(m *Manager, errs chan<- *ErrorEvent, connEvents chan<- *Con
 		errors:     errs,
 		connEvents: connEvents,
 		clients:    make(map[string]*Client),
-		users:      make(map[string][]*Client),
+		users:      make(users),
 		turnedAway: make(map[string]int),
 		topics:     make(map[string]*liveTopic),
 		wheel:      newWheel(m.config.heartbeatInterval, m.config.heartbeatTimeout),
@@ -93,12 +94,13 @@ func (m register) handle(s *supervisor) {
 	s.clients[c.id] = c
 	c.conn.Inherit(s.allowances.left(c.origin), !c.authenticated)
 	s.wheel.add(c)
+	s.departures.add(c)
 	s.readers++
 	s.m.counters.clients.Store(int64(len(s.clients)))
 	c.number = s.m.counters.accepted.Add(1)
 	c.subscriptions = make(map[*liveTopic]*topic.Member)
 	if !tooMany {
-		s.users[c.userID] = append(s.users[c.userID], c)
+		s.users.add(c)
 		c.everyone = s.join(c, s.everyone)
 	}
 	s.emit(&ConnEvent{EventType: EventConnect, ClientID: c.id, UserID: c.userID})
@@ -176,12 +178,7 @@ func (s *supervisor) removeUser(c *Client) {
 		}
 		return
 	}
-	rest := slices.DeleteFunc(s.users[c.userID], func(other *Client) bool { return other == c })
-	if len(rest) == 0 {
-		delete(s.users, c.userID)
-	} else {
-		s.users[c.userID] = rest
-	}
+	s.users.remove(c)
 }
 
 func (readerDone) handle(s *supervisor) {

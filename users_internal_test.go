@@ -1,0 +1,67 @@
+package tank
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+func TestUsersAgainstAModel(t *testing.T) {
+	rapid.Check(t, func(r *rapid.T) {
+		u := make(users)
+		model := make(map[string][]*Client)
+		for range rapid.IntRange(1, 60).Draw(r, "steps") {
+			id := rapid.SampledFrom([]string{"ann", "bob"}).Draw(r, "user")
+			if list := model[id]; len(list) > 0 && rapid.Bool().Draw(r, "remove") {
+				i := rapid.IntRange(0, len(list)-1).Draw(r, "which")
+				u.remove(list[i])
+				model[id] = slices.Delete(list, i, i+1)
+			} else {
+				c := &Client{userID: id}
+				u.add(c)
+				model[id] = append(list, c)
+			}
+			if len(model[id]) == 0 {
+				delete(model, id)
+			}
+			if len(u) != len(model) {
+				r.Fatalf("%d users are known, want %d", len(u), len(model))
+			}
+			for id, want := range model {
+				if len(u[id]) != len(want) {
+					r.Fatalf("%s has %d clients, want %d", id, len(u[id]), len(want))
+				}
+				for i, c := range u[id] {
+					if c.place != i || !slices.Contains(want, c) {
+						r.Fatalf("a client of %s with place %d is at %d", id, c.place, i)
+					}
+				}
+			}
+		}
+	})
+}
+
+// BenchmarkUserLeaves removes all clients of one user, in the order in which they came: the time of one is the same however many
+// there are.
+func BenchmarkUserLeaves(b *testing.B) {
+	for _, n := range []int{10_000, 40_000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			for range b.N {
+				b.StopTimer()
+				u := make(users)
+				clients := make([]*Client, n)
+				for i := range clients {
+					clients[i] = &Client{userID: "ann"}
+					u.add(clients[i])
+				}
+				b.StartTimer()
+				for _, c := range clients {
+					u.remove(c)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n), "ns/client")
+		})
+	}
+}
