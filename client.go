@@ -36,6 +36,7 @@ type Client struct {
 
 	// Owned by the reader.
 	unsettled uint8 // requests that the supervisor was not seen to have handled, up to maxUnsettled
+	noted     bool  // that it names topics with white space around them
 
 	// Owned by the supervisor.
 	turnedAway    bool  // its user has too many connections

@@ -87,6 +87,7 @@ func forbidden(err error) error {
 // Codes of an error frame, see docs/protocol.md.
 const (
 	refusedTopic     = "invalid_topic"
+	refusedMessage   = "bad_message" // what it was to be is not known, so there is no topic
 	refusedForbidden = "forbidden"
 	refusedBusy      = "busy"
 	refusedLimit     = "limit"

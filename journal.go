@@ -88,6 +88,19 @@ func (e errorEntry) record() slog.Record {
 	return r
 }
 
+// spacesEntry tells of a client that names a topic with white space around it.
+type spacesEntry struct {
+	client *Client
+	topic  string
+	at     time.Time
+}
+
+func (e spacesEntry) record() slog.Record {
+	r := slog.NewRecord(e.at, slog.LevelInfo, "topic begins or ends with white space", 0)
+	addText(&r, "client", e.client.id, "user", e.client.userID, "topic", e.topic)
+	return r
+}
+
 // addText adds pairs of a name and a text, cleaned, unless the text is empty.
 func addText(r *slog.Record, pairs ...string) {
 	for i := 0; i+1 < len(pairs); i += 2 {

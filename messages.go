@@ -68,7 +68,8 @@ type (
 		err   error // nil when it was told to
 	}
 	report     struct{ event *ErrorEvent }
-	overBudget struct{} // too much is on its way to all clients together
+	note       struct{ entry entry } // for the logger alone
+	overBudget struct{}              // too much is on its way to all clients together
 
 	// Of the instance's own life.
 	tick     struct{} // the clock's, see heartbeat.go

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"strings"
+	"time"
 
 	"github.com/fanqie/tank-websocket-go-server/actor"
 	"github.com/fanqie/tank-websocket-go-server/client"
@@ -20,7 +22,7 @@ var _ client.Owner = (*owner)(nil)
 func (o *owner) Received(data []byte, binary bool) {
 	c := (*Client)(o)
 	if binary {
-		c.handleMessage(data, binary)
+		c.handleMessage(data, binary, wire.Problem{})
 		return
 	}
 	switch cmd := wire.Parse(data); {
@@ -32,7 +34,7 @@ func (o *owner) Received(data []byte, binary bool) {
 		c.settle()
 		c.handlePublish(cmd.Topic, cmd.Data)
 	default:
-		c.handleMessage(data, binary)
+		c.handleMessage(data, binary, cmd.Problem)
 	}
 }
 
@@ -43,6 +45,7 @@ func (c *Client) handleSubscribe(topic string) {
 		err = c.authorize(c.m.config.authorizeSubscribe, topic, "subscription refused")
 	}
 	if err == nil {
+		c.noteSpaces(topic)
 		c.post(subscribe{client: c, topic: topic})
 	}
 	c.answer(topic, err)
@@ -51,9 +54,19 @@ func (c *Client) handleSubscribe(topic string) {
 func (c *Client) handleUnsubscribe(topic string) {
 	err := checkTopic(topic)
 	if err == nil {
+		c.noteSpaces(topic)
 		c.post(unsubscribe{client: c, topic: topic})
 	}
 	c.answer(topic, err)
+}
+
+// noteSpaces has it logged, once for each connection, that a topic's name begins or ends with white space: that is legal, and
+// probably a mistake.
+func (c *Client) noteSpaces(topic string) {
+	if c.m.journal != nil && !c.noted && strings.TrimSpace(topic) != topic {
+		c.noted = true
+		c.m.supervisor.Post(note{entry: spacesEntry{client: c, topic: topic, at: time.Now()}})
+	}
 }
 
 // maxUnsettled is how many requests of one client may be with the supervisor: enough to keep both busy, and not enough for
@@ -88,9 +101,10 @@ func (c *Client) handlePublish(topic, data string) {
 	c.answer(topic, err)
 }
 
-func (c *Client) handleMessage(data []byte, binary bool) {
+// handleMessage gives a message that is no command to the message handler. The problem says why it is none.
+func (c *Client) handleMessage(data []byte, binary bool, problem wire.Problem) {
 	if c.m.config.handleMessage == nil {
-		c.m.counters.ignored.Add(1)
+		c.ignore(data, binary, problem)
 		return
 	}
 	c.settle()
@@ -98,6 +112,20 @@ func (c *Client) handleMessage(data []byte, binary bool) {
 		c.m.config.handleMessage(c, Message{Data: bytes.Clone(data), Binary: binary})
 		return nil
 	})
+}
+
+// ignore counts a message that nobody handles. Where clients may publish, it was probably to be a publication or a subscription, so
+// the client is told what is wrong with it.
+func (c *Client) ignore(data []byte, binary bool, problem wire.Problem) {
+	c.m.counters.ignored.Add(1)
+	if c.m.config.authorizePublish == nil {
+		return
+	}
+	why := wire.ExplainBinary
+	if !binary {
+		why = problem.Explain(data)
+	}
+	c.conn.Send(&wire.Batch{Frames: wire.AppendError(nil, refusedMessage, why, ""), Messages: 1})
 }
 
 // authorize asks an authorizer. The client is told that it may not, but not why.

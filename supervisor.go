@@ -191,6 +191,8 @@ func (m report) handle(s *supervisor) {
 	offer(s, s.errors, m.event)
 }
 
+func (m note) handle(s *supervisor) { s.m.journal.add(m.entry) }
+
 // emit sends a connection event. Counts must be up to date before.
 func (s *supervisor) emit(e *ConnEvent) {
 	e.Time = time.Now()

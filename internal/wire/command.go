@@ -19,9 +19,10 @@ const (
 
 // Command is a text message, understood. The topic is as the client sent it: not checked.
 type Command struct {
-	Kind  Kind
-	Topic string
-	Data  string // of Publish
+	Kind    Kind
+	Topic   string
+	Data    string  // of Publish
+	Problem Problem // of Other: why it is that
 }
 
 var (
@@ -38,47 +39,77 @@ func Parse(text []byte) Command {
 	if topic, ok := bytes.CutPrefix(text, unsubPrefix); ok {
 		return Command{Kind: Unsubscribe, Topic: string(topic)}
 	}
-	if topic, data, ok := parsePublish(text); ok {
-		return Command{Kind: Publish, Topic: topic, Data: data}
+	if start := bytes.TrimLeft(text, jsonSpace); len(start) == 0 || start[0] != '{' {
+		return Command{Problem: Problem{kind: notACommand}}
 	}
-	return Command{}
+	return parsePublish(json.NewDecoder(bytes.NewReader(text)))
 }
+
+// jsonSpace is white space, RFC 8259 section 2.
+const jsonSpace = " \t\r\n"
 
 // parsePublish reads token by token, because encoding/json's decoding into a struct accepts names in any case,
 // repeated names and null.
-func parsePublish(text []byte) (topic, data string, ok bool) {
-	if start := bytes.TrimLeft(text, " \t\r\n"); len(start) == 0 || start[0] != '{' {
-		return "", "", false
-	}
-	d := json.NewDecoder(bytes.NewReader(text))
+func parsePublish(d *json.Decoder) Command {
+	d.UseNumber() // one that is too large is still a number
 	if t, err := d.Token(); err != nil || t != json.Delim('{') {
-		return "", "", false
+		return problem(d, malformed)
 	}
+	c := Command{Kind: Publish}
 	var haveTopic, haveData bool
 	for d.More() {
 		name, err := d.Token()
 		if err != nil {
-			return "", "", false
+			return problem(d, malformed)
 		}
+		p := Problem{at: d.InputOffset()}
 		value, err := d.Token()
+		if err != nil {
+			return problem(d, malformed)
+		}
 		s, isString := value.(string)
-		if err != nil || !isString {
-			return "", "", false
-		}
 		switch {
-		case name == "topic" && !haveTopic:
-			topic, haveTopic = s, true
-		case name == "data" && !haveData:
-			data, haveData = s, true
+		case name == "topic" && isString && !haveTopic:
+			c.Topic, haveTopic = s, true
+		case name == "data" && isString && !haveData:
+			c.Data, haveData = s, true
 		default:
-			return "", "", false
+			p.name, _ = name.(string)
+			p.kind, p.end = memberProblem(p.name, haveTopic, haveData), d.InputOffset()
+			return Command{Problem: p}
 		}
 	}
+	return ended(d, c, haveTopic, haveData)
+}
+
+// memberProblem says what is wrong with a member of which something is.
+func memberProblem(name string, haveTopic, haveData bool) problemKind {
+	switch {
+	case name != "topic" && name != "data":
+		return unexpectedMember
+	case name == "topic" && haveTopic, name == "data" && haveData:
+		return repeatedMember
+	}
+	return notAString
+}
+
+// ended looks at what comes behind the last member.
+func ended(d *json.Decoder, c Command, haveTopic, haveData bool) Command {
 	if t, err := d.Token(); err != nil || t != json.Delim('}') {
-		return "", "", false
+		return problem(d, malformed)
 	}
-	if _, err := d.Token(); err != io.EOF {
-		return "", "", false
+	end := d.InputOffset()
+	switch _, err := d.Token(); {
+	case err != io.EOF:
+		return Command{Problem: Problem{kind: textBehind, at: end}}
+	case !haveTopic:
+		return Command{Problem: Problem{kind: missingMember, name: "topic"}}
+	case !haveData:
+		return Command{Problem: Problem{kind: missingMember, name: "data"}}
 	}
-	return topic, data, haveTopic && haveData
+	return c
+}
+
+func problem(d *json.Decoder, kind problemKind) Command {
+	return Command{Problem: Problem{kind: kind, at: d.InputOffset()}}
 }

@@ -55,7 +55,7 @@ func anyJSONLike() *rapid.Generator[string] {
 func TestParseAgreesWithItsReference(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		text := []byte(rapid.OneOf(anyJSONLike(), anyBytes()).Draw(t, "text"))
-		if got, want := wire.Parse(text), reference(text); got != want {
+		if got, want := withoutProblem(wire.Parse(text)), reference(text); got != want {
 			t.Fatalf("Parse(%q) is %+v, the reference takes it for %+v", text, got, want)
 		}
 	})
