@@ -106,7 +106,8 @@ func WithPublishAuthorizer(f func(c *Client, topic string) error) Option {
 // WithMessageHandler sets who gets the messages that are not the library's business. Message.Data is the handler's to
 // keep. The handler runs in the connection's own goroutine, one message at a time, and may block: then this client is
 // not read from, and nobody else is held up. When it panics, the client is closed with 1011.
-// Default: such messages are dropped and counted in Stats.MessagesIgnored.
+// Default: such messages are counted in Stats.MessagesIgnored and dropped; where clients may publish, they are answered with an
+// error frame "bad_message" that says what was expected.
 func WithMessageHandler(f func(c *Client, m Message)) Option {
 	require(f != nil, "WithMessageHandler", "function is nil")
 	return func(c *config) { c.handleMessage = f }
