@@ -342,3 +342,20 @@ func TestShutdownDoesNotWaitForAClientThatIsSlowedDown(t *testing.T) {
 		}
 	})
 }
+
+// closeReason reads until the close frame, which must have this code, and returns what it says.
+func (p *peer) closeReason(code int) string {
+	p.t.Helper()
+	for {
+		op, payload, err := p.receive()
+		switch {
+		case err != nil:
+			p.t.Fatalf("waiting for close %d: %v", code, err)
+		case op != opClose:
+		case len(payload) < 2 || int(payload[0])<<8|int(payload[1]) != code:
+			p.t.Fatalf("close frame has payload %q, want code %d", payload, code)
+		default:
+			return payload[2:]
+		}
+	}
+}

@@ -63,7 +63,7 @@ const (
 	HeartbeatFault              // the peer showed no sign of life
 	SlowFault                   // too much was queued, here or for all together, and the client is closed
 	LossFault                   // the outbox was full, and messages are dropped
-	TimeoutFault                // the peer took too long to send one message
+	TimeoutFault                // the peer took too long to send one message, or sent one that takes too long to inflate
 	PingFault                   // the peer sent too many pings
 )
 

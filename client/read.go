@@ -52,7 +52,10 @@ var (
 )
 
 // scratch is where a message is put together. An idle connection has none.
-type scratch struct{ raw, inflated []byte }
+type scratch struct {
+	raw, inflated []byte
+	watch         stopwatch
+}
 
 var scratches = sync.Pool{New: func() any { return new(scratch) }}
 
@@ -79,19 +82,23 @@ func (c *Client) readMessage() error {
 	if err != nil {
 		return err
 	}
-	data := s.raw
+	if c.Closing() { // the closing handshake is on; only the peer's close frame matters
+		return nil
+	}
+	data, events := s.raw, 1
 	if compressed {
-		s.inflated, err = wire.Inflate(s.inflated[:0], s.raw, c.opts.MessageBytes)
+		events, err = c.inflate(s)
 		data = s.inflated
 	}
-	c.received(data, err, binary)
+	c.received(data, err, binary, events)
 	return nil
 }
 
-// received looks at a complete message. err says what was wrong with inflating it.
-func (c *Client) received(data []byte, err error, binary bool) {
+// received looks at a complete message, which costs so many events of the rate. err says what was wrong with inflating it.
+func (c *Client) received(data []byte, err error, binary bool, events int) {
 	switch {
-	case c.Closing(): // the closing handshake is on; only the peer's close frame matters
+	case errors.Is(err, errInflate):
+		c.refuse(wire.ClosePolicy, slowInflate, TimeoutFault, err)
 	case errors.Is(err, wire.ErrTooBig), len(data) > c.opts.MessageBytes:
 		c.refuse(wire.CloseTooBig, tooBig, TooBigFault, wire.ErrTooBig)
 	case err != nil:
@@ -101,7 +108,7 @@ func (c *Client) received(data []byte, err error, binary bool) {
 	default:
 		c.opts.Counters.MessagesIn.Add(1)
 		c.opts.Counters.BytesIn.Add(uint64(len(data)))
-		c.hand(data, binary)
+		c.hand(data, binary, events)
 	}
 }
 
@@ -110,7 +117,7 @@ const inattention = 10 * time.Millisecond
 
 // hand gives a message to the owner. While that takes, pongs are not seen, so the heartbeat has to look away; and
 // when it is over, the peer is given the time of a full heartbeat to show itself.
-func (c *Client) hand(data []byte, binary bool) {
+func (c *Client) hand(data []byte, binary bool, events int) {
 	c.busy.Store(true)
 	began := time.Now()
 	defer func() {
@@ -122,7 +129,7 @@ func (c *Client) hand(data []byte, binary bool) {
 		c.alive.Store(true)
 		c.busy.Store(false)
 	}()
-	if c.throttle(); !c.Closing() {
+	if c.throttle(events); !c.Closing() {
 		c.owner.Received(data, binary)
 	}
 }
@@ -131,9 +138,9 @@ func (c *Client) hand(data []byte, binary bool) {
 const glance = 50 * time.Millisecond
 
 // throttle waits until it is time for one more message. What the peer sends meanwhile waits in the socket, and then with
-// the peer.
-func (c *Client) throttle() {
-	early := c.messages.take(c.opts.Messages, 1)
+// the peer. A message that costs more than one event makes the next one wait.
+func (c *Client) throttle(events int) {
+	early := c.messages.take(c.opts.Messages, events)
 	if early > 0 {
 		c.opts.Counters.Throttled.Add(1)
 	}
@@ -228,8 +235,9 @@ func (c *Client) closeOver(why closeReason, fault Fault, err error) {
 
 // What peers are told, at the end of a message or before.
 const (
-	notUTF8 = "text is not valid UTF-8"
-	tooBig  = "message too big"
+	notUTF8     = "text is not valid UTF-8"
+	tooBig      = "message too big"
+	slowInflate = "message takes too long to inflate"
 )
 
 func (c *Client) giveUpTooBig() { c.giveUp(wire.CloseTooBig, tooBig, TooBigFault, wire.ErrTooBig) }

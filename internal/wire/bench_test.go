@@ -59,7 +59,7 @@ func BenchmarkInflate(b *testing.B) {
 	b.ReportAllocs()
 	b.SetBytes(1 << 10)
 	for b.Loop() {
-		if got, err := wire.Inflate(dst, payload, 4<<10); err != nil || len(got) != 1<<10 {
+		if got, err := wire.Inflate(dst, payload, 4<<10, nil); err != nil || len(got) != 1<<10 {
 			b.Fatal(len(got), err)
 		}
 	}
