@@ -93,7 +93,8 @@ type Client struct {
 	owner Owner
 
 	// For any goroutine.
-	alive     atomic.Bool                // a sign of life came since the last ping
+	alive     atomic.Bool                // something was read since the last ping
+	taking    atomic.Bool                // since then, a socket that was full has taken something
 	busy      atomic.Bool                // the reader holds a message, so it cannot see pongs; see hand
 	pinging   atomic.Bool                // a ping waits for its turn
 	lastSeen  atomic.Int64               // when something was received, Unix nanoseconds
@@ -101,6 +102,9 @@ type Client struct {
 	rtt       atomic.Int64               // nanoseconds between the last ping with an answer and that; 0: there was none
 	dropped   atomic.Uint64              // messages that were meant for this client and never written to its socket
 	hardClose atomic.Pointer[time.Timer] // stands behind the closing handshake
+
+	// Owned by whoever calls Ping and Reap.
+	arrived arrivals // at the last ping
 
 	// Owned by the reader.
 	messages, pings meter
@@ -241,44 +245,7 @@ func (c *Client) Cut(reason string) {
 	c.ref.Post(cut{})
 }
 
-// Ping asks the peer for a sign of life, and reports whether one came since the last Ping. It never blocks.
-func (c *Client) Ping() (alive bool) {
-	alive = c.alive.Swap(false)
-	if !c.Closing() && c.pinging.CompareAndSwap(false, true) {
-		c.ref.Post(ping{})
-	}
-	return alive
-}
-
-// seen takes note of a sign of life. It runs in the reader.
-func (c *Client) seen() {
-	c.alive.Store(true)
-	c.lastSeen.Store(time.Now().UnixNano())
-}
-
-// ponged takes note of a pong, which answers the last ping whatever it says: RFC 6455 section 5.5.3 lets a peer answer that
-// alone. It runs in the reader.
-func (c *Client) ponged() {
-	if at := c.pingedAt.Swap(0); at != 0 {
-		c.rtt.Store(max(1, time.Now().UnixNano()-at)) // the clock may have been set back
-	}
-}
-
-// Reap cuts the connection when no sign of life came since Ping last reported one. It never blocks.
-// A client whose owner still works on its last message is given the benefit of the doubt: nobody reads its pongs. So is
-// one whose socket goes on taking what is on its way, but so slowly that the ping has not even been written.
-func (c *Client) Reap() {
-	if c.Closing() || c.busy.Load() || c.alive.Load() {
-		return
-	}
-	c.owner.Failed(HeartbeatFault, errHeartbeat)
-	c.Cut("heartbeat timeout")
-}
-
-var (
-	errHeartbeat = errors.New("no sign of life since the last ping")
-	errSlow      = errors.New("outbox is full")
-)
+var errSlow = errors.New("outbox is full")
 
 // Evict closes the client with 1013 because all clients together have too much on their way, see Budget. What is queued is
 // given up; when some of it is being written, there is no close frame either. It never blocks. It reports false when the

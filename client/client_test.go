@@ -434,32 +434,51 @@ func TestFailedWriteIsReportedOnceAndEndsTheClient(t *testing.T) {
 	})
 }
 
+// opaque is a listener whose connections do not know what has arrived.
+type opaque struct{ net.Listener }
+
+func (l opaque) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	return struct{ net.Conn }{c}, err
+}
+
 func TestReapSparesWhoeverShowedASignOfLifeOrCannotBeHeard(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := newPair(t, 1000, nil)
-		p.Reap() // never pinged
-		p.Ping()
-		synctest.Wait()
-		p.expectFrames(t, "\x89\x00")
-		p.conn.Write([]byte{0x8a, 0x80, 0, 0, 0, 0})
-		synctest.Wait()
-		p.Reap() // answered
-		p.hold = make(chan struct{})
-		p.conn.Write([]byte{0x81, 0x81, 0, 0, 0, 0, 'x'})
-		<-p.received
-		p.Ping()
-		p.Reap() // busy
-		close(p.hold)
-		synctest.Wait()
-		p.Reap() // just back
-		p.expectFaults(t)
-		p.Ping()
-		p.Reap()
-		p.expectFaults(t, client.HeartbeatFault)
-		if got := <-p.gone; got != "1006 heartbeat timeout" {
-			t.Fatalf("gone with %q", got)
-		}
-	})
+	for name, listen := range map[string]func(*pair, net.Listener) net.Listener{
+		"arrivals are known":   func(_ *pair, l net.Listener) net.Listener { return l },
+		"arrivals are unknown": func(_ *pair, l net.Listener) net.Listener { return opaque{l} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				pong := []byte{0x8a, 0x80, 0, 0, 0, 0}
+				p := newPairOn(t, listen, 1000, nil)
+				p.Reap() // never pinged
+				p.Ping()
+				synctest.Wait()
+				p.expectFrames(t, "\x89\x00")
+				p.conn.Write(pong)
+				synctest.Wait()
+				p.Reap() // answered
+				p.hold = make(chan struct{})
+				p.conn.Write([]byte{0x81, 0x81, 0, 0, 0, 0, 'x'})
+				<-p.received
+				p.Ping()
+				if name == "arrivals are known" {
+					p.conn.Write(pong)
+				}
+				p.Reap() // busy
+				close(p.hold)
+				synctest.Wait()
+				p.Reap() // just back
+				p.expectFaults(t)
+				p.Ping()
+				p.Reap()
+				p.expectFaults(t, client.HeartbeatFault)
+				if got := <-p.gone; got != "1006 heartbeat timeout" {
+					t.Fatalf("gone with %q", got)
+				}
+			})
+		})
+	}
 }
 
 func TestWriteThatDoesNotBlockIsNoSignOfLife(t *testing.T) {

@@ -95,6 +95,9 @@ func hijack(w http.ResponseWriter) (raw net.Conn, buffered *bufio.Reader, err er
 func (c *Conn) newReader(early []byte, readBuffer int) *reader {
 	r := &reader{Conn: c.raw, fd: rawSocket(c.raw), pending: early}
 	size := cmp.Or(readBuffer, defaultReadBuffer)
+	if c.fd = r.fd; r.fd == nil {
+		c.fd = rawSocket(c.belowTLS())
+	}
 	if r.fd != nil {
 		r.fillOnce, c.try = r.fill, socket{r.fd}
 		size = cmp.Or(readBuffer, noBuffer)

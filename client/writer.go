@@ -108,6 +108,6 @@ const blocked = 50 * time.Millisecond
 func (c *Client) progressed(n int64, took time.Duration) {
 	c.opts.Counters.BytesOut.Add(uint64(n))
 	if n > 0 && took >= blocked {
-		c.alive.Store(true)
+		c.taking.Store(true)
 	}
 }

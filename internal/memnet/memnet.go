@@ -112,6 +112,17 @@ func (c *Conn) Buffered() []byte {
 	return append([]byte(nil), c.in.buf...)
 }
 
+// Received returns how many bytes the peer has written, whether or not they were read. A peer that waits for room in the
+// buffer shows that it is there by one more each time, as the window probes of TCP do.
+func (c *Conn) Received() uint64 {
+	c.in.mu.Lock()
+	defer c.in.mu.Unlock()
+	if c.in.pressing {
+		c.in.written++
+	}
+	return c.in.written
+}
+
 // SetReadBudget lets Read return so many bytes in all from now on, and then wait as if nothing more had come, not even the
 // end. A negative budget is none. A Read that waits already is held to it, too.
 func (c *Conn) SetReadBudget(bytes int) {
@@ -167,132 +178,4 @@ func (c *Conn) SetReadDeadline(t time.Time) error {
 func (c *Conn) SetWriteDeadline(t time.Time) error {
 	c.out.set(func(f *flow) { f.writeDeadline = t })
 	return nil
-}
-
-// flow is one direction of a connection.
-type flow struct {
-	limit int
-
-	mu            sync.Mutex
-	buf           []byte
-	changed       chan struct{} // closed when something below or the buffer changes; nil when nobody waits for that
-	budget        int           // bytes that may be read; negative: any number
-	hungry        bool          // a Read waits, for more than there is or for a budget
-	writerGone    bool
-	readerGone    bool
-	readDeadline  time.Time
-	writeDeadline time.Time
-}
-
-func newFlow(limit int) *flow { return &flow{limit: limit, budget: -1} }
-
-// set changes the flow and lets everyone who waits look again.
-func (f *flow) set(change func(*flow)) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	change(f)
-	f.notify()
-}
-
-// notify lets everyone who waits look again. Called with mu held.
-func (f *flow) notify() {
-	if f.changed != nil {
-		close(f.changed)
-		f.changed = nil
-	}
-}
-
-func (f *flow) read(p []byte) (n int, err error) {
-	f.wait(&f.readDeadline, func() bool {
-		n, err = f.take(p)
-		f.hungry = n == 0 && err == nil && len(p) > 0
-		if f.hungry {
-			f.notify() // see AwaitPeer
-		}
-		return !f.hungry
-	})
-	return n, err
-}
-
-// take returns what there is to be read; nothing, and no error, when there is nothing yet. Called with mu held.
-func (f *flow) take(p []byte) (n int, err error) {
-	switch {
-	case f.readerGone:
-		return 0, net.ErrClosed
-	case expired(f.readDeadline):
-		return 0, os.ErrDeadlineExceeded
-	case f.budget == 0:
-		return 0, nil
-	case len(f.buf) == 0 && f.writerGone:
-		return 0, io.EOF
-	}
-	if f.budget > 0 {
-		p = p[:min(len(p), f.budget)]
-	}
-	n = copy(p, f.buf)
-	f.buf = f.buf[n:]
-	if f.budget > 0 {
-		f.budget -= n
-	}
-	return n, nil
-}
-
-func (f *flow) write(p []byte) (n int, err error) {
-	for err == nil && n < len(p) {
-		f.wait(&f.writeDeadline, func() bool {
-			var k int
-			k, err = f.put(p[n:])
-			n += k
-			return k > 0 || err != nil
-		})
-	}
-	return n, err
-}
-
-func (f *flow) tryWrite(p []byte) (n int, err error) {
-	f.set(func(f *flow) { n, err = f.put(p) })
-	return n, err
-}
-
-// put adds as much as there is room for. Called with mu held.
-func (f *flow) put(p []byte) (int, error) {
-	switch {
-	case f.writerGone:
-		return 0, net.ErrClosed
-	case f.readerGone:
-		return 0, io.ErrClosedPipe
-	case expired(f.writeDeadline):
-		return 0, os.ErrDeadlineExceeded
-	}
-	n := max(0, min(f.limit-len(f.buf), len(p)))
-	f.buf = append(f.buf, p[:n]...)
-	return n, nil
-}
-
-func expired(deadline time.Time) bool { return !deadline.IsZero() && !time.Now().Before(deadline) }
-
-// wait calls step, with mu held, until it reports true: now, and after every change or the deadline.
-func (f *flow) wait(deadline *time.Time, step func() bool) {
-	for {
-		f.mu.Lock()
-		if step() {
-			f.notify()
-			f.mu.Unlock()
-			return
-		}
-		if f.changed == nil {
-			f.changed = make(chan struct{})
-		}
-		changed, until := f.changed, *deadline
-		f.mu.Unlock()
-
-		var timeout <-chan time.Time
-		if !until.IsZero() {
-			timeout = time.After(time.Until(until))
-		}
-		select {
-		case <-changed:
-		case <-timeout:
-		}
-	}
 }

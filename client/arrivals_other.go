@@ -1,0 +1,8 @@
+//go:build !linux || 386 || s390x
+
+package client
+
+import "syscall"
+
+// socketArrivals does not know here.
+func socketArrivals(syscall.RawConn) (arrivals, bool) { return arrivals{}, false }

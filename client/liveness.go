@@ -1,0 +1,89 @@
+package client
+
+import (
+	"errors"
+	"time"
+)
+
+// Ping asks the peer for a sign of life, and reports whether one came since the last Ping. It never blocks. Ping and Reap are
+// for one goroutine.
+func (c *Client) Ping() (alive bool) {
+	alive = c.isAlive()
+	c.alive.Store(false)
+	c.taking.Store(false)
+	if now, known := c.conn.arrived(); known {
+		c.arrived = now
+	}
+	if !c.Closing() && c.pinging.CompareAndSwap(false, true) {
+		c.ref.Post(ping{})
+	}
+	return alive
+}
+
+// Reap cuts the connection when no sign of life came since Ping last reported one. It never blocks.
+func (c *Client) Reap() {
+	if c.Closing() || c.isAlive() {
+		return
+	}
+	c.owner.Failed(HeartbeatFault, errHeartbeat)
+	c.Cut("heartbeat timeout")
+}
+
+var errHeartbeat = errors.New("no sign of life since the last ping")
+
+// isAlive reports whether a sign of life came since the last Ping. What the reader does is none when the connection knows what
+// has arrived: it may be busy with a message, or read more slowly than the peer has sent, long after the peer is gone. Where
+// nobody knows, a client whose owner still works on its last message is given the benefit of the doubt.
+//
+// A socket that goes on taking what is written is one, because the ping waits behind that.
+func (c *Client) isAlive() bool {
+	if c.taking.Load() {
+		return true
+	}
+	if now, known := c.conn.arrived(); known {
+		return now.since(c.arrived)
+	}
+	return c.alive.Load() || c.busy.Load()
+}
+
+// arrivals is what has arrived from a peer so far, whether or not it was read.
+type arrivals struct {
+	bytes    uint64
+	segments uint32 // packets of TCP, also those without data
+	full     bool   // there is no room for more bytes
+}
+
+// since reports whether a sign of life arrived since before. A peer whose bytes find no room shows that it lives by
+// acknowledging what is sent to it.
+func (a arrivals) since(before arrivals) bool {
+	return a.bytes != before.bytes || a.full && a.segments != before.segments
+}
+
+// arrived returns what has arrived, if the connection knows. It does not block.
+func (c *Conn) arrived() (a arrivals, known bool) {
+	if c.fd != nil {
+		return socketArrivals(c.fd)
+	}
+	socket := c.belowTLS()
+	if socket == nil {
+		socket = c.raw
+	}
+	if counter, ok := socket.(interface{ Received() uint64 }); ok { // internal/memnet
+		return arrivals{bytes: counter.Received()}, true
+	}
+	return arrivals{}, false
+}
+
+// seen takes note that something was read. It runs in the reader.
+func (c *Client) seen() {
+	c.alive.Store(true)
+	c.lastSeen.Store(time.Now().UnixNano())
+}
+
+// ponged takes note of a pong, which answers the last ping whatever it says: RFC 6455 section 5.5.3 lets a peer answer that
+// alone. It runs in the reader.
+func (c *Client) ponged() {
+	if at := c.pingedAt.Swap(0); at != 0 {
+		c.rtt.Store(max(1, time.Now().UnixNano()-at)) // the clock may have been set back
+	}
+}
