@@ -13,6 +13,7 @@ import (
 // Where the kernel's struct tcp_info has what is asked for; see linux/tcp.h. Each kernel returns as much of it as it knows.
 const (
 	segmentSizeAt   = 84  // 32 bits: of the largest segment that the peer may send, in bytes
+	bytesAckedAt    = 120 // 64 bits, since Linux 4.1
 	bytesReceivedAt = 128 // 64 bits, since Linux 4.1
 	segmentsInAt    = 140 // 32 bits, since Linux 4.2
 	receiveWindowAt = 232 // 32 bits, since Linux 6.2
@@ -42,14 +43,27 @@ var tcpInfos = sync.Pool{New: func() any {
 }}
 
 // socketArrivals asks the kernel what has arrived at a TCP socket. It does not block.
-func socketArrivals(fd syscall.RawConn) (arrivals, bool) {
+func socketArrivals(fd syscall.RawConn) (a arrivals, known bool) {
 	i := tcpInfos.Get().(*tcpInfo)
 	defer tcpInfos.Put(i)
-	if fd.Control(i.look) != nil || i.errno != 0 { // closed, or no TCP
-		return arrivals{}, false
+	if i.ask(fd) {
+		a, known = i.arrivals()
 	}
-	return i.arrivals()
+	return a, known
 }
+
+// socketAcked asks the kernel how many bytes the peer of a TCP socket has acknowledged. It does not block.
+func socketAcked(fd syscall.RawConn) (bytes uint64, known bool) {
+	i := tcpInfos.Get().(*tcpInfo)
+	defer tcpInfos.Put(i)
+	if known = i.ask(fd) && i.size >= bytesAckedAt+8; known {
+		bytes = binary.NativeEndian.Uint64(i.data[bytesAckedAt:])
+	}
+	return bytes, known
+}
+
+// ask reports false when the socket is closed, or is none of TCP.
+func (i *tcpInfo) ask(fd syscall.RawConn) bool { return fd.Control(i.look) == nil && i.errno == 0 }
 
 func (i *tcpInfo) do(fd uintptr) {
 	i.size = tcpInfoSize

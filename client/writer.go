@@ -26,7 +26,8 @@ var errStalled = errors.New("the peer has taken nothing for the write timeout")
 // writeAll writes the pieces. It gives up when the socket takes nothing for the write timeout. TLS cannot go on after a
 // deadline has passed in mid record, so there the socket has to take the whole write in that time.
 //
-// Each turn of the loop takes bytes off the pieces, or is the last.
+// Each turn of the loop takes bytes off the pieces, or has waited for the write timeout while the peer acknowledged bytes of
+// before, or is the last.
 func (c *Client) writeAll(pieces net.Buffers) error {
 	if !c.conn.gathers() && len(pieces) > 1 {
 		joined := join(pieces)
@@ -35,21 +36,24 @@ func (c *Client) writeAll(pieces net.Buffers) error {
 		defer c.opts.Budget.held.Add(-int64(cap(joined)))
 	}
 	for pieces = skip(pieces, 0); len(pieces) > 0; pieces = skip(pieces, 0) {
+		acked := c.acked()
 		if c.opts.WriteTimeout > 0 {
 			c.conn.raw.SetWriteDeadline(time.Now().Add(c.opts.WriteTimeout))
 		}
 		c.opts.Counters.Waits.Add(1)
 		began := time.Now()
 		n, err := c.writeSome(&pieces)
-		c.progressed(n, time.Since(began))
+		c.opts.Counters.BytesOut.Add(uint64(n))
+		timedOut := errors.Is(err, os.ErrDeadlineExceeded)
 		switch {
-		case n > 0 && (err == nil || errors.Is(err, os.ErrDeadlineExceeded)):
-		case err == nil:
-			return io.ErrNoProgress
-		case errors.Is(err, os.ErrDeadlineExceeded):
+		case err != nil && !timedOut:
+			return err
+		case n > 0, timedOut && c.acked() != acked:
+			c.progressed(time.Since(began))
+		case timedOut:
 			return errStalled
 		default:
-			return err
+			return io.ErrNoProgress
 		}
 	}
 	if c.opts.WriteTimeout > 0 {
@@ -100,14 +104,23 @@ func join(pieces net.Buffers) []byte {
 	return joined
 }
 
+// acked returns how many bytes the peer has acknowledged, as far as the connection knows. It tells a peer that reads slowly from
+// one that does not: a full socket is not writable again before much of what it holds is acknowledged. With TLS it is of no
+// use, see writeAll.
+func (c *Client) acked() (bytes uint64) {
+	if c.try != nil && c.conn.fd != nil {
+		bytes, _ = socketAcked(c.conn.fd)
+	}
+	return bytes
+}
+
 // blocked is how long a write has to take to count as blocked, and not just running.
 const blocked = 50 * time.Millisecond
 
-// progressed notes that the socket took n bytes. That is no sign of life by itself, because the socket's buffer takes
+// progressed notes that the socket took something. That is no sign of life by itself, because the socket's buffer takes
 // much for a peer that is gone. But when that took its time, the buffer was full, and so the peer must have taken something.
-func (c *Client) progressed(n int64, took time.Duration) {
-	c.opts.Counters.BytesOut.Add(uint64(n))
-	if n > 0 && took >= blocked {
+func (c *Client) progressed(took time.Duration) {
+	if took >= blocked {
 		c.taking.Store(true)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -84,7 +85,7 @@ func TestPeerThatReadsLittleGetsEverything(t *testing.T) {
 				return asked
 			}
 		}(),
-		"by chance": func(asked int) int { return 1 + rand.IntN(2*asked) },
+		"by chance": func(asked int) int { return 1 + rand.IntN(2*asked+1) },
 	}
 	for name, grant := range grants {
 		t.Run(name, func(t *testing.T) {
@@ -118,26 +119,35 @@ func TestPeerThatReadsLittleGetsEverything(t *testing.T) {
 // then the rest at once. All get everything, and the writer edge waits no more often than there is a reason to: once for each
 // time something was read, and once for each write timeout.
 func TestWaitsForReadersOfManyPaces(t *testing.T) {
-	for _, percent := range []int{2, 5, 10, 15, 20, 25, 30, 40, 60, 90} {
-		for name, test := range map[string]struct {
-			dialer *net.Dialer
-			queued int // bytes behind full buffers
-		}{
-			"large buffers, one piece queued":   {&net.Dialer{}, 1},
-			"large buffers, two writes queued":  {&net.Dialer{}, 70_000},
-			"small buffers, some pieces queued": {&net.Dialer{Control: withSmallBuffers}, 3000},
-		} {
-			t.Run(fmt.Sprintf("%s, %d percent", name, percent), func(t *testing.T) {
-				t.Parallel()
-				waitForReader(t, test.dialer, test.queued, percent)
-			})
-		}
+	for name, test := range map[string]struct {
+		dialer  *net.Dialer
+		queued  int   // bytes behind full buffers
+		percent []int // less than a third of the server's buffer, and more; but what a socket with large segments and buffers notices
+	}{
+		"large buffers, one piece queued":   {&net.Dialer{}, 1, []int{20, 22, 25, 28, 30, 35, 40, 50, 60, 90}},
+		"large buffers, two writes queued":  {&net.Dialer{}, 70_000, []int{20, 22, 25, 28, 30, 35, 40, 50, 60, 90}},
+		"small buffers, some pieces queued": {&net.Dialer{Control: withSmallBuffers}, 3000, []int{2, 5, 10, 15, 20, 25, 30, 40, 60, 90}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var readers sync.WaitGroup
+			for _, percent := range test.percent {
+				p := dialSocketPair(t, test.dialer, func(o *client.Options) { o.WriteTimeout, o.OutboxBytes = writeTimeout, 64<<20 })
+				readers.Go(func() {
+					if err := waitForReader(p, test.queued, percent); err != nil {
+						t.Errorf("%d percent: %v", percent, err)
+					}
+					p.Cut("end")
+					<-p.gone
+				})
+			}
+			readers.Wait()
+		})
 	}
 }
 
-func waitForReader(t *testing.T, dialer *net.Dialer, queued, percent int) {
-	const timeout, ticks, slow = 200 * time.Millisecond, 10, 2
-	p := dialSocketPair(t, dialer, func(o *client.Options) { o.WriteTimeout, o.OutboxBytes = timeout, 64<<20 })
+func waitForReader(p *pair, queued, percent int) error {
+	const ticks, slow = 10, 2
 	sent := 0
 	for i := 0; p.Queued() < int64(queued); i++ {
 		b := text(strings.Repeat("x", 100+i%200))
@@ -145,31 +155,36 @@ func waitForReader(t *testing.T, dialer *net.Dialer, queued, percent int) {
 		p.Send(b)
 	}
 	began, reads, got, buf := time.Now(), 0, 0, make([]byte, 64<<10)
-	read := func(most int) {
+	read := func(most int) error {
 		n, err := p.r.Read(buf[:min(most, len(buf))])
 		if err != nil {
-			t.Fatalf("after %d of %d bytes: %v", got, sent, err)
+			return fmt.Errorf("after %d of %d bytes: %w", got, sent, err)
 		}
 		got += n
 		reads++
+		return nil
 	}
-	share := sent * percent / 100 / ticks / slow
-	clock := time.NewTicker(timeout / ticks)
+	clock := time.NewTicker(writeTimeout / ticks)
 	defer clock.Stop()
 	for tick := 0; tick < slow*ticks && got < sent-queued; tick++ { // a little
 		<-clock.C
-		read(max(1, share))
+		for most := min(sent-queued, (tick+1)*sent*percent/100/ticks/slow); got < most; {
+			if err := read(most - got); err != nil {
+				return err
+			}
+		}
 	}
 	for got < sent { // then a lot
-		read(len(buf))
+		if err := read(len(buf)); err != nil {
+			return err
+		}
 	}
-	most := uint64(reads) + uint64(time.Since(began)/timeout) + 10
+	most := uint64(reads) + uint64(time.Since(began)/writeTimeout) + 10
 	for p.Queued() > 0 && p.opts.Counters.Waits.Load() <= most { // it counts as written a moment later
 		runtime.Gosched()
 	}
 	if waits := p.opts.Counters.Waits.Load(); waits > most || p.Closing() {
-		t.Errorf("the writer edge waited %d times, want %d at most; closing %v", waits, most, p.Closing())
+		return fmt.Errorf("the writer edge waited %d times, want %d at most; closing %v", waits, most, p.Closing())
 	}
-	p.Cut("end")
-	<-p.gone
+	return nil
 }
