@@ -93,22 +93,24 @@ type Client struct {
 	owner Owner
 
 	// For any goroutine.
-	alive     atomic.Bool                // something was read since the last ping
-	taking    atomic.Bool                // since then, a socket that was full has taken something
-	busy      atomic.Bool                // the reader holds a message, so it cannot see pongs; see hand
-	pinging   atomic.Bool                // a ping waits for its turn
-	lastSeen  atomic.Int64               // when something was received, Unix nanoseconds
-	pingedAt  atomic.Int64               // when the ping was written that has no answer yet, the same; 0: there is none
-	rtt       atomic.Int64               // nanoseconds between the last ping with an answer and that; 0: there was none
-	dropped   atomic.Uint64              // messages that were meant for this client and never written to its socket
-	hardClose atomic.Pointer[time.Timer] // stands behind the closing handshake
+	alive      atomic.Bool                // something was read since the last ping
+	taking     atomic.Bool                // since then, a socket that was full has taken something
+	busy       atomic.Bool                // the reader holds a message, so it cannot see pongs; see hand
+	pinging    atomic.Bool                // a ping waits for its turn
+	lastSeen   atomic.Int64               // when something was received, Unix nanoseconds
+	unanswered atomic.Int64               // pings that were sent, less pongs
+	pingedAt   atomic.Int64               // when the ping was written that has no answer yet, the same; 0: there is none
+	rtt        atomic.Int64               // nanoseconds between the last ping with an answer and that; 0: there was none
+	dropped    atomic.Uint64              // messages that were meant for this client and never written to its socket
+	hardClose  atomic.Pointer[time.Timer] // stands behind the closing handshake
 
 	// Owned by whoever calls Ping and Reap.
 	arrived arrivals // at the last ping
 
 	// Owned by the reader.
 	messages, pings meter
-	latePings       int // how many more pings may come at once, because nobody looked for some time
+	late            bool // the message at hand had to wait in the middle
+	latePings       int  // how many more pings may come at once, because nobody looked for some time
 }
 
 // closeReason is why a connection ends: a close code and its reason, RFC 6455 section 7.1.6.

@@ -15,6 +15,7 @@ func (c *Client) Ping() (alive bool) {
 		c.arrived = now
 	}
 	if !c.Closing() && c.pinging.CompareAndSwap(false, true) {
+		c.unanswered.Add(1)
 		c.ref.Post(ping{})
 	}
 	return alive
@@ -78,12 +79,4 @@ func (c *Conn) arrived() (a arrivals, known bool) {
 func (c *Client) seen() {
 	c.alive.Store(true)
 	c.lastSeen.Store(time.Now().UnixNano())
-}
-
-// ponged takes note of a pong, which answers the last ping whatever it says: RFC 6455 section 5.5.3 lets a peer answer that
-// alone. It runs in the reader.
-func (c *Client) ponged() {
-	if at := c.pingedAt.Swap(0); at != 0 {
-		c.rtt.Store(max(1, time.Now().UnixNano()-at)) // the clock may have been set back
-	}
 }

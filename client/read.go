@@ -1,7 +1,6 @@
 package client
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -48,7 +47,6 @@ var (
 	errAborted error = &actor.PanicError{Value: "a callback ended the reader's goroutine"}
 	errNotUTF8       = errors.New("text message is not valid UTF-8 (RFC 6455, section 8.1)")
 	errTimeout       = errors.New("a message did not come to its end within the message timeout")
-	errPings         = errors.New("pings came faster than the limit")
 )
 
 // scratch is where a message is put together. An idle connection has none.
@@ -140,25 +138,21 @@ const glance = 50 * time.Millisecond
 // throttle waits until it is time for one more message. What the peer sends meanwhile waits in the socket, and then with
 // the peer. A message that costs more than one event makes the next one wait.
 func (c *Client) throttle(events int) {
-	early := c.messages.take(c.opts.Messages, events)
-	if early > 0 {
+	if c.wait(events) || c.late {
 		c.opts.Counters.Throttled.Add(1)
 	}
-	for ; early > 0 && !c.Closing(); early -= glance {
-		time.Sleep(min(early, glance))
-	}
+	c.late = false
 }
 
-// answerPing answers a ping, RFC 6455 section 5.5.3, unless there are too many of them.
-func (c *Client) answerPing(payload []byte) {
-	switch {
-	case c.Closing():
-	case c.latePings == 0 && c.pings.take(c.opts.Pings, 1) > 0:
-		c.giveUp(wire.ClosePolicy, "too many pings", PingFault, errPings)
-	default:
-		c.latePings = max(0, c.latePings-1)
-		c.ref.Post(pong{bytes.Clone(payload)})
+// wait counts events against the rate of messages. It waits until they may come, or the client is closing, and reports
+// whether it had to.
+func (c *Client) wait(events int) (early bool) {
+	left := c.messages.take(c.opts.Messages, events)
+	early = left > 0
+	for ; left > 0 && !c.Closing(); left -= glance {
+		time.Sleep(min(left, glance))
 	}
+	return early
 }
 
 // readPayload appends the message to buf. When it turns out too big, or is text that is not UTF-8, the client is closing
@@ -280,11 +274,4 @@ func (c *Client) lost(err error) {
 		reason = "connection closed without a close frame"
 	}
 	c.refuse(wire.CloseAbnormal, reason, ReadFault, fmt.Errorf("%s: %w", reason, err))
-}
-
-// linger reads and discards until the peer hangs up or the hard close comes, RFC 6455 section 7.1.1: closing a socket
-// with unread data on it resets the connection, and the peer might never see the close frame.
-func (c *Client) linger() {
-	c.conn.raw.SetReadDeadline(time.Time{})
-	io.Copy(io.Discard, struct{ io.Reader }{c.conn.raw})
 }

@@ -27,7 +27,9 @@ type reader struct {
 	input     *input                // where that is, if it has to be given back
 	client    *Client               // set before anything is read
 	stream    stream                // what was given to the library
+	closing   meter                 // of what is read while the client is closing, see pace
 	timed     uint32                // the message that the read deadline is for, 1 being the first; 0, and so one in 2^32: there is no deadline
+	unpaced   uint16                // of that, what is not counted yet, in bytes
 	abandoned bool                  // the peer's frames are not looked at any more
 	err       error                 // what ended reading, if the network or the peer's slowness did, and not its protocol
 	fresh     int64                 // since when it has its goroutine, Unix milliseconds
@@ -81,7 +83,7 @@ func (r *reader) await() error {
 // receives is answers to the heartbeat, and the library would wait for a message behind them, deep in its stack. Any other
 // frame, and one that is not complete, is for the library.
 func (r *reader) takeControls() {
-	for p := r.pending; len(p) >= controlHeader && p[1] >= wire.MaskBit && p[1]&wire.LengthMask <= wire.MaxControlPayload; p = r.pending {
+	for p := r.pending; !r.abandoned && len(p) >= controlHeader && p[1] >= wire.MaskBit && p[1]&wire.LengthMask <= wire.MaxControlPayload; p = r.pending {
 		size := controlHeader + int(p[1]&wire.LengthMask)
 		if p[0] != pingFrame && p[0] != pongFrame || len(p) < size {
 			break
@@ -94,6 +96,7 @@ func (r *reader) takeControls() {
 			r.client.ponged()
 		}
 		r.pending = p[size:]
+		r.pace(size, 1)
 	}
 	if len(r.pending) == 0 {
 		r.release()
@@ -126,6 +129,9 @@ func (r *reader) Read(p []byte) (n int, err error) {
 		err = r.receive()
 	default:
 		r.setClock()
+		if r.client.Closing() {
+			p = p[:min(len(p), len(input{}))]
+		}
 		n, err = r.Conn.Read(p)
 	}
 	if len(r.pending) > 0 {
@@ -139,7 +145,7 @@ func (r *reader) Read(p []byte) (n int, err error) {
 		return 0, err
 	}
 	r.client.seen()
-	r.stream.pass(p[:n])
+	r.pass(p[:n])
 	return n, nil // an error comes again with the next call
 }
 

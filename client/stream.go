@@ -1,6 +1,10 @@
 package client
 
-import "github.com/fanqie/tank-websocket-go-server/internal/wire"
+import (
+	"math"
+
+	"github.com/fanqie/tank-websocket-go-server/internal/wire"
+)
 
 // maxHeader is the most bytes of a frame before its payload.
 const maxHeader = 14
@@ -16,10 +20,11 @@ type stream struct {
 	marks   *marks // nil when compression was not negotiated
 	ended   uint32 // messages that have ended, and control frames outside of them
 	header  [maxHeader]byte
-	have    uint8 // bytes of header so far
-	fin     bool  // the frame is its message's last
-	control bool  // the frame is a control frame, which may stand inside a message
-	open    bool  // a message has begun, and has not ended
+	inner   uint16 // frames inside of messages, but for the first of each, that are not counted against the rate yet; it stops at its largest value
+	have    uint8  // bytes of header so far
+	fin     bool   // the frame is its message's last
+	control bool   // the frame is a control frame, which may stand inside a message
+	open    bool   // a message has begun, and has not ended
 }
 
 // marks tells which of the messages that have begun and were not asked for yet are compressed, oldest first.
@@ -57,7 +62,10 @@ func (s *stream) pass(p []byte) {
 func (s *stream) begin(b byte) byte {
 	op := b & wire.OpcodeMask
 	s.fin, s.control = b&wire.FinBit != 0, op >= 8
-	if !s.control && !s.open {
+	switch {
+	case s.open:
+		s.inner += min(1, math.MaxUint16-s.inner)
+	case !s.control:
 		s.open, s.size = true, 0
 	}
 	if s.marks == nil || op != 1 && op != 2 {

@@ -1,0 +1,107 @@
+package client
+
+import (
+	"bytes"
+	"errors"
+	"time"
+
+	"github.com/fanqie/tank-websocket-go-server/internal/wire"
+)
+
+// What a peer can make the reader do beside receiving messages has a price, too. All functions in this file run in the reader.
+
+// closingRate is how fast a closing client is read from, whatever its limits are: events of 4 KiB. The first 64 KiB are free,
+// for a closing handshake behind what was on its way; then it is 1 MiB per second.
+var closingRate = Rate{PerSecond: 256, Burst: 16}
+
+// pacedFrame is how many bytes each frame counts for beside its own: a control frame of 6 bytes takes the WebSocket library 5 us.
+const pacedFrame = 64
+
+// pace counts what was read and waits, if the client is closing, until it is time for more. The wait is 4 ms for 4 KiB, and
+// never longer than a glance, so that the next read soon tells that the connection has ended.
+func (r *reader) pace(bytes, frames int) {
+	if !r.client.Closing() {
+		return
+	}
+	unpaced := int(r.unpaced) + bytes + frames*pacedFrame
+	r.unpaced = uint16(unpaced % len(input{}))
+	if events := unpaced / len(input{}); events > 0 {
+		time.Sleep(min(r.closing.take(closingRate, events), glance))
+	}
+}
+
+// pass looks at what goes to the WebSocket library, and counts it.
+func (r *reader) pass(p []byte) {
+	s := &r.stream
+	ended, inner := s.ended, s.inner
+	s.pass(p)
+	r.pace(len(p), int(s.ended-ended)+int(s.inner-inner))
+	if s.inner >= eventFrames {
+		r.client.chargeFrames(int(s.inner / eventFrames))
+		s.inner %= eventFrames
+	}
+}
+
+// linger reads and discards until the peer hangs up or the hard close comes, RFC 6455 section 7.1.1: closing a socket
+// with unread data on it resets the connection, and the peer might never see the close frame.
+func (c *Client) linger() {
+	c.conn.raw.SetReadDeadline(time.Time{})
+	buf := inputs.Get().(*input)
+	defer inputs.Put(buf)
+	for {
+		n, err := c.conn.raw.Read(buf[:])
+		if err != nil {
+			return
+		}
+		c.conn.reader.pace(n, 0)
+	}
+}
+
+// eventFrames is how many frames inside of a message count as one message: they may be empty, and there may be any number.
+const eventFrames = 64
+
+// chargeFrames counts frames against the rate of messages, in the middle of one.
+func (c *Client) chargeFrames(events int) {
+	if c.wait(events) {
+		c.late = true
+	}
+}
+
+var (
+	errPings = errors.New("pings came faster than the limit")
+	errPongs = errors.New("pongs that answer no ping came faster than the limit")
+)
+
+// answerPing answers a ping, RFC 6455 section 5.5.3, unless there are too many of them.
+func (c *Client) answerPing(payload []byte) {
+	if c.mayControl("too many pings", errPings) {
+		c.ref.Post(pong{bytes.Clone(payload)})
+	}
+}
+
+// ponged takes note of a pong, which answers the last ping whatever it says: RFC 6455 section 5.5.3 lets a peer answer that
+// alone. More pongs than there were pings count as pings do.
+func (c *Client) ponged() {
+	if at := c.pingedAt.Swap(0); at != 0 {
+		c.rtt.Store(max(1, time.Now().UnixNano()-at)) // the clock may have been set back
+	}
+	if c.unanswered.Load() > 0 {
+		c.unanswered.Add(-1)
+	} else {
+		c.mayControl("too many pongs", errPongs)
+	}
+}
+
+// mayControl counts a control frame of the peer's against the rate of pings. When there are too many, it closes the client for
+// this reason and reports false.
+func (c *Client) mayControl(reason string, err error) bool {
+	switch {
+	case c.Closing():
+		return false
+	case c.latePings == 0 && c.pings.take(c.opts.Pings, 1) > 0:
+		c.giveUp(wire.ClosePolicy, reason, PingFault, err)
+		return false
+	}
+	c.latePings = max(0, c.latePings-1)
+	return true
+}
