@@ -96,6 +96,8 @@ type Client struct {
 	alive      atomic.Bool                // something was read since the last ping
 	taking     atomic.Bool                // since then, a socket that was full has taken something
 	busy       atomic.Bool                // the reader holds a message, so it cannot see pongs; see hand
+	handling   atomic.Bool                // the owner is busy with a message
+	heldUp     atomic.Bool                // since the last ping, the owner was busy with one for longer than inattention
 	pinging    atomic.Bool                // a ping waits for its turn
 	lastSeen   atomic.Int64               // when something was received, Unix nanoseconds
 	unanswered atomic.Int64               // pings that were sent, less pongs

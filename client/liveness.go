@@ -11,6 +11,7 @@ func (c *Client) Ping() (alive bool) {
 	alive = c.isAlive()
 	c.alive.Store(false)
 	c.taking.Store(false)
+	c.heldUp.Store(false)
 	if now, known := c.conn.arrived(); known {
 		c.arrived = now
 	}
@@ -36,15 +37,19 @@ var errHeartbeat = errors.New("no sign of life since the last ping")
 // has arrived: it may be busy with a message, or read more slowly than the peer has sent, long after the peer is gone. Where
 // nobody knows, a client whose owner still works on its last message is given the benefit of the doubt.
 //
-// A socket that goes on taking what is written is one, because the ping waits behind that.
+// A peer whose bytes find no room because the owner was busy shows that it lives by acknowledging what is sent to it. One whose
+// bytes find no room because it sends faster than it may has itself to blame.
+//
+// A socket that goes on taking what is written is a sign of life, because the ping waits behind that.
 func (c *Client) isAlive() bool {
 	if c.taking.Load() {
 		return true
 	}
-	if now, known := c.conn.arrived(); known {
-		return now.since(c.arrived)
+	now, known := c.conn.arrived()
+	if !known {
+		return c.alive.Load() || c.busy.Load()
 	}
-	return c.alive.Load() || c.busy.Load()
+	return now.bytes != c.arrived.bytes || now.full && now.segments != c.arrived.segments && (c.handling.Load() || c.heldUp.Load())
 }
 
 // arrivals is what has arrived from a peer so far, whether or not it was read.
@@ -52,12 +57,6 @@ type arrivals struct {
 	bytes    uint64
 	segments uint32 // packets of TCP, also those without data
 	full     bool   // there is no room for more bytes
-}
-
-// since reports whether a sign of life arrived since before. A peer whose bytes find no room shows that it lives by
-// acknowledging what is sent to it.
-func (a arrivals) since(before arrivals) bool {
-	return a.bytes != before.bytes || a.full && a.segments != before.segments
 }
 
 // arrived returns what has arrived, if the connection knows. It does not block.

@@ -128,8 +128,18 @@ func (c *Client) hand(data []byte, binary bool, events int) {
 		c.busy.Store(false)
 	}()
 	if c.throttle(events); !c.Closing() {
+		c.handling.Store(true)
+		defer c.handled(time.Now())
 		c.owner.Received(data, binary)
 	}
+}
+
+// handled notes that the owner has returned a message that it was given at a time.
+func (c *Client) handled(at time.Time) {
+	if time.Since(at) > inattention {
+		c.heldUp.Store(true)
+	}
+	c.handling.Store(false)
 }
 
 // glance is how often a reader that waits looks whether the connection has ended meanwhile.
