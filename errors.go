@@ -44,7 +44,7 @@ const (
 	CodeForbidden     = 1008 // an authorizer refused a subscription or publication: error frame
 	CodeTooBig        = 1009 // a client sent a message over the limit; it is closed with 1009
 	CodeLimit         = 1010 // a client went past a limit: one of time, pings, subscriptions or connections; Err says which
-	CodeInternal      = 1011 // a callback or an actor panicked; Err is an *actor.PanicError with the stack
+	CodeInternal      = 1011 // a callback, middleware or an actor panicked; Err is an *actor.PanicError with the stack
 	CodeSlowClient    = 1013 // a client's outbox, or all together, were full; it is closed with 1013, or loses messages
 )
 

@@ -25,10 +25,15 @@ func (m *Manager) ServeHTTP(w http.ResponseWriter, r *http.Request) { m.HandleCo
 // HandleConnection upgrades a request to a WebSocket connection (RFC 6455, section 4.2) and returns; the connection
 // goes on by itself. A request that comes before Start waits up to 2 s for it.
 //
+// The connection is hijacked first, and then the 101 is written to it: w.WriteHeader is not called, so middleware may compress
+// or buffer, and logs what it logs for any hijacked request. What is in w.Header() becomes part of the answer, but for headers
+// about a body or the connection. It blocks while the client does not take the answer, for Limits.WriteTimeout at most.
+//
 // Otherwise it answers 503 with Retry-After when the instance is not running or has as many connections as it may have,
-// 403 when the origin is not welcome, 401 when the authenticator refuses, 400 when the user id is invalid or the handshake
-// malformed, 405 or 426 when it is not a WebSocket handshake, 500 when a callback panics, and 501 when middleware hides the
-// http.Hijacker without offering Unwrap (see http.ResponseController). Each is reported on Errors.
+// 403 when the origin is not welcome, 401 when the authenticator refuses, 400 when the user id is invalid, the handshake
+// malformed or the request has a body, 405 or 426 when it is not a WebSocket handshake of version 13, 500 when a callback panics
+// or a Hijack method of middleware fails or panics, and 501 when middleware hides the http.Hijacker without offering Unwrap (see
+// http.ResponseController). Each is reported on Errors. It panics when w or r is nil.
 func (m *Manager) HandleConnection(w http.ResponseWriter, r *http.Request) {
 	require(w != nil, "HandleConnection", "response writer is nil")
 	require(r != nil, "HandleConnection", "request is nil")

@@ -62,6 +62,8 @@ func TestOriginBehindProxies(t *testing.T) {
 			{"Vite", "host: localhost:5173\r\norigin: http://localhost:5173\r\n", welcome},
 			{"Vite with changeOrigin", "host: 127.0.0.1:8080\r\norigin: http://localhost:5173\r\n", refused},
 			{"Vite with changeOrigin and rewriteWsOrigin", "host: 127.0.0.1:8080\r\norigin: http://127.0.0.1:8080\r\n", welcome},
+			{"Vite with both and a target ws://", "host: 127.0.0.1:8080\r\norigin: ws://127.0.0.1:8080\r\n", refused},
+			{"nginx behind a load balancer, as on the page", host + origin + "X-Forwarded-Proto: https\r\nCF-Visitor: {\"scheme\":\"https\"}\r\n", welcome},
 			{"Vite with rewriteWsOrigin", "host: localhost:5173\r\norigin: http://127.0.0.1:8080\r\n", refused},
 		} {
 			resp := s.raw("GET /ws HTTP/1.1\r\n" + c.headers + upgrade + "\r\n")

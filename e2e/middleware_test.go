@@ -258,8 +258,11 @@ func use(t *testing.T, m *tank.Manager, addr, encodings string, status int) {
 		HTTPHeader:      header,
 		CompressionMode: websocket.CompressionNoContextTakeover,
 	})
-	if answer == nil || answer.StatusCode != status {
-		t.Fatalf("answered with %v (%v), want %d", answer, err, status)
+	if answer == nil {
+		t.Fatal(err)
+	}
+	if answer.StatusCode != status {
+		t.Fatalf("answered with %s, want %d", answer.Status, status)
 	}
 	if status != http.StatusSwitchingProtocols {
 		expectNothingOfTheHandshake(t, m, answer)
