@@ -1,135 +1,89 @@
 package report
 
 import (
+	"bytes"
 	"fmt"
-	"math"
-	"strings"
+	"image/color"
+
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/plotter"
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+	"gonum.org/v1/plot/vg/vgsvg"
 
 	"github.com/fanqie/tank-websocket-go-server/soak/internal/load"
+	"github.com/fanqie/tank-websocket-go-server/soak/internal/server"
 )
 
-// The measures of the chart in pixels.
-const (
-	width, height = 760, 420
-	left, right   = 64.0, 690.0
-	top, bottom   = 84.0, 360.0
-)
+// The measures of the chart.
+const width, height, margin = vg.Length(600), vg.Length(400), vg.Length(8)
 
-// style has the colours for light and for dark pages. The chart has no background of its own.
-const style = `<style>
-text{font:13px system-ui,sans-serif;fill:#1f2328}
-.title{font-size:16px;font-weight:600}.small{font-size:11px;fill:#59636e}
-.grid{stroke:#d1d9e0;stroke-width:1}
-.line{fill:none;stroke-width:2}
-.s0{stroke:#d1480f}.s1{stroke:#5b8def}.s2{stroke:#8c959f}
-.f0{fill:#d1480f}.f1{fill:#5b8def}.f2{fill:#8c959f}
-@media(prefers-color-scheme:dark){text{fill:#e6edf3}.small{fill:#9198a1}.grid{stroke:#3d444d}
-.s0{stroke:#ff7b46}.s1{stroke:#79a8ff}.s2{stroke:#9198a1}
-.f0{fill:#ff7b46}.f1{fill:#79a8ff}.f2{fill:#9198a1}}
-</style>
-`
-
-// series is a line of the chart, belonging to one of its vertical axes.
-type series struct {
-	name   string
-	values []float64
-	axis   *axis
+func init() {
+	plot.DefaultFont.Variant = "Sans"
+	plotter.DefaultFont.Variant = "Sans"
 }
 
-// axis is a vertical axis: it begins at zero, and ends at or above the highest figure.
-type axis struct{ step, most float64 }
-
-// lines is how many lines of the grid there are above zero.
-const lines = 4
-
-// fit makes an axis whose steps are round.
-func fit(highest float64) *axis {
-	step := 1.0
-	for step*lines < highest {
-		switch lead := step / math.Pow(10, math.Floor(math.Log10(step)+1e-9)); {
-		case lead < 1.5: // 1, 2, 5, 10, ...
-			step *= 2
-		case lead < 3:
-			step *= 2.5
-		default:
-			step *= 2
-		}
-	}
-	return &axis{step, step * lines}
-}
-
-func (a *axis) y(v float64) float64 { return bottom - (bottom-top)*v/a.most }
-
-// Chart draws the server's memory and its clients over time, as SVG.
-func Chart(r *load.Results) string {
-	var seconds, heap, resident, clients []float64
-	for _, s := range r.Samples {
-		seconds = append(seconds, s.Seconds)
-		heap = append(heap, mib(s.Heap))
-		resident = append(resident, mib(s.Resident))
-		clients = append(clients, float64(s.Clients))
-	}
-	memory, count := fit(max(highest(heap), highest(resident))), fit(highest(clients))
-	var b strings.Builder
-	title := "Memory of the server, and its clients"
-	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%d" height="%d" role="img">`+"\n", width, height, width, height)
-	fmt.Fprintf(&b, "<title>%s</title>\n%s", title, style)
-	text(&b, 16, 24, "title", "start", title)
-	text(&b, 16, 42, "small", "start", fmt.Sprintf("%d healthy clients, %d topics, %d messages published per second, %d deliveries; seed %d",
-		r.Config.Clients, r.Config.Topics, r.Config.Rate, r.Counts.Deliveries, r.Config.Seed))
-	for i := range lines + 1 {
-		v := memory.step * float64(i)
-		line(&b, left, memory.y(v), right, memory.y(v))
-		text(&b, left-8, memory.y(v)+4, "small", "end", fmt.Sprintf("%g", v))
-		text(&b, right+8, memory.y(v)+4, "small", "start", fmt.Sprintf("%g", count.step*float64(i)))
-	}
-	text(&b, left-8, top-12, "small", "end", "MiB")
-	text(&b, right+8, top-12, "small", "start", "clients")
-	x := timeAxis(&b, highest(seconds))
-	all := []series{{"resident memory", resident, memory}, {"live heap", heap, memory}, {"clients (right)", clients, count}}
-	for i := len(all) - 1; i >= 0; i-- { // the first is drawn last, on top
-		s := all[i]
-		var d strings.Builder
-		for j, v := range s.values {
-			fmt.Fprintf(&d, "%c%.1f %.1f", "ML"[min(j, 1)], x(seconds[j]), s.axis.y(v))
-		}
-		fmt.Fprintf(&b, `<path d="%s" class="line s%d"/>`+"\n", d.String(), i)
-		at := left + 8 + 150*float64(i)
-		fmt.Fprintf(&b, `<rect x="%.1f" y="%.1f" width="10" height="10" rx="2" class="f%d"/>`+"\n", at, top-21, i)
-		text(&b, at+16, top-12, "small", "start", s.name)
-	}
-	return b.String() + "</svg>\n"
-}
-
-// timeAxis draws the horizontal axis and returns where a second is on it.
-func timeAxis(b *strings.Builder, seconds float64) (x func(float64) float64) {
+// Chart draws the server's memory over time, and its clients below, as SVG on a white background.
+func Chart(r *load.Results) ([]byte, error) {
 	unit, size := "seconds", 1.0
-	if seconds > 180 {
+	if r.Samples[len(r.Samples)-1].Seconds > 180 {
 		unit, size = "minutes", 60
 	}
-	steps := fit(max(seconds/size, 1) / 2) // about twice as many
-	x = func(s float64) float64 { return left + (right-left)*s/max(seconds, 1) }
-	for v := 0.0; v*size <= seconds; v += steps.step {
-		text(b, x(v*size), bottom+20, "small", "middle", fmt.Sprintf("%g", v))
+	memory, clients := plot.New(), plot.New()
+	memory.Title.Text, memory.Title.Padding = "Memory of the server, and its clients", 8
+	memory.Title.TextStyle.Font.Size, memory.Title.TextStyle.Font.Weight = 13, 2 // bold
+	memory.Y.Label.Text, clients.Y.Label.Text = "MiB", "clients"
+	clients.X.Label.Text = fmt.Sprintf("%s since the server began\n%d healthy clients, %d topics, %d messages published per second, %d deliveries; seed %d",
+		unit, r.Config.Clients, r.Config.Topics, r.Config.Rate, r.Counts.Deliveries, r.Config.Seed)
+	for _, line := range []struct {
+		p      *plot.Plot
+		name   string
+		colour color.RGBA
+		value  func(server.Sample) float64
+	}{
+		{memory, "resident memory", color.RGBA{0xd1, 0x48, 0x0f, 255}, func(s server.Sample) float64 { return mib(s.Resident) }},
+		{memory, "live heap", color.RGBA{0x5b, 0x8d, 0xef, 255}, func(s server.Sample) float64 { return mib(s.Heap) }},
+		{clients, "clients", color.RGBA{0x59, 0x63, 0x6e, 255}, func(s server.Sample) float64 { return float64(s.Clients) }},
+	} {
+		points := make(plotter.XYs, len(r.Samples))
+		for i, s := range r.Samples {
+			points[i] = plotter.XY{X: s.Seconds / size, Y: line.value(s)}
+		}
+		drawn, err := plotter.NewLine(points)
+		if err != nil {
+			return nil, err
+		}
+		drawn.Color, drawn.Width = line.colour, 1.5
+		line.p.Add(drawn)
+		line.p.Legend.Add(line.name, drawn)
 	}
-	text(b, (left+right)/2, bottom+42, "small", "middle", unit+" since the server began")
-	return x
+	return svg(memory, clients)
 }
 
-func highest(values []float64) float64 {
-	most := 0.0
-	for _, v := range values {
-		most = max(most, v)
+// svg draws plots one below the other, with axes that begin at 0. Where the font is missing, one with letters of the same
+// widths takes its place.
+func svg(plots ...*plot.Plot) ([]byte, error) {
+	canvas := vgsvg.New(width, height)
+	all := draw.New(canvas)
+	all.SetColor(color.White)
+	all.Fill(all.Rectangle.Path())
+	grid := plotter.NewGrid()
+	grid.Horizontal.Color, grid.Vertical.Color = color.Gray{0xdd}, color.Gray{0xdd}
+	var rows [][]*plot.Plot
+	for _, p := range plots {
+		p.X.Min, p.Y.Min, p.X.Max, p.Y.Max = 0, 0, max(p.X.Max, 1), max(p.Y.Max, 1)*1.4 // the legend stands above the lines
+		p.Add(grid)
+		p.X.Label.TextStyle.Font.Size, p.Y.Label.TextStyle.Font.Size, p.Legend.TextStyle.Font.Size = 9, 9, 9
+		p.Legend.Top, p.Legend.Left, p.Legend.XOffs = true, true, 8
+		rows = append(rows, []*plot.Plot{p})
 	}
-	return most
+	tiles := draw.Tiles{Rows: len(rows), Cols: 1, PadY: 8}
+	for i, row := range plot.Align(rows, tiles, draw.Crop(all, margin, -margin, margin, -margin)) {
+		plots[i].Draw(row[0])
+	}
+	var b bytes.Buffer
+	_, err := canvas.WriteTo(&b)
+	return bytes.ReplaceAll(b.Bytes(), []byte("Liberation Sans"), []byte("Liberation Sans,Arial,Helvetica,sans-serif")), err
 }
 
 func mib(bytes int64) float64 { return float64(bytes) / (1 << 20) }
-
-func line(b *strings.Builder, x1, y1, x2, y2 float64) {
-	fmt.Fprintf(b, `<line x1="%.1f" y1="%.1f" x2="%.1f" y2="%.1f" class="grid"/>`+"\n", x1, y1, x2, y2)
-}
-
-func text(b *strings.Builder, x, y float64, class, anchor, s string) {
-	fmt.Fprintf(b, `<text x="%.1f" y="%.1f" class="%s" text-anchor="%s">%s</text>`+"\n", x, y, class, anchor, s)
-}

@@ -14,12 +14,16 @@ func Write(dir string, r *load.Results) error {
 	if err != nil {
 		return err
 	}
+	svg, err := Chart(r)
+	if err != nil {
+		return err
+	}
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return err
 	}
 	for name, content := range map[string]string{
 		"soak.md":   Markdown(r) + "\n![Memory of the server, and its clients](soak.svg)\n",
-		"soak.svg":  Chart(r),
+		"soak.svg":  string(svg),
 		"soak.json": string(raw) + "\n",
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o666); err != nil {
