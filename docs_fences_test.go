@@ -20,7 +20,7 @@ var fences = map[string]struct {
 }{
 	"go":        {"docs_test.go", "TestGoInDocsCompiles", nil},
 	"go bench":  {"bench/internal/migrating/migrating_test.go", "TestProgramsBeforeAndAfterDoTheSame", []string{"docs/migrating.md"}},
-	"sh":        {"docs_shell_test.go", "TestCommandsInDocsExist", nil},
+	"sh":        {"docs_commands_test.go", "TestCommandsInDocsExist", nil},
 	"js":        {"e2e/javascript_test.go", "TestJavaScriptInDocsParses", nil},
 	"html":      {"e2e/pages_test.go", "TestGettingStarted", []string{"docs/getting-started.md"}},
 	"json":      {"docs_fences_test.go", "TestJSONInDocsParses", nil},
@@ -119,7 +119,9 @@ func TestPagesThatCommentsNameExist(t *testing.T) {
 			_, comment, _ := strings.Cut(line, "//")
 			for _, m := range namedPage.FindAllStringSubmatch(comment, -1) {
 				found++
-				if err := namedFrom(t, path.Dir(f), m[1], m[2]); err != nil {
+				root, folder := page{path: "x.md"}, page{path: path.Dir(f) + "/x.md"}
+				isBase := func(name string) bool { return m[2] == "" && path.Base(name) == m[1] }
+				if err := follow(t, root, m[0]); err != nil && follow(t, folder, m[0]) != nil && !slices.ContainsFunc(files(t, ".md"), isBase) {
 					t.Errorf("%s:%d: %s: %v", f, i+1, m[0], err)
 				}
 			}
@@ -132,18 +134,17 @@ func TestPagesThatCommentsNameExist(t *testing.T) {
 
 var namedPage = regexp.MustCompile(`((?:[\w-]+/)*[\w.-]+\.md)(#[\w-]+)?`)
 
-// namedFrom follows a page's name and the heading behind it, from the root or from a folder.
-func namedFrom(t *testing.T, folder, name, heading string) error {
-	t.Helper()
-	root := follow(t, page{path: "x.md"}, name+heading)
-	if root == nil {
-		return nil
+// TestMeasuredMemoryIsInTheResults: figures about memory in docs/deployment.md are those of tank in the benchmark's results.
+func TestMeasuredMemoryIsInTheResults(t *testing.T) {
+	results := readPage(t, "bench/results/results.md").text
+	_, memory, _ := strings.Cut(readPage(t, "docs/deployment.md").text, "\n## Memory\n")
+	figures := regexp.MustCompile(`(?m)\| ([\d.]+ (?:B|KiB|MiB)) \|$`).FindAllStringSubmatch(memory, -1)
+	for _, m := range figures {
+		if !regexp.MustCompile(`(?m)^\| tank .*\| ` + regexp.QuoteMeta(m[1]) + ` \|`).MatchString(results) {
+			t.Errorf("docs/deployment.md: the results do not have %s", m[1])
+		}
 	}
-	if follow(t, page{path: folder + "/x.md"}, name+heading) == nil {
-		return nil
+	if len(figures) == 0 {
+		t.Error("docs/deployment.md has no figures about memory")
 	}
-	if slices.ContainsFunc(files(t, ".md"), func(file string) bool { return heading == "" && path.Base(file) == name }) {
-		return nil
-	}
-	return root
 }

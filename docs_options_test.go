@@ -1,14 +1,17 @@
 package tank_test
 
 import (
+	"encoding/json"
+	"flag"
 	"fmt"
 	"go/ast"
-	"maps"
+	"go/doc"
+	"go/types"
+	"math/bits"
 	"os"
+	"path/filepath"
 	"reflect"
 	"regexp"
-	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -16,26 +19,20 @@ import (
 	tank "github.com/fanqie/tank-websocket-go-server"
 )
 
-// defaults are those of the limits, as the constants have them.
-var defaults = map[string]any{
-	"Limits.MessageBytes":       tank.DefaultMessageBytes,
-	"Limits.MessageTimeout":     tank.DefaultMessageTimeout,
-	"Limits.MessagesPerSecond":  tank.DefaultMessagesPerSecond,
-	"Limits.MessageBurst":       tank.DefaultMessageBurst,
-	"Limits.PingsPerSecond":     tank.DefaultPingsPerSecond,
-	"Limits.PingBurst":          tank.DefaultPingBurst,
-	"Limits.Subscriptions":      tank.DefaultSubscriptions,
-	"Limits.Connections":        tank.DefaultConnections,
-	"Limits.ConnectionsPerUser": tank.DefaultConnectionsPerUser,
-	"Limits.OutboxBytes":        tank.DefaultOutboxBytes,
-	"Limits.TotalOutboxBytes":   tank.DefaultTotalOutboxBytes,
-	"Limits.TopicQueueBytes":    tank.DefaultTopicQueueBytes,
-	"Limits.PublishTimeout":     tank.DefaultPublishTimeout,
-	"Limits.WriteTimeout":       tank.DefaultWriteTimeout,
-	"Limits.CloseTimeout":       tank.DefaultCloseTimeout,
+//go:generate go test -run ^TestOptionPagesAreGenerated$ . -update
+
+var update = flag.Bool("update", false, "write the tables of docs/options.md and docs/options.zh-CN.md anew")
+
+// option is an option, or fields of Limits or Upgrader that share a comment.
+type option struct {
+	table    string
+	names    []string
+	typ      string
+	defaults []any // as the code has them; nil: the comment says it in words
+	comment  string
 }
 
-// optionDefaults are those of the options, in the order in which the tables have them.
+// optionDefaults are the constants that comments of options mention, in their order.
 var optionDefaults = map[string][]any{
 	"WithHeartbeat":       {tank.DefaultHeartbeatInterval, tank.DefaultHeartbeatTimeout},
 	"WithErrorBuffer":     {tank.DefaultEventBuffer},
@@ -43,201 +40,163 @@ var optionDefaults = map[string][]any{
 	"WithCompression":     {tank.DefaultCompressionLevel, tank.DefaultCompressionThreshold},
 }
 
-// TestOptionTablesAreComplete: each option, and each field of Limits and Upgrader, has its row in the tables of options, and
-// nothing else has.
-func TestOptionTablesAreComplete(t *testing.T) {
-	var want []string
-	for name := range functions(documentation(t, ".")) {
-		if strings.HasPrefix(name, "With") {
-			want = append(want, name)
-		}
-	}
-	for _, typ := range []reflect.Type{reflect.TypeFor[tank.Limits](), reflect.TypeFor[tank.Upgrader]()} {
-		for i := range typ.NumField() {
-			want = append(want, typ.Name()+"."+typ.Field(i).Name)
-		}
-	}
-	slices.Sort(want)
-	for _, name := range []string{"README.md", "README.zh-CN.md"} {
-		got := slices.Sorted(maps.Keys(optionTable(t, name)))
-		if !slices.Equal(got, want) {
-			t.Errorf("%s has the options\n%q, want\n%q", name, got, want)
-		}
-	}
-}
-
-// TestDefaultsInDocsAreTrue compares the tables of options and of limits with the constants, and with what the comments of the
-// fields say.
-func TestDefaultsInDocsAreTrue(t *testing.T) {
-	comments := fieldComments(t)
-	limits := 0
-	for i := range reflect.TypeFor[tank.Limits]().NumField() {
-		name := "Limits." + reflect.TypeFor[tank.Limits]().Field(i).Name
-		if _, known := defaults[name]; !known {
-			t.Errorf("the test does not know the default of %s", name)
-		}
-	}
-	for _, name := range []string{"README.md", "README.zh-CN.md"} {
-		for option, cell := range optionTable(t, name) {
-			want := optionDefaults[option]
-			if value, is := defaults[option]; is {
-				want = []any{value}
-				limits++
-			}
-			if got := quantities(cell); want != nil && !isPartOf(want, got) {
-				t.Errorf("%s: the default of %s is %v, and the table says %q", name, option, want, cell)
-			}
-			if comment := comments[option]; comment != "" && want != nil && !isPartOf(want, quantities(comment)) {
-				t.Errorf("the default of %s is %v, and its comment says %q", option, want, comment)
-			}
-			if size := quantities(cell); strings.HasSuffix(option, "BufferSize") && !isPartOf(size, quantities(comments[option])) {
-				t.Errorf("%s: the table says that %s is %q, and its comment %q", name, option, cell, comments[option])
-			}
-		}
-	}
-	if limits != 2*len(defaults) {
-		t.Errorf("%d defaults of limits were compared, want %d", limits, 2*len(defaults))
-	}
-	for _, name := range []string{"docs/security.md", "docs/security.zh-CN.md"} {
-		checkSecurityTable(t, name)
-	}
-}
-
-// checkSecurityTable looks at the rows about limits: their defaults stand in the second cell, their names in the third.
-func checkSecurityTable(t *testing.T, name string) {
-	compared := 0
-	for _, row := range rows(readPage(t, name).text) {
-		if len(row) < 3 {
-			continue
-		}
-		for i, limit := range limitName.FindAllString(row[2], -1) {
-			if got := quantities(row[1]); i < len(got) {
-				compared++
-				if want := defaults[limit]; got[i] != want {
-					t.Errorf("%s: the default of %s is %v, and the table says %q", name, limit, want, row[1])
-				}
-			}
-		}
-	}
-	if compared < 10 {
-		t.Errorf("%s: only %d defaults were found", name, compared)
-	}
-}
-
-var limitName = regexp.MustCompile(`Limits\.\w+`)
-
-// optionTable returns what the table of options says about defaults, by option or field.
-func optionTable(t *testing.T, name string) map[string]string {
+// options returns all options and fields, in the order of the pages.
+func options(t *testing.T) (list []option) {
 	t.Helper()
-	table := make(map[string]string)
-	for _, row := range rows(readPage(t, name).text) {
-		names := optionName.FindAllStringSubmatch(row[0], -1)
-		values := regexp.MustCompile(`, |，`).Split(row[1], -1)
-		for i, m := range names {
-			if table[m[1]] = row[1]; len(names) > 1 && len(names) == len(values) {
-				table[m[1]] = values[i]
+	code := documentation(t, ".")
+	for _, group := range code.Consts {
+		for _, spec := range group.Decl.Specs {
+			if v := spec.(*ast.ValueSpec); strings.HasPrefix(v.Names[0].Name, "Outbox") {
+				list = append(list, option{"OutboxPolicy", []string{v.Names[0].Name}, "OutboxPolicy", nil, v.Doc.Text()})
 			}
 		}
 	}
-	return table
-}
-
-var optionName = regexp.MustCompile("`(With\\w+|Limits\\.\\w+|Upgrader\\.\\w+)[(`]")
-
-// rows returns the cells of all rows of tables, two at least.
-func rows(text string) [][]string {
-	var list [][]string
-	for _, line := range strings.Split(text, "\n") {
-		if cells := strings.Split(strings.Trim(line, "| "), " | "); strings.HasPrefix(line, "|") && len(cells) > 1 {
-			list = append(list, cells)
-		}
-	}
-	return list
-}
-
-// quantity is a number and its unit, in either language.
-var quantity = regexp.MustCompile(`(\d[\d,]*)(?: ?(KiB|MiB|GiB|bytes|s|ms|秒|字节)\b| ?(秒|字节))?`)
-
-// quantities returns the numbers in a text: sizes in bytes and bare numbers as int, times as time.Duration.
-func quantities(text string) []any {
-	var list []any
-	for _, m := range quantity.FindAllStringSubmatch(text, -1) {
-		n, err := strconv.Atoi(strings.ReplaceAll(strings.TrimSuffix(m[1], ","), ",", ""))
-		if err != nil {
-			panic(fmt.Sprintf("%q: %v", m[0], err)) // the pattern lets only digits pass
-		}
-		switch m[2] + m[3] {
-		case "KiB":
-			list = append(list, n<<10)
-		case "MiB":
-			list = append(list, n<<20)
-		case "GiB":
-			list = append(list, n<<30)
-		case "s", "秒":
-			list = append(list, time.Duration(n)*time.Second)
-		case "ms":
-			list = append(list, time.Duration(n)*time.Millisecond)
-		default:
-			list = append(list, n)
-		}
-	}
-	return list
-}
-
-// isPartOf reports whether all of these are among others, in this order.
-func isPartOf(these, others []any) bool {
-	for _, o := range others {
-		if len(these) > 0 && these[0] == o {
-			these = these[1:]
-		}
-	}
-	return len(these) == 0
-}
-
-// fieldComments returns what the comments of fields say behind the word Default, by field; fields that share a comment share
-// that.
-func fieldComments(t *testing.T) map[string]string {
-	t.Helper()
-	comments := make(map[string]string)
-	for _, typ := range documentation(t, ".").Types {
-		for _, spec := range typ.Decl.Specs {
-			structure, is := spec.(*ast.TypeSpec).Type.(*ast.StructType)
-			if !is {
-				continue
+	for _, typ := range code.Types {
+		switch typ.Name {
+		case "Option":
+			for _, f := range typ.Funcs {
+				parameters := strings.TrimSuffix(strings.TrimPrefix(types.ExprString(f.Decl.Type), "func("), ") Option")
+				list = append(list, option{typ.Name, []string{f.Name}, parameters, optionDefaults[f.Name], f.Doc})
 			}
-			for _, field := range structure.Fields.List {
-				_, text, _ := strings.Cut(field.Doc.Text(), "Default ")
-				values := strings.Split(text, " and ")
-				for i, name := range field.Names {
-					if comments[typ.Name+"."+name.Name] = text; len(values) == len(field.Names) {
-						comments[typ.Name+"."+name.Name] = values[i]
+		case "Limits", "Upgrader":
+			for _, field := range typ.Decl.Specs[0].(*ast.TypeSpec).Type.(*ast.StructType).Fields.List {
+				o := option{table: typ.Name, typ: types.ExprString(field.Type), comment: field.Doc.Text()}
+				for _, name := range field.Names {
+					o.names = append(o.names, typ.Name+"."+name.Name)
+					if typ.Name == "Limits" {
+						o.defaults = append(o.defaults, reflect.ValueOf(tank.DefaultLimits()).FieldByName(name.Name).Interface())
 					}
 				}
+				list = append(list, o)
 			}
 		}
 	}
-	return comments
+	return list
 }
 
-// TestMeasuredMemoryIsInTheResults: what the page about deployment says about memory, the benchmark's results have.
-func TestMeasuredMemoryIsInTheResults(t *testing.T) {
-	results, err := os.ReadFile("bench/results/results.md")
+// quantity writes a default: sizes and times with their units.
+func quantity(name string, v any, second string) string {
+	n, isNumber := v.(int)
+	switch d, isTime := v.(time.Duration); {
+	case isTime:
+		return fmt.Sprintf("%g %s", d.Seconds(), second)
+	case isNumber && strings.HasSuffix(name, "Bytes"):
+		power := (bits.Len(uint(n)) - 1) / 10
+		return fmt.Sprintf("%g %s", float64(n)/float64(int(1)<<(10*power)), []string{"bytes", "KiB", "MiB", "GiB"}[power])
+	case n >= 10_000:
+		return fmt.Sprintf("%d,%03d", n/1000, n%1000)
+	}
+	return fmt.Sprint(v)
+}
+
+// quantities writes all defaults, with the language's words for "and" and for seconds.
+func (o option) quantities(and, second string) string {
+	var list []string
+	for i, v := range o.defaults {
+		list = append(list, quantity(o.names[min(i, len(o.names)-1)], v, second))
+	}
+	return strings.Join(list, and)
+}
+
+var defaultText = regexp.MustCompile(`(?s)\bDefault:? (.*?)\.?\s*$`)
+
+// english returns what the comment says about the default, which must have the figures of the code, and its first sentence.
+func (o option) english(t *testing.T) [2]string {
+	standard := ""
+	if m := defaultText.FindStringSubmatch(o.comment); m != nil {
+		standard = strings.Join(strings.Fields(m[1]), " ")
+	}
+	want := o.quantities(" and ", "s")
+	inWords := regexp.MustCompile(`(^|\s)` + regexp.QuoteMeta(want) + `(\s|$)`)
+	if o.table == "Limits" && standard != want || o.defaults != nil && !inWords.MatchString(standard) {
+		t.Errorf("the default of %s is %s, and its comment says %q", o.names, want, standard)
+	}
+	return [2]string{standard, new(doc.Package).Synopsis(o.comment)}
+}
+
+// TestOptionPagesAreGenerated compares docs/options.md with the comments of options, policies and fields, and the Chinese page
+// with testdata/options.zh-CN.json, which has the default, where figures do not say it, and the meaning of each.
+func TestOptionPagesAreGenerated(t *testing.T) {
+	var chinese map[string][2]string
+	text, err := os.ReadFile("testdata/options.zh-CN.json")
+	if err == nil {
+		err = json.Unmarshal(text, &chinese)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, memory, _ := strings.Cut(readPage(t, "docs/deployment.md").text, "\n## Memory\n")
-	found := 0
-	for _, row := range rows(memory) {
-		figure := row[len(row)-1]
-		if !regexp.MustCompile(`^[\d.]+ (B|KiB|MiB)$`).MatchString(figure) {
-			continue
+	en, zh := make(map[string]string), make(map[string]string) // the rows of each table
+	for _, o := range options(t) {
+		key, names := o.names[0], "| `"+strings.Join(o.names, "`, `")+"` | `"+o.typ+"` | "
+		translated, known := chinese[key]
+		if !known || translated[1] == "" {
+			t.Errorf("testdata/options.zh-CN.json does not have %s", key)
 		}
-		found++
-		if !regexp.MustCompile(`(?m)^\| tank .*\| ` + regexp.QuoteMeta(figure) + ` \|`).Match(results) {
-			t.Errorf("docs/deployment.md: the results do not have %s", figure)
+		if delete(chinese, key); translated[0] == "" {
+			translated[0] = o.quantities("，", "秒")
+		} else if strings.Contains(translated[0], "%v") {
+			translated[0] = fmt.Sprintf(translated[0], o.defaults...)
+		}
+		original := o.english(t)
+		en[o.table] += names + strings.Join(original[:], " | ") + " |\n"
+		zh[o.table] += names + strings.Join(translated[:], " | ") + " |\n"
+	}
+	for key := range chinese {
+		t.Errorf("testdata/options.zh-CN.json has %s, which the code does not", key)
+	}
+	compareTables(t, "docs/options.md", "| name | type | default | meaning |", en)
+	compareTables(t, "docs/options.zh-CN.md", "| 名称 | 类型 | 默认值 | 作用 |", zh)
+}
+
+// compareTables compares the tables of a page, or writes them.
+func compareTables(t *testing.T, name, head string, tables map[string]string) {
+	t.Helper()
+	before := readPage(t, name).text
+	after := before
+	for table, rows := range tables {
+		begin, end := "<!-- begin "+table+" -->\n", "<!-- end "+table+" -->\n"
+		first, _, ok1 := strings.Cut(after, begin)
+		_, last, ok2 := strings.Cut(after, end)
+		if !ok1 || !ok2 {
+			t.Fatalf("%s has no place for a table between %q and %q", name, begin, end)
+		}
+		after = first + begin + head + "\n| --- | --- | --- | --- |\n" + rows + end + last
+	}
+	if before == after {
+		return
+	}
+	if !*update {
+		t.Errorf("%s is not what the comments in the code say: run go generate .", name)
+	} else if err := os.WriteFile(filepath.FromSlash(name), []byte(after), 0o666); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestDefaultsInPagesAreTrue looks at defaults that other pages repeat: behind a limit's name, `Limits.X` (32 KiB), and in rows
+// whose second cell is the default of the limits that the third one names.
+func TestDefaultsInPagesAreTrue(t *testing.T) {
+	behind := regexp.MustCompile("`Limits\\.(\\w+)` ?[(（](\\d[^)）]*)")
+	inRow := regexp.MustCompile("(?m)^\\|[^|]*\\| (\\d[^|]*) \\| `Limits\\.(\\w+)`")
+	limits := reflect.ValueOf(tank.DefaultLimits())
+	found := 0
+	for _, p := range pages(t) {
+		check := func(name, text string) {
+			found++
+			if field := limits.FieldByName(name); !field.IsValid() {
+				t.Errorf("%s: there is no Limits.%s", p.path, name)
+			} else if v := field.Interface(); !strings.HasPrefix(text, quantity(name, v, "s")) && !strings.HasPrefix(text, quantity(name, v, "秒")) &&
+				!strings.Contains(text, " "+quantity(name, v, "s")) {
+				t.Errorf("%s: the default of Limits.%s is %v, and the page says %q", p.path, name, v, text)
+			}
+		}
+		for _, m := range behind.FindAllStringSubmatch(p.text, -1) {
+			check(m[1], m[2])
+		}
+		for _, m := range inRow.FindAllStringSubmatch(p.text, -1) {
+			check(m[2], m[1])
 		}
 	}
 	if found == 0 {
-		t.Error("docs/deployment.md has no figures about memory")
+		t.Error("no page repeats a default: is this test still looking at the right thing?")
 	}
 }

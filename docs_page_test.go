@@ -1,10 +1,7 @@
 package tank_test
 
 import (
-	"cmp"
 	"fmt"
-	"go/scanner"
-	"go/token"
 	"io/fs"
 	"os"
 	"path"
@@ -115,42 +112,22 @@ func (p page) show(at passage) string {
 	return fmt.Sprintf("%s:%d: %s", p.path, at.line, strings.Split(p.text, "\n")[at.line-1])
 }
 
-// code returns all code blocks without comments: Go by tokens, others by lines.
+// code returns the lines of all code blocks without comments.
 func (p page) code() []passage {
 	var list []passage
 	blocks, _ := p.split()
 	for _, b := range blocks {
-		info, text, _ := strings.Cut(b.text, "\n")
-		list = append(list, passage{info, b.line - 1})
-		if language, _, _ := strings.Cut(info, " "); language == "go" {
-			list = append(list, goTokens(text, b.line)...)
-			continue
-		}
-		for i, line := range strings.Split(text, "\n") {
-			list = append(list, passage{otherComment.ReplaceAllString(line, ""), b.line + i})
+		for i, line := range strings.Split(b.text, "\n") {
+			if line = strings.TrimSpace(comment.ReplaceAllString(line, "")); line != "" {
+				list = append(list, passage{line, b.line + i - 1})
+			}
 		}
 	}
 	return list
 }
 
-// otherComment is a comment in the other languages used. Without a space before it, // may be part of an address.
-var otherComment = regexp.MustCompile(`(^|\s)//.*$|/\*.*?\*/|(^|\s)# .*$`)
-
-// goTokens returns the tokens of Go code, which are the same however it is commented.
-func goTokens(code string, firstLine int) []passage {
-	var list []passage
-	var s scanner.Scanner
-	fset := token.NewFileSet()
-	file := fset.AddFile("", fset.Base(), len(code))
-	s.Init(file, []byte(code), nil, 0)
-	for {
-		pos, tok, literal := s.Scan()
-		if tok == token.EOF {
-			return list
-		}
-		list = append(list, passage{cmp.Or(literal, tok.String()), firstLine + file.Line(pos) - 1})
-	}
-}
+// comment is one in any of the languages used. Without a space before it, // may be part of an address.
+var comment = regexp.MustCompile(`(^|\s)//.*$|/\*.*?\*/|(^|\s)# .*$`)
 
 var heading = regexp.MustCompile(`^(#{1,6}) +(.*?) *#*$`)
 

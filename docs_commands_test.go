@@ -1,0 +1,99 @@
+package tank_test
+
+import (
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// command is one that the repository can be asked about.
+var command = regexp.MustCompile(`(?:^|\s)(cd|make|bash|go run|go get|promtool check config) ([^\n;&|]+)`)
+
+// TestCommandsInDocsExist looks at commands in blocks, whose syntax the shell checks, and in the middle of sentences: the
+// folders, programs, flags, scripts, steps and targets that they name are there.
+func TestCommandsInDocsExist(t *testing.T) {
+	found := 0
+	for _, page := range pages(t) {
+		scripts, prose := page.blocks("sh"), []passage(nil)
+		for _, b := range scripts {
+			check := exec.Command("bash", "-n")
+			check.Stdin = strings.NewReader(b.text)
+			if out, err := check.CombinedOutput(); err != nil {
+				t.Errorf("%s:%d: %v\n%s", page.path, b.line, err, out)
+			}
+		}
+		_, prose = page.split()
+		for _, line := range prose {
+			for _, span := range codeSpan.FindAllString(line.text, -1) {
+				if at := command.FindStringIndex(strings.Trim(span, "`")); at != nil && at[0] == 0 {
+					scripts = append(scripts, passage{strings.Trim(span, "`"), line.line})
+				}
+			}
+		}
+		dirs := page.folders()
+		for _, script := range scripts {
+			for _, m := range command.FindAllStringSubmatch(shellComment.ReplaceAllString(script.text, ""), -1) {
+				found++
+				if words := strings.Fields(m[2]); !commandExists(dirs, m[1], words) && !strings.Contains(page.text, "mkdir "+words[0]) {
+					t.Errorf("%s:%d: there is nothing for %q to work with", page.path, script.line, strings.TrimSpace(m[0]))
+				} else if m[1] == "cd" {
+					dirs = append(dirs, words[0])
+				}
+			}
+		}
+	}
+	if found < 50 {
+		t.Errorf("only %d commands were found", found)
+	}
+}
+
+var shellComment = regexp.MustCompile(`(?m)(^|\s)#.*`)
+
+// folders are those in which a reader of the page may be: the root, and the page's own and those above it.
+func (p page) folders() []string {
+	list := []string{"."}
+	for dir := path.Dir(p.path); dir != "."; dir = path.Dir(dir) {
+		list = append(list, dir)
+	}
+	return list
+}
+
+// commandExists reports whether what a command names is in one of the folders, or in the Makefile.
+func commandExists(dirs []string, command string, words []string) bool {
+	contains := func(pattern, text string) bool { // NAME stands for any, as pages use it
+		pattern = regexp.MustCompile(`NAME|名称`).ReplaceAllString(pattern, "*")
+		return slices.ContainsFunc(dirs, func(dir string) bool {
+			names, err := filepath.Glob(filepath.FromSlash(path.Join(dir, pattern)))
+			return err == nil && slices.ContainsFunc(names, func(name string) bool {
+				code, err := os.ReadFile(name)
+				return text == "" || err == nil && regexp.MustCompile(text).Match(code)
+			})
+		})
+	}
+	switch command {
+	case "cd":
+		return words[0] == path.Base(modulePath) || contains(words[0], "")
+	case "go get":
+		return contains(strings.TrimPrefix(words[0], modulePath), "")
+	case "go run":
+		return words[0] == "." || contains(words[0]+"/*.go", `(?m)^package main$`) && !slices.ContainsFunc(words[1:], func(word string) bool {
+			flag, is := strings.CutPrefix(word, "-")
+			return is && !contains(words[0]+"/*.go", `flag\.\w+\((&[\w.]+, )?"`+regexp.QuoteMeta(flag)+`"`)
+		})
+	case "make":
+		return !slices.ContainsFunc(words, func(word string) bool {
+			name, _, variable := strings.Cut(word, "=")
+			return !contains("Makefile", `(?m)^`+name+map[bool]string{false: `:`, true: ` \?=`}[variable])
+		})
+	case "bash":
+		return contains(words[0], "") && (words[0] != ".ci/run" || !slices.ContainsFunc(words[1:], func(step string) bool {
+			return !contains(".ci/run", `(?m)^\t"`+step+`\|step_`)
+		}))
+	}
+	return contains(words[len(words)-1], "")
+}
