@@ -37,11 +37,12 @@ type Limits struct {
 	MessageTimeout time.Duration
 	// MessagesPerSecond and MessageBurst are how many messages, commands included, one client may send per second, and
 	// how many at once after a rest. Past it the connection is read from more slowly: nothing is lost, and each message
-	// that had to wait is counted in Stats.Throttled. A new connection inherits what a closed one of the same user has used
-	// up, or of the same address when no authenticator names the user. Default 100 and 200.
+	// that had to wait is counted in Stats.Throttled. A message that takes long to inflate, or has more than 64 fragments,
+	// counts as several. A new connection inherits what a closed one of the same user has used up, or of the same address when
+	// no authenticator names the user. Default 100 and 200.
 	MessagesPerSecond, MessageBurst int
-	// PingsPerSecond and PingBurst are the same for pings (RFC 6455, section 5.5.2), but a client past it is closed with
-	// 1008. Default 10 and 20.
+	// PingsPerSecond and PingBurst are the same for pings (RFC 6455, section 5.5.2), and for pongs that answer no ping, but a
+	// client past it is closed with 1008. Default 10 and 20.
 	PingsPerSecond, PingBurst int
 	// Subscriptions is how many topics one client can be subscribed to. A "sub:" past it is answered with an error frame
 	// "limit", and a client that was refused 16 times in a row is closed with 1008; Client.Subscribe returns ErrLimit.
