@@ -1,17 +1,13 @@
 package e2e
 
 import (
-	"context"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
-
-	tank "github.com/fanqie/tank-websocket-go-server"
 )
 
 const gettingStarted = "docs/getting-started.md"
@@ -118,72 +114,4 @@ func TestReadme(t *testing.T) {
 	p.run(`window.logged_ = []; console.log = (...what) => window.logged_.push(...what);`)
 	p.run(adapt(t, block(t, "README.md", "js"), "ws://localhost:8080", "ws://"+addr))
 	p.wait(`window.logged_.some((frame) => frame.topic === "clock" && /^\d\d:\d\d:\d\d$/.test(frame.data))`)
-}
-
-// The complete client of the protocol's page does what the page says of it.
-func TestCompleteClient(t *testing.T) {
-	t.Parallel()
-	var classes []string
-	for _, page := range []string{"docs/protocol.md", "docs/protocol.zh-CN.md"} {
-		classes = append(classes, block(t, page, "js", "class Live"))
-	}
-	use := block(t, "docs/protocol.md", "js", "new Live(")
-	for i, class := range classes {
-		t.Run([]string{"English", "Chinese"}[i], func(t *testing.T) {
-			t.Parallel()
-			tkws := tank.NewInstance(
-				tank.WithSubscribeAuthorizer(func(c *tank.Client, topic string) error {
-					if topic == "secret" {
-						return tank.ErrForbidden
-					}
-					return nil
-				}),
-				tank.WithPublishAuthorizer(func(*tank.Client, string) error { return nil }),
-				tank.WithMessageHandler(func(c *tank.Client, m tank.Message) {
-					c.Send(tank.Message{Data: append([]byte("answer to "), m.Data...)})
-				}),
-			)
-			go tkws.Start()
-			mux := http.NewServeMux()
-			mux.Handle("/ws", tkws)
-			mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
-				w.Header().Set("Content-Type", "text/html; charset=utf-8")
-				w.Write([]byte("<!doctype html><link rel=icon href=data:,><title>client</title>"))
-			})
-			s := httptest.NewServer(mux)
-			t.Cleanup(func() {
-				s.Close()
-				tkws.Shutdown(context.Background())
-			})
-			p := open(t, &server{t: t, url: s.URL + "/"}, "client", look{})
-			logged := func(text string) string { return `window.logged_.includes(` + quote(text) + `)` }
-			p.run(`window.logged_ = []; console.log = (...what) => window.logged_.push(what.join(" "));` + class + use + `window.live_ = live;`)
-
-			p.wait(logged("from the application: answer to state:news"))
-			p.run(`live_.publish("news", "first")`)
-			p.wait(logged("news: first"))
-			p.run(`live_.subscribe("secret", () => {})`)
-			p.wait(logged("refused: forbidden secret"))
-			p.run(`live_.unsubscribe("secret")`)
-
-			// It comes back, has its topic again, and asks for the state again.
-			p.run(`window.logged_.length = 0`)
-			for _, c := range tkws.GetAllClients() {
-				c.Close(1001, "")
-			}
-			p.wait(logged("closed with 1001 and coming back"))
-			p.wait(logged("from the application: answer to state:news"))
-			p.run(`live_.publish("news", "second")`)
-			p.wait(logged("news: second"))
-
-			// It does not come back when the application says so.
-			if n := tkws.CloseClient("alice"); n != 1 {
-				t.Errorf("alice has %d connections", n)
-			}
-			p.wait(logged("closed with 1000 for good"))
-			if eval[bool](p, `live_.publish("news", "third")`) {
-				t.Error("a message was sent without a connection")
-			}
-		})
-	}
 }

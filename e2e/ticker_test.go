@@ -101,7 +101,7 @@ func TestTickerComesBack(t *testing.T) {
 	p := open(t, s, "ticker", look{})
 	p.wait(digits("rate") + ` > 100`)
 	s.terminate()
-	p.wait(element("state") + `.dataset.state === 'closed' && document.querySelector('main.stale')`)
+	p.wait(element("state") + `.dataset.state === 'waiting' && document.querySelector('main.stale')`)
 	p.screenshot("ticker-reconnecting")
 	if err := s.wait(); err != nil {
 		t.Errorf("the program ended with %v", err)

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/fanqie/tank-websocket-go-server/examples/internal/web"
 )
 
 //go:embed page.html
@@ -67,6 +69,7 @@ func (s *service) handler() http.Handler {
 	mux.HandleFunc("GET /session", s.session)
 	mux.HandleFunc("POST /renew", s.renew)
 	mux.HandleFunc("POST /logout", s.logOut)
+	web.Handle(mux) // what page.html asks for
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		w.Header().Set("Content-Security-Policy", "frame-ancestors 'none'") // no other site's page shows it as its own

@@ -23,6 +23,7 @@ import (
 	"time"
 
 	tank "github.com/fanqie/tank-websocket-go-server"
+	"github.com/fanqie/tank-websocket-go-server/examples/internal/web"
 )
 
 //go:embed page.html
@@ -53,8 +54,14 @@ func newEcho(limits tank.Limits) *tank.Manager {
 }
 
 // newHandler gives handshakes to the echo, whatever their path and whatever is wrong with them, and answers all others
-// with the page.
+// with the page or what it asks for.
 func newHandler(echo http.Handler) http.Handler {
+	pages := http.NewServeMux()
+	web.Handle(pages)
+	pages.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		w.Write(page)
+	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		for _, header := range []string{"Upgrade", "Sec-WebSocket-Key", "Sec-WebSocket-Version"} {
 			if r.Header.Get(header) != "" {
@@ -62,8 +69,7 @@ func newHandler(echo http.Handler) http.Handler {
 				return
 			}
 		}
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		w.Write(page)
+		pages.ServeHTTP(w, r)
 	})
 }
 

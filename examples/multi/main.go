@@ -19,6 +19,7 @@ import (
 	"time"
 
 	tank "github.com/fanqie/tank-websocket-go-server"
+	"github.com/fanqie/tank-websocket-go-server/examples/internal/web"
 )
 
 //go:embed page.html
@@ -55,6 +56,7 @@ func (i instances) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /ws/public", i.public)
 	mux.Handle("GET /ws/staff", i.staff)
+	web.Handle(mux) // what page.html asks for
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		w.Write(page)

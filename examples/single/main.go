@@ -18,6 +18,7 @@ import (
 	"time"
 
 	tank "github.com/fanqie/tank-websocket-go-server"
+	"github.com/fanqie/tank-websocket-go-server/examples/internal/web"
 )
 
 //go:embed page.html
@@ -74,6 +75,7 @@ func newHandler(tkws *tank.Manager) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /ws", tkws)
 	mux.Handle("GET /debug/vars", expvar.Handler()) // in a service, only for its operators
+	web.Handle(mux)                                 // what page.html asks for
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		w.Write(page)

@@ -66,7 +66,7 @@ func TestSlowPeersAreCutOff(t *testing.T) {
 func TestPageIsServed(t *testing.T) {
 	answer := httptest.NewRecorder()
 	newHandler(tank.NewInstance()).ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/", nil))
-	if answer.Code != http.StatusOK || !strings.Contains(answer.Body.String(), "sub:time") {
+	if answer.Code != http.StatusOK || !strings.Contains(answer.Body.String(), "live.subscribe('time'") {
 		t.Errorf("got %d, %.100s", answer.Code, answer.Body)
 	}
 }

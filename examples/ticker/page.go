@@ -7,6 +7,7 @@ import (
 	"net/http"
 
 	tank "github.com/fanqie/tank-websocket-go-server"
+	"github.com/fanqie/tank-websocket-go-server/examples/internal/web"
 )
 
 //go:embed static
@@ -28,6 +29,7 @@ func handler(tkws *tank.Manager, m *market) http.Handler {
 		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(m.symbols) // whoever asked may have gone
 	})
+	web.Handle(mux)
 	mux.Handle("GET /", careful(http.FileServerFS(files)))
 	return mux
 }

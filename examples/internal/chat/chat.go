@@ -14,6 +14,7 @@ import (
 	"unicode/utf8"
 
 	tank "github.com/fanqie/tank-websocket-go-server"
+	"github.com/fanqie/tank-websocket-go-server/examples/internal/web"
 )
 
 // Topics that only the server publishes on. Everything with the prefix is reserved, so that feeds can be added.
@@ -63,6 +64,7 @@ func New(log *slog.Logger, tick time.Duration) *Chat {
 	)
 	mux := http.NewServeMux()
 	mux.Handle("GET /ws", c.Manager)
+	web.Handle(mux)
 	mux.Handle("GET /", page())
 	c.Handler = mux
 	return c

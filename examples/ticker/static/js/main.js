@@ -1,7 +1,8 @@
 // The page: a card for each symbol, of which those that can be seen are subscribed to.
 
 import { Card } from './card.js';
-import { Connection } from './connection.js';
+import { onText } from '../keys.js';
+import { Live } from '../live.js';
 import { number, stored, t, toggleLanguage, translate } from './words.js';
 
 const $ = (id) => document.getElementById(id);
@@ -9,25 +10,49 @@ const cards = new Map(); // by topic
 const grid = document.querySelector('main');
 let received = 0; // prices, since the rate was shown last
 
-const connection = new Connection({
-  onState() {
-    $('state').dataset.state = connection.state;
-    $('state').lastElementChild.textContent = t(connection.state);
-    grid.classList.toggle('stale', connection.state !== 'open');
-    if (connection.state === 'open') for (const card of cards.values()) card.restart(); // there is a gap
+let slow = false; // whether to use the server's slow link, or its real one
+let connection = null; // until the symbols are known
+let askedAt = 0; // 0: no answer is awaited
+
+const connect = () => new Live(() => new URL(slow ? 'slow' : 'ws', document.baseURI.replace(/^http/, 'ws')), {
+  onConnecting: showState,
+  onOpen() {
+    for (const card of cards.values()) card.restart(); // there is a gap
+    ask();
+    showState();
   },
-  onPrice(topic, data) {
-    received++;
-    const card = cards.get(topic);
-    if (card?.visible) card.add(Number(data)); // or it was on its way when the card went out of sight
-  },
-  onSkipped(count, behind) {
-    $('skipped').textContent = number(count);
-    $('skipped').classList.toggle('late', count > 0);
+  onClose: showState,
+  onBroadcast(data) {
+    const { skipped } = JSON.parse(data), behind = performance.now() - askedAt;
+    askedAt = 0;
+    $('skipped').textContent = number(skipped);
+    $('skipped').classList.toggle('late', skipped > 0);
     $('behind').textContent = (behind / 1000).toFixed(1);
     $('behind').classList.toggle('late', behind >= 500);
   },
 });
+
+function showState() {
+  const state = connection?.state ?? 'connecting';
+  $('state').dataset.state = state;
+  $('state').lastElementChild.textContent = t(state);
+  grid.classList.toggle('stale', state !== 'open');
+}
+
+function ask() {
+  askedAt = performance.now();
+  connection.send('skipped?');
+}
+
+// Once a second; but an answer may be among what the server has skipped, too.
+setInterval(() => {
+  if (connection?.state === 'open' && (askedAt === 0 || performance.now() - askedAt > 15_000)) ask();
+}, 1000);
+
+function price(card, data) {
+  received++;
+  if (card.visible) card.add(Number(data)); // or it was on its way when the card went out of sight
+}
 
 // Subscribing to what is visible, and to nothing while nobody looks at the page.
 
@@ -36,9 +61,9 @@ function want(card, visible) {
   card.visible = visible;
   if (visible) {
     card.restart();
-    connection.subscribe(card.topic);
+    connection?.subscribe(card.topic, (data) => price(card, data));
   } else {
-    connection.unsubscribe(card.topic);
+    connection?.unsubscribe(card.topic);
   }
 }
 
@@ -76,7 +101,7 @@ function draw() {
 let frame = 0;
 setInterval(() => {
   cancelAnimationFrame(frame); // none comes while the page is not looked at
-  if (connection.state === 'open') frame = requestAnimationFrame(draw); // else nobody knows what it costs
+  if (connection?.state === 'open') frame = requestAnimationFrame(draw); // else nobody knows what it costs
 }, 200);
 
 let shownAt = performance.now();
@@ -93,20 +118,21 @@ function showTexts() {
   $('filter').placeholder = $('filter').ariaLabel = t('filter');
   $('theme').title = $('theme').ariaLabel = t('theme');
   $('slow').title = t('slowTitle');
-  $('state').lastElementChild.textContent = t(connection.state);
+  showState();
   showSubscribed();
+  draw(); // colours depend on the language
 }
 
-$('filter').oninput = filter;
+onText($('filter'), filter);
 addEventListener('keydown', (e) => {
   if (e.key !== '/' || e.target === $('filter')) return;
   e.preventDefault();
   $('filter').focus();
 });
 $('slow').onclick = () => {
-  const slow = $('slow').ariaChecked !== 'true';
+  slow = !slow;
   $('slow').ariaChecked = String(slow);
-  connection.useSlowLink(slow);
+  connection?.reconnect();
 };
 $('language').onclick = () => {
   toggleLanguage();
@@ -138,5 +164,5 @@ for (const symbol of await symbols()) {
 grid.append(...[...cards.values()].map(({ node }) => node));
 filter(); // a browser may have kept what was typed
 showSubscribed();
+connection = connect();
 for (const { node } of cards.values()) watcher.observe(node);
-connection.connect();

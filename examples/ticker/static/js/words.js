@@ -2,18 +2,18 @@
 
 const words = {
   en: {
-    ticker: 'ticker', filter: 'Filter, e.g. omega', slow: 'Slow link', language: '中文', theme: 'Light or dark',
+    title: 'tank ticker', ticker: 'ticker', filter: 'Filter, e.g. omega', slow: 'Slow link', language: '中文', theme: 'Light or dark',
     slowTitle: 'The server lets 4 KiB a second through to this page, as a slow network would',
-    connecting: 'connecting', open: 'live', closed: 'reconnecting',
+    connecting: 'connecting', open: 'live', waiting: 'reconnecting', closed: 'closed',
     subscribed: 'In view, subscribed', of: (n) => `of ${n} symbols`,
     rate: 'Prices received', perSecond: '/s', behind: 'Behind', seconds: 's', skipped: 'Skipped', skippedWhat: 'old prices',
     about: 'Simulated prices, made up by the server 20 times a second. Lines and percentages cover the last 6 seconds.',
     nothing: 'No symbol is called that.',
   },
   zh: {
-    ticker: '行情', filter: '筛选，例如 omega', slow: '慢速网络', language: 'English', theme: '浅色或深色',
+    title: 'tank 行情', ticker: '行情', filter: '筛选，例如 omega', slow: '慢速网络', language: 'English', theme: '浅色或深色',
     slowTitle: '服务器每秒只向本页放行 4 KiB，如同一条慢速网络',
-    connecting: '连接中', open: '实时', closed: '正在重连',
+    connecting: '连接中', open: '实时', waiting: '正在重连', closed: '已关闭',
     subscribed: '可见即订阅', of: (n) => `共 ${n} 个`,
     rate: '收到的价格', perSecond: ' 条/秒', behind: '落后', seconds: '秒', skipped: '已跳过', skippedWhat: '条旧价格',
     about: '模拟数据：价格由服务器随机生成，每秒 20 次。曲线和涨跌幅都是最近 6 秒的。',
@@ -45,5 +45,6 @@ export function toggleLanguage() {
 /** translate fills in the texts that stand in index.html. */
 export function translate() {
   document.documentElement.lang = language === 'zh' ? 'zh-CN' : 'en';
+  document.title = t('title');
   for (const node of document.querySelectorAll('[data-i18n]')) node.textContent = t(node.dataset.i18n);
 }

@@ -13,6 +13,14 @@ export function t(key, ...values) {
   return entry;
 }
 
+/** roomOf is the topic that somebody means who writes its name in one of the page's languages. */
+export function roomOf(name) {
+  for (const { rooms } of Object.values(words)) {
+    for (const [topic, shown] of Object.entries(rooms)) if (name === shown) return topic;
+  }
+  return name;
+}
+
 export const currentLanguage = () => language;
 
 export function toggleLanguage() {

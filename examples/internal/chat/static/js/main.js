@@ -1,9 +1,10 @@
 // Puts the page together: the connection, the rooms, and the views that show them.
 
-import { Connection } from './connection.js';
+import '../keys.js';
+import { Live } from '../live.js';
 import { $, setText } from './dom.js';
-import { currentLanguage, t, toggleLanguage, translatePage } from './i18n.js';
-import { liveView } from './live.js';
+import { currentLanguage, roomOf, t, toggleLanguage, translatePage } from './i18n.js';
+import { feedsView } from './feeds.js';
 import { initialName, nameView } from './name.js';
 import { recall, remember } from './prefs.js';
 import { roomView } from './room.js';
@@ -13,19 +14,35 @@ import { statusView } from './status.js';
 import { toast } from './toast.js';
 
 const EVENTS = 'chat:events';
-const TABLE = 'chat:topics'; // comes once a second, so that silence means a dead connection
-const SILENCE = 20_000; // ms
+const TABLE = 'chat:topics'; // how many are where, once a second
 
 let name = initialName();
 let known = new Set(); // topics that were subscribed to before: what is missed in them is a gap
 const rooms = new Rooms();
-const connection = new Connection(SILENCE);
+const connection = new Live(socketURL, {
+  onConnecting: changed,
+  onOpen: opened,
+  onClose({ code }) {
+    status.lost(code);
+    rooms.failed();
+    feeds.lost();
+    changed();
+  },
+  onRefused: refused,
+});
+
+/** socketURL is beside the page, so that it also works under a path prefix and behind a TLS proxy. */
+function socketURL() {
+  const url = new URL('ws', document.baseURI.replace(/^http/, 'ws'));
+  url.search = new URLSearchParams({ user_id: name }).toString();
+  return url;
+}
 
 const people = nameView(() => name, rename);
 const status = statusView(connection);
 const list = sidebar(rooms, { open, leave, join });
 const room = roomView(rooms, connection, { say, again, leave, readAll });
-const live = liveView(rooms, { join });
+const feeds = feedsView(rooms, { join });
 
 // Drawing is put off a little, so that a burst of messages is drawn once. A timer also runs in a hidden page.
 let drawing = 0;
@@ -34,8 +51,8 @@ function draw() {
     drawing = 0;
     if (rooms.room && isRead(rooms.active)) rooms.room.unread = 0;
     list.draw();
-    room.draw(live.subscribers(rooms.active));
-    live.draw();
+    room.draw(feeds.subscribers(rooms.active));
+    feeds.draw();
     people.draw();
     drawFrame();
   }, 16);
@@ -77,15 +94,15 @@ function open(topic) {
 
 /** join opens a topic, and subscribes to it if need be. It returns whether the topic can be one. */
 function join(text) {
-  const topic = text.trim();
+  const topic = roomOf(text.trim());
   if (!topic) return false;
   if (new TextEncoder().encode(topic).length > 255) {
     refused({ code: 'invalid_topic' });
     return false;
   }
   if (rooms.add(topic)) {
-    connection.subscribe(topic);
-    if (connection.state === 'online') {
+    connection.subscribe(topic, (data) => said(topic, data));
+    if (connection.state === 'open') {
       known.add(topic);
       rooms.note(topic, 'joined');
     }
@@ -112,12 +129,12 @@ function drop(topic) {
 function say(text) {
   const ref = Array.from(crypto.getRandomValues(new Uint8Array(8)), (b) => b.toString(16).padStart(2, '0')).join('');
   rooms.sending(rooms.active, name, text, ref);
-  if (!connection.say(rooms.active, text, ref)) rooms.failed(ref);
+  if (!connection.send(JSON.stringify({ say: { topic: rooms.active, text, ref } }))) rooms.failed(ref);
   draw();
 }
 
 function again(topic, id) {
-  const message = connection.state === 'online' && rooms.take(topic, id);
+  const message = connection.state === 'open' && rooms.take(topic, id);
   if (message) say(message.text);
 }
 
@@ -129,42 +146,39 @@ function readAll() {
 function rename(newName) {
   name = newName;
   rooms.failed();
-  connection.open(name); // the name belongs to the connection, so a new one is needed
+  feeds.lost();
+  connection.reconnect(); // the name belongs to the connection, so a new one is needed
   draw();
 }
 
 /** refused shows what the server did not do: {"error":{...}} frames, the library's as well as the chat's. */
 function refused({ code, message, topic, ref }) {
-  toast(t('refused', topic, t('refusal', code) ?? message), 'bad');
+  toast(t('refused', topic && t('room', topic), t('refusal', code) ?? message), 'bad');
   if (ref) rooms.failed(ref);
   const subscription = !ref && ['invalid_topic', 'forbidden', 'limit'].includes(code);
   if (subscription && topic) {
-    connection.forget(topic);
+    if (code === 'forbidden') connection.unsubscribe(topic); // or it is asked for again with each connection
     drop(topic);
   }
-}
-
-function received({ topic, data, error }) {
-  if (error) refused(error);
-  else if (topic === EVENTS) live.addEvent(JSON.parse(data));
-  else if (topic === TABLE) live.setTable(JSON.parse(data));
-  else if (topic !== undefined) rooms.said(topic, JSON.parse(data), isRead(topic));
   draw();
 }
 
-connection.addEventListener('frame', (e) => received(e.detail));
+function said(topic, data) {
+  rooms.said(topic, JSON.parse(data), isRead(topic));
+  draw();
+}
 
-connection.addEventListener('state', () => {
-  if (connection.state === 'online') {
-    for (const topic of rooms.all.keys()) rooms.note(topic, known.has(topic) ? 'gap' : 'joined');
-    known = new Set(rooms.all.keys());
-  } else {
-    rooms.failed();
-    live.lost();
-  }
+function opened() {
+  status.opened();
+  for (const topic of rooms.all.keys()) rooms.note(topic, known.has(topic) ? 'gap' : 'joined');
+  known = new Set(rooms.all.keys());
+  changed();
+}
+
+function changed() {
   status.draw();
   draw();
-});
+}
 
 function retranslate() {
   translatePage();
@@ -184,7 +198,7 @@ document.addEventListener('visibilitychange', draw);
 wide.addEventListener('change', draw);
 document.addEventListener('keydown', (e) => {
   // Alt with an arrow goes through one's topics.
-  if (!e.altKey || (e.key !== 'ArrowUp' && e.key !== 'ArrowDown') || rooms.all.size === 0) return;
+  if (e.isComposing || !e.altKey || (e.key !== 'ArrowUp' && e.key !== 'ArrowDown') || rooms.all.size === 0) return;
   e.preventDefault();
   const topics = [...rooms.all.keys()];
   const step = e.key === 'ArrowDown' ? 1 : topics.length - 1;
@@ -209,15 +223,14 @@ addEventListener('hashchange', () => { if (linked() && linked() !== rooms.active
 
 function begin() {
   translatePage();
-  connection.subscribe(EVENTS);
-  connection.subscribe(TABLE);
+  connection.subscribe(EVENTS, (data) => { feeds.addEvent(JSON.parse(data)); draw(); });
+  connection.subscribe(TABLE, (data) => { feeds.setTable(JSON.parse(data)); draw(); });
   const [asked, last] = [linked(), recall('active')]; // joining overwrites both
-  for (const topic of Rooms.remembered() ?? [t('firstTopic')]) join(topic);
+  for (const topic of Rooms.remembered() ?? [t('suggestions')[0]]) join(topic);
   if (asked) join(asked);
   else if (rooms.all.has(last)) open(last);
   view('chat');
   status.draw();
-  connection.open(name);
 }
 
 begin();

@@ -26,7 +26,7 @@ export function roomView(rooms, connection, actions) {
 
   function drawComposer() {
     const left = LONGEST - length(box.value.trim());
-    const online = connection.state === 'online';
+    const online = connection.state === 'open';
     $('send').disabled = !online || left < 0 || box.value.trim() === '';
     const hint = $('composer-hint');
     setText(hint, left < 0 ? t('tooLong', -left) : !online ? t('offlineHint') : left <= WARN ? t('left', left) : '');
@@ -101,11 +101,11 @@ export function roomView(rooms, connection, actions) {
   }
 
   function drawHead(room, subscribers) {
-    setText($('room-title'), room.topic);
+    setText($('room-title'), t('room', room.topic));
     $('room-title').title = room.topic;
     setText($('room-people'), subscribers === undefined ? '' : t('listeners', subscribers));
-    $('leave').setAttribute('aria-label', t('leave', room.topic));
-    box.setAttribute('aria-label', t('composer', room.topic));
+    $('leave').setAttribute('aria-label', t('leave', t('room', room.topic)));
+    box.setAttribute('aria-label', t('composer', t('room', room.topic)));
     box.placeholder = t('composerShort');
   }
 

@@ -1,11 +1,14 @@
 // What the page says, in English and Chinese. Functions take the values that go into the sentence.
 
+const rooms = { lobby: '大厅', 'music:live': '音乐:现场' };
+
 export const words = {
   en: {
     title: 'tank chat',
     skip: 'Skip to the message box',
     connecting: 'Connecting…',
     online: 'Online',
+    closed: 'Closed by the server',
     waiting: (s) => `Reconnecting in ${s} s`,
     retrying: 'Reconnecting…',
     closing: (s) => `Server shut down · ${s} s`,
@@ -88,7 +91,8 @@ export const words = {
     adjectives: ['Quiet', 'Merry', 'Brave', 'Gentle', 'Curious', 'Swift', 'Sunny', 'Lucky', 'Clever', 'Cosy', 'Bold', 'Mellow'],
     animals: ['Otter', 'Heron', 'Fox', 'Panda', 'Lynx', 'Robin', 'Badger', 'Seal', 'Magpie', 'Koala', 'Hedgehog', 'Crane'],
     name: (adjective, animal) => `${adjective} ${animal}`,
-    firstTopic: 'lobby',
+    rooms: {},
+    room: (topic) => topic,
     suggestions: ['lobby', 'music:live', 'golang', '中文闲聊'],
   },
   zh: {
@@ -96,6 +100,7 @@ export const words = {
     skip: '跳到输入框',
     connecting: '正在连接…',
     online: '在线',
+    closed: '已被服务器关闭',
     waiting: (s) => `${s} 秒后重新连接`,
     retrying: '正在重新连接…',
     closing: (s) => `服务器已关闭 · ${s} 秒`,
@@ -178,7 +183,8 @@ export const words = {
     adjectives: ['安静的', '快乐的', '勇敢的', '温柔的', '好奇的', '敏捷的', '阳光的', '幸运的', '聪明的', '悠闲的'],
     animals: ['水獭', '白鹭', '狐狸', '熊猫', '猞猁', '知更鸟', '海豹', '喜鹊', '考拉', '刺猬'],
     name: (adjective, animal) => `${adjective}${animal}`,
-    firstTopic: '大厅',
-    suggestions: ['大厅', 'lobby', '音乐:现场', 'golang'],
+    rooms, // everybody is in the same rooms: what they are called is only what is shown
+    room: (topic) => (Object.hasOwn(rooms, topic) ? rooms[topic] : topic),
+    suggestions: ['lobby', '中文闲聊', 'music:live', 'golang'],
   },
 };

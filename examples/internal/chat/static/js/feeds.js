@@ -7,8 +7,8 @@ import { clock, fullTime, t } from './i18n.js';
 const MOST_EVENTS = 100;
 const SLOTS = 24; // values in a sparkline
 
-/** liveView draws the feeds. actions: join(topic). */
-export function liveView(rooms, actions) {
+/** feedsView draws the feeds. actions: join(topic). */
+export function feedsView(rooms, actions) {
   let table = null;
   let events = [];
   let serial = 0;
@@ -18,7 +18,7 @@ export function liveView(rooms, actions) {
 
   function createRow({ name }) {
     const join = el('button', { class: 'topic-join', type: 'button', 'data-testid': 'topic-join' },
-      el('span', { class: 'hash', 'aria-hidden': 'true' }, '#'), el('bdi', {}, name));
+      el('span', { class: 'hash', 'aria-hidden': 'true' }, '#'), el('bdi'));
     const row = el('tr', { 'data-topic': name, 'data-testid': 'topic-row' },
       el('th', { scope: 'row' }, join), el('td', { class: 'number' }), el('td', { class: 'number rate' }, sparklineBox(), el('span')));
     row.addEventListener('click', () => actions.join(name));
@@ -29,8 +29,9 @@ export function liveView(rooms, actions) {
     const [head, subscribers, speed] = row.children;
     const member = rooms.all.has(r.name);
     row.classList.toggle('member', member);
+    setText(head.querySelector('bdi'), t('room', r.name));
     row.classList.toggle('busy', r.rate > 0);
-    head.firstChild.setAttribute('aria-label', t(member ? 'openTopic' : 'joinTopic', r.name));
+    head.firstChild.setAttribute('aria-label', t(member ? 'openTopic' : 'joinTopic', t('room', r.name)));
     head.firstChild.title = r.name;
     setText(subscribers, String(r.subscribers));
     sparkline(speed.firstChild, rates.get(r.name));
@@ -45,13 +46,14 @@ export function liveView(rooms, actions) {
   }
 
   function topicChip(topic) {
-    const chip = el('button', { class: 'topic-chip', type: 'button', title: topic }, el('bdi', {}, topic));
+    const chip = el('button', { class: 'topic-chip', type: 'button', title: topic }, el('bdi'));
     chip.addEventListener('click', () => actions.join(topic));
     return chip;
   }
 
   function updateEvent(node, e) {
     setText(node.querySelector('.did'), t('event', e.event));
+    if (e.topic) setText(node.querySelector('.topic-chip bdi'), t('room', e.topic));
     const time = node.querySelector('time');
     time.title = e.reason ? `${fullTime(e.time)} · ${e.reason}` : fullTime(e.time);
     setText(time, clock(e.time));

@@ -1,0 +1,31 @@
+// Package web holds what the pages of the examples share. live.js is the complete client of docs/protocol.md; the pages may be
+// mounted anywhere, so they ask for it beside themselves.
+package web
+
+import (
+	"bytes"
+	"embed"
+	"net/http"
+	"time"
+)
+
+//go:embed *.js *.css
+var files embed.FS
+
+// names are the shared files. live.js stands for itself; the others need each other or nothing.
+var names = []string{"live.js", "keys.js", "language.js", "small.css"}
+
+// Handle serves the shared files at the top of a mux.
+func Handle(mux *http.ServeMux) {
+	for _, name := range names {
+		content, err := files.ReadFile(name)
+		if err != nil {
+			panic(err) // only for an embedded file that is not there
+		}
+		mux.HandleFunc("GET /"+name, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("X-Content-Type-Options", "nosniff")
+			w.Header().Set("Cache-Control", "no-cache") // embedded files have no time of change to compare
+			http.ServeContent(w, r, name, time.Time{}, bytes.NewReader(content))
+		})
+	}
+}
