@@ -172,7 +172,7 @@ func TestInspectorShowsAnInstance(t *testing.T) {
 	chinese.screenshot("inspector-chinese")
 	phone.screenshot("inspector-phone")
 
-	if light.rows()[0] != "news" || eval[string](light, "document.title") != "tank" {
+	if light.rows()[0] != "news" || eval[string](light, "document.title") != "tank inspector" {
 		t.Errorf("rows are %q, title %q", light.rows(), eval[string](light, "document.title"))
 	}
 	light.write("filter", "img src")

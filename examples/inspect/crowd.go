@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"net/http"
 	"net/url"
 	"sync"
 	"time"
@@ -18,18 +19,24 @@ const maxCrowd = 1000
 
 // The topics of simulated visitors, and what they say.
 var (
-	crowdTopics = []string{"lobby", "golang", "音乐", "cycling", "recipes", "大厅"}
+	crowdTopics = []string{"lobby", "golang", "音乐", "cycling", "recipes", "茶"}
 	sayings     = []string{"Hello!", "你好！", "Who has seen the news?", "I like it here.", "这里很热闹。", "Back in a minute.", "+1"}
 )
 
-// visit simulates visitors until the context ends; then home is closed. The first does not read.
-func visit(ctx context.Context, addr string, visitors int, log *slog.Logger) (home <-chan struct{}) {
+// visit simulates visitors until the context ends; then home is closed. The first hardly reads, and comes through nearby.
+func visit(ctx context.Context, addr string, nearby *pipes, visitors int, log *slog.Logger) (home <-chan struct{}) {
 	done := make(chan struct{})
 	var crowd sync.WaitGroup
 	for i := range visitors {
 		crowd.Go(func() {
-			if err := stay(ctx, addr, i); err != nil && ctx.Err() == nil {
-				log.Warn("a simulated visitor has left", "error", err)
+			for ctx.Err() == nil {
+				if err := stay(ctx, addr, nearby, i); err != nil && ctx.Err() == nil {
+					log.Info("a simulated visitor was disconnected, and comes back", "visitor", i, "error", err)
+				}
+				select {
+				case <-ctx.Done():
+				case <-time.After(comeback):
+				}
 			}
 		})
 	}
@@ -40,22 +47,34 @@ func visit(ctx context.Context, addr string, visitors int, log *slog.Logger) (ho
 	return done
 }
 
-func stay(ctx context.Context, addr string, i int) error {
+// comeback is how long a visitor stays away who was disconnected.
+const comeback = 5 * time.Second
+
+// stay is one visitor's connection.
+func stay(ctx context.Context, addr string, nearby *pipes, i int) error {
+	topics, options := 1+i%3, &websocket.DialOptions{}
+	if i == 0 {
+		topics = len(crowdTopics)
+		options.HTTPClient = &http.Client{Transport: &http.Transport{DialContext: nearby.dial}}
+	}
 	name := fmt.Sprintf("visitor %d (simulated)", i)
-	ws, _, err := websocket.Dial(ctx, "ws://"+addr+"/ws?user_id="+url.QueryEscape(name), nil)
+	ws, _, err := websocket.Dial(ctx, "ws://"+addr+"/ws?user_id="+url.QueryEscape(name), options)
 	if err != nil {
 		return err
 	}
 	defer ws.CloseNow()
-	for n := range 1 + i%3 {
+	for n := range topics {
 		if err := ws.Write(ctx, websocket.MessageText, []byte("sub:"+crowdTopics[(i+n)%len(crowdTopics)])); err != nil {
 			return err
 		}
 	}
-	reading := make(chan error, 1)
-	if i > 0 {
-		go func() { reading <- readAll(ctx, ws) }()
+	if i == 0 { // it wants to know everything
+		if err := ws.Write(ctx, websocket.MessageText, []byte("sub:chat:topics")); err != nil {
+			return err
+		}
 	}
+	reading := make(chan error, 1)
+	go func() { reading <- readAll(ctx, ws) }()
 	for {
 		select {
 		case <-ctx.Done():

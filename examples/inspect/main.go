@@ -31,7 +31,7 @@ const shutdownGrace = 10 * time.Second
 func main() {
 	addr := flag.String("addr", "127.0.0.1:8080", "`address` to listen on")
 	password := flag.String("password", "", "of operators; one is made up if there is none")
-	crowd := flag.Int("crowd", 0, "so many simulated `visitors` chat, one of whom does not read, up to 1000")
+	crowd := flag.Int("crowd", 0, "so many simulated `visitors` chat, one of whom hardly reads, up to 1000")
 	var level slog.Level
 	flag.TextVar(&level, "log-level", slog.LevelInfo, "least important `level` to log: debug, info, warn or error")
 	flag.Parse()
@@ -80,13 +80,15 @@ func run(ctx context.Context, addr, password string, crowd int, log *slog.Logger
 	app.Manager.SetHTTPServer(server) // Shutdown ends it after the last client has left
 	app.Start()
 
-	serving := make(chan error, 1)
+	nearby := newPipes()
+	serving := make(chan error, 2)
 	go func() { serving <- server.Serve(listener) }()
+	go func() { serving <- server.Serve(nearby) }()
 	page := chat.PageURL(listener.Addr())
 	fmt.Printf("The chat is at %s\n", page)
 	fmt.Printf("For operators, any name and the password %s:\n  %sinspector/\n  %smetrics\n  %sdebug/vars\nCtrl-C ends the program.\n", password, page, page, page)
 	visiting, goHome := context.WithCancel(ctx)
-	home := visit(visiting, listener.Addr().String(), crowd, log)
+	home := visit(visiting, listener.Addr().String(), nearby, crowd, log)
 
 	select {
 	case err = <-serving:

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/coder/websocket"
@@ -66,7 +67,7 @@ func get(t *testing.T, server *httptest.Server, path, password string) (status i
 
 func TestOperatorsSeeWhatOthersDoNot(t *testing.T) {
 	_, server := serve(t)
-	home := visit(t.Context(), strings.TrimPrefix(server.URL, "http://"), 0, slog.New(slog.DiscardHandler))
+	home := visit(t.Context(), strings.TrimPrefix(server.URL, "http://"), newPipes(), 0, slog.New(slog.DiscardHandler))
 	<-home
 	ws, _, err := websocket.Dial(t.Context(), server.URL+"/ws?user_id=Ada", nil)
 	if err != nil {
@@ -93,6 +94,57 @@ func TestOperatorsSeeWhatOthersDoNot(t *testing.T) {
 	if status, body := get(t, server, "/", ""); status != http.StatusOK || !strings.Contains(body, "<html") {
 		t.Errorf("the chat is answered with %d", status)
 	}
+}
+
+// TestOneVisitorHardlyReads: its outbox fills at once, and when that is full, it is disconnected and comes back.
+func TestOneVisitorHardlyReads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		app := chat.New(slog.New(slog.DiscardHandler), time.Second)
+		app.Start()
+		nearby := newPipes()
+		server := &http.Server{Handler: app}
+		go server.Serve(nearby)
+		ctx, cancel := context.WithCancel(t.Context())
+		home := visit(ctx, "nearby", nearby, 1, slog.New(slog.DiscardHandler))
+
+		queued := func() (bytes int64, since time.Time) {
+			for _, c := range app.Manager.GetAllClients() {
+				stats := c.Stats()
+				bytes, since = stats.OutboxBytes, stats.ConnectedAt
+			}
+			return bytes, since
+		}
+		flood := func() { // small talk, but of hundreds
+			for range 100 {
+				if err := app.Manager.BroadcastTopicMessage("lobby", strings.Repeat("x", 100)); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		time.Sleep(20 * time.Second)
+		flood()
+		time.Sleep(time.Minute)
+		before, first := queued()
+		if before < 1<<10 {
+			t.Errorf("after a minute, %d bytes are queued", before)
+		}
+		for range 300 { // at 10 KB a second, 1 MiB is reached
+			flood()
+			time.Sleep(time.Second)
+		}
+		if _, again := queued(); !again.After(first) {
+			t.Errorf("the connection of %v is still that of %v", again, first)
+		}
+		if n := app.Manager.Stats().Evicted; n < 1 {
+			t.Errorf("%d clients were evicted", n)
+		}
+		cancel()
+		<-home
+		if err := app.Shutdown(context.Background()); err != nil {
+			t.Error(err)
+		}
+		server.Close()
+	})
 }
 
 // TestRun starts the program as it is, with a crowd, and ends it.

@@ -5,14 +5,17 @@ import { el, setAttribute, setText, svg } from './dom.js';
 const width = 300, height = 52;
 const shortest = 30_000, longest = 300_000; // milliseconds that a chart spans
 
-/** curve is a chart over time. Its method update takes points [{x: milliseconds, y}], oldest first. */
+/**
+ * curve is a chart over time. Its method update takes points [{x: milliseconds, y}], oldest first, and the milliseconds between
+ * two points from which on nobody has looked in between: there is a gap then.
+ */
 export function curve() {
   const area = svg('path', { class: 'area' });
   const line = svg('path', { class: 'curve' });
   const node = svg('svg', { viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: 'none', 'aria-hidden': 'true' }, area, line);
   return {
     node,
-    update(points) {
+    update(points, gap) {
       if (points.length < 2) {
         setAttribute(line, 'd', '');
         setAttribute(area, 'd', '');
@@ -24,9 +27,14 @@ export function curve() {
       const x = (p) => (width * (1 - (end - p.x) / span)).toFixed(1);
       const y = (p) => (height - 2 - (p.y / top) * (height - 8)).toFixed(1);
       const seen = points.filter((p) => end - p.x <= span);
-      const path = 'M' + seen.map((p) => `${x(p)},${y(p)}`).join('L');
-      setAttribute(line, 'd', path);
-      setAttribute(area, 'd', `${path}L${width},${height}L${x(seen[0])},${height}Z`);
+      const runs = [];
+      for (const p of seen) {
+        if (p.x - (runs.at(-1)?.at(-1).x ?? -Infinity) >= gap) runs.push([]);
+        runs.at(-1).push(p);
+      }
+      const paths = runs.map((run) => `M${run.map((p) => `${x(p)},${y(p)}`).join('L')}${run.length > 1 ? '' : 'h0'}`);
+      setAttribute(line, 'd', paths.join(''));
+      setAttribute(area, 'd', paths.map((path, i) => `${path}L${x(runs[i].at(-1))},${height}L${x(runs[i][0])},${height}Z`).join(''));
     },
   };
 }

@@ -16,6 +16,8 @@ const charts = [
 ];
 
 const latest = (now) => now.samples.at(-1) ?? {};
+const GAP = 5; // as many intervals without a sample, and nobody has looked
+
 const perSecond = (n = 0) => `${short(n)}${t('perSecond')}`;
 
 // title, field of the statistics, field of the samples, whether more than zero is bad news
@@ -62,7 +64,7 @@ function chartPart([title, value, note, field, format]) {
       setText(small, note(now));
       const points = now.samples.map((s) => ({ x: s.time, y: s[field] }));
       node.title = points.length ? t('peak', format(Math.max(...points.map((p) => p.y)))) : '';
-      line.update(points);
+      line.update(points, 1000 * GAP * now.interval);
     },
   };
 }

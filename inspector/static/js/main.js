@@ -54,7 +54,7 @@ async function show() {
   current?.stop();
   health.listener = null;
   const next = current = views[name](params, (to) => { location.hash = `#/${name}${to.size ? `?${to}` : ''}`; }, health);
-  document.title = ['tank', params.get('name') ?? (name === 'clients' ? t('clients') : '')].filter(Boolean).join(' · ');
+  document.title = [t('title'), params.get('name') ?? (name === 'clients' ? t('clients') : '')].filter(Boolean).join(' · ');
   for (const a of document.querySelectorAll('nav a')) {
     const here = a.dataset.view === (name === 'clients' || name === 'client' ? 'clients' : 'topics');
     setAttribute(a, 'aria-current', here ? 'page' : null);
@@ -65,7 +65,15 @@ async function show() {
     return;
   }
   await Promise.race([next.ready, new Promise((resolve) => { setTimeout(resolve, 500); })]);
+  await composed();
   if (current === next) exchange(next.nodes);
+}
+
+/** composed waits until no input method composes in the view: a field that is exchanged loses what is being composed. */
+async function composed() {
+  for (let field; (field = content.querySelector('[data-composing]'));) {
+    await new Promise((resolve) => { field.addEventListener('compositionend', resolve, { once: true }); });
+  }
 }
 
 /** exchange puts nodes in the place of those of the same view: whoever types in the filter does not notice. */

@@ -8,10 +8,11 @@ import { t } from './words.js';
 /**
  * tableView shows what is at an address of the API.
  *
- * columns are {key, title, value(row, now), kind}: kind is 'text' or, for what is bad news unless zero, 'alarm'; the first has
- * link(row), too. A column without a key cannot be sorted by. options are {path, title, sort, filter, none, fixed}: fixed are
- * parameters that stay, filter is the text in an empty field, or none. params, of type URLSearchParams, say where the table
- * is; go(params) is called when it should be elsewhere. onPage, if there is one, gets each page.
+ * columns are {key, title, value(row, now), kind, wide}: kind is 'text' or, for what is bad news unless zero, 'alarm'; the first
+ * has link(row), too. One that is wide is not cut. A column without a key cannot be sorted by. options are {path, title, sort,
+ * filter, none, fixed}: fixed are parameters that stay, filter is the text in an empty field, or none. params, of type
+ * URLSearchParams, say where the table is; go(params) is called when it should be elsewhere. onPage, if there is one, gets each
+ * page.
  */
 export function tableView(columns, options, params, go, onPage, onGone) {
   const heads = columns.map((c) => head(c, options, params, go));
@@ -46,10 +47,12 @@ export function tableView(columns, options, params, go, onPage, onGone) {
   return { node, ready, stop: polling.stop, focusFilter: () => field?.focus() };
 }
 
+const classOf = (column) => (column.kind === 'text' ? (column.wide ? 'text wide' : 'text') : null);
+
 function head(column, options, params, go) {
   const sort = params.get('sort') ?? options.sort;
   const [key, descending] = [sort.replace('-', ''), sort.startsWith('-')];
-  const th = el('th', { scope: 'col', class: column.kind === 'text' && 'text' });
+  const th = el('th', { scope: 'col', class: classOf(column) });
   if (!column.key) {
     th.append(column.title);
     return th;
@@ -78,7 +81,7 @@ function change(params, go, changes) {
 function makeRow(columns, row) {
   const cells = columns.map((c, i) => {
     const content = c.link ? el('a', { href: c.link(row) }, el('bdi')) : el('bdi');
-    return el('td', { class: c.kind === 'text' && i > 0 && 'text', 'data-label': c.title }, content);
+    return el('td', { class: i > 0 && classOf(c), 'data-label': c.title }, content);
   });
   return el('tr', { 'data-testid': 'row' }, ...cells);
 }
@@ -107,11 +110,28 @@ function filterField(options, params, go) {
     field.defaultValue = field.value;
     change(params, go, { q: field.value, page: null });
   };
-  field.addEventListener('input', () => {
+  const soon = () => {
     clearTimeout(timer);
     timer = setTimeout(apply, 200);
+  };
+  // What an input method composes, as for Chinese, is not text yet, and Enter and Escape are the input method's meanwhile.
+  // Safari ends the composition before it tells of the key, whose code is 229 then.
+  field.addEventListener('compositionstart', () => {
+    clearTimeout(timer);
+    field.dataset.composing = '';
+  });
+  field.addEventListener('compositionend', () => {
+    delete field.dataset.composing;
+    soon();
+  });
+  field.addEventListener('input', (e) => {
+    if (!e.isComposing) soon();
   });
   field.addEventListener('keydown', (e) => {
+    if (e.isComposing || e.keyCode === 229) {
+      if (e.key === 'Escape') e.preventDefault(); // or the browser empties the field
+      return;
+    }
     if (e.key === 'Enter') apply();
     if (e.key !== 'Escape') return;
     e.preventDefault();

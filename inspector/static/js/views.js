@@ -25,7 +25,7 @@ const topicColumns = () => [
 
 const clientColumns = () => [
   { key: 'user_id', title: t('user'), kind: 'text', id: (r) => r.id, value: (r) => r.user_id, link: clientLink, title_: (r) => `${r.user_id}\n${r.id}` },
-  { key: 'remote_addr', title: t('address'), kind: 'text', value: (r) => r.remote_addr, title_: (r) => r.remote_addr },
+  { key: 'remote_addr', title: t('address'), kind: 'text', wide: true, value: (r) => r.remote_addr, title_: (r) => r.remote_addr },
   { key: 'subscriptions', title: t('subscriptions'), value: (r) => count(r.subscriptions) },
   { key: 'outbox_bytes', title: t('outbox'), value: (r) => (r.outbox_bytes ? bytes(r.outbox_bytes) : '0') },
   { key: 'dropped', title: t('dropped'), kind: 'alarm', value: (r) => count(r.dropped) },

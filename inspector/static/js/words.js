@@ -3,7 +3,7 @@ import { recall, remember } from './prefs.js';
 
 const words = {
   en: {
-    skip: 'Skip to the content', inspector: 'inspector', overview: 'Overview', clients: 'Clients', otherLanguage: '中文',
+    title: 'tank inspector', skip: 'Skip to the content', inspector: 'inspector', overview: 'Overview', clients: 'Clients', otherLanguage: '中文',
     theme: 'Light or dark', topics: 'Topics', topic: 'Topic', client: 'Client', subscribers: 'Subscribers', members: 'Subscribers',
     state: { new: 'not started', running: 'running', draining: 'shutting down: draining', closing: 'shutting down', closed: 'ended' },
     up: (d) => `running for ${d}`, away: (s) => `no answer for ${s} s, trying again`,
@@ -39,7 +39,7 @@ const words = {
     units: { ms: 'ms', s: 's', min: 'min', h: 'h', d: 'd' },
   },
   zh: {
-    skip: '跳到内容', inspector: '检查器', overview: '概览', clients: '客户端', otherLanguage: 'English',
+    title: 'tank 检查器', skip: '跳到内容', inspector: '检查器', overview: '概览', clients: '客户端', otherLanguage: 'English',
     theme: '浅色或深色', topics: '主题', topic: '主题', client: '客户端', subscribers: '订阅者', members: '订阅者',
     state: { new: '尚未启动', running: '运行中', draining: '正在关闭：逐批断开', closing: '正在关闭', closed: '已结束' },
     up: (d) => `已运行 ${d}`, away: (s) => `${s} 秒没有响应，正在重试`,
