@@ -3,8 +3,8 @@
 import '../keys.js';
 import { Live } from '../live.js';
 import { $, setText } from './dom.js';
-import { currentLanguage, roomOf, t, toggleLanguage, translatePage } from './i18n.js';
 import { feedsView } from './feeds.js';
+import { currentLanguage, roomOf, t, toggleLanguage, translatePage } from './i18n.js';
 import { initialName, nameView } from './name.js';
 import { recall, remember } from './prefs.js';
 import { roomView } from './room.js';
