@@ -57,7 +57,7 @@ func (m *Manager) reserve(w http.ResponseWriter) bool {
 		return true
 	}
 	m.counters.connections.Add(-1)
-	err := fmt.Errorf("%w: there are %d connections", ErrLimit, most)
+	err := advise(fmt.Errorf("%w: there are %d connections", ErrLimit, most), adviceConnections)
 	m.refuse(w, http.StatusServiceUnavailable, &ErrorEvent{Code: CodeUpgrade, Message: "request refused", Err: err})
 	return false
 }
@@ -82,7 +82,7 @@ func (m *Manager) connect(w http.ResponseWriter, r *http.Request) bool {
 		Compression:  u.EnableCompression || m.config.compress,
 	})
 	if err != nil {
-		e := &ErrorEvent{Code: CodeUpgrade, Message: "upgrade failed", Err: err, UserID: c.userID}
+		e := &ErrorEvent{Code: CodeUpgrade, Message: "upgrade failed", Err: adviseUpgrade(r, err), UserID: c.userID}
 		if isPanic(err) {
 			e.Code, e.Message = CodeInternal, "middleware panicked"
 		}
@@ -121,7 +121,7 @@ func (m *Manager) awaitStart(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-patience.C:
-			return fmt.Errorf("%w: not started", ErrBusy)
+			return advise(fmt.Errorf("%w: not started", ErrBusy), adviceStart)
 		}
 	}
 	if m.phase.Load() >= draining {
@@ -187,8 +187,20 @@ func (m *Manager) authenticate(r *http.Request) (userID string, err error) {
 	return userID, err
 }
 
+// adviseUpgrade adds to the reason of a failed upgrade what is likely to be missing.
+func adviseUpgrade(r *http.Request, err error) error {
+	switch {
+	case errors.Is(err, http.ErrNotSupported), isPanic(err):
+		return advise(err, adviceHijack)
+	case r.Header.Get("Upgrade") == "":
+		return advise(err, adviceHandshake)
+	}
+	return err
+}
+
 // refuse answers a request that does not become a connection, and reports why. What the error says is for the server's
-// side, with one exception: what is wrong with a user id.
+// side, with two exceptions, which tell the client nothing new: what is wrong with a user id, and what the default check
+// compares an origin with.
 func (m *Manager) refuse(w http.ResponseWriter, status int, e *ErrorEvent) {
 	text := http.StatusText(status)
 	switch {
@@ -199,6 +211,8 @@ func (m *Manager) refuse(w http.ResponseWriter, status int, e *ErrorEvent) {
 		w.Header().Set("Retry-After", "1")
 	case status == http.StatusBadRequest:
 		text = e.Err.Error()
+	case status == http.StatusForbidden && adviceOf(e.Err) == adviceOrigin:
+		text += strings.TrimPrefix(e.Err.Error(), ErrForbidden.Error())
 	}
 	m.report(e)
 	http.Error(w, text, status)

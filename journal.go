@@ -71,14 +71,13 @@ func (e connEntry) record() slog.Record {
 }
 
 func (e errorEntry) record() slog.Record {
-	level := slog.LevelWarn
-	if e.Code == CodeInternal {
-		level = slog.LevelError
-	}
-	r := slog.NewRecord(e.Time, level, e.Message, 0)
+	r := slog.NewRecord(e.Time, e.level(), e.Message, 0)
 	r.AddAttrs(slog.Int("code", e.Code))
 	if e.Err != nil {
 		addText(&r, "error", e.Err.Error())
+	}
+	if advice := adviceOf(e.Err); advice != "" {
+		r.AddAttrs(slog.String("advice", advice))
 	}
 	addText(&r, "client", e.ClientID, "user", e.UserID, "topic", e.Topic)
 	var p *actor.PanicError
@@ -86,6 +85,17 @@ func (e errorEntry) record() slog.Record {
 		r.AddAttrs(slog.String("stack", string(p.Stack)))
 	}
 	return r
+}
+
+// level is what a fault is for whoever runs the program: a peer that vanished is no fault of anybody's.
+func (e errorEntry) level() slog.Level {
+	switch {
+	case e.Code == CodeInternal:
+		return slog.LevelError
+	case e.Message == readFailed:
+		return slog.LevelInfo
+	}
+	return slog.LevelWarn
 }
 
 // spacesEntry tells of a client that names a topic with white space around it.

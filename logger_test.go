@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	tank "github.com/fanqie/tank-websocket-go-server"
 )
@@ -70,7 +71,8 @@ func TestLoggerGetsEachEventAtItsLevelWithItsAttributes(t *testing.T) {
 			`DEBUG connect client=ID user=bob`,
 			`WARN client broke the protocol code=1003 error=text message is not valid UTF-8 (RFC 6455, section 8.1) client=ID user=bob`,
 			`DEBUG disconnect client=ID user=bob reason=1007 text is not valid UTF-8`,
-			`WARN origin refused code=1002 error=tank: forbidden: origin "https://elsewhere.example" is not "http://example.test"`,
+			`WARN origin refused code=1002 error=tank: forbidden: origin "https://elsewhere.example" is not "http://example.test"` +
+				` advice=to accept pages of that origin, set Upgrader.CheckOrigin, see WithUpgrader; a proxy has to pass Host and X-Forwarded-Proto on`,
 		}
 		if !slices.Equal(got, want) {
 			t.Errorf("logged:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
@@ -110,4 +112,59 @@ func TestNothingIsLoggedByDefault(t *testing.T) {
 	if logged.Len() == 0 {
 		t.Error("this test would not see what is logged")
 	}
+}
+
+// What a refused request meets, and what the log says to do about it.
+func TestRefusedRequestsAreLoggedWithAdvice(t *testing.T) {
+	foreign := http.Header{"Origin": {"http://localhost:5173"}}
+	for name, test := range map[string]struct {
+		opts         []tank.Option
+		header       http.Header
+		started      bool
+		status       int
+		body, advice string
+	}{
+		"another origin": {nil, foreign, true, 403,
+			"Forbidden: origin \"http://localhost:5173\" is not \"http://example.test\"\n", "set Upgrader.CheckOrigin"},
+		"an origin that the application refuses": {[]tank.Option{tank.WithUpgrader(tank.Upgrader{CheckOrigin: func(*http.Request) bool { return false }})},
+			foreign, true, 403, "Forbidden\n", ""},
+		"no Start":             {nil, nil, false, 503, "Service Unavailable\n", "go tkws.Start()"},
+		"too many connections": {[]tank.Option{tank.WithLimits(tank.Limits{Connections: 1})}, nil, true, 503, "Service Unavailable\n", "Limits.Connections"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				var log bytes.Buffer
+				s := mount(t, tank.NewInstance(append(test.opts, tank.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))...))
+				if test.started {
+					go s.Start()
+				}
+				if name == "too many connections" {
+					s.dial("first")
+				}
+				_, resp := s.request(handshake{path: "/", header: test.header})
+				body, err := io.ReadAll(resp.Body)
+				must(t, err)
+				if resp.StatusCode != test.status || string(body) != test.body {
+					t.Errorf("answered with %d %q", resp.StatusCode, body)
+				}
+				must(t, s.Shutdown(within(t, time.Minute)))
+				if !strings.Contains(log.String(), test.advice) || strings.Contains(log.String(), "advice=") != (test.advice != "") {
+					t.Errorf("logged %s, want advice %q", &log, test.advice)
+				}
+			})
+		})
+	}
+}
+
+func TestLostConnectionIsLoggedAsInformation(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var log bytes.Buffer
+		s := serve(t, tank.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+		s.dial("ann").conn.Close()
+		synctest.Wait()
+		must(t, s.Shutdown(within(t, time.Minute)))
+		if !strings.Contains(log.String(), `level=INFO msg="read failed" code=1003`) {
+			t.Errorf("logged %s", &log)
+		}
+	})
 }

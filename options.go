@@ -121,9 +121,10 @@ func WithHeartbeat(interval, timeout time.Duration) Option {
 	return func(c *config) { c.heartbeatInterval, c.heartbeatTimeout = interval, timeout }
 }
 
-// WithLogger logs every ErrorEvent (level Warn; Error for panics) and every ConnEvent (level Debug), never a message's
-// data. A logger that blocks holds nobody up: what it does not keep up with is not logged, and counted in
-// Stats.EventsDropped. Default: nothing is logged.
+// WithLogger logs every ErrorEvent (level Warn; Error for panics; Info for a connection that was lost) and every ConnEvent
+// (level Debug), never a message's data. Where there is something to do about a fault, the attribute advice says what. A logger
+// that blocks holds nobody up: what it does not keep up with is not logged, and counted in Stats.EventsDropped. Default:
+// nothing is logged.
 func WithLogger(l *slog.Logger) Option {
 	require(l != nil, "WithLogger", "logger is nil")
 	return func(c *config) { c.logger = l }

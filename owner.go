@@ -176,12 +176,15 @@ func refusal(topic string, err error) *wire.Batch {
 	return &wire.Batch{Frames: wire.AppendError(nil, code, err.Error(), topic), Messages: 1}
 }
 
+// readFailed is the message of a connection that ended without a close frame.
+const readFailed = "read failed"
+
 // faults says how each fault is reported.
 var faults = map[client.Fault]struct {
 	code    int
 	message string
 }{
-	client.ReadFault:      {CodeRead, "read failed"},
+	client.ReadFault:      {CodeRead, readFailed},
 	client.ProtocolFault:  {CodeRead, "client broke the protocol"},
 	client.TooBigFault:    {CodeTooBig, "message too big"},
 	client.WriteFault:     {CodeWrite, "write failed"},

@@ -71,7 +71,7 @@ const maxRefusals = 16
 // refuseSubscription answers a request for one subscription too many: whoever waits for it, or else the client.
 func (s *supervisor) refuseSubscription(m subscribe) {
 	c := m.client
-	err := fmt.Errorf("%w: the client has %d subscriptions", ErrLimit, len(c.subscriptions))
+	err := advise(fmt.Errorf("%w: the client has %d subscriptions", ErrLimit, len(c.subscriptions)), adviceTopics)
 	if m.Awaited() {
 		m.Fail(err)
 		return

@@ -122,7 +122,7 @@ func (s *supervisor) turnAway(c *Client) {
 }
 
 func (s *supervisor) reportTooMany(c *Client) {
-	err := fmt.Errorf("%w: the user has %d connections", ErrLimit, len(s.users[c.userID]))
+	err := advise(fmt.Errorf("%w: the user has %d connections", ErrLimit, len(s.users[c.userID])), adviceUser)
 	s.m.report(&ErrorEvent{Code: CodeLimit, Message: "too many connections", Err: err, ClientID: c.id, UserID: c.userID})
 }
 

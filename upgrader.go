@@ -55,26 +55,34 @@ func (u *Upgrader) check(option string) {
 
 // checkOrigin returns why the request's origin is not welcome, or nil. See RFC 6455 section 10.2.
 func (u *Upgrader) checkOrigin(r *http.Request) error {
-	origin := r.Header.Get("Origin")
 	if u.CheckOrigin != nil {
 		if !u.CheckOrigin(r) {
-			return fmt.Errorf("%w: CheckOrigin refused origin %s", ErrForbidden, wire.Quote(origin))
+			return fmt.Errorf("%w: CheckOrigin refused origin %s", ErrForbidden, wire.Quote(r.Header.Get("Origin")))
 		}
 		return nil
 	}
+	if err := checkSameOrigin(r); err != nil {
+		return advise(fmt.Errorf("%w: %w", ErrForbidden, err), adviceOrigin)
+	}
+	return nil
+}
+
+// checkSameOrigin is the default check.
+func checkSameOrigin(r *http.Request) error {
+	origin := r.Header.Get("Origin")
 	switch n := len(r.Header.Values("Origin")); {
 	case n == 0:
 		return nil
 	case n > 1:
-		return fmt.Errorf("%w: there are %d origins, the first %s", ErrForbidden, n, wire.Quote(origin))
+		return fmt.Errorf("there are %d origins, the first %s", n, wire.Quote(origin))
 	}
 	parsed, err := url.Parse(origin)
 	scheme := requestScheme(r)
 	switch {
 	case err != nil, parsed.Host == "", parsed.User != nil, parsed.Path != "", parsed.RawQuery != "", parsed.Fragment != "":
-		return fmt.Errorf("%w: origin %s is not of the form scheme://host", ErrForbidden, wire.Quote(origin))
+		return fmt.Errorf("origin %s is not of the form scheme://host", wire.Quote(origin))
 	case !strings.EqualFold(parsed.Scheme, scheme), !strings.EqualFold(hostPort(parsed.Host, scheme), hostPort(r.Host, scheme)):
-		return fmt.Errorf("%w: origin %s is not %s", ErrForbidden, wire.Quote(origin), wire.Quote(scheme+"://"+r.Host))
+		return fmt.Errorf("origin %s is not %s", wire.Quote(origin), wire.Quote(scheme+"://"+r.Host))
 	}
 	return nil
 }
