@@ -267,7 +267,7 @@ func use(t *testing.T, m *tank.Manager, addr, encodings string, status int) {
 		t.Fatalf("answered with %s, want %d", answer.Status, status)
 	}
 	if status != http.StatusSwitchingProtocols {
-		expectNothingOfTheHandshake(t, m, answer)
+		expectNothingOfTheHandshake(t, ctx, m, answer)
 		return
 	}
 	if err != nil {
@@ -279,11 +279,11 @@ func use(t *testing.T, m *tank.Manager, addr, encodings string, status int) {
 			t.Errorf("the answer has %s: %q", key, v)
 		}
 	}
-	if e := <-m.ConnEvents; e.EventType != tank.EventConnect || e.UserID != "ann" {
+	if e := next(t, ctx, m.ConnEvents); e.EventType != tank.EventConnect || e.UserID != "ann" {
 		t.Errorf("got %+v", e)
 	}
 	send(t, ctx, conn, "sub:news")
-	if e := <-m.ConnEvents; e.EventType != tank.EventSubscribe {
+	if e := next(t, ctx, m.ConnEvents); e.EventType != tank.EventSubscribe {
 		t.Fatalf("got %+v", e)
 	}
 	large := strings.Repeat("x", 10_000)
@@ -299,19 +299,30 @@ func use(t *testing.T, m *tank.Manager, addr, encodings string, status int) {
 }
 
 // expectNothingOfTheHandshake looks at the answer to a handshake that has failed.
-func expectNothingOfTheHandshake(t *testing.T, m *tank.Manager, answer *http.Response) {
+func expectNothingOfTheHandshake(t *testing.T, ctx context.Context, m *tank.Manager, answer *http.Response) {
 	t.Helper()
 	for key := range answer.Header {
 		if key == "Upgrade" || strings.HasPrefix(key, "Sec-Websocket") || key == "Connection" && answer.Header.Get(key) != "close" {
 			t.Errorf("the answer has %s: %q", key, answer.Header[key])
 		}
 	}
-	if e := <-m.Errors; e.Code != tank.CodeUpgrade {
+	if e := next(t, ctx, m.Errors); e.Code != tank.CodeUpgrade {
 		t.Errorf("got %v", e)
 	}
 	if n := m.GetClientCount(); n != 0 || len(m.ConnEvents) > 0 {
 		t.Errorf("%d clients, %d events", n, len(m.ConnEvents))
 	}
+}
+
+// next returns the next event.
+func next[E any](t *testing.T, ctx context.Context, events <-chan E) (e E) {
+	t.Helper()
+	select {
+	case e = <-events:
+	case <-ctx.Done():
+		t.Fatal("there is no event")
+	}
+	return e
 }
 
 func send(t *testing.T, ctx context.Context, conn *websocket.Conn, text string) {
