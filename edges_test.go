@@ -80,7 +80,7 @@ func TestSupervisorNeverTouchesASocket(t *testing.T) {
 		}},
 		"a request that comes too late": {nil, func(s *server) {
 			p := s.dial("ann")
-			s.LetLeave(s.GetAllClients()[0])
+			tank.LetLeave(s.Manager, s.GetAllClients()[0])
 			for _, command := range []string{"sub:news", "unsub:news"} {
 				p.send(command)
 				p.expectRefusal("shutting_down", "news")

@@ -67,6 +67,7 @@ func TestPanickingCallbacksCostTheirOwnConnectionOnly(t *testing.T) {
 				s := serve(t,
 					tank.WithUpgrader(tank.Upgrader{CheckOrigin: brokenCheckOrigin}),
 					tank.WithAuthenticator(brokenAuthenticator),
+					atWill, // each connection sends a message, and inherits from the one before
 					tank.WithSubscribeAuthorizer(brokenSubscribeAuthorizer),
 					tank.WithPublishAuthorizer(brokenPublishAuthorizer),
 					tank.WithMessageHandler(brokenMessageHandler))

@@ -83,6 +83,7 @@ type model struct {
 	dying   map[string]*room    // those that lost their last one just now
 	policy  tank.OutboxPolicy
 	players []*player // everybody who ever connected
+	left    meter     // the emptiest of those who are gone: all have the same address
 
 	in       int // messages that clients sent and the instance looked at
 	taken    int // messages that topics have taken; more if a topic lost its last subscriber just before
@@ -336,10 +337,14 @@ func (m *model) connect(user string, buffer int) {
 	synctest.Wait() // the answer is sent before the client is registered
 	p := &player{peer: peer, m: m, user: user, buffer: buffer, topics: make(map[string]bool), spans: make(map[string][]span),
 		due: make(map[string][]string), lost: make(map[string]map[int]bool), got: make(map[string][]int), sign: time.Now(), seen: time.Now()}
+	p.messages.inherit(m.left, modelLimits.MessageBurst)
 	early, _ := peer.r.Peek(peer.r.Buffered()) // behind the handshake
 	p.gate = &gate{conn: peer.conn.(*memnet.Conn), raw: bytes.Clone(early), sipped: bytes.Clone(early), thawed: make(chan struct{})}
 	close(p.gate.thawed)
 	peer.r = bufio.NewReader(p.gate)
+	if all := m.GetAllClients(); len(all) > 0 { // else it has ended already
+		p.handle = all[len(all)-1] // its hello may have to wait, because of what it has inherited
+	}
 	m.players = append(m.players, p)
 	p.events = append(p.events, "connect")
 	p.join(all)
@@ -687,6 +692,18 @@ func (b *meter) take(perSecond, burst int, wait bool) (early time.Duration) {
 	return early
 }
 
+// inherit makes a bucket as empty as another one: unless most is 0, not so empty that the first of so many tokens has to be waited
+// for longer than the others.
+func (b *meter) inherit(left meter, most int) {
+	full := left.full
+	if latest := time.Now().Add(time.Duration(most) * time.Second / time.Duration(modelLimits.MessagesPerSecond)); most > 0 && full.After(latest) {
+		full = latest
+	}
+	if full.After(b.full) {
+		b.full = full
+	}
+}
+
 // has reports whether so many tokens are there.
 func (b meter) has(tokens, perSecond, burst int) bool {
 	for range tokens {
@@ -719,6 +736,7 @@ func (m *model) settle() {
 		}
 		if !p.gone && p.ended() {
 			p.gone = true
+			p.m.left.inherit(p.messages, 0)
 			for _, msg := range p.queue[:p.partly] { // a piece counts as a whole
 				p.loseOne(msg)
 			}

@@ -158,7 +158,7 @@ type look func(*supervisor)
 func (l look) handle(s *supervisor) { l(s) }
 
 // LetLeave makes the supervisor take the client for one that is leaving, as it is between a goodbye and the end of its topics.
-func (m *Manager) LetLeave(c *Client) {
+func LetLeave(m *Manager, c *Client) {
 	done := make(chan struct{})
 	m.supervisor.Post(look(func(*supervisor) { c.leaving = true; close(done) }))
 	<-done
