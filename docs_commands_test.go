@@ -12,7 +12,7 @@ import (
 )
 
 // command is one that the repository can be asked about.
-var command = regexp.MustCompile(`(?:^|\s)(cd|make|bash|go run|go get|promtool check config) ([^\n;&|]+)`)
+var command = regexp.MustCompile(`(?:^|\s)(cd|make|bash|git clone|go run|go get|promtool check config) ([^\n;&|]+)`)
 
 // TestCommandsInDocsExist looks at commands in blocks, whose syntax the shell checks, and in the middle of sentences: the
 // folders, programs, flags, scripts, steps and targets that they name are there.
@@ -63,37 +63,41 @@ func (p page) folders() []string {
 	return list
 }
 
+// hasFileWith reports whether one of the folders has a file with that text. NAME, as pages use it, stands for any name.
+func hasFileWith(dirs []string, pattern, text string) bool {
+	pattern = regexp.MustCompile(`NAME|名称`).ReplaceAllString(pattern, "*")
+	return slices.ContainsFunc(dirs, func(dir string) bool {
+		names, err := filepath.Glob(filepath.FromSlash(path.Join(dir, pattern)))
+		return err == nil && slices.ContainsFunc(names, func(name string) bool {
+			code, err := os.ReadFile(name)
+			return text == "" || err == nil && regexp.MustCompile(text).Match(code)
+		})
+	})
+}
+
 // commandExists reports whether what a command names is in one of the folders, or in the Makefile.
 func commandExists(dirs []string, command string, words []string) bool {
-	contains := func(pattern, text string) bool { // NAME stands for any, as pages use it
-		pattern = regexp.MustCompile(`NAME|名称`).ReplaceAllString(pattern, "*")
-		return slices.ContainsFunc(dirs, func(dir string) bool {
-			names, err := filepath.Glob(filepath.FromSlash(path.Join(dir, pattern)))
-			return err == nil && slices.ContainsFunc(names, func(name string) bool {
-				code, err := os.ReadFile(name)
-				return text == "" || err == nil && regexp.MustCompile(text).Match(code)
-			})
-		})
-	}
 	switch command {
 	case "cd":
-		return words[0] == path.Base(modulePath) || contains(words[0], "")
+		return words[0] == path.Base(modulePath) || hasFileWith(dirs, words[0], "")
+	case "git clone":
+		return words[0] == "https://"+modulePath
 	case "go get":
-		return contains(strings.TrimPrefix(words[0], modulePath), "")
+		return hasFileWith(dirs, strings.TrimPrefix(words[0], modulePath), "")
 	case "go run":
-		return words[0] == "." || contains(words[0]+"/*.go", `(?m)^package main$`) && !slices.ContainsFunc(words[1:], func(word string) bool {
+		return words[0] == "." || hasFileWith(dirs, words[0]+"/*.go", `(?m)^package main$`) && !slices.ContainsFunc(words[1:], func(word string) bool {
 			flag, is := strings.CutPrefix(word, "-")
-			return is && !contains(words[0]+"/*.go", `flag\.\w+\((&[\w.]+, )?"`+regexp.QuoteMeta(flag)+`"`)
+			return is && !hasFileWith(dirs, words[0]+"/*.go", `flag\.\w+\((&[\w.]+, )?"`+regexp.QuoteMeta(flag)+`"`)
 		})
 	case "make":
 		return !slices.ContainsFunc(words, func(word string) bool {
 			name, _, variable := strings.Cut(word, "=")
-			return !contains("Makefile", `(?m)^`+name+map[bool]string{false: `:`, true: ` \?=`}[variable])
+			return !hasFileWith(dirs, "Makefile", `(?m)^`+name+map[bool]string{false: `:`, true: ` \?=`}[variable])
 		})
 	case "bash":
-		return contains(words[0], "") && (words[0] != ".ci/run" || !slices.ContainsFunc(words[1:], func(step string) bool {
-			return !contains(".ci/run", `(?m)^\t"`+step+`\|step_`)
+		return hasFileWith(dirs, words[0], "") && (words[0] != ".ci/run" || !slices.ContainsFunc(words[1:], func(step string) bool {
+			return !hasFileWith(dirs, ".ci/run", `(?m)^\t"`+step+`\|step_`)
 		}))
 	}
-	return contains(words[len(words)-1], "")
+	return hasFileWith(dirs, words[len(words)-1], "")
 }

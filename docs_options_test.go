@@ -173,27 +173,25 @@ func compareTables(t *testing.T, name, head string, tables map[string]string) {
 }
 
 // TestDefaultsInPagesAreTrue looks at defaults that other pages repeat: behind a limit's name, `Limits.X` (32 KiB), and in rows
-// whose second cell is the default of the limits that the third one names.
+// that have a figure in front of the names.
 func TestDefaultsInPagesAreTrue(t *testing.T) {
-	behind := regexp.MustCompile("`Limits\\.(\\w+)` ?[(（](\\d[^)）]*)")
-	inRow := regexp.MustCompile("(?m)^\\|[^|]*\\| (\\d[^|]*) \\| `Limits\\.(\\w+)`")
+	repeated := regexp.MustCompile("(?m)`Limits\\.\\w+` ?[(（]\\d[^)）]*|^\\|[^|]*\\| \\d[^|]* \\| `Limits\\..*")
 	limits := reflect.ValueOf(tank.DefaultLimits())
 	found := 0
 	for _, p := range pages(t) {
-		check := func(name, text string) {
-			found++
-			if field := limits.FieldByName(name); !field.IsValid() {
-				t.Errorf("%s: there is no Limits.%s", p.path, name)
-			} else if v := field.Interface(); !strings.HasPrefix(text, quantity(name, v, "s")) && !strings.HasPrefix(text, quantity(name, v, "秒")) &&
-				!strings.Contains(text, " "+quantity(name, v, "s")) {
-				t.Errorf("%s: the default of Limits.%s is %v, and the page says %q", p.path, name, v, text)
+		for _, text := range repeated.FindAllString(p.text, -1) {
+			for _, m := range regexp.MustCompile(`Limits\.(\w+)`).FindAllStringSubmatch(text, -1) {
+				found++
+				field := limits.FieldByName(m[1])
+				if !field.IsValid() {
+					t.Errorf("%s: there is no %s", p.path, m[0])
+					continue
+				}
+				en, zh := quantity(m[1], field.Interface(), "s"), quantity(m[1], field.Interface(), "秒")
+				if !regexp.MustCompile(`[^\d,](` + en + `|` + zh + `)([^\d,]|$)`).MatchString(text) {
+					t.Errorf("%s: the default of %s is %s, and the page says %q", p.path, m[0], en, text)
+				}
 			}
-		}
-		for _, m := range behind.FindAllStringSubmatch(p.text, -1) {
-			check(m[1], m[2])
-		}
-		for _, m := range inRow.FindAllStringSubmatch(p.text, -1) {
-			check(m[2], m[1])
 		}
 	}
 	if found == 0 {
