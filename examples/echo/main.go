@@ -19,6 +19,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"path"
 	"syscall"
 	"time"
 
@@ -69,7 +70,10 @@ func newHandler(echo http.Handler) http.Handler {
 				return
 			}
 		}
-		pages.ServeHTTP(w, r)
+		_, name := path.Split(r.URL.Path)
+		beside := r.Clone(r.Context())
+		beside.URL.Path = "/" + name // the page has its files beside it, wherever it is
+		pages.ServeHTTP(w, beside)
 	})
 }
 

@@ -82,7 +82,14 @@ func TestPageIsServed(t *testing.T) {
 	for _, path := range []string{"/", "/any/path"} {
 		answer := httptest.NewRecorder()
 		newHandler(http.NotFoundHandler()).ServeHTTP(answer, httptest.NewRequest(http.MethodGet, path, nil))
-		if answer.Code != http.StatusOK || !strings.Contains(answer.Body.String(), "new WebSocket") {
+		if answer.Code != http.StatusOK || !strings.Contains(answer.Body.String(), "extends Live") {
+			t.Errorf("%s: got %d, %.100s", path, answer.Code, answer.Body)
+		}
+	}
+	for _, path := range []string{"/live.js", "/any/live.js"} {
+		answer := httptest.NewRecorder()
+		newHandler(http.NotFoundHandler()).ServeHTTP(answer, httptest.NewRequest(http.MethodGet, path, nil))
+		if answer.Code != http.StatusOK || !strings.Contains(answer.Body.String(), "class Live") {
 			t.Errorf("%s: got %d, %.100s", path, answer.Code, answer.Body)
 		}
 	}
