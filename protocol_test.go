@@ -200,7 +200,7 @@ func TestProtocolViolationsEndTheConnectionWithTheRightCode(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				s := serve(t)
+				s := serve(t, atWill) // so many fragments would take some time
 				bystander := s.dial("bystander")
 				p := s.dial("ann")
 				s.expectEvents("connect bystander", "connect ann")

@@ -152,7 +152,7 @@ func (c *Client) finish() {
 	c.gone, c.out.closeFrame = true, closeDone
 	c.out.outbox.unbegin()
 	c.discard()
-	c.out.reset()
+	c.forget()
 	if c.closing.Load().relief {
 		c.relieve()
 	}

@@ -21,11 +21,11 @@ type Budget struct {
 // Held returns how many bytes wait. Any goroutine may call it.
 func (b *Budget) Held() int64 { return b.held.Load() }
 
-// slotOverhead is what it takes to wait for a batch, in bytes: a slot, and one that is empty until the outbox is compacted.
-const slotOverhead = 20
+// slotBytes is what a slot of an outbox takes.
+const slotBytes = 8
 
-func (b *Budget) add(batch *wire.Batch)    { b.held.Add(int64(slotOverhead + batch.Hold())) }
-func (b *Budget) remove(batch *wire.Batch) { b.held.Add(-int64(slotOverhead + batch.Release())) }
+func (b *Budget) add(batch *wire.Batch)    { b.held.Add(int64(batch.Hold())) }
+func (b *Budget) remove(batch *wire.Batch) { b.held.Add(-int64(batch.Release())) }
 
 // IsExceeded reports whether more waits than may.
 func (b *Budget) IsExceeded() bool { return b.Bytes > 0 && b.held.Load() > int64(b.Bytes) }
@@ -50,7 +50,17 @@ func (c *Client) hold() {
 			c.opts.Budget.add(b)
 		}
 	}
+	c.countSlots(cap(o.slots))
 	c.opts.Budget.check()
+}
+
+// countSlots makes so many slots count. It runs in the actor.
+func (c *Client) countSlots(n int) {
+	o := &c.out.outbox
+	if n != o.counted {
+		c.opts.Budget.held.Add(int64(n-o.counted) * slotBytes)
+		o.counted = n
+	}
 }
 
 // release counts the batch in a slot no more, if it was counted. It runs in the actor.

@@ -19,6 +19,7 @@ func TestBudgetWaitsForTheOneThatIsEvicted(t *testing.T) {
 	end := func(c *Client, evicted bool) {
 		c.closing.Store(&closeReason{discard: evicted, relief: evicted})
 		c.discard()
+		c.forget()
 		if evicted {
 			c.relieve()
 		}

@@ -21,6 +21,7 @@ type outbox struct {
 	waiting int           // batches behind those
 	bytes   int           // of all batches that are not written
 	held    int           // batches in slots before this one count against the budget, and no others
+	counted int           // slots that count against it
 
 	// Of the policies. Both are forgotten by compact, which moves batches to other slots.
 	searched int                    // no batch waits in a slot before this one
@@ -101,7 +102,7 @@ func (o *outbox) unbegin() {
 	o.begun, o.searched = 0, 0
 }
 
-// reset makes an empty outbox new.
+// reset makes an empty outbox new. None of its slots may count against the budget.
 func (o *outbox) reset() {
 	slots := o.slots[:0]
 	if cap(slots) > keptSlots {

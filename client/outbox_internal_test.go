@@ -70,11 +70,12 @@ func TestOutboxAgainstAModel(t *testing.T) {
 				if !o.empty() {
 					t.Skip("not empty")
 				}
-				o.reset()
+				c.forget()
 			},
 		})
 		o.unbegin()
 		c.discard()
+		c.forget()
 		if held := opts.Budget.Held(); held != 0 || c.queued.Load() != 0 {
 			t.Fatalf("%d bytes are held at the end, %d queued", held, c.queued.Load())
 		}

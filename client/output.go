@@ -47,9 +47,11 @@ func (o *output) empty() bool {
 	return len(o.rest) == 0 && len(o.control) == 0 && o.outbox.empty()
 }
 
-// reset forgets what is written.
-func (o *output) reset() {
+// forget gives up what is written, and the room for it.
+func (c *Client) forget() {
+	o := &c.out
 	o.rest, o.control, o.losing = nil, nil, false
+	c.countSlots(0)
 	o.outbox.reset()
 }
 
@@ -60,7 +62,7 @@ func (o *output) reset() {
 func (c *Client) flush() {
 	for !c.gone && !c.out.writing {
 		if c.out.empty() {
-			c.out.reset()
+			c.forget()
 			if c.out.closeFrame != closeDue && c.out.closeFrame != closeBegun {
 				return
 			}
