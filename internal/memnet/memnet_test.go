@@ -389,3 +389,30 @@ func TestAClosedListenerEndsAcceptAndDial(t *testing.T) {
 		}
 	})
 }
+
+func TestReceivedCountsWhatThePeerHasWritten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, server := memnet.Pipe(10)
+		expect := func(want uint64) {
+			t.Helper()
+			if got := client.Received(); got != want {
+				t.Fatalf("got %d, want %d", got, want)
+			}
+		}
+		expect(0)
+		server.Write([]byte("12345"))
+		expect(5)
+		client.Read(make([]byte, 3))
+		expect(5)
+		server.TryWrite([]byte("123456789"))
+		expect(13) // there was room for 8
+		go server.Write([]byte("xyz"))
+		synctest.Wait()
+		expect(14) // it knocks
+		expect(15)
+		client.Read(make([]byte, 10))
+		synctest.Wait()
+		expect(18)
+		expect(18)
+	})
+}
