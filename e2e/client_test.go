@@ -9,7 +9,6 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -63,7 +62,8 @@ func noted(what string) string { return `log_.filter(([w]) => w === ` + quote(wh
 // swallower is a proxy that passes connections on to a server. Those that it swallows stay open, and nothing comes through any more.
 type swallower struct {
 	net.Listener
-	accepted atomic.Int32
+	to   string
+	open []net.Conn // the accepting goroutine's, until it has ended
 
 	mu        sync.Mutex
 	swallowed chan struct{} // of the present connections: closed when they are swallowed
@@ -76,42 +76,45 @@ func newSwallower(t *testing.T, to string, passing bool) *swallower {
 	if err != nil {
 		t.Fatal(err)
 	}
-	x := &swallower{Listener: l, swallowed: make(chan struct{}), passing: passing}
+	x := &swallower{Listener: l, to: to, swallowed: make(chan struct{}), passing: passing}
 	var accepting, work sync.WaitGroup
-	var open []net.Conn // the accepting goroutine's, until it has ended
 	accepting.Go(func() {
 		for {
 			conn, err := l.Accept()
 			if err != nil {
 				return
 			}
-			x.accepted.Add(1)
-			open = append(open, conn)
-			x.mu.Lock()
-			swallowed, passing := x.swallowed, x.passing
-			x.mu.Unlock()
-			if !passing {
-				continue
-			}
-			upstream, err := net.Dial("tcp", to)
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			open = append(open, upstream)
-			work.Go(func() { pass(conn, upstream, swallowed) })
-			work.Go(func() { pass(upstream, conn, swallowed) })
+			x.take(t, conn, &work)
 		}
 	})
 	t.Cleanup(func() {
 		l.Close()
 		accepting.Wait()
-		for _, conn := range open {
+		for _, conn := range x.open {
 			conn.Close()
 		}
 		work.Wait()
 	})
 	return x
+}
+
+// take passes a connection on, or not.
+func (x *swallower) take(t *testing.T, conn net.Conn, work *sync.WaitGroup) {
+	x.open = append(x.open, conn)
+	x.mu.Lock()
+	swallowed, passing := x.swallowed, x.passing
+	x.mu.Unlock()
+	if !passing {
+		return
+	}
+	upstream, err := net.Dial("tcp", x.to)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	x.open = append(x.open, upstream)
+	work.Go(func() { pass(conn, upstream, swallowed) })
+	work.Go(func() { pass(upstream, conn, swallowed) })
 }
 
 func (x *swallower) url() string { return "http://" + x.Addr().String() + "/" }

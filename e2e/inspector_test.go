@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/chromedp"
 	"github.com/coder/websocket"
 
 	tank "github.com/fanqie/tank-websocket-go-server"
@@ -262,7 +263,7 @@ func TestInspectorSaysWhenNobodyAnswersAndComesBack(t *testing.T) {
 	p.wait(`document.querySelectorAll('[data-testid="row"]').length > 10`) // what was known stays
 	x.serve()
 	p.wait(element("state") + `.dataset.state === 'running'`)
-	p.run(`location.reload()`)
+	do(p, "reload", chromedp.Reload())
 	p.wait(`document.documentElement?.lang === 'zh-CN' && document.documentElement.dataset.theme === 'dark'`)
 	p.waitFirst("news")
 

@@ -52,9 +52,13 @@ const comeback = 5 * time.Second
 
 // stay is one visitor's connection.
 func stay(ctx context.Context, addr string, nearby *pipes, i int) error {
-	topics, options := 1+i%3, &websocket.DialOptions{}
-	if i == 0 {
-		topics = len(crowdTopics)
+	var topics []string
+	for n := range 1 + i%3 {
+		topics = append(topics, crowdTopics[(i+n)%len(crowdTopics)])
+	}
+	options := &websocket.DialOptions{}
+	if i == 0 { // it wants to know everything
+		topics = append([]string{"chat:topics"}, crowdTopics...)
 		options.HTTPClient = &http.Client{Transport: &http.Transport{DialContext: nearby.dial}}
 	}
 	name := fmt.Sprintf("visitor %d (simulated)", i)
@@ -63,16 +67,16 @@ func stay(ctx context.Context, addr string, nearby *pipes, i int) error {
 		return err
 	}
 	defer ws.CloseNow()
-	for n := range topics {
-		if err := ws.Write(ctx, websocket.MessageText, []byte("sub:"+crowdTopics[(i+n)%len(crowdTopics)])); err != nil {
+	for _, topic := range topics {
+		if err := ws.Write(ctx, websocket.MessageText, []byte("sub:"+topic)); err != nil {
 			return err
 		}
 	}
-	if i == 0 { // it wants to know everything
-		if err := ws.Write(ctx, websocket.MessageText, []byte("sub:chat:topics")); err != nil {
-			return err
-		}
-	}
+	return talk(ctx, ws, crowdTopics[i%len(crowdTopics)])
+}
+
+// talk says something in a topic now and then, and reads, until the context or the connection ends.
+func talk(ctx context.Context, ws *websocket.Conn, topic string) error {
 	reading := make(chan error, 1)
 	go func() { reading <- readAll(ctx, ws) }()
 	for {
@@ -83,7 +87,6 @@ func stay(ctx context.Context, addr string, nearby *pipes, i int) error {
 			return err
 		case <-time.After(time.Second + time.Duration(rand.Int64N(int64(8*time.Second)))): // #nosec G404 -- small talk
 		}
-		topic := crowdTopics[i%len(crowdTopics)]
 		text := sayings[rand.IntN(len(sayings))] // #nosec G404 -- small talk
 		message, err := json.Marshal(map[string]any{"say": map[string]string{"topic": topic, "text": text}})
 		if err != nil {
