@@ -50,7 +50,7 @@ func TestTheKernelTellsWhatHasArrived(t *testing.T) {
 	first := awaitArrivals(t, socket, 1000)
 	peer.Write(make([]byte, 1))
 	second := awaitArrivals(t, socket, 1001)
-	if !second.since(first) || first.since(first) || first.full || second.full {
+	if second.segments == first.segments || first.full || second.full {
 		t.Fatalf("got %+v and then %+v", first, second)
 	}
 	go peer.Write(make([]byte, 16<<20)) // which nobody reads
@@ -58,12 +58,6 @@ func TestTheKernelTellsWhatHasArrived(t *testing.T) {
 		if time.Since(began) > 10*time.Second {
 			t.Fatal("there is always room")
 		}
-	}
-	if !(arrivals{bytes: 1, segments: 2, full: true}).since(arrivals{bytes: 1, segments: 1}) {
-		t.Error("a peer whose bytes find no room is not heard")
-	}
-	if (arrivals{bytes: 1, segments: 2}).since(arrivals{bytes: 1, segments: 1}) {
-		t.Error("a packet without bytes is a sign of life, although there is room")
 	}
 	peer.Close()
 }
