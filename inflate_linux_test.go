@@ -121,8 +121,8 @@ func TestMessageThatTakesTooLongToInflateIsRefused(t *testing.T) {
 
 func TestInflatingIsChargedToTheMessageRate(t *testing.T) {
 	// The first 4 KiB are not measured in a bubble, where the time on the wall stands still. The rest is below the bound, also
-	// when the machine is slower in a moment; it costs 6 events, or 2 when it is faster.
-	attack := tables(4<<10/len(huffmanTables) + asLongAs(t, 1500*time.Microsecond))
+	// when the machine is slower in a moment; it costs 8 events, or 2 when it is faster.
+	attack := tables(4<<10/len(huffmanTables) + asLongAs(t, 2*time.Millisecond))
 	bubble(t, func(t *testing.T) {
 		s, p, handled := inflating(t)
 		go func() {
@@ -131,12 +131,12 @@ func TestInflatingIsChargedToTheMessageRate(t *testing.T) {
 			}
 		}()
 		synctest.Wait()
-		if *handled == 0 || *handled > 120 { // the burst is 200 events
+		if *handled == 0 || *handled > 180 { // of 200 events
 			t.Fatalf("%d messages were handled at once", *handled)
 		}
 		time.Sleep(5 * time.Second)
 		synctest.Wait()
-		if *handled > 400 { // of 700 events
+		if *handled > 600 { // of 700 events
 			t.Fatalf("%d messages were handled in 5 s", *handled)
 		}
 		if n := s.Stats().Throttled; n == 0 {

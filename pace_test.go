@@ -48,7 +48,7 @@ func TestClosingClientIsReadFromSlowly(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				s := serve(t, tank.WithLimits(tank.Limits{Subscriptions: 1, MessagesPerSecond: 1e6, MessageBurst: 1e6, MessageBytes: 8 << 20}))
+				s := serve(t, tank.WithUpgrader(tank.Upgrader{ReadBufferSize: 1 << 20}), tank.WithLimits(tank.Limits{Subscriptions: 1, MessagesPerSecond: 1e6, MessageBurst: 1e6, MessageBytes: 8 << 20}))
 				p := s.dial("ann")
 				p.subscribe(s, "a")
 				test.close(s, p)
