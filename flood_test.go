@@ -20,7 +20,13 @@ import (
 // rawTCP is a connection to a real server of which the test writes every byte.
 func rawTCP(t *testing.T, server *httptest.Server) *peer {
 	t.Helper()
-	conn, err := net.Dial("tcp", server.Listener.Addr().String())
+	return rawTCPBy(t, server, server.Listener.Addr())
+}
+
+// rawTCPBy is rawTCP by way of a proxy.
+func rawTCPBy(t *testing.T, server *httptest.Server, addr net.Addr) *peer {
+	t.Helper()
+	conn, err := net.Dial("tcp", addr.String())
 	must(t, err)
 	if server.TLS != nil {
 		config := server.Client().Transport.(*http.Transport).TLSClientConfig.Clone()

@@ -2,7 +2,6 @@ package tank_test
 
 import (
 	"bytes"
-	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -162,9 +161,9 @@ func TestFragmentsCountAgainstTheMessageRate(t *testing.T) {
 func TestManyFragmentsGetThroughWhenTheRateAllows(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		const fragments = 65_536
-		var got []string
+		got := make(chan int, 1)
 		s := serve(t, tank.WithLimits(tank.Limits{MessageBytes: fragments * 64}), tank.WithHeartbeat(time.Hour, time.Hour),
-			tank.WithMessageHandler(func(_ *tank.Client, m tank.Message) { got = append(got, fmt.Sprint(len(m.Data))) }))
+			tank.WithMessageHandler(func(_ *tank.Client, m tank.Message) { got <- len(m.Data) }))
 		p := s.dial("ann")
 		part := strings.Repeat("x", 64)
 		began := time.Now()
@@ -179,14 +178,15 @@ func TestManyFragmentsGetThroughWhenTheRateAllows(t *testing.T) {
 			}
 			p.write(f)
 		}
-		synctest.Wait()
-		for len(got) == 0 && time.Since(began) < time.Minute {
-			time.Sleep(time.Second)
+		select {
+		case n := <-got:
+			if n != fragments*64 {
+				t.Fatalf("got a message of %d bytes", n)
+			}
+		case <-time.After(time.Minute):
+			t.Fatal("it has not come")
 		}
 		s.expectNoErrors()
-		if len(got) != 1 || got[0] != fmt.Sprint(fragments*64) {
-			t.Fatalf("got messages of %v bytes", got)
-		}
 		if took := time.Since(began); took < 8*time.Second || took > 10*time.Second {
 			t.Errorf("it took %v", took)
 		}

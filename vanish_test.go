@@ -2,8 +2,6 @@ package tank_test
 
 import (
 	"bytes"
-	"net"
-	"net/http/httptest"
 	"testing"
 	"time"
 
@@ -94,21 +92,6 @@ func TestClientThatIsThereIsNotReapedHoweverSlowlyItIsRead(t *testing.T) {
 // On real sockets the kernel knows what has arrived.
 const shortInterval, shortTimeout = 200 * time.Millisecond, 100 * time.Millisecond
 
-func dialRaw(t *testing.T, server *httptest.Server, addr net.Addr) *peer {
-	direct := server.Listener
-	server.Listener = listenerAt{direct, addr}
-	defer func() { server.Listener = direct }()
-	return rawTCP(t, server)
-}
-
-// listenerAt is a listener that says that it is somewhere else.
-type listenerAt struct {
-	net.Listener
-	addr net.Addr
-}
-
-func (l listenerAt) Addr() net.Addr { return l.addr }
-
 func TestClientThatVanishesBehindABacklogIsReapedOverRealSockets(t *testing.T) {
 	eachTransport(t, func(t *testing.T, secure bool) {
 		for name, test := range map[string]struct {
@@ -128,7 +111,7 @@ func TestClientThatVanishesBehindABacklogIsReapedOverRealSockets(t *testing.T) {
 				}))
 				t.Cleanup(func() { close(end) })
 				proxy := newSwallower(t, server.Listener.Addr().String())
-				p := dialRaw(t, server, proxy.Addr())
+				p := rawTCPBy(t, server, proxy.Addr())
 				go p.answer()
 				<-m.ConnEvents
 				p.write(backlog(test.messages))

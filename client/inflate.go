@@ -18,9 +18,9 @@ const (
 	eventByteTime = 10 * time.Nanosecond
 
 	// inflateTime and inflateByteTime are where inflating ends: the CPU time, and as much again for each byte that went in or
-	// came out. That is ten times of what text takes, for slow machines.
+	// came out. That is ten times and more of what text takes: for slow machines, and the race detector.
 	inflateTime     = 8 * time.Millisecond
-	inflateByteTime = 100 * time.Nanosecond
+	inflateByteTime = 200 * time.Nanosecond
 
 	// unwatched and unwatchedBytes are how long inflating goes on without a look at the clock of the thread, which is a system
 	// call: the time on the wall, or the bytes that went in, whichever is first.
