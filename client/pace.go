@@ -17,8 +17,11 @@ var closingRate = Rate{PerSecond: 256, Burst: 16}
 // pacedFrame is how many bytes each frame counts for beside its own: a control frame of 6 bytes takes the WebSocket library 5 us.
 const pacedFrame = 64
 
-// pace counts what was read and waits, if the client is closing, until it is time for more. The wait is 4 ms for 4 KiB, and
-// never longer than a glance, so that the next read soon tells that the connection has ended.
+// leastNap is how long a wait is worth it: a sleep costs as much as reading some KiB.
+const leastNap = 20 * time.Millisecond
+
+// pace counts what was read and waits, if the client is closing, until it is time for more. The wait is never longer than a
+// glance, so that the next read soon tells that the connection has ended.
 func (r *reader) pace(bytes, frames int) {
 	if !r.client.Closing() {
 		return
@@ -26,7 +29,9 @@ func (r *reader) pace(bytes, frames int) {
 	unpaced := int(r.unpaced) + bytes + frames*pacedFrame
 	r.unpaced = uint16(unpaced % len(input{}))
 	if events := unpaced / len(input{}); events > 0 {
-		time.Sleep(min(r.closing.take(closingRate, events), glance))
+		if early := r.closing.take(closingRate, events); early >= leastNap {
+			time.Sleep(min(early, glance))
+		}
 	}
 }
 
