@@ -245,10 +245,6 @@ func newModel(t *testing.T, policy tank.OutboxPolicy) *model {
 func (m *model) handle(c *tank.Client, msg tank.Message) {
 	what, arg, _ := strings.Cut(string(msg.Data), " ")
 	switch what {
-	case "hello":
-		var i int
-		fmt.Sscan(arg, &i)
-		m.players[i].handle = c
 	case "echo":
 		c.Send(tank.Message{Data: []byte(arg)})
 	case "panic":
@@ -343,13 +339,13 @@ func (m *model) connect(user string, buffer int) {
 	close(p.gate.thawed)
 	peer.r = bufio.NewReader(p.gate)
 	if all := m.GetAllClients(); len(all) > 0 { // else it has ended already
-		p.handle = all[len(all)-1] // its hello may have to wait, because of what it has inherited
+		p.handle = all[len(all)-1]
 	}
 	m.players = append(m.players, p)
 	p.events = append(p.events, "connect")
 	p.join(all)
 	go p.read()
-	p.say(fmt.Sprint("hello ", len(m.players)-1), func() {})
+	p.say("hello", func() {}) // which may have to wait, because of what it has inherited
 	synctest.Wait()
 }
 
