@@ -37,6 +37,8 @@ func TestPagesSpeakTwoLanguages(t *testing.T) {
 			if program == "auth" { // which has the most to say there when it is connected
 				p.logIn("alice", "wonderland")
 				p.stateIs("connected")
+				p.click("logout")
+				p.stateIs("closed by the server: 4002 logged out")
 			}
 			s.kill()
 			p.run(`new Promise((resolve) => setTimeout(resolve, 500))`)
