@@ -9,20 +9,20 @@ import (
 
 // A connection has a rate of its own, also where others have the same user or address: a whole site may stand behind one
 // proxy. So that a client gains nothing by connecting again, a new connection begins with the emptiest allowance that a closed
-// one of its origin has left. Connections that are open meanwhile do not count: who opens the new one before closing the old
+// one of its source has left. Connections that are open meanwhile do not count: who opens the new one before closing the old
 // one begins with a full allowance.
 
-// origin is who a connection comes from: a user whom the authenticator has named, or else a network address.
-type origin struct {
+// source is who a connection comes from: a user whom the authenticator has named, or else a network address.
+type source struct {
 	user    string
 	network string
 }
 
-func originOf(c *Client) origin {
+func sourceOf(c *Client) source {
 	if c.authenticated {
-		return origin{user: c.userID}
+		return source{user: c.userID}
 	}
-	return origin{network: networkOf(c.RemoteAddr())}
+	return source{network: networkOf(c.RemoteAddr())}
 }
 
 // hostBits6 is how many bits of an IPv6 address name its network. The others are for its owner to choose.
@@ -41,20 +41,20 @@ func networkOf(addr string) string {
 	return ip.String()
 }
 
-// allowances are what closed connections have left, by origin. Owned by the supervisor.
+// allowances are what closed connections have left, by source. Owned by the supervisor.
 //
 // They are kept in two generations. After the time in which the emptiest allowance becomes full, all that are in the old one
 // are full, and forgotten together.
 type allowances struct {
 	lifetime time.Duration
 	most     int // in one generation
-	young    map[origin]client.Allowance
-	old      map[origin]client.Allowance
+	young    map[source]client.Allowance
+	old      map[source]client.Allowance
 	turned   time.Time // when the young generation began
 }
 
-// maxAllowances is how many origins are remembered at least, and half of how many at most: some 16 MiB. When there are more in
-// a short time, the oldest are forgotten.
+// maxAllowances is how many sources one generation holds, so at most twice as many are remembered, in some 16 MiB. When there are
+// more within a lifetime, the oldest are forgotten.
 const maxAllowances = 1 << 16
 
 func newAllowances(lifetime time.Duration, most int) *allowances {
@@ -62,7 +62,7 @@ func newAllowances(lifetime time.Duration, most int) *allowances {
 }
 
 // leave takes note of what a closed connection has left.
-func (a *allowances) leave(from origin, left client.Allowance) {
+func (a *allowances) leave(from source, left client.Allowance) {
 	a.expire()
 	if left.IsFull() {
 		return
@@ -72,13 +72,13 @@ func (a *allowances) leave(from origin, left client.Allowance) {
 		a.turn()
 	}
 	if a.young == nil {
-		a.young = make(map[origin]client.Allowance)
+		a.young = make(map[source]client.Allowance)
 	}
 	a.young[from] = left
 }
 
-// left returns the emptiest allowance that is known of an origin. It may be full.
-func (a *allowances) left(from origin) client.Allowance {
+// left returns the emptiest allowance that is known of a source. It may be full.
+func (a *allowances) left(from source) client.Allowance {
 	if left, ok := a.young[from]; ok {
 		return left
 	}

@@ -37,8 +37,8 @@ func TestNetworkOfAnAddress(t *testing.T) {
 }
 
 // A user whose name is an address is not that address.
-func TestOriginsOfUsersAndOfNetworksDiffer(t *testing.T) {
-	if user, network := (origin{user: "192.0.2.7"}), (origin{network: "192.0.2.7"}); user == network {
+func TestSourcesOfUsersAndOfNetworksDiffer(t *testing.T) {
+	if user, network := (source{user: "192.0.2.7"}), (source{network: "192.0.2.7"}); user == network {
 		t.Error("they are the same")
 	}
 }
@@ -79,9 +79,9 @@ func TestAllowancesAgainstAModel(t *testing.T) {
 			defer m.Shutdown(context.Background())
 			spent := spend(t, m, 20) // 10 ms each
 			a := newAllowances(time.Second, 1000)
-			model := make(map[origin]client.Allowance)
+			model := make(map[source]client.Allowance)
 			for range rapid.IntRange(1, 30).Draw(r, "steps") {
-				from := origin{user: string(rapid.RuneFrom([]rune("abc")).Draw(r, "user"))}
+				from := source{user: string(rapid.RuneFrom([]rune("abc")).Draw(r, "user"))}
 				switch rapid.IntRange(0, 2).Draw(r, "step") {
 				case 0:
 					left := rapid.SampledFrom(spent).Draw(r, "left")
@@ -110,7 +110,7 @@ func TestAllowancesAreBoundedAndForgotten(t *testing.T) {
 		empty := spent[len(spent)-1]
 		const most, lifetime = 100, time.Minute
 		a := newAllowances(lifetime, most)
-		who := func(i int) origin { return origin{network: fmt.Sprint(i)} }
+		who := func(i int) source { return source{network: fmt.Sprint(i)} }
 		a.leave(who(-1), spent[0])
 		if len(a.young) != 0 {
 			t.Error("a full allowance is remembered")

@@ -32,7 +32,7 @@ type Client struct {
 	connectedAt   time.Time
 	number        uint64 // of the connection, in the order in which they came
 	authenticated bool   // the authenticator has named the user
-	origin        origin // whose allowance it inherits, and leaves
+	source        source // whose allowance it inherits, and leaves
 
 	// Owned by the reader.
 	unsettled uint8 // requests that the supervisor was not seen to have handled, up to maxUnsettled

@@ -91,7 +91,7 @@ func (m *Manager) connect(w http.ResponseWriter, r *http.Request) bool {
 	}
 	c.connectedAt = time.Now()
 	c.conn = client.New(conn, m.clientOptions, (*owner)(c))
-	c.origin = originOf(c)
+	c.source = sourceOf(c)
 	if m.ask(func(r actor.Request[struct{}]) message { return register{r, c} }) != nil {
 		m.counters.refused.Add(1)
 		c.conn.Cut(goingAway)

@@ -92,7 +92,7 @@ func (m register) handle(s *supervisor) {
 		return
 	}
 	s.clients[c.id] = c
-	c.conn.Inherit(s.allowances.left(c.origin), !c.authenticated)
+	c.conn.Inherit(s.allowances.left(c.source), !c.authenticated)
 	s.wheel.add(c)
 	s.departures.add(c)
 	s.readers++
@@ -149,7 +149,7 @@ func (m gone) handle(s *supervisor) {
 		return // it was refused, so nobody knows of it
 	}
 	c.leaving = true
-	s.allowances.leave(c.origin, c.conn.Allowance())
+	s.allowances.leave(c.source, c.conn.Allowance())
 	turn := leaveAtOnce
 	for t := range c.subscriptions {
 		if turn--; turn < 0 {
