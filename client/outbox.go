@@ -23,10 +23,10 @@ type outbox struct {
 	held    int           // batches in slots before this one count against the budget, and no others
 	counted int           // slots that count against it
 
-	// Of the policies. Both are forgotten by compact, which moves batches to other slots.
-	searched int                    // no batch waits in a slot before this one
-	latest   map[*atomic.Uint64]int // slot of the newest batch of each topic, by its counter of losses, among the first so many as
-	indexed  int                    // this
+	// What was found in slots, until forget.
+	searched int                    // no batch waits in a slot before this one; see first
+	indexed  int                    // slots before this one are in latest; see keepLatest
+	latest   map[*atomic.Uint64]int // slot of the newest batch of each topic, by its counter of losses
 }
 
 func (o *outbox) empty() bool { return o.begun == 0 && o.waiting == 0 }
@@ -59,8 +59,11 @@ func (o *outbox) compact() {
 	}
 	clear(o.slots[n:])
 	o.slots, o.done, o.begun, o.held = o.slots[:n], 0, begun, held
-	o.searched, o.latest, o.indexed = 0, nil, 0
+	o.forget()
 }
+
+// forget is for whoever moves batches to other slots, or takes slots away.
+func (o *outbox) forget() { o.searched, o.indexed, o.latest = 0, 0, nil }
 
 // first returns the slot of the batch that has waited longest. Some batch must be waiting.
 func (o *outbox) first() int {
@@ -160,5 +163,5 @@ func (c *Client) discard() {
 		}
 	}
 	o.slots, o.held = o.slots[:first], min(o.held, first)
-	o.searched, o.latest, o.indexed = 0, nil, 0
+	o.forget()
 }
