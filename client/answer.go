@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/textproto"
 	"strconv"
@@ -54,9 +55,7 @@ func (h *hijacker) accept() error {
 			header[key] = append(header[key], values...)
 		}
 	}
-	for key, values := range h.header {
-		header[key] = values
-	}
+	maps.Copy(header, h.header)
 	answer := bytes.NewBufferString("HTTP/1.1 101 Switching Protocols\r\n")
 	_ = header.Write(answer) // which leaves out what is no header
 	answer.WriteString("\r\n")
@@ -93,7 +92,7 @@ func (h *hijacker) refuse() error {
 	return err
 }
 
-// refusal is what a request is answered that does not become a connection, and why.
+// refusal returns the answer to a request that does not become a connection, and why it does not.
 func (h *hijacker) refusal() (status int, text string, err error) {
 	var bad *badRequest
 	switch {

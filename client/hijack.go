@@ -49,7 +49,7 @@ func (h *hijacker) hijack() (*reader, error) {
 	if err := h.check(); err != nil {
 		return nil, err
 	}
-	raw, buffered, err := hijack(h.w)
+	raw, buffered, err := takeOver(h.w)
 	if err != nil {
 		return nil, err
 	}
@@ -74,9 +74,9 @@ func (h *hijacker) hijack() (*reader, error) {
 
 var errNoConnection = errors.New("Hijack returned no connection")
 
-// hijack takes the connection over from the server, also behind middleware that offers Unwrap or Hijack. Middleware may panic
+// takeOver hijacks the connection, also behind middleware that offers Unwrap or Hijack. Middleware may panic
 // when what it wraps cannot be hijacked.
-func hijack(w http.ResponseWriter) (raw net.Conn, buffered *bufio.Reader, err error) {
+func takeOver(w http.ResponseWriter) (raw net.Conn, buffered *bufio.Reader, err error) {
 	err = actor.Try(func() error {
 		conn, brw, err := http.NewResponseController(w).Hijack()
 		if err == nil && (conn == nil || brw == nil) {
