@@ -17,7 +17,7 @@ type (
 	sendClose   struct{}                 // write a close frame behind what is queued
 	writerEnded struct{ err error }      // the writer edge has written what it was given
 	readerEnded struct {                 // the reader has seen the last of the peer
-		closed bool // which was its close frame
+		closed bool // the last of the peer was its close frame
 	}
 	cut struct{} // end it now
 )
@@ -126,7 +126,7 @@ func (c *Client) closeWrite() {
 
 func (m readerEnded) handle(c *Client) {
 	c.readerDone, c.peerClosed = true, m.closed
-	if c.out.closeFrame == closeDone { // else the close frame is on its way
+	if c.out.closeFrame == closeDone { // else the close frame is not written yet
 		c.finish()
 	}
 }

@@ -3,7 +3,7 @@ package client
 import "time"
 
 // Allowance is what a client has used up of its rates. It is full again by itself, as time goes on. The zero Allowance is full.
-type Allowance struct{ messages, pings int64 } // when each is full, Unix nanoseconds
+type Allowance struct{ messages, pings int64 } // when each is full again, Unix nanoseconds
 
 // IsFull reports whether nothing is used up.
 func (a Allowance) IsFull() bool {

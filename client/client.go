@@ -84,8 +84,8 @@ type Client struct {
 	// Owned by the actor.
 	gone       bool // the socket is closed
 	relieved   bool // the budget was told so, if it was waiting for that
-	readerDone bool // the peer has nothing more to say
-	peerClosed bool // which it has said with a close frame
+	readerDone bool // the reader has seen the last of the peer
+	peerClosed bool // the last of the peer was its close frame
 	out        output
 
 	// Immutable.
@@ -94,15 +94,15 @@ type Client struct {
 
 	// For any goroutine.
 	alive      atomic.Bool                // something was read since the last ping
-	taking     atomic.Bool                // since then, a socket that was full has taken something
+	taking     atomic.Bool                // a socket that was full has taken something since the last ping
 	busy       atomic.Bool                // the reader holds a message, so it cannot see pongs; see hand
 	handling   atomic.Bool                // the owner is busy with a message
 	heldUp     atomic.Bool                // since the last ping, the owner was busy with one for longer than inattention
 	pinging    atomic.Bool                // a ping waits for its turn
 	lastSeen   atomic.Int64               // when something was received, Unix nanoseconds
 	unanswered atomic.Int64               // pings that were sent, less pongs
-	pingedAt   atomic.Int64               // when the ping was written that has no answer yet, the same; 0: there is none
-	rtt        atomic.Int64               // nanoseconds between the last ping with an answer and that; 0: there was none
+	pingedAt   atomic.Int64               // when the ping was written that has no answer yet, Unix nanoseconds; 0: every ping has one
+	rtt        atomic.Int64               // nanoseconds from the last ping that was answered to its answer; 0: none was answered
 	dropped    atomic.Uint64              // messages that were meant for this client and never written to its socket
 	hardClose  atomic.Pointer[time.Timer] // stands behind the closing handshake
 
@@ -111,7 +111,7 @@ type Client struct {
 
 	// Owned by the reader.
 	messages, pings meter
-	late            bool // the message at hand had to wait in the middle
+	late            bool // the message at hand had to wait in the middle, because of the rate
 	latePings       int  // how many more pings may come at once, because nobody looked for some time
 }
 
@@ -251,7 +251,7 @@ func (c *Client) Cut(reason string) {
 
 var errSlow = errors.New("outbox is full")
 
-// Evict closes the client with 1013 because all clients together have too much on their way, see Budget. What is queued is
+// Evict closes the client with 1013 because too much is queued for all clients together, see Budget. What is queued is
 // given up; when some of it is being written, there is no close frame either. It never blocks. It reports false when the
 // client is closing already.
 func (c *Client) Evict(why error) bool { return c.evict(why, true) }

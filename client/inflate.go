@@ -35,11 +35,11 @@ var errInflate = errors.New("message takes too long to inflate")
 // The CPU time counts, so that clients need not pay for a machine that has too much to do. A message that is inflated quickly
 // costs no look at the clock of the thread: the time on the wall says that already.
 type stopwatch struct {
-	looked   time.Time     // when the time was looked at last
-	lookedIn int           // after how many bytes of input
-	locked   bool          // the goroutine keeps its thread, and the clock of that is looked at
-	from     time.Duration // what that was in the beginning
-	before   time.Duration // what was used before, at most
+	looked   time.Time     // when a clock was looked at last
+	lookedIn int           // bytes of input up to that look
+	locked   bool          // the goroutine keeps its thread, and the thread's clock is looked at
+	from     time.Duration // the thread's clock when locked was set
+	before   time.Duration // CPU time before locked was set, at most
 }
 
 // Look implements wire.Watch.

@@ -25,7 +25,7 @@ type output struct {
 	rest       []byte // of what was begun: nothing may come before it, for it may begin inside a frame
 	control    []byte // control frames, which go before data: a peer that is busy still wants its pong
 	outbox     outbox // data
-	writing    bool   // the writer edge is: nobody else may
+	writing    bool   // the writer edge is at work: nobody else may write
 	losing     bool   // messages were dropped since the outbox was empty
 	closeFrame closeState
 }
@@ -35,7 +35,7 @@ type closeState int8
 
 const (
 	closeNone  closeState = iota
-	closeDue              // it goes behind all that
+	closeDue              // it goes behind all that is queued
 	closeBegun            // it is among the control frames
 	closeDone             // it is written, or will not be: nothing may follow
 )

@@ -11,7 +11,7 @@ import (
 // What a peer can make the reader do beside receiving messages has a price, too. All functions in this file run in the reader.
 
 // closingRate is how fast a closing client is read from, whatever its limits are: events of 4 KiB. The first 64 KiB are free,
-// for a closing handshake behind what was on its way; then it is 1 MiB per second.
+// for a closing handshake behind data that the peer has sent before; then it is 1 MiB per second.
 var closingRate = Rate{PerSecond: 256, Burst: 16}
 
 // pacedFrame is how many bytes each frame counts for beside its own: a control frame of 6 bytes takes the WebSocket library 5 us.

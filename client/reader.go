@@ -20,16 +20,16 @@ var inputs = sync.Pool{New: func() any { return new(input) }}
 // reader is the connection as the WebSocket library sees it. Its fields belong to the reader edge.
 type reader struct {
 	net.Conn
-	fd        syscall.RawConn       // the same; nil when it cannot be read without blocking
+	fd        syscall.RawConn       // the socket of Conn; nil when it cannot be read without blocking
 	fillOnce  func(fd uintptr) bool // fill, made once
 	buffered  *bufio.Reader         // what the library has read, and not looked at
 	pending   []byte                // read, and not given to the library
-	input     *input                // where that is, if it has to be given back
+	input     *input                // where pending is, if that has to be given back
 	client    *Client               // set before anything is read
 	stream    stream                // what was given to the library
 	closing   meter                 // of what is read while the client is closing, see pace
-	timed     uint32                // the message that the read deadline is for, 1 being the first; 0, and so one in 2^32: there is no deadline
-	unpaced   uint16                // of that, what is not counted yet, in bytes
+	timed     uint32                // the message that the read deadline is for, 1 being the first, modulo 2^32; 0: there is no deadline
+	unpaced   uint16                // bytes that were read while the client is closing, and are not counted in closing yet
 	abandoned bool                  // the peer's frames are not looked at any more
 	err       error                 // what ended reading, if the network or the peer's slowness did, and not its protocol
 	fresh     int64                 // since when it has its goroutine, Unix milliseconds

@@ -20,7 +20,7 @@ type stream struct {
 	marks   *marks // nil when compression was not negotiated
 	ended   uint32 // messages that have ended, and control frames outside of them
 	header  [maxHeader]byte
-	inner   uint16 // frames inside of messages, but for the first of each, that are not counted against the rate yet; it stops at its largest value
+	inner   uint16 // frames that are not counted against the rate yet: all of a message but its first, and control frames among them; saturates
 	have    uint8  // bytes of header so far
 	fin     bool   // the frame is its message's last
 	control bool   // the frame is a control frame, which may stand inside a message

@@ -39,7 +39,7 @@ type UpgradeOptions struct {
 // Conn is an upgraded connection: the socket, and the library's view of it.
 type Conn struct {
 	raw    net.Conn        // the hijacked connection: read by the reader, written by the writer edge, closed by the actor
-	try    tryWriter       // the same, for writes of the actor's that do not block; nil when it cannot
+	try    tryWriter       // raw, for writes of the actor's that do not block; nil when raw cannot
 	fd     syscall.RawConn // the socket, also one below TLS; nil when there is none
 	reader *reader
 	ws     *websocket.Conn // reads from reader
