@@ -93,11 +93,10 @@ type Client struct {
 	owner Owner
 
 	// For any goroutine.
-	alive      atomic.Bool                // something was read since the last ping
+	alive      atomic.Bool                // something was read, or a message returned by the owner, since the last ping
 	taking     atomic.Bool                // a socket that was full has taken something since the last ping
-	busy       atomic.Bool                // the reader holds a message, so it cannot see pongs; see hand
-	handling   atomic.Bool                // the owner is busy with a message
-	heldUp     atomic.Bool                // since the last ping, the owner was busy with one for longer than inattention
+	holding    atomic.Uint32              // what the reader does with a complete message: notHolding, or another; then it cannot see pongs
+	heldUp     atomic.Bool                // the owner was busy with a message for longer than inattention since the last ping
 	pinging    atomic.Bool                // a ping waits for its turn
 	lastSeen   atomic.Int64               // when something was received, Unix nanoseconds
 	unanswered atomic.Int64               // pings that were sent, less pongs

@@ -47,9 +47,10 @@ func (c *Client) isAlive() bool {
 	}
 	now, known := c.conn.arrived()
 	if !known {
-		return c.alive.Load() || c.busy.Load()
+		return c.alive.Load() || c.holding.Load() != notHolding
 	}
-	return now.bytes != c.arrived.bytes || now.full && now.segments != c.arrived.segments && (c.handling.Load() || c.heldUp.Load())
+	ownerBusy := c.holding.Load() == holdingOwner || c.heldUp.Load()
+	return now.bytes != c.arrived.bytes || now.full && now.segments != c.arrived.segments && ownerBusy
 }
 
 // arrivals is what has arrived from a peer so far, whether or not it was read.

@@ -110,13 +110,20 @@ func (c *Client) received(data []byte, err error, binary bool, events int) {
 	}
 }
 
+// What the reader does with a complete message: nothing, wait until the rate allows it, or wait for the owner to return it.
+const (
+	notHolding uint32 = iota
+	holdingRate
+	holdingOwner
+)
+
 // inattention is how long the owner may be busy before a pong that came meanwhile says nothing about the peer any more.
 const inattention = 10 * time.Millisecond
 
 // hand gives a message to the owner. While that takes, pongs are not seen, so the heartbeat has to look away; and
 // when it is over, the peer is given the time of a full heartbeat to show itself.
 func (c *Client) hand(data []byte, binary bool, events int) {
-	c.busy.Store(true)
+	c.holding.Store(holdingRate)
 	began := time.Now()
 	defer func() {
 		took := time.Since(began)
@@ -125,10 +132,10 @@ func (c *Client) hand(data []byte, binary bool, events int) {
 			c.pingedAt.Store(0)
 		}
 		c.alive.Store(true)
-		c.busy.Store(false)
+		c.holding.Store(notHolding)
 	}()
 	if c.throttle(events); !c.Closing() {
-		c.handling.Store(true)
+		c.holding.Store(holdingOwner)
 		defer c.handled(time.Now())
 		c.owner.Received(data, binary)
 	}
@@ -139,7 +146,6 @@ func (c *Client) handled(at time.Time) {
 	if time.Since(at) > inattention {
 		c.heldUp.Store(true)
 	}
-	c.handling.Store(false)
 }
 
 // glance is how often a reader that waits looks whether the connection has ended meanwhile.
