@@ -25,7 +25,7 @@ import (
 // processor's cache while it is written to one after the other.
 const maxBatch = 128 << 10
 
-// longLength is how many bytes the length of a large message takes in its frame's header, beside what that of an empty one takes.
+// longLength is how many more bytes of frame header a message of 64 KiB has than an empty one, RFC 6455 section 5.2.
 const longLength = 8
 
 // messageOverhead is what a queued message counts beside its data, in bytes, so that a flood of empty messages is
@@ -82,7 +82,7 @@ type Topic struct {
 	members   []*Member
 	deflating int         // members who negotiated compression
 	batch     *wire.Batch // encoded, not yet delivered; nil when there is none
-	last      int         // bytes in the batch before, bounded: what it was to write, and what the next one may need
+	last      int         // bytes in the batch that was delivered last, bounded: the work of writing it, and what the next one may need
 	crew      *crew       // subscribers who have to be run; nil: none
 
 	// For any goroutine.
@@ -116,7 +116,7 @@ type (
 		done func()
 	}
 	publish struct{ data string }
-	sampled struct { // the same
+	sampled struct { // a publish whose way to a socket is timed
 		publish
 		at int64 // Unix nanoseconds
 	}
