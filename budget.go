@@ -1,6 +1,7 @@
 package tank
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 	"time"
@@ -33,10 +34,10 @@ const (
 // candidates are the clients with the most queued bytes, found by one look at all clients: to free the budget, very many may have
 // to be closed, one after the other. Owned by the supervisor.
 type candidates struct {
-	list   []candidate
-	enough int64 // queued bytes that a candidate must still have
-	found  time.Time
-	looked int // at clients, in all
+	list   []candidate // by queued bytes, least first
+	enough int64       // queued bytes that a candidate must still have
+	found  time.Time   // when the list was made
+	looked int         // clients looked at, in all; for tests
 }
 
 type candidate struct {
@@ -46,8 +47,8 @@ type candidate struct {
 
 func (c *candidates) clear() { c.list = nil }
 
-// next returns the client with the most queued bytes, or nil when no open client has any. Another client may have up to twice as
-// many by now, or more since the last look at all.
+// next returns the candidate with the most queued bytes, or nil when no open client has any. A client whose queue has grown since
+// the last look at all of them may have more by now.
 func (c *candidates) next(clients map[string]*Client) *Client {
 	if time.Since(c.found) < candidacy {
 		if largest := c.take(); largest != nil {
@@ -70,7 +71,7 @@ func (c *candidates) look(clients map[string]*Client) {
 		case isFull:
 			c.list = c.list[:copy(c.list, c.list[1:])]
 		}
-		at, _ := slices.BinarySearchFunc(c.list, queued, func(e candidate, queued int64) int { return int(min(1, max(-1, e.queued-queued))) })
+		at, _ := slices.BinarySearchFunc(c.list, queued, func(e candidate, queued int64) int { return cmp.Compare(e.queued, queued) })
 		c.list = slices.Insert(c.list, at, candidate{client, queued})
 	}
 	if len(c.list) == maxCandidates {

@@ -66,7 +66,7 @@ func (m drainSome) handle(s *supervisor) {
 // departures are the clients that a drain has still to close, in any order. Each is looked at once. Owned by the supervisor.
 type departures struct {
 	left   []*Client
-	looked int // at clients, in all
+	looked int // clients looked at, in all; for tests
 }
 
 func newDepartures(clients map[string]*Client) *departures {
