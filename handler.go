@@ -82,11 +82,7 @@ func (m *Manager) connect(w http.ResponseWriter, r *http.Request) bool {
 		Compression:  u.EnableCompression || m.config.compress,
 	})
 	if err != nil {
-		e := &ErrorEvent{Code: CodeUpgrade, Message: "upgrade failed", Err: adviseUpgrade(r, err), UserID: c.userID}
-		if isPanic(err) {
-			e.Code, e.Message = CodeInternal, "middleware panicked"
-		}
-		m.report(e)
+		m.reportUpgrade(r, c.userID, err)
 		return false
 	}
 	c.connectedAt = time.Now()
@@ -187,6 +183,15 @@ func (m *Manager) authenticate(r *http.Request) (userID string, err error) {
 	return userID, err
 }
 
+// reportUpgrade reports why an upgrade failed.
+func (m *Manager) reportUpgrade(r *http.Request, userID string, err error) {
+	e := &ErrorEvent{Code: CodeUpgrade, Message: "upgrade failed", Err: adviseUpgrade(r, err), UserID: userID}
+	if isPanic(err) {
+		e.Code, e.Message = CodeInternal, "middleware panicked"
+	}
+	m.report(e)
+}
+
 // adviseUpgrade adds to the reason of a failed upgrade what is likely to be missing.
 func adviseUpgrade(r *http.Request, err error) error {
 	switch {
@@ -203,6 +208,7 @@ func adviseUpgrade(r *http.Request, err error) error {
 // compares an origin with.
 func (m *Manager) refuse(w http.ResponseWriter, status int, e *ErrorEvent) {
 	text := http.StatusText(status)
+	var foreign foreignOrigin
 	switch {
 	case isPanic(e.Err):
 		status, e.Code, e.Message = http.StatusInternalServerError, CodeInternal, "callback panicked"
@@ -211,8 +217,8 @@ func (m *Manager) refuse(w http.ResponseWriter, status int, e *ErrorEvent) {
 		w.Header().Set("Retry-After", "1")
 	case status == http.StatusBadRequest:
 		text = e.Err.Error()
-	case status == http.StatusForbidden && adviceOf(e.Err) == adviceOrigin:
-		text += strings.TrimPrefix(e.Err.Error(), ErrForbidden.Error())
+	case errors.As(e.Err, &foreign):
+		text += ": " + foreign.Error()
 	}
 	m.report(e)
 	http.Error(w, text, status)

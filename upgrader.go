@@ -67,22 +67,27 @@ func (u *Upgrader) checkOrigin(r *http.Request) error {
 	return nil
 }
 
-// checkSameOrigin is the default check.
+// foreignOrigin is why the default check refuses a request. It says nothing that the client does not know, so the client is told.
+type foreignOrigin string
+
+func (e foreignOrigin) Error() string { return string(e) }
+
+// checkSameOrigin is the default check. Its error is a foreignOrigin.
 func checkSameOrigin(r *http.Request) error {
 	origin := r.Header.Get("Origin")
 	switch n := len(r.Header.Values("Origin")); {
 	case n == 0:
 		return nil
 	case n > 1:
-		return fmt.Errorf("there are %d origins, the first %s", n, wire.Quote(origin))
+		return foreignOrigin(fmt.Sprintf("there are %d origins, the first %s", n, wire.Quote(origin)))
 	}
 	parsed, err := url.Parse(origin)
 	scheme := requestScheme(r)
 	switch {
 	case err != nil, parsed.Host == "", parsed.User != nil, parsed.Path != "", parsed.RawQuery != "", parsed.Fragment != "":
-		return fmt.Errorf("origin %s is not of the form scheme://host", wire.Quote(origin))
+		return foreignOrigin(fmt.Sprintf("origin %s is not of the form scheme://host", wire.Quote(origin)))
 	case !strings.EqualFold(parsed.Scheme, scheme), !strings.EqualFold(hostPort(parsed.Host, scheme), hostPort(r.Host, scheme)):
-		return fmt.Errorf("origin %s is not %s", wire.Quote(origin), wire.Quote(scheme+"://"+r.Host))
+		return foreignOrigin(fmt.Sprintf("origin %s is not %s", wire.Quote(origin), wire.Quote(scheme+"://"+r.Host)))
 	}
 	return nil
 }
