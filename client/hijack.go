@@ -37,7 +37,11 @@ func (h *hijacker) Write(p []byte) (int, error) { return h.text.Write(p) }
 
 // Hijack is called by the library when it has found nothing wrong with the request.
 func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	r, err := h.hijack()
+	var r *reader
+	err := actor.Try(func() (err error) { // a panic would leave a hijacked connection open: the server does not close it
+		r, err = h.hijack()
+		return err
+	})
 	if err != nil {
 		h.failed = err
 		return nil, nil, err
@@ -72,23 +76,23 @@ func (h *hijacker) hijack() (*reader, error) {
 	return h.conn.newReader(bytes.Clone(early), h.opts.ReadBuffer), nil
 }
 
-var errNoConnection = errors.New("Hijack returned no connection")
+var errNoConnection = errors.New("Hijack returned no connection, or no reader")
 
-// takeOver hijacks the connection, also behind middleware that offers Unwrap or Hijack. Middleware may panic
-// when what it wraps cannot be hijacked.
+// takeOver hijacks the connection, also behind middleware that offers Unwrap or Hijack. Middleware may panic when what it wraps
+// cannot be hijacked.
 func takeOver(w http.ResponseWriter) (raw net.Conn, buffered *bufio.Reader, err error) {
-	err = actor.Try(func() error {
-		conn, brw, err := http.NewResponseController(w).Hijack()
-		if err == nil && (conn == nil || brw == nil) {
-			err = errNoConnection
-		}
-		if err != nil {
-			return fmt.Errorf("the connection cannot be hijacked: %w", err)
-		}
-		raw, buffered = conn, brw.Reader
-		return nil
-	})
-	return raw, buffered, err
+	raw, brw, err := http.NewResponseController(w).Hijack()
+	switch {
+	case err != nil:
+	case raw == nil:
+		err = errNoConnection
+	case brw == nil || brw.Reader == nil:
+		_ = raw.Close() // nobody else would
+		err = errNoConnection
+	default:
+		return raw, brw.Reader, nil
+	}
+	return nil, nil, fmt.Errorf("the connection cannot be hijacked: %w", err)
 }
 
 // newReader makes the library's view of the connection, of which early has been read.
