@@ -238,9 +238,10 @@ func TestPeerThatDoesNotReadTheAnswer(t *testing.T) {
 func TestDeadlineOfTheAnswerIsTheAnswersAlone(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m := tank.NewInstance(tank.WithHeartbeat(time.Hour, time.Hour))
-		s := mount(t, m)
-		s.http.ReadTimeout, s.http.WriteTimeout = 2*time.Second, 2*time.Second
+		s := &server{Manager: m, t: t, http: &http.Server{Handler: m, ReadTimeout: 2 * time.Second, WriteTimeout: 2 * time.Second}}
+		s.listener = serveOn(t, s.http)
 		go m.Start()
+		defer m.Shutdown(within(t, time.Minute))
 		p := s.dial("ann")
 		time.Sleep(time.Minute)
 		p.subscribe(s, "news")

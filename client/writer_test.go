@@ -99,6 +99,7 @@ func TestPeerThatReadsLittleGetsEverything(t *testing.T) {
 				}
 				p.Send(&wire.Batch{}) // which nobody is to send, and takes nothing
 				time.Sleep(time.Hour)
+				synctest.Wait()
 				if got := string(socket.taken); got != want {
 					t.Errorf("got %d bytes %q, want %d bytes %q", len(got), got, len(want), want)
 				}
