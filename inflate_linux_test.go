@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"runtime"
+	"runtime/debug"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -38,9 +39,12 @@ func compressed(data string) []byte {
 	return f
 }
 
-// asLongAs returns how many blocks of tables take so much CPU time to inflate, here and now.
+// asLongAs returns how many blocks of tables take so much CPU time to inflate on this machine, when it is at its fastest. The
+// collector rests until the test ends: what it takes of a thread's time comes in pieces larger than those that are measured.
 func asLongAs(t *testing.T, want time.Duration) int {
 	t.Helper()
+	percent := debug.SetGCPercent(-1)
+	t.Cleanup(func() { debug.SetGCPercent(percent) })
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	const blocks = 100
@@ -50,13 +54,17 @@ func asLongAs(t *testing.T, want time.Duration) int {
 		must(t, syscall.Getrusage(1, &r)) // of the thread, 4 ms behind
 		return time.Duration(r.Utime.Nano() + r.Stime.Nano())
 	}
-	before, n := used(), 0
-	for ; used()-before < 100*time.Millisecond; n++ {
-		if _, err := wire.Inflate(nil, data, 1, nil); err != nil {
-			t.Fatal(err)
+	most := 1
+	for range 4 {
+		before, n := used(), 0
+		for ; used()-before < 50*time.Millisecond; n++ {
+			if _, err := wire.Inflate(nil, data, 1, nil); err != nil {
+				t.Fatal(err)
+			}
 		}
+		most = max(most, int(want*time.Duration(n*blocks)/(used()-before)))
 	}
-	return max(1, int(want*time.Duration(n*blocks)/(used()-before)))
+	return most
 }
 
 // flushed is a text of JSON, compressed with a flush behind each so many bytes.
@@ -121,9 +129,9 @@ func TestMessageThatTakesTooLongToInflateIsRefused(t *testing.T) {
 }
 
 func TestInflatingIsChargedToTheMessageRate(t *testing.T) {
-	// The first 4 KiB are not measured in a bubble, where the time on the wall stands still. The rest is below the bound, also
-	// when the machine is slower in a moment; it costs 8 events, or 2 when it is faster.
-	attack := tables(4<<10/len(huffmanTables) + asLongAs(t, 2*time.Millisecond))
+	// The first 4 KiB are not measured in a bubble, where the time on the wall stands still. The rest costs 4 events, or more
+	// when the machine is slower by then; at 8 times as slow, inflating would be refused.
+	attack := tables(4<<10/len(huffmanTables) + asLongAs(t, time.Millisecond))
 	bubble(t, func(t *testing.T) {
 		s, p, handled := inflating(t)
 		go func() {
