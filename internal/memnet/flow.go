@@ -46,11 +46,12 @@ func (f *flow) notify() {
 func (f *flow) read(p []byte) (n int, err error) {
 	f.wait(&f.readDeadline, func() bool {
 		n, err = f.take(p)
-		f.hungry = n == 0 && err == nil && len(p) > 0
-		if f.hungry {
-			f.notify() // see AwaitPeer
+		waits := n == 0 && err == nil && len(p) > 0
+		if waits && !f.hungry {
+			f.notify() // see AwaitPeer; once, or two who read would wake each other without end
 		}
-		return !f.hungry
+		f.hungry = waits
+		return !waits
 	})
 	return n, err
 }

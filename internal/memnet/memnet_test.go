@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -345,6 +346,31 @@ func TestAwaitPeer(t *testing.T) {
 		wantErr(io.ErrClosedPipe)
 		client.Close()
 		wantErr(net.ErrClosed)
+	})
+}
+
+// TestTwoReadersWaitInPeace: two who read one end, and find nothing, do not wake each other again and again.
+func TestTwoReadersWaitInPeace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, server := memnet.Pipe(4)
+		var got [2]string
+		var done sync.WaitGroup
+		for i := range got {
+			done.Go(func() {
+				b, _ := io.ReadAll(server)
+				got[i] = string(b)
+			})
+		}
+		synctest.Wait() // for ever, if they do
+		client.Write([]byte("abcdef"))
+		if err := client.AwaitPeer(time.Second); err != nil {
+			t.Fatal(err)
+		}
+		client.Close()
+		done.Wait()
+		if n := len(got[0]) + len(got[1]); n != 6 {
+			t.Errorf("%d bytes of 6 were read: %q", n, got)
+		}
 	})
 }
 
