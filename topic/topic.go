@@ -11,6 +11,7 @@ package topic
 import (
 	"context"
 	"iter"
+	"math"
 	"math/rand/v2"
 	"sync/atomic"
 	"time"
@@ -25,8 +26,11 @@ import (
 // processor's cache while it is written to one after the other.
 const maxBatch = 128 << 10
 
-// longLength is how many more bytes of frame header a message of 64 KiB has than an empty one, RFC 6455 section 5.2.
-const longLength = 8
+// How many more bytes of frame header than an empty message one of 126 bytes has, and one of 64 KiB, RFC 6455 section 5.2.
+const (
+	extendedLength = 2
+	longLength     = 8
+)
 
 // messageOverhead is what a queued message counts beside its data, in bytes, so that a flood of empty messages is
 // bounded too.
@@ -141,7 +145,7 @@ func Spawn(name string, opts Options) *Topic {
 	if !opts.Verbatim {
 		t.encode = wire.NewEnvelope(name).Append
 	}
-	t.envelope = len(t.encode(nil, "")) + longLength
+	t.envelope = len(t.encode(nil, "")) + extendedLength
 	t.onPanic = func(err *actor.PanicError) {
 		if opts.OnPanic != nil {
 			opts.OnPanic(t, err)
@@ -257,6 +261,9 @@ func (m publish) handle(t *Topic) {
 // not more than the batch before took. A tiny message is not to keep the memory of a large batch.
 func (t *Topic) room(data string) int {
 	size := len(data) + t.envelope
+	if size > math.MaxUint16 {
+		size += longLength - extendedLength
+	}
 	return max(size, min(t.last, size*(t.ref.Left()+1)))
 }
 
