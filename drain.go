@@ -51,11 +51,16 @@ func (m drainSome) handle(s *supervisor) {
 	if s.departures == nil {
 		s.departures = newDepartures(s.clients)
 	}
-	for range m.most {
+	for turn := leaveAtOnce; m.most > 0; m.most-- {
 		c := s.departures.next()
 		if c == nil {
 			break
 		}
+		if turn <= 0 {
+			s.m.supervisor.Post(m) // others want their turn
+			return
+		}
+		turn -= len(c.subscriptions)
 		s.departures.pass()
 		s.sayGoodbye(c)
 	}

@@ -168,7 +168,8 @@ func (m gone) handle(s *supervisor) {
 	s.advance()
 }
 
-// leaveAtOnce is how many subscriptions of a client that is gone are ended at a time.
+// leaveAtOnce is how many subscriptions of clients that are gone, or of those that a drain closes, are ended in one turn. A
+// drain ends those of its last client as a whole.
 const leaveAtOnce = 256
 
 func (s *supervisor) removeUser(c *Client) {

@@ -3,8 +3,10 @@ package tank
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http/httptest"
 	"runtime"
+	"slices"
 	"testing"
 
 	"github.com/coder/websocket"
@@ -116,30 +118,11 @@ func TestATopicIsFoundWhileItIsReplaced(t *testing.T) {
 
 // A client that is gone and had very many subscriptions does not hold the supervisor up until all of them are ended.
 func TestClientWithManySubscriptionsLeavesInTurns(t *testing.T) {
-	m := NewInstance(WithLimits(Limits{Subscriptions: 10 * leaveAtOnce}))
-	go m.Start()
-	defer m.Shutdown(context.Background())
-	server := httptest.NewServer(m)
-	defer server.Close()
-	conn, _, err := websocket.Dial(t.Context(), server.URL, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.CloseNow()
-	<-m.ConnEvents
-	clients, left := make(chan *Client), make(chan int)
+	m, clients := crowdOf(t, 1, 3*leaveAtOnce+1)
+	left := make(chan int)
 	m.supervisor.Post(look(func(s *supervisor) {
-		for _, c := range s.clients {
-			clients <- c
-		}
-	}))
-	c := <-clients
-	for i := range 3*leaveAtOnce + 1 {
-		m.supervisor.Post(subscribe{client: c, topic: fmt.Sprint(i)})
-	}
-	m.supervisor.Post(look(func(s *supervisor) {
-		gone{c, "test"}.handle(s)
-		left <- len(c.subscriptions)
+		gone{clients[0], "test"}.handle(s)
+		left <- len(clients[0].subscriptions)
 	}))
 	if n := <-left; n != 2*leaveAtOnce+1 {
 		t.Fatalf("%d subscriptions are left after the first turn", n)
@@ -150,6 +133,60 @@ func TestClientWithManySubscriptionsLeavesInTurns(t *testing.T) {
 	if n, topics := m.GetClientCount(), m.Stats().Topics; n != 0 || topics != 0 {
 		t.Fatalf("%d clients and %d topics are left", n, topics)
 	}
+}
+
+// A drain's batch of clients with many subscriptions does not hold the supervisor up until all of them are ended.
+func TestDrainsBatchLeavesInTurns(t *testing.T) {
+	m, clients := crowdOf(t, 5, leaveAtOnce/2)
+	count := func() (n int) {
+		for _, c := range clients {
+			if c.leaving {
+				n++
+			}
+		}
+		return n
+	}
+	first, last := make(chan int, 1), make(chan int, 1)
+	left, err := actor.Call(t.Context(), m.supervisor, func(r actor.Request[bool]) message {
+		return look(func(s *supervisor) {
+			drainSome{r, 4, make(chan struct{})}.handle(s)
+			first <- count()
+		})
+	})
+	if n := <-first; n != 2 {
+		t.Errorf("%d clients are leaving after the first turn", n)
+	}
+	m.supervisor.Post(look(func(*supervisor) { last <- count() }))
+	if n := <-last; n != 4 || !left || err != nil {
+		t.Errorf("%d clients are leaving in the end; left: %v, %v", n, left, err)
+	}
+}
+
+// crowdOf is an instance with so many clients, each of which has so many subscriptions.
+func crowdOf(t *testing.T, n, subscriptions int) (m *Manager, clients []*Client) {
+	t.Helper()
+	m = NewInstance(WithLimits(Limits{Subscriptions: subscriptions}))
+	go m.Start()
+	t.Cleanup(func() { m.Shutdown(context.Background()) })
+	server := httptest.NewServer(m)
+	t.Cleanup(server.Close)
+	for range n {
+		conn, _, err := websocket.Dial(t.Context(), server.URL, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.CloseNow() })
+		<-m.ConnEvents
+	}
+	found := make(chan []*Client)
+	m.supervisor.Post(look(func(s *supervisor) { found <- slices.Collect(maps.Values(s.clients)) }))
+	clients = <-found
+	for _, c := range clients {
+		for i := range subscriptions {
+			m.supervisor.Post(subscribe{client: c, topic: fmt.Sprint(i)})
+		}
+	}
+	return m, clients
 }
 
 // look is a message for tests that have to see what the supervisor sees.
