@@ -173,7 +173,8 @@ func TestHeadersOfMiddleware(t *testing.T) {
 				h.Set("Access-Control-Allow-Origin", "*")
 				h.Set("Vary", "Accept-Encoding")
 				for _, key := range []string{"Content-Type", "Content-Encoding", "Content-Length", "Transfer-Encoding", "Trailer", "Connection",
-					"Upgrade", "Keep-Alive", "Sec-WebSocket-Accept", "Sec-WebSocket-Extensions", "Sec-WebSocket-Version"} {
+					"Upgrade", "Keep-Alive", "Sec-WebSocket-Accept", "Sec-WebSocket-Extensions", "Sec-WebSocket-Protocol",
+					"Sec-WebSocket-Version"} {
 					h.Set(key, "1")
 				}
 				h["content-length"] = []string{"1"}

@@ -34,6 +34,7 @@ var unfit = map[string]bool{
 
 	"Sec-Websocket-Accept":     true,
 	"Sec-Websocket-Extensions": true,
+	"Sec-Websocket-Protocol":   true,
 	"Sec-Websocket-Version":    true,
 }
 
