@@ -176,3 +176,27 @@ func TestClientThatIsThereIsNotReapedOverRealSockets(t *testing.T) {
 		}
 	})
 }
+
+// TestFullWindowOfAFloodIsNoSignOfLife: a peer that sends faster than it may, until its bytes find no room, has to have its
+// bytes read, or it is taken for gone. Its acknowledgements would be those of a host, of which the page may be gone.
+func TestFullWindowOfAFloodIsNoSignOfLife(t *testing.T) {
+	eachTransport(t, func(t *testing.T, secure bool) {
+		m, server := overTCP(t, secure, tank.WithHeartbeat(shortInterval, shortTimeout))
+		p := rawTCP(t, server)
+		<-m.ConnEvents
+		flooded := make(chan struct{})
+		go func() {
+			defer close(flooded)
+			for {
+				if _, err := p.conn.Write(backlog(1000)); err != nil {
+					return
+				}
+			}
+		}()
+		if e := <-m.ConnEvents; e.Reason != "1006 heartbeat timeout" {
+			t.Errorf("got %+v", e)
+		}
+		p.conn.Close()
+		<-flooded
+	})
+}
