@@ -56,7 +56,7 @@ const words = {
     },
     writeLatency: '从发布到写入', batchMessages: '每批消息数', outboxBytes: '单个客户端的发件箱',
     p50: '一半不超过', p99: '99% 不超过', none: '最近一分钟没有数据',
-    name: '名称', rate: '速率', delivered: '投递', mailbox: '邮箱', restarts: '重启', age: '存在', published: '发布',
+    name: '名称', rate: '速率', delivered: '投递', mailbox: '信箱', restarts: '重启', age: '存在', published: '发布',
     lastPublished: '最近消息', never: '从未', user: '用户', id: '标识', address: '地址', subscriptions: '订阅', rtt: '往返时间',
     lastSeen: '最近活动', connected: '连接时长', closing: '关闭中', open: '打开', isClosing: '正在关闭', status: '状态', unknown: '–',
     filterTopics: '按名称筛选   /', filterClients: '按用户、标识或地址筛选   /',
