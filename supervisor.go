@@ -22,7 +22,7 @@ type supervisor struct {
 	connEvents chan<- *ConnEvent
 
 	clients    map[string]*Client // by their own ids
-	users      users              // less those that are turned away
+	users      users              // without rejected connections
 	turnedAway map[string]int     // by user id: how many are being closed because the user had too many already
 	topics     map[string]*liveTopic
 	everyone   *liveTopic
@@ -88,7 +88,7 @@ func (m register) handle(s *supervisor) {
 	tooMany := c.authenticated && len(s.users[c.userID]) >= s.m.config.limits.ConnectionsPerUser
 	if tooMany && s.turnedAway[c.userID] >= s.m.config.limits.ConnectionsPerUser {
 		s.reportTooMany(c)
-		m.Fail(ErrLimit) // it is cut: even those who are turned away take a place until they are gone
+		m.Fail(ErrLimit) // it is cut: a rejected connection counts until it has ended
 		return
 	}
 	s.clients[c.id] = c

@@ -12,7 +12,7 @@ var ErrPanicked = errors.New("actor: panicked while handling the request")
 // answer is dropped.
 //
 // Invariant: it is embedded, never a named field, and nothing beside it has a method Fail. That is how an actor whose
-// handler panicked finds out whom to tell.
+// handler panicked finds the request to fail.
 type Request[R any] struct{ answer chan<- result[R] }
 
 type result[R any] struct {

@@ -162,7 +162,7 @@ func (b *Mailbox[M]) Receive(reuse []M) (batch []M, open bool) {
 	return batch, true
 }
 
-// Close lets no further message in and refuses those who wait in Put. What is queued stays for the owner, who is
+// Close lets no further message in and refuses the callers that wait in Put. What is queued stays for the owner, who is
 // woken to find out. It never blocks and may be called more than once.
 func (b *Mailbox[M]) Close() {
 	b.mu.Lock()

@@ -250,12 +250,12 @@ func (c *Client) Cut(reason string) {
 
 var errSlow = errors.New("outbox is full")
 
-// Evict closes the client with 1013 because too much is queued for all clients together, see Budget. What is queued is
-// given up; when some of it is being written, there is no close frame either. It never blocks. It reports false when the
+// Evict closes the client with 1013 because the queued bytes of all clients exceed the budget, see Budget. Its queued
+// bytes are discarded; when some of them are being written, there is no close frame either. It never blocks. It reports false when the
 // client is closing already.
 func (c *Client) Evict(why error) bool { return c.evict(why, true) }
 
-// evict closes a client of whom too much is queued, all of which is given up: the peer has shown that it will not take it.
+// evict closes a client with too many queued bytes, and discards these bytes: the peer has shown that it does not read them.
 func (c *Client) evict(why error, relief bool) bool {
 	if !c.startClosing(closeReason{code: wire.CloseTryAgainLater, reason: "slow client", discard: true, relief: relief}) {
 		return false
