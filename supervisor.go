@@ -146,7 +146,7 @@ func (m closeUser) handle(s *supervisor) {
 func (m gone) handle(s *supervisor) {
 	c := m.client
 	if s.clients[c.id] != c {
-		return // it was refused, so nobody knows of it
+		return // it was rejected, and never registered
 	}
 	c.leaving = true
 	s.allowances.leave(c.source, c.conn.Allowance())
@@ -187,7 +187,7 @@ func (readerDone) handle(s *supervisor) {
 }
 
 func (m report) handle(s *supervisor) {
-	s.m.journal.add(errorEntry(*m.event)) // before somebody else has it
+	s.m.journal.add(errorEntry(*m.event)) // before a reader of the channel has it
 	offer(s, s.errors, m.event)
 }
 
@@ -196,11 +196,11 @@ func (m note) handle(s *supervisor) { s.m.journal.add(m.entry) }
 // emit sends a connection event. Counts must be up to date before.
 func (s *supervisor) emit(e *ConnEvent) {
 	e.Time = time.Now()
-	s.m.journal.add(connEntry(*e)) // before somebody else has it
+	s.m.journal.add(connEntry(*e)) // before a reader of the channel has it
 	offer(s, s.connEvents, e)
 }
 
-// offer sends an event unless nobody has read so many that the channel is full, or it is closed.
+// offer sends an event unless the channel is full, because its events are not read, or is closed.
 func offer[E any](s *supervisor, to chan<- E, event E) {
 	if s.stage != ended {
 		select {

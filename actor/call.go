@@ -23,7 +23,7 @@ type result[R any] struct {
 // failer is what every message with a Request in it implements.
 type failer interface{ Fail(error) }
 
-// Awaited reports whether somebody waits for the answer: nobody does for the answer to the zero Request.
+// Awaited reports whether a caller waits for the answer. No caller waits for the answer to the zero Request.
 func (q Request[R]) Awaited() bool { return q.answer != nil }
 
 // Reply answers the request. It never blocks.
