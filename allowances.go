@@ -12,7 +12,7 @@ import (
 // one of its source has left. Connections that are open meanwhile do not count: who opens the new one before closing the old
 // one begins with a full allowance.
 
-// source is who a connection comes from: a user whom the authenticator has named, or else a network address.
+// source is the origin of a connection: a user that the authenticator has named, or else a network address.
 type source struct {
 	user    string
 	network string

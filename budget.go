@@ -9,8 +9,8 @@ import (
 
 var errBudget = errors.New("too much is on its way to all clients together, and the most to this one")
 
-// handle closes the client that has the most queued bytes. It is called again if that is not enough. When nobody is left whom it
-// could close, it is called again when more is queued.
+// handle closes the client that has the most queued bytes. It is called again if that is not enough. When no such
+// client is left, it is called again when more bytes are queued.
 func (overBudget) handle(s *supervisor) {
 	budget := &s.m.clientOptions.Budget
 	if !budget.IsExceeded() { // others have made room meanwhile

@@ -21,8 +21,8 @@ type Message struct {
 	Binary bool // a binary message; otherwise Data is UTF-8 text
 }
 
-// Client is one connection. Callbacks are given it, and may keep it. Its methods are safe for concurrent use, also after
-// the connection has ended.
+// Client is one connection. Callbacks receive it and may keep it. Its methods are safe for concurrent use, also after the
+// connection has ended.
 type Client struct {
 	// Immutable once registered.
 	m             *Manager
@@ -55,8 +55,8 @@ type Client struct {
 // ID returns the connection's UUID.
 func (c *Client) ID() string { return c.id }
 
-// UserID returns what the authenticator said, or else what the client calls itself. Several connections can have the
-// same.
+// UserID returns the user id: from the authenticator, or without one, from the query parameter user_id. An empty id
+// is replaced by ID. Several connections can have the same user id.
 func (c *Client) UserID() string { return c.userID }
 
 // RemoteAddr returns the network address of the peer, which is the proxy's when there is one.
@@ -72,10 +72,10 @@ func (c *Client) Topics() []string {
 	return topics
 }
 
-// Send sends a message to this client alone, behind what is on its way already. It does not wait for it to be written.
+// Send queues a message for this client alone, behind the bytes that are queued already. It does not wait for the write.
 // msg.Data may be reused afterwards. It returns ErrInvalidData for text that is not valid UTF-8, and ErrClosed when the
-// connection is closing, also when that is because this message found the outbox full. With an OutboxPolicy that drops
-// messages it returns nil then, and the message may be dropped later.
+// connection is closing, also because the outbox has no room for this message. With an OutboxPolicy that drops messages, it
+// returns nil for a full outbox, and the message may be dropped later.
 func (c *Client) Send(msg Message) error {
 	op := wire.OpBinary
 	if !msg.Binary {
@@ -117,8 +117,8 @@ func (c *Client) Unsubscribe(topic string) error {
 	return c.m.ask(func(r actor.Request[struct{}]) message { return unsubscribe{r, c, topic} })
 }
 
-// Close ends the connection with a close frame behind everything that was given to Send. It does not wait for the peer,
-// which has the close timeout to answer. A message published just before may still be in its topic, and come too late.
+// Close ends the connection with a close frame, behind all messages of earlier calls of Send. It does not wait for the peer,
+// which has the close timeout to answer. A message published just before may still be queued in its topic, and is then lost.
 //
 // code is 1000, 1001, 1003, 1007 to 1014 or 3000 to 4999, and reason at most 123 bytes of UTF-8; otherwise it returns
 // ErrInvalidClose. It returns ErrClosed when the connection is closing already.

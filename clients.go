@@ -17,9 +17,9 @@ type ClientStats struct {
 	UserID        string        `json:"user_id"`
 	RemoteAddr    string        `json:"remote_addr"`
 	Subscriptions int           `json:"subscriptions"`
-	OutboxBytes   int64         `json:"outbox_bytes"` // on their way: accepted, but not yet taken by its socket
-	Dropped       uint64        `json:"dropped"`      // messages that were meant for it and never written to its socket
-	RTT           time.Duration `json:"rtt"`          // that its last answer to a ping took, nanoseconds in JSON; zero before the first
+	OutboxBytes   int64         `json:"outbox_bytes"` // queued: accepted, but not yet taken by its socket
+	Dropped       uint64        `json:"dropped"`      // messages for it that were never written to its socket
+	RTT           time.Duration `json:"rtt"`          // of its last answer to a ping, nanoseconds in JSON; zero before the first
 	Closing       bool          `json:"closing"`      // it is being closed, or gone
 	ConnectedAt   time.Time     `json:"connected_at"`
 	LastSeen      time.Time     `json:"last_seen"` // when something was received from it
@@ -42,7 +42,7 @@ func (c *Client) Stats() ClientStats {
 }
 
 // GetClient returns the connected client with that Client.ID, or nil when there is none: before Start and after Shutdown,
-// too. It asks the supervisor, who never waits for anything, so it does not block.
+// too. It asks the supervisor, which never waits, so it does not block.
 func (m *Manager) GetClient(clientID string) *Client {
 	c, _ := actor.Call(context.Background(), m.supervisor, func(r actor.Request[*Client]) message { return findClient{r, clientID} })
 	return c
@@ -57,8 +57,8 @@ func (m *Manager) GetAllClients() []*Client {
 }
 
 // GetTopicSubscribers returns the clients that are subscribed to a topic, in the order in which they connected; none before
-// Start, and once Shutdown ends the topics. It waits for the topic to deliver what it has taken, for which the topic waits for
-// nobody.
+// Start, and once Shutdown ends the topics. It waits until the topic has queued all accepted messages for its subscribers, which
+// never blocks.
 func (m *Manager) GetTopicSubscribers(topic string) []*Client {
 	if topic == everyone {
 		return nil
@@ -75,7 +75,7 @@ func (m *Manager) GetTopicSubscribers(topic string) []*Client {
 	return nil
 }
 
-// clientsOf returns who the subscribers of a topic are.
+// clientsOf returns the clients of a topic's subscribers.
 func clientsOf(members []topic.Subscriber) []*Client {
 	all := make([]*Client, len(members))
 	for i, s := range members {

@@ -14,15 +14,15 @@
 // decide otherwise: see [NewInstance], [Limits] and [Upgrader]. Behaviour that clients rely on is described in
 // docs/protocol.md, what can be relied on in docs/guarantees.md, and how to begin in docs/getting-started.md.
 //
-// # Who waits for whom
+// # What waits
 //
-// All methods are safe for concurrent use. A slow reader, a flooded topic or a blocked callback holds up nobody else:
+// All methods are safe for concurrent use. A slow reader, a flooded topic or a blocked callback delays nothing else:
 //
 //   - A publish waits for room in its one topic, no longer than its context or Limits.PublishTimeout. It never waits for
 //     clients.
 //   - [Manager.Shutdown] waits until all is done, little longer than its context.
 //   - A request waits for [Manager.Start], no longer than 2 s.
-//   - Everything else answers at once, or as soon as goroutines that wait for nobody get to it.
+//   - All other calls return at once, or as soon as an actor has answered, and actors never wait.
 //
 // # Callbacks
 //
@@ -33,8 +33,8 @@
 // # Delivery
 //
 // One publisher's messages to one topic reach each subscriber in publish order, at most once, and all subscribers of a
-// topic see the same order. Between its subscribe event and its end, a client that keeps up gets every message. One that
-// does not is closed with 1013, reported and counted: nothing is ever skipped on a connection that stays open, unless
-// [WithOutboxPolicy] chooses to drop messages instead. A burst larger than Limits.OutboxBytes is more than any client
-// keeps up with.
+// topic see the same order. Between its subscribe event and its end, a client that keeps up gets every message. A
+// client that reads too slowly is closed with 1013, reported and counted: a connection that stays open never misses a message,
+// unless [WithOutboxPolicy] chooses to drop messages instead. A burst larger than Limits.OutboxBytes is too large for every
+// client.
 package tank

@@ -11,18 +11,18 @@ import (
 	"github.com/fanqie/tank-websocket-go-server/internal/wire"
 )
 
-// WithDrain makes Shutdown begin by closing clients with 1001 little by little, batch of them at a time, spread evenly over
-// the window, so that they do not all reconnect in the same instant. New connections are refused from the start, but whoever
-// is still connected is served as before, publications included. The context given to Shutdown should last for the window
-// and the close timeout: when it ends, all that are left are cut. Default: all clients are closed at once.
+// WithDrain makes Shutdown close the clients in batches with 1001, spread evenly over the window, so that they do not all
+// reconnect at the same time. New connections are rejected from the start. Clients of later batches are served as before,
+// publications included. The context of Shutdown should last for the window and the close timeout: when it ends, the remaining
+// clients are disconnected. Default: all clients are closed at once.
 func WithDrain(window time.Duration, batch int) Option {
 	require(window > 0, "WithDrain", "window %v is not positive", window)
 	require(batch > 0, "WithDrain", "batch %d is not a positive number of clients", batch)
 	return func(c *config) { c.drainWindow, c.drainBatch = window, batch }
 }
 
-// drain closes clients little by little. It blocks, until none is left, the window is over, the context has ended, or another
-// Shutdown has cut them.
+// drain closes clients in batches. It blocks until no client is left, the window is over, the context has ended, or another
+// Shutdown has cut the connections.
 func (m *Manager) drain(ctx context.Context) {
 	clients, batch := m.GetClientCount(), m.config.drainBatch
 	if batch == 0 || clients == 0 {

@@ -9,43 +9,43 @@ import (
 	"github.com/fanqie/tank-websocket-go-server/internal/wire"
 )
 
-// Errors to test for with errors.Is. They may come with more text, such as the name that was refused.
+// Errors to test for with errors.Is. An error may have more text, such as the rejected name.
 var (
 	// ErrClosed says that the instance, or the client, is shut down or about to be.
 	ErrClosed = errors.New("tank: closed")
-	// ErrBusy says that something did not come in time: room in a topic's queue, the return of a callback, Start.
+	// ErrBusy says that a wait ended too early: for room in a topic's queue, for the return of a callback, or for Start.
 	ErrBusy = errors.New("tank: busy")
 	// ErrInvalidTopic says that a name cannot be a topic: not 1 to 255 bytes of UTF-8 without control characters.
 	ErrInvalidTopic = errors.New("tank: invalid topic")
-	// ErrInvalidData says that what was to be sent as text is not valid UTF-8.
+	// ErrInvalidData says that the text to send is not valid UTF-8.
 	ErrInvalidData = errors.New("tank: data is not valid UTF-8")
 	// ErrInvalidClose says that a close code or reason may not be sent (RFC 6455, section 7.4).
 	ErrInvalidClose = errors.New("tank: invalid close code or reason")
 	// ErrInvalidUserID, in the Err of an ErrorEvent, says that a user id is not up to 128 bytes of UTF-8 without control
 	// characters. No method returns it.
 	ErrInvalidUserID = errors.New("tank: invalid user id")
-	// ErrForbidden, in the Err of an ErrorEvent, says that the authenticator, an authorizer or the origin check refused.
-	// No method returns it.
+	// ErrForbidden, in the Err of an ErrorEvent, says that the authenticator, an authorizer or the origin check rejected a
+	// request. No method returns it.
 	ErrForbidden = errors.New("tank: forbidden")
-	// ErrLimit says that one more would be too many; see Limits.
+	// ErrLimit says that a limit is reached; see Limits.
 	ErrLimit = errors.New("tank: limit reached")
 	// ErrNotFound says that a client is not subscribed to the topic.
 	ErrNotFound = errors.New("tank: not found")
 )
 
-// Codes of an ErrorEvent. They are not close codes; some merely agree with the code that the client is closed with.
+// Codes of an ErrorEvent. They are not WebSocket close codes, but some equal the close code of the client.
 const (
 	CodeSerialization = 1001 // a message could not be encoded; Err is ErrInvalidData
-	CodeUpgrade       = 1002 // a request was refused before it became a connection, or the handshake failed
-	CodeRead          = 1003 // a connection ended without a close frame, or its peer broke the protocol
-	CodeWrite         = 1004 // a socket write failed; the client is cut
-	CodeHeartbeat     = 1005 // a client showed no sign of life; it is cut
-	CodeAuth          = 1007 // the authenticator refused a request: 401
-	CodeForbidden     = 1008 // an authorizer refused a subscription or publication: error frame
+	CodeUpgrade       = 1002 // a request was rejected before the upgrade, or the handshake failed
+	CodeRead          = 1003 // a connection ended without a close frame, or its peer violated the protocol
+	CodeWrite         = 1004 // a socket write failed; the client is disconnected
+	CodeHeartbeat     = 1005 // no byte arrived from a client since the last ping; it is disconnected
+	CodeAuth          = 1007 // the authenticator rejected a request: 401
+	CodeForbidden     = 1008 // an authorizer rejected a subscription or publication: error frame
 	CodeTooBig        = 1009 // a client sent a message over the limit; it is closed with 1009
-	CodeLimit         = 1010 // a client went past a limit: one of time, pings, subscriptions or connections; Err says which
+	CodeLimit         = 1010 // a client exceeded a limit: of time, pings, subscriptions or connections; Err says which
 	CodeInternal      = 1011 // a callback, middleware or an actor panicked; Err is an *actor.PanicError with the stack
-	CodeSlowClient    = 1013 // a client's outbox, or all together, were full; it is closed with 1013, or loses messages
+	CodeSlowClient    = 1013 // a client's outbox, or all outboxes together, exceeded the limit; it is closed with 1013, or loses messages
 )
 
 // ErrorEvent is one fault that the instance has dealt with. It never carries a message's data.
@@ -53,7 +53,7 @@ type ErrorEvent struct {
 	Code     int    // one of the Code constants
 	Message  string // what happened, in a few words
 	Err      error  // the cause; may be nil
-	ClientID string // empty when it is not about one client
+	ClientID string // empty when the fault is not of one client
 	UserID   string
 	Topic    string
 	Time     time.Time

@@ -13,7 +13,7 @@ const (
 // ConnEvent is a step in a connection's life. For one client connect comes first and disconnect last; disconnect
 // ends all its subscriptions, for which no unsubscribe events are sent.
 //
-// Events tell what the counts already include: after a subscribe event was read, GetTopicSubscriberCount counts the
+// The counts already include what an event reports: after a subscribe event was read, GetTopicSubscriberCount counts the
 // subscription, and a publish that starts then is delivered to it; so is a BroadcastMessage that starts after a connect event.
 type ConnEvent struct {
 	EventType string // one of the Event constants

@@ -95,7 +95,7 @@ func ExampleManager_HandleConnection() {
 	// Output: 1 2
 }
 
-// Shutdown lets every browser have what is on its way, and tells it to come back later.
+// Shutdown sends every browser its queued messages, and tells it to reconnect later.
 func ExampleManager_Shutdown() {
 	tkws := tank.NewInstance()
 	go tkws.Start()

@@ -10,11 +10,11 @@ import (
 type Histograms struct {
 	// BatchMessages is how many messages topics handed to their subscribers at a time. Its Sum is Stats.Published.
 	BatchMessages Histogram `json:"batch_messages"`
-	// WriteLatency is how long messages took from their publish until a subscriber's socket had taken them, in seconds. One
-	// message in 16 is looked at, no more than one of a batch, and one of its subscribers. What that one lost is not counted.
+	// WriteLatency is the time from the publish of a message until a subscriber's socket has taken it, in seconds. One message in
+	// 16 is measured, at most one of a batch, for one of its subscribers. A message that this subscriber loses is not counted.
 	WriteLatency Histogram `json:"write_latency"`
-	// OutboxBytes is how many bytes were on their way to a client: accepted, but not yet taken by its socket. Each client is
-	// looked at once in a heartbeat interval.
+	// OutboxBytes is the number of queued bytes of a client: accepted, but not yet taken by its socket. Each client is measured
+	// once in a heartbeat interval.
 	OutboxBytes Histogram `json:"outbox_bytes"`
 }
 

@@ -14,9 +14,9 @@ import (
 // journalDepth is how many entries may wait for a slow logger.
 const journalDepth = 1024
 
-// journal writes events to the user's logger. A logger may block, and so may the methods of errors that users made, which
-// no actor may call; so the journal has an actor to itself. Nobody waits for it, and what it does not keep up with is
-// dropped and counted. A nil journal logs nothing.
+// journal writes events to the user's logger. A logger may block, and so may the methods of the users' error values, which
+// no other actor may call. So the journal has an actor of its own. No goroutine waits for it, and entries that it cannot keep
+// up with are dropped and counted. A nil journal logs nothing.
 type journal struct {
 	ref      *actor.Ref[entry]
 	counters *counters

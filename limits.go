@@ -26,53 +26,54 @@ const (
 	DefaultCloseTimeout       = 5 * time.Second
 )
 
-// Limits bound what one client, one topic, or all clients together can take. A zero field stands for its default; to do
-// without a limit, set a very large one, such as math.MaxInt.
+// Limits bound what one client, one topic, or all clients together can use. A zero field stands for its default. A very large
+// value, such as math.MaxInt, stands for no limit.
 type Limits struct {
-	// MessageBytes is the most a received message may have, in bytes. A client that sends more is closed with 1009.
+	// MessageBytes is the maximum size of a received message, in bytes. A client that sends more is closed with 1009.
 	// Default 32 KiB.
 	MessageBytes int
-	// MessageTimeout is how long one received message may take from its first byte to its last. A client that takes
-	// longer is closed with 1008. Default 10 s.
+	// MessageTimeout is the maximum time from the first byte of a received message to its last. A client that takes longer is
+	// closed with 1008. Default 10 s.
 	MessageTimeout time.Duration
-	// MessagesPerSecond and MessageBurst are how many messages, commands included, one client may send per second, and
-	// how many at once after a rest. Past it the connection is read from more slowly: nothing is lost, and each message
-	// that had to wait is counted in Stats.Throttled. A message that takes long to inflate, or has more than 64 fragments,
-	// counts as several. A new connection inherits what a closed one of the same user has used up, or of the same address when
-	// no authenticator names the user. Default 100 and 200.
+	// MessagesPerSecond and MessageBurst limit the messages of one client, commands included: its rate per second, and how many
+	// it may send at once after a rest. Past the limit, the server reads the connection more slowly. No message is lost, and
+	// Stats.Throttled counts the messages that waited. A message that takes long to decompress, or has more than 64 fragments,
+	// counts as several. A new connection inherits the allowance of a closed connection of the same user, or of the same address
+	// when no authenticator names the user. Default 100 and 200.
 	MessagesPerSecond, MessageBurst int
-	// PingsPerSecond and PingBurst are the same for pings (RFC 6455, section 5.5.2), and for pongs that answer no ping, but a
-	// client past it is closed with 1008. Default 10 and 20.
+	// PingsPerSecond and PingBurst limit the pings of one client (RFC 6455, section 5.5.2), and its pongs that answer no ping: the
+	// rate per second, and how many it may send at once after a rest. A client past the limit is closed with 1008. Default 10
+	// and 20.
 	PingsPerSecond, PingBurst int
-	// Subscriptions is how many topics one client can be subscribed to. A "sub:" past it is answered with an error frame
-	// "limit", and a client that was refused 16 times in a row is closed with 1008; Client.Subscribe returns ErrLimit.
+	// Subscriptions is the maximum number of topics that one client is subscribed to. A "sub:" past the limit is answered with an
+	// error frame "limit", and after 16 of these in a row the client is closed with 1008. Client.Subscribe returns ErrLimit.
 	// Default 128.
 	Subscriptions int
-	// Connections is how many connections the instance can have, those whose handshake is being looked at included. A
-	// request past it is answered with 503. Default 10,000.
+	// Connections is the maximum number of connections of the instance, those in their handshake included. A request past the
+	// limit is answered with 503. Default 10,000.
 	Connections int
-	// ConnectionsPerUser is how many connections one user can have. It is for users that an authenticator named: the
-	// query parameter user_id is no proof, so with that anyone could lock out somebody else. One more is closed with 1008.
-	// Default 32.
+	// ConnectionsPerUser is the maximum number of connections of one user. The limit is for users that an authenticator names: the
+	// query parameter user_id is no proof, so anyone could use it to lock out another user. A connection past the limit is closed
+	// with 1008. Default 32.
 	ConnectionsPerUser int
-	// OutboxBytes is the most that may be on its way to one client, in bytes: accepted, but not yet taken by its
-	// socket. What happens past it is the OutboxPolicy; by default the client is closed with 1013. As publishers do not
-	// wait for clients, a larger burst does that to everyone. A single batch (about 128 KiB, or one larger message) is
-	// always taken when nothing else is on its way. Default 1 MiB.
+	// OutboxBytes is the maximum number of queued bytes of one client: accepted, but not yet taken by its socket. The OutboxPolicy
+	// says what happens past the limit; by default the client is closed with 1013. Publishers do not wait for clients, so a
+	// burst over the limit affects every subscriber. An empty outbox accepts a single batch of any size (about 128 KiB, or one
+	// larger message). Default 1 MiB.
 	OutboxBytes int
-	// TotalOutboxBytes is the most memory that what is on its way to all clients may take, in bytes. What several
-	// clients wait for counts once. Past it the client with the most on its way is closed with 1013. Default 1 GiB.
+	// TotalOutboxBytes is the maximum memory of the queued bytes of all clients together. A message that is queued for several
+	// clients counts once. Past the limit, the client with the most queued bytes is closed with 1013. Default 1 GiB.
 	TotalOutboxBytes int
-	// TopicQueueBytes is the most that may wait to be encoded in one topic, in bytes. A publisher past it waits.
+	// TopicQueueBytes is the maximum number of bytes that are queued in one topic, to be encoded. Past the limit, publishers wait.
 	// Default 1 MiB.
 	TopicQueueBytes int
-	// PublishTimeout is how long BroadcastMessage, BroadcastTopicMessage and publications by clients wait for room in
-	// a topic. Default 5 s.
+	// PublishTimeout is how long BroadcastMessage, BroadcastTopicMessage and publications by clients wait for room in the queue
+	// of a topic. Default 5 s.
 	PublishTimeout time.Duration
-	// WriteTimeout is how long a client may take nothing of what is being written to it. Then it is cut. With TLS, it has
-	// to take a whole write in that time: 16 KiB, or Upgrader.WriteBufferSize where that is more. Default 5 s.
+	// WriteTimeout is how long a write may make no progress. Then the client is disconnected. With TLS, the client has to take a
+	// whole write in that time: 16 KiB, or Upgrader.WriteBufferSize where that is more. Default 5 s.
 	WriteTimeout time.Duration
-	// CloseTimeout is how long a client has to answer a close frame before its connection is cut. Default 5 s.
+	// CloseTimeout is how long a client has to answer a close frame. Then it is disconnected. Default 5 s.
 	CloseTimeout time.Duration
 }
 
@@ -137,24 +138,24 @@ func setDefaults[T int | time.Duration](fields []limit[T]) {
 	}
 }
 
-// OutboxPolicy says what happens to a client that does not read fast enough, when it has Limits.OutboxBytes on its way.
+// OutboxPolicy says what happens to a client whose queued bytes exceed Limits.OutboxBytes, because it reads too slowly.
 type OutboxPolicy int
 
-// The outbox policies. Every message lost is counted: in ClientStats.Dropped, in the Dropped of its topic's TopicStats, and in
+// The outbox policies. Every lost message is counted in ClientStats.Dropped, in the TopicStats.Dropped of its topic, and in
 // Stats.Dropped.
 const (
-	// OutboxClose closes the client with 1013: nothing is ever skipped on a connection that stays open. The default.
+	// OutboxClose closes the client with 1013: a connection that stays open never misses a message. The default.
 	OutboxClose = OutboxPolicy(client.CloseSlow)
-	// OutboxDropOldest drops the oldest messages, as many as it takes. An ErrorEvent with CodeSlowClient tells when that
-	// begins, and again after the outbox has been empty.
+	// OutboxDropOldest drops the oldest queued messages, as many as necessary. An ErrorEvent with CodeSlowClient reports the
+	// first loss, and the next first loss after the outbox has been empty.
 	OutboxDropOldest = OutboxPolicy(client.DropOldest)
-	// OutboxKeepLatest drops all but the latest message of each topic, BroadcastMessage counting as one; if that is not
-	// enough, the oldest. For states of which only the present one matters. The same event tells. What the kernel has taken
-	// already, up to some MiB, comes first.
+	// OutboxKeepLatest drops all but the latest message of each topic; if that is not enough, the oldest. BroadcastMessage counts
+	// as one topic. It is for states of which only the latest matters. An ErrorEvent with CodeSlowClient reports losses as for
+	// OutboxDropOldest. Bytes that the kernel holds already, up to some MiB, arrive first.
 	OutboxKeepLatest = OutboxPolicy(client.KeepLatest)
 )
 
-// WithOutboxPolicy sets what happens to clients that do not read fast enough. Default OutboxClose.
+// WithOutboxPolicy sets what happens to clients that read too slowly. Default OutboxClose.
 func WithOutboxPolicy(p OutboxPolicy) Option {
 	require(p >= OutboxClose && p <= OutboxKeepLatest, "WithOutboxPolicy", "%d is not a policy", p)
 	return func(c *config) { c.outboxPolicy = p }

@@ -22,9 +22,9 @@ import (
 // GetSingleInstance. All methods are safe for concurrent use, before Start, while running and after Shutdown.
 type Manager struct {
 	// Errors receives the faults that the instance has dealt with. It is buffered and closed by Shutdown, so that it
-	// can be ranged over. When nobody reads it, the newest events are dropped and counted in Stats.EventsDropped.
+	// can be ranged over. When it is full, new events are dropped and counted in Stats.EventsDropped.
 	Errors <-chan *ErrorEvent
-	// ConnEvents receives the steps in the life of each connection, under the same rules as Errors.
+	// ConnEvents receives the steps in the life of each connection. It is buffered and closed like Errors.
 	ConnEvents <-chan *ConnEvent
 
 	// Immutable.
@@ -47,7 +47,7 @@ type Manager struct {
 	ticking    atomic.Bool // a tick is in the supervisor's mailbox
 	cut        atomic.Bool // connections were cut at the end of a Shutdown's context
 	outcome    error       // of Shutdown; set before done is closed
-	finishing  atomic.Bool // somebody does the last steps of Shutdown
+	finishing  atomic.Bool // a call of Shutdown does the last steps
 	httpServer atomic.Pointer[http.Server]
 	counters   counters
 }
@@ -56,7 +56,7 @@ type Manager struct {
 const (
 	unstarted int32 = iota
 	running
-	draining     // connections end little by little, and no new ones are taken
+	draining     // connections end in batches, and new ones are rejected
 	shuttingDown // or shut down
 )
 
@@ -138,9 +138,9 @@ func (m *Manager) BroadcastTopicMessage(topic, data string) error {
 
 // Publish sends {"topic":topic,"data":data} to the topic's subscribers. It blocks while the topic's queue is full.
 //
-// It returns nil when the topic has taken the message, also when there are no subscribers, such as before Start;
+// It returns nil when the topic has accepted the message, also when there are no subscribers, such as before Start;
 // ErrInvalidTopic; ErrInvalidData when data is not valid UTF-8; ErrBusy together with the context's error when the
-// context ended first; and ErrClosed once Shutdown has begun or, with WithDrain, has waited for its window. It panics when
+// context ended first; and ErrClosed once Shutdown has begun or, with WithDrain, once the window is over. It panics when
 // the context is nil.
 func (m *Manager) Publish(ctx context.Context, topic string, data string) error {
 	if ctx == nil { // require would cost a call
@@ -240,7 +240,7 @@ func (m *Manager) CloseClient(userID string) int {
 // that is not done by then is closed. It has to be called before Shutdown. Nil, the default: none.
 func (m *Manager) SetHTTPServer(s *http.Server) { m.httpServer.Store(s) }
 
-// report hands a fault to the supervisor, who alone sends on Errors. It never blocks.
+// report hands a fault to the supervisor, which alone sends on Errors. It never blocks.
 func (m *Manager) report(e *ErrorEvent) {
 	e.Time = time.Now()
 	if isPanic(e.Err) {

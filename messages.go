@@ -69,7 +69,7 @@ type (
 	}
 	report     struct{ event *ErrorEvent }
 	note       struct{ entry entry } // for the logger alone
-	overBudget struct{}              // too much is on its way to all clients together
+	overBudget struct{}              // the queued bytes of all clients exceed the budget
 
 	// Of the instance's own life.
 	tick     struct{} // the clock's, see heartbeat.go

@@ -77,9 +77,9 @@ func WithUpgrader(u Upgrader) Option {
 	return func(c *config) { c.upgrader = &u }
 }
 
-// WithAuthenticator sets who decides who a request comes from. An error answers the request with 401; its text goes to
-// Errors and not to the client. The user id may have up to 128 bytes of UTF-8 without control characters; an empty one
-// stands for the client's UUID. It runs in the request's goroutine and may block.
+// WithAuthenticator sets the callback that authenticates a request and returns the user id. An error rejects the request with
+// 401; its text goes to Errors and not to the client. The user id may have up to 128 bytes of UTF-8 without control
+// characters; an empty one stands for the client's UUID. The callback runs in the request's goroutine and may block.
 //
 // Default: the user id is the query parameter user_id, which is a label that anyone can choose and not an identity.
 func WithAuthenticator(f func(*http.Request) (userID string, err error)) Option {
@@ -87,25 +87,27 @@ func WithAuthenticator(f func(*http.Request) (userID string, err error)) Option 
 	return func(c *config) { c.authenticate = f }
 }
 
-// WithSubscribeAuthorizer sets who decides whether a client may subscribe when it asks to ("sub:TOPIC"). An error
-// answers with an error frame "forbidden"; its text goes to Errors and not to the client. It runs in the connection's
-// own goroutine and may block. Client.Subscribe, which is the server's decision, does not ask it. Default: everyone may.
+// WithSubscribeAuthorizer sets the callback that decides whether a client may subscribe to a topic with "sub:TOPIC". An error
+// rejects the subscription with an error frame "forbidden"; its text goes to Errors and not to the client. The callback runs in
+// the connection's own goroutine and may block. Client.Subscribe, which is the server's decision, does not call it.
+// Default: everyone may.
 func WithSubscribeAuthorizer(f func(c *Client, topic string) error) Option {
 	require(f != nil, "WithSubscribeAuthorizer", "function is nil")
 	return func(c *config) { c.authorizeSubscribe = f }
 }
 
-// WithPublishAuthorizer lets clients publish with {"topic":"T","data":"D"} where f returns nil. An error answers with
-// an error frame "forbidden"; its text goes to Errors and not to the client. It runs in the connection's own
-// goroutine and may block. Default: clients cannot publish, and such a message is treated as any other.
+// WithPublishAuthorizer lets clients publish with {"topic":"T","data":"D"}, and sets the callback that decides about each
+// publication. An error rejects it with an error frame "forbidden"; its text goes to Errors and not to the client. The callback
+// runs in the connection's own goroutine and may block. Default: clients cannot publish, and such a message is treated as any
+// other.
 func WithPublishAuthorizer(f func(c *Client, topic string) error) Option {
 	require(f != nil, "WithPublishAuthorizer", "function is nil")
 	return func(c *config) { c.authorizePublish = f }
 }
 
-// WithMessageHandler sets who gets the messages that are not the library's business. Message.Data is the handler's to
-// keep. The handler runs in the connection's own goroutine, one message at a time, and may block: then this client is
-// not read from, and nobody else is held up. When it panics, the client is closed with 1011.
+// WithMessageHandler sets the callback for messages that are neither commands nor publications. The handler may keep
+// Message.Data. It runs in the connection's own goroutine, one message at a time, and may block: meanwhile the server reads
+// nothing from this client, and other clients do not wait. When it panics, the client is closed with 1011.
 // Default: such messages are counted in Stats.MessagesIgnored and dropped; where clients may publish, they are answered with an
 // error frame "bad_message" that says what was expected.
 func WithMessageHandler(f func(c *Client, m Message)) Option {
@@ -113,18 +115,18 @@ func WithMessageHandler(f func(c *Client, m Message)) Option {
 	return func(c *config) { c.handleMessage = f }
 }
 
-// WithHeartbeat sets how often each client is pinged, and how long after a ping without an answer a client that showed
-// no sign of life is cut. Both must be at least 1 ms. Default 25 s and 10 s.
+// WithHeartbeat sets the interval of the pings to each client, and the timeout: a client from which no byte arrives for so long
+// after a ping is disconnected. Both must be at least 1 ms. Default 25 s and 10 s.
 func WithHeartbeat(interval, timeout time.Duration) Option {
 	require(interval >= time.Millisecond, "WithHeartbeat", "interval %v is shorter than 1ms", interval)
 	require(timeout >= time.Millisecond, "WithHeartbeat", "timeout %v is shorter than 1ms", timeout)
 	return func(c *config) { c.heartbeatInterval, c.heartbeatTimeout = interval, timeout }
 }
 
-// WithLogger logs every ErrorEvent (level Warn; Error for panics; Info for a connection that was lost) and every ConnEvent
-// (level Debug), never a message's data. Where there is something to do about a fault, the attribute advice says what. A logger
-// that blocks holds nobody up: what it does not keep up with is not logged, and counted in Stats.EventsDropped. Default:
-// nothing is logged.
+// WithLogger logs every ErrorEvent (level Warn; Error for panics; Info for a lost connection) and every ConnEvent (level Debug),
+// never a message's data. The attribute advice says what to do about a fault, where something can be done. A logger that
+// blocks delays nothing else: events that it cannot keep up with are not logged, and are counted in Stats.EventsDropped.
+// Default: nothing is logged.
 func WithLogger(l *slog.Logger) Option {
 	require(l != nil, "WithLogger", "logger is nil")
 	return func(c *config) { c.logger = l }
@@ -132,20 +134,20 @@ func WithLogger(l *slog.Logger) Option {
 
 // WithCompression accepts permessage-deflate in this instance, as Upgrader.EnableCompression does, and sets how messages
 // to clients are compressed: level is that of compress/flate, 1 (fast) to 9 (small), and messages of fewer than
-// threshold bytes are sent as they are. Default: off; 1 and 512 bytes when the upgrader turns it on.
+// threshold bytes are not compressed. Default: off; 1 and 512 bytes when the upgrader turns it on.
 func WithCompression(level, threshold int) Option {
 	require(level >= flate.BestSpeed && level <= flate.BestCompression, "WithCompression", "level %d is not 1 to 9", level)
 	require(threshold >= 0, "WithCompression", "threshold %d is negative", threshold)
 	return func(c *config) { c.compress, c.compressionLevel, c.compressionThreshold = true, level, threshold }
 }
 
-// WithErrorBuffer sets how many events Errors holds for a slow reader. Default 1024.
+// WithErrorBuffer sets how many unread events the channel Errors holds. Default 1024.
 func WithErrorBuffer(n int) Option {
 	require(n > 0, "WithErrorBuffer", "%d is not a positive number of events", n)
 	return func(c *config) { c.errorBuffer = n }
 }
 
-// WithConnEventBuffer sets how many events ConnEvents holds for a slow reader. Default 1024.
+// WithConnEventBuffer sets how many unread events the channel ConnEvents holds. Default 1024.
 func WithConnEventBuffer(n int) Option {
 	require(n > 0, "WithConnEventBuffer", "%d is not a positive number of events", n)
 	return func(c *config) { c.connEventBuffer = n }

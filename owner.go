@@ -12,7 +12,7 @@ import (
 	"github.com/fanqie/tank-websocket-go-server/internal/wire"
 )
 
-// owner is what package client sees of a Client: the same thing with other methods, which are nobody else's business.
+// owner is a Client as package client sees it: the same value with other methods, which are for that package only.
 type owner Client
 
 var _ client.Owner = (*owner)(nil)
@@ -69,8 +69,8 @@ func (c *Client) noteSpaces(topic string) {
 	}
 }
 
-// maxUnsettled is how many requests of one client may be with the supervisor: enough to keep both busy, and not enough for
-// a client to be in everybody else's way.
+// maxUnsettled is how many requests of one client may be with the supervisor: enough to keep both busy, and not enough
+// for a client to delay other clients.
 const maxUnsettled = 8
 
 // post makes a request of the client's without waiting for it. When it is refused, the supervisor says so.
@@ -114,8 +114,8 @@ func (c *Client) handleMessage(data []byte, binary bool, problem wire.Problem) {
 	})
 }
 
-// ignore counts a message that nobody handles. Where clients may publish, it was probably to be a publication or a subscription, so
-// the client is told what is wrong with it.
+// ignore counts a message without a handler. Where clients may publish, the message was probably meant as a publication or a
+// subscription, so the answer tells the client what is wrong with it.
 func (c *Client) ignore(data []byte, binary bool, problem wire.Problem) {
 	c.m.counters.ignored.Add(1)
 	if c.m.config.authorizePublish == nil {

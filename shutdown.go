@@ -25,11 +25,11 @@ const (
 	loggerGrace = time.Second
 )
 
-// Shutdown ends the instance gracefully. New connections and publications are refused; topics deliver what they have
-// taken; every client receives what is on its way and then close 1001, all in parallel. (With WithDrain, clients are
-// closed little by little before, and publications taken until that is over.) When the context ends before that is done,
-// the connections left are cut. Then the server given to SetHTTPServer is shut down, and Errors and ConnEvents are closed.
-// When it returns, no goroutine of the instance is left, but for callbacks, and a logger, that do not return.
+// Shutdown ends the instance gracefully. It rejects new connections and publications. Topics deliver all messages that they have
+// accepted. Every client receives its queued messages and then close 1001, all clients in parallel. (With WithDrain, clients are
+// closed in batches first, and publications are accepted until the window is over.) When the context ends before that is done,
+// the remaining clients are disconnected. Then the server given to SetHTTPServer is shut down, and Errors and ConnEvents are
+// closed. When Shutdown returns, no goroutine of the instance is left, except callbacks and a logger that do not return.
 //
 // It returns nil; the context's error (or another call's) when connections were cut or the HTTP server was not done in
 // time; or ErrBusy when another call cut connections, or when a callback did not return within a second after its

@@ -13,12 +13,12 @@ import (
 type TopicStats struct {
 	Name            string    `json:"name"`
 	Subscribers     int       `json:"subscribers"`
-	Published       uint64    `json:"published"`         // messages taken
-	Delivered       uint64    `json:"delivered"`         // messages put on their way to subscribers
+	Published       uint64    `json:"published"`         // messages that the topic has accepted
+	Delivered       uint64    `json:"delivered"`         // messages queued for subscribers, counted once for each
 	Dropped         uint64    `json:"dropped"`           // messages for a subscriber that were never written to its socket
 	MailboxDepth    int       `json:"mailbox_depth"`     // messages waiting to be encoded
 	Restarts        uint64    `json:"restarts"`          // panics survived
-	CreatedAt       time.Time `json:"created_at"`        // when its first subscriber came
+	CreatedAt       time.Time `json:"created_at"`        // when its first client subscribed
 	LastPublishedAt time.Time `json:"last_published_at"` // zero before the first message
 }
 
@@ -31,15 +31,15 @@ type Stats struct {
 	Refused         uint64        `json:"refused"`          // requests that did not
 	MessagesIn      uint64        `json:"messages_in"`      // data messages received from clients
 	BytesIn         uint64        `json:"bytes_in"`         // bytes of those, frame headers and compression aside
-	MessagesIgnored uint64        `json:"messages_ignored"` // of those, for a message handler that does not exist
-	Published       uint64        `json:"published"`        // messages that topics have taken, those of BroadcastMessage included
+	MessagesIgnored uint64        `json:"messages_ignored"` // of those, dropped because there is no message handler
+	Published       uint64        `json:"published"`        // messages that topics have accepted, those of BroadcastMessage included
 	MessagesOut     uint64        `json:"messages_out"`     // data messages written to sockets
 	BytesOut        uint64        `json:"bytes_out"`        // bytes written to sockets, frame headers included
 	Dropped         uint64        `json:"dropped"`          // messages for a client that were not, as far as is known, written to its socket
 	Evicted         uint64        `json:"evicted"`          // clients closed because of Limits.OutboxBytes or TotalOutboxBytes
-	OutboxBytes     int64         `json:"outbox_bytes"`     // memory that what sockets have not taken yet takes; see Limits
-	Throttled       uint64        `json:"throttled"`        // messages from clients that had to wait; see Limits
-	EventsDropped   uint64        `json:"events_dropped"`   // events that found Errors, ConnEvents or the logger full
+	OutboxBytes     int64         `json:"outbox_bytes"`     // memory of the queued bytes of all clients; see Limits.TotalOutboxBytes
+	Throttled       uint64        `json:"throttled"`        // messages from clients that waited for the rate limit; see Limits
+	EventsDropped   uint64        `json:"events_dropped"`   // events dropped because Errors, ConnEvents or the logger was full
 	PanicsRecovered uint64        `json:"panics_recovered"` // of callbacks and actors
 	Uptime          time.Duration `json:"uptime"`           // nanoseconds in JSON; zero before Start and once Shutdown was called
 }
@@ -87,7 +87,7 @@ func (m *Manager) state() string {
 func (m *Manager) GetClientCount() int { return int(m.counters.clients.Load()) }
 
 // GetTopicSubscriberCount returns the number of subscribers of a topic: 0 for a topic that nobody subscribes to,
-// before Start and after Shutdown. It asks the supervisor, who never waits for anything, so it does not block.
+// before Start and after Shutdown. It asks the supervisor, which never waits, so it does not block.
 func (m *Manager) GetTopicSubscriberCount(topic string) int {
 	n, _ := actor.Call(context.Background(), m.supervisor, func(r actor.Request[int]) message {
 		return countSubscribers{r, topic}
@@ -96,7 +96,7 @@ func (m *Manager) GetTopicSubscriberCount(topic string) int {
 }
 
 // GetAllTopics returns the statistics of every live topic actor, sorted by name; none before Start and after Shutdown.
-// It does not stop the topics: a busy topic's figures may be of slightly different moments.
+// It does not stop the topics, so the figures of a busy topic may be of slightly different moments.
 func (m *Manager) GetAllTopics() []TopicStats {
 	live, _ := actor.Call(context.Background(), m.supervisor, func(r actor.Request[[]liveTopic]) message {
 		return listTopics{r}

@@ -10,8 +10,8 @@ import (
 
 // What the supervisor does about topics and who subscribes to them. All of it runs in its goroutine.
 
-// liveTopic is a topic that has subscribers, or had some to whom it still has something to deliver: one who subscribes
-// again is to get that before anything new. Invariant: subscribers is the number of clients that have it in their
+// liveTopic is a topic that has subscribers, or still has messages to deliver to former ones: a client that subscribes again
+// gets these messages before new ones. Invariant: subscribers is the number of clients that have it in their
 // subscriptions.
 type liveTopic struct {
 	topic       *topic.Topic

@@ -22,7 +22,7 @@ type supervisor struct {
 	connEvents chan<- *ConnEvent
 
 	clients    map[string]*Client // by their own ids
-	users      users              // less those that are turned away
+	users      users              // without rejected connections
 	turnedAway map[string]int     // by user id: how many are being closed because the user had too many already
 	topics     map[string]*liveTopic
 	everyone   *liveTopic
@@ -88,7 +88,7 @@ func (m register) handle(s *supervisor) {
 	tooMany := c.authenticated && len(s.users[c.userID]) >= s.m.config.limits.ConnectionsPerUser
 	if tooMany && s.turnedAway[c.userID] >= s.m.config.limits.ConnectionsPerUser {
 		s.reportTooMany(c)
-		m.Fail(ErrLimit) // it is cut: even those who are turned away take a place until they are gone
+		m.Fail(ErrLimit) // it is cut: a rejected connection counts until it has ended
 		return
 	}
 	s.clients[c.id] = c
@@ -146,7 +146,7 @@ func (m closeUser) handle(s *supervisor) {
 func (m gone) handle(s *supervisor) {
 	c := m.client
 	if s.clients[c.id] != c {
-		return // it was refused, so nobody knows of it
+		return // it was rejected, and never registered
 	}
 	c.leaving = true
 	s.allowances.leave(c.source, c.conn.Allowance())
@@ -188,7 +188,7 @@ func (readerDone) handle(s *supervisor) {
 }
 
 func (m report) handle(s *supervisor) {
-	s.m.journal.add(errorEntry(*m.event)) // before somebody else has it
+	s.m.journal.add(errorEntry(*m.event)) // before a reader of the channel has it
 	offer(s, s.errors, m.event)
 }
 
@@ -197,11 +197,11 @@ func (m note) handle(s *supervisor) { s.m.journal.add(m.entry) }
 // emit sends a connection event. Counts must be up to date before.
 func (s *supervisor) emit(e *ConnEvent) {
 	e.Time = time.Now()
-	s.m.journal.add(connEntry(*e)) // before somebody else has it
+	s.m.journal.add(connEntry(*e)) // before a reader of the channel has it
 	offer(s, s.connEvents, e)
 }
 
-// offer sends an event unless nobody has read so many that the channel is full, or it is closed.
+// offer sends an event unless the channel is full, because its events are not read, or is closed.
 func offer[E any](s *supervisor, to chan<- E, event E) {
 	if s.stage != ended {
 		select {

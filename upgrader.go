@@ -18,15 +18,14 @@ type Upgrader struct {
 	// ReadBufferSize is the size in bytes of each connection's read buffer. It does not limit messages. Default 512; a
 	// plain TCP or Unix socket on Unix has none by default, and takes one from a pool when something arrives.
 	ReadBufferSize int
-	// WriteBufferSize is how many bytes are joined into one write where the socket cannot gather several buffers by
-	// itself, as with TLS. It does not limit messages, and takes no memory while nothing is written. Default 16 KiB, one
-	// TLS record.
+	// WriteBufferSize is the size in bytes of one write, where the socket cannot write several buffers at once, as with TLS. It
+	// does not limit messages, and uses no memory while nothing is written. Default 16 KiB, one TLS record.
 	WriteBufferSize int
 	// CheckOrigin decides whether a request may connect, instead of the default: no Origin header (not a browser), or
 	// the request's own scheme and host. The scheme is https for TLS or when a proxy says https or wss in X-Forwarded-Proto.
 	// It runs in the request's goroutine.
 	CheckOrigin func(r *http.Request) bool
-	// Subprotocols that the server speaks, in order of preference.
+	// Subprotocols are the subprotocols of the server, in order of preference.
 	Subprotocols []string
 	// EnableCompression accepts permessage-deflate (RFC 7692, without context takeover) from clients that offer it, as
 	// all browsers do. A topic compresses each message once for all of them. See WithCompression for the level.

@@ -56,7 +56,7 @@ type Ref[M any] struct {
 	opts    Options
 	created int64 // Unix nanoseconds
 
-	// For any goroutine: closed when the actor has ended; nil until somebody asks for it.
+	// For any goroutine: closed when the actor has ended; nil until a caller asks for it.
 	done atomic.Pointer[chan struct{}]
 
 	panics []time.Time // within RestartWindow; owned by the actor's goroutine
@@ -74,12 +74,12 @@ func Spawn[M any](opts Options, receive func(mail iter.Seq[M])) *Ref[M] {
 // Post sends a message. It never blocks. It reports false, and the message is lost, when the actor has stopped.
 func (r *Ref[M]) Post(msg M) bool { return r.mailbox.Post(msg) }
 
-// Claim takes hold of an idle actor: after true, the caller counts as its goroutine, and has to call Run or see to it that
-// somebody does. It never blocks.
+// Claim takes hold of an idle actor: after true, the caller counts as its goroutine, and has to make sure that Run is
+// called. It never blocks.
 func (r *Ref[M]) Claim() bool { return r.mailbox.Claim() }
 
-// Run is for who has claimed the actor, a worker of its pool included: it calls the receive function once, with the mail
-// there is or with none. It never blocks: what has to wait (see Detach), or has come in the meantime, is done later.
+// Run is for the goroutine that has claimed the actor, a worker of its pool included: it calls the receive function once,
+// with the mail there is or with none. It never blocks: what has to wait (see Detach), or has come in the meantime, is done later.
 func (r *Ref[M]) Run() {
 	r.lent = true
 	if r.mailbox.Len() > 0 { // else take would make it idle

@@ -12,7 +12,7 @@ var ErrPanicked = errors.New("actor: panicked while handling the request")
 // answer is dropped.
 //
 // Invariant: it is embedded, never a named field, and nothing beside it has a method Fail. That is how an actor whose
-// handler panicked finds out whom to tell.
+// handler panicked finds the request to fail.
 type Request[R any] struct{ answer chan<- result[R] }
 
 type result[R any] struct {
@@ -23,7 +23,7 @@ type result[R any] struct {
 // failer is what every message with a Request in it implements.
 type failer interface{ Fail(error) }
 
-// Awaited reports whether somebody waits for the answer: nobody does for the answer to the zero Request.
+// Awaited reports whether a caller waits for the answer. No caller waits for the answer to the zero Request.
 func (q Request[R]) Awaited() bool { return q.answer != nil }
 
 // Reply answers the request. It never blocks.

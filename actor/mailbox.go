@@ -162,8 +162,8 @@ func (b *Mailbox[M]) Receive(reuse []M) (batch []M, open bool) {
 	return batch, true
 }
 
-// Close lets no further message in and refuses those who wait in Put. What is queued stays for the owner, who is
-// woken to find out. It never blocks and may be called more than once.
+// Close lets no further message in and refuses the callers that wait in Put. Queued messages stay for the owner, which
+// is woken. It never blocks and may be called more than once.
 func (b *Mailbox[M]) Close() {
 	b.mu.Lock()
 	if b.closed {

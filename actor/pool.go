@@ -5,9 +5,9 @@ import (
 	"sync/atomic"
 )
 
-// Pool runs what does not block in a bounded number of goroutines, in turns. Thousands of actors that wake at once then
-// wait in its queues, where their mail piles up for them to handle in one go, and not in the way of everybody else's
-// goroutines. It is made of actors itself: it has goroutines only while there is something to run.
+// Pool runs actors that do not block in a bounded number of goroutines, in turns. Thousands of actors that wake at once then
+// wait in its queues, and do not compete with other goroutines. Meanwhile their mail accumulates, and each handles its mail in
+// one go. It is made of actors itself: it has goroutines only while there is something to run.
 type Pool struct {
 	workers []*Ref[Runner]
 	next    atomic.Uint32

@@ -40,7 +40,7 @@ type Counters struct {
 // Owner hears what becomes of a client.
 type Owner interface {
 	// Received is called in the reader's goroutine for each data message; data is valid only during the call.
-	// Text is valid UTF-8. It may block: then this client is not read from, and nobody else is held up.
+	// Text is valid UTF-8. It may block: meanwhile nothing is read from this client, and other clients do not wait.
 	Received(data []byte, binary bool)
 	// Failed is called for each fault, before Gone, from any goroutine. It must not block.
 	Failed(kind Fault, err error)
@@ -111,16 +111,16 @@ type Client struct {
 	// Owned by the reader.
 	messages, pings meter
 	late            bool // the message at hand had to wait in the middle, because of the rate
-	latePings       int  // how many more pings may come at once, because nobody looked for some time
+	latePings       int  // how many more pings may come at once, because the reader waited for the owner
 }
 
 // closeReason is why a connection ends: a close code and its reason, RFC 6455 section 7.1.6.
 type closeReason struct {
 	code    int
 	reason  string
-	discard bool // what is queued is not worth writing any more
+	discard bool // queued bytes are discarded
 	relief  bool // the budget waits for what the client holds
-	deaf    bool // the peer's frames are not looked at any more
+	deaf    bool // the peer's frames are ignored from now on
 }
 
 // New makes a client of an upgraded connection. Nothing is read before Read is called, which the caller has to do, in a
@@ -133,7 +133,7 @@ func New(conn *Conn, opts *Options, owner Owner) *Client {
 	return c
 }
 
-// Send is Deliver for those who have nobody to run the client.
+// Send delivers a batch and, if the client is idle, runs it.
 func (c *Client) Send(b *wire.Batch) bool {
 	taken, idle := c.Deliver(b)
 	if idle {
@@ -142,8 +142,8 @@ func (c *Client) Send(b *wire.Batch) bool {
 	return taken
 }
 
-// Deliver takes a batch of frames for the socket. It never blocks. When idle is true, nobody is writing for this client
-// and the caller has to see to it that Run is called.
+// Deliver takes a batch of frames for the socket. It never blocks. When idle is true, no goroutine is writing for this
+// client, and the caller has to make sure that Run is called.
 //
 // taken is false when the client is closing, or because its outbox is full and the policy is CloseSlow: then it is closed
 // with 1013. A batch over the limit all by itself is taken when the outbox is empty.
@@ -250,12 +250,12 @@ func (c *Client) Cut(reason string) {
 
 var errSlow = errors.New("outbox is full")
 
-// Evict closes the client with 1013 because too much is queued for all clients together, see Budget. What is queued is
-// given up; when some of it is being written, there is no close frame either. It never blocks. It reports false when the
+// Evict closes the client with 1013 because the queued bytes of all clients exceed the budget, see Budget. Its queued
+// bytes are discarded; when some of them are being written, there is no close frame either. It never blocks. It reports false when the
 // client is closing already.
 func (c *Client) Evict(why error) bool { return c.evict(why, true) }
 
-// evict closes a client of whom too much is queued, all of which is given up: the peer has shown that it will not take it.
+// evict closes a client with too many queued bytes, and discards these bytes: the peer has shown that it does not read them.
 func (c *Client) evict(why error, relief bool) bool {
 	if !c.startClosing(closeReason{code: wire.CloseTryAgainLater, reason: "slow client", discard: true, relief: relief}) {
 		return false

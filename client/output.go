@@ -25,7 +25,7 @@ type output struct {
 	rest       []byte // of what was begun: nothing may come before it, for it may begin inside a frame
 	control    []byte // control frames, which go before data: a peer that is busy still wants its pong
 	outbox     outbox // data
-	writing    bool   // the writer edge is at work: nobody else may write
+	writing    bool   // the writer edge is at work: no other goroutine may write
 	losing     bool   // messages were dropped since the outbox was empty
 	closeFrame closeState
 }

@@ -11,7 +11,7 @@ const maxHeader = 14
 
 // stream follows the frames in a stream of bytes as the WebSocket library reads it. It tells where in a message the stream
 // stands; and where compression was negotiated, it takes away the marks of compressed messages and remembers them for
-// the reader, who is behind by what the library's buffer holds. Owned by the reader edge.
+// the reader, which is behind by the contents of the library's buffer. Owned by the reader edge.
 //
 // Every connection has one, so it is small.
 type stream struct {

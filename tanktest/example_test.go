@@ -67,7 +67,7 @@ func ExampleServeHandler() {
 	// "your order is ready" of topic "inbox:ann"
 }
 
-// A client that stops reading is closed when more is on its way to it than it may have, and nobody else notices.
+// A client that stops reading is closed when its queued bytes exceed the limit, and other clients do not notice.
 func ExampleClient_Freeze() {
 	run(func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {

@@ -55,7 +55,7 @@ var failures = []failure{
 		`client 1 (/?user_id=ann): waiting for "x" of topic "news": nothing came within 5s`,
 		`looked at:   last, text "hello", which came 6s ago`,
 		`connection:  open`,
-		`server:      subscribed to "news", "weather"; 0 bytes on their way, 0 messages dropped`,
+		`server:      subscribed to "news", "weather"; 0 bytes queued, 0 messages dropped`,
 	}, patience + time.Second},
 	{"another message comes", func(t testing.TB, s *tanktest.Server, m *tank.Manager) {
 		c := s.Dial("/")

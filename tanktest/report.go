@@ -38,7 +38,7 @@ func (c *Client) state() string {
 	}
 	if c.handle != nil {
 		stats := c.handle.Stats()
-		line("server", "%s; %d bytes on their way, %d messages dropped", c.subscriptions(), stats.OutboxBytes, stats.Dropped)
+		line("server", "%s; %d bytes queued, %d messages dropped", c.subscriptions(), stats.OutboxBytes, stats.Dropped)
 	}
 	return strings.TrimSuffix(b.String(), "\n")
 }

@@ -39,7 +39,8 @@ const messageOverhead = 64
 // Subscriber is what a topic sees of a client.
 type Subscriber interface {
 	// Deliver takes a batch, which is shared and must not be changed, and reports whether it was taken. When idle is
-	// true, somebody has to call Run. What is not taken, or lost later, is counted in the batch's Lost. It must not block.
+	// true, the caller has to make sure that Run is called. Messages not taken, or lost later, are counted in the
+	// batch's Lost. It must not block.
 	Deliver(*wire.Batch) (taken, idle bool)
 	// Run writes what was delivered. It must not block, and must not panic.
 	Run()
@@ -58,13 +59,13 @@ type Member struct {
 type Options struct {
 	// QueueBytes bounds the data that waits in the mailbox. Zero: no bound.
 	QueueBytes int
-	// Deflater compresses for the subscribers who negotiated that. Nil: nobody did.
+	// Deflater compresses for the subscribers that negotiated compression. Nil: no subscriber did.
 	Deflater *wire.Deflater
 	// Pool runs the topic. Nil: it has a goroutine of its own while there is something to do.
 	Pool *actor.Pool
 	// Verbatim sends messages as they are instead of in the JSON envelope: text, or binary when not valid UTF-8.
 	Verbatim bool
-	// BatchMessages counts batches by how many messages each has. Nil: nobody asks.
+	// BatchMessages counts batches by how many messages each has. Nil: they are not counted.
 	BatchMessages *metrics.Histogram
 	// OnPanic and OnStop are those of actor.Options.
 	OnPanic func(*Topic, *actor.PanicError)
@@ -78,7 +79,7 @@ type Topic struct {
 	encode   func(dst []byte, data string) []byte
 	envelope int // bytes of a message beside its data, escaping aside
 	deflater *wire.Deflater
-	batches  *metrics.Histogram // nil: nobody asks
+	batches  *metrics.Histogram // nil: batches are not counted
 	onPanic  func(*actor.PanicError)
 	ref      *actor.Ref[message]
 

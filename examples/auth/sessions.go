@@ -42,7 +42,7 @@ func (s *sessions) begin(user, role string, cookie bool) (session, string) {
 }
 
 // renew gives a session that has not ended a new token, and as much time again. The tokens before it stay good until they
-// expire, for requests that are on their way.
+// expire, for requests that have not arrived yet.
 func (s *sessions) renew(id string) (session, string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -31,7 +31,7 @@ const shutdownGrace = 10 * time.Second
 func main() {
 	addr := flag.String("addr", "127.0.0.1:8080", "`address` to listen on")
 	password := flag.String("password", "", "of operators; one is made up if there is none")
-	crowd := flag.Int("crowd", 0, "so many simulated `visitors` chat, one of whom hardly reads, up to 1000")
+	crowd := flag.Int("crowd", 0, "so many simulated `visitors` chat, up to 1000; one of them hardly reads")
 	var level slog.Level
 	flag.TextVar(&level, "log-level", slog.LevelInfo, "least important `level` to log: debug, info, warn or error")
 	flag.Parse()

@@ -19,7 +19,7 @@ import (
 	tank "github.com/fanqie/tank-websocket-go-server"
 )
 
-// outboxBytes is how much may be on its way to a page, in bytes, before all but the latest price of each symbol is dropped. The
+// outboxBytes is the maximum of a page's queued bytes, before all but the latest price of each symbol is dropped. The
 // latest prices of all symbols have to fit, or some would never get through; what is more than that is only older.
 const outboxBytes = 24 << 10
 
@@ -42,8 +42,8 @@ func newInstance(symbols int) *tank.Manager {
 	)
 }
 
-// answer tells a page that asks how many prices it has missed. Nothing else is understood. The answer comes behind the prices
-// that are on their way already, so that the page learns from it how far behind it is, too.
+// answer answers a page that asks how many prices it has missed. It ignores all other messages. The answer is queued behind the
+// prices that are queued already, so its delay tells the page how far behind it is.
 func answer(c *tank.Client, m tank.Message) {
 	if string(m.Data) != "skipped?" {
 		return

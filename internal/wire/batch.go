@@ -11,9 +11,9 @@ import (
 // Invariant: Deflated is nil or holds exactly the messages of Frames.
 type Batch struct {
 	Frames   []byte
-	Deflated []byte         // the same messages for those who negotiated compression; nil: they get Frames
+	Deflated []byte         // the same messages for peers that negotiated compression; nil: they get Frames
 	Messages int            // how many messages the frames are
-	Lost     *atomic.Uint64 // its topic's count of messages never written to somebody they were for; nil: it has no topic
+	Lost     *atomic.Uint64 // its topic's count of messages for a subscriber that were never written; nil: it has no topic
 
 	// Of a message that is a sample of how long the way to a socket is: when it was published, in Unix nanoseconds, and whose
 	// socket counts. A batch made of this one is no sample.
@@ -21,13 +21,13 @@ type Batch struct {
 	SampledFor any
 
 	whole   *Batch       // the batch whose memory this part of it shares; nil: it has memory of its own
-	holders atomic.Int32 // of the memory: who count the batch, or a part of it, among what they hold
+	holders atomic.Int32 // of the memory: how many outboxes count the batch, or a part of it
 }
 
 // batchOverhead is what a batch takes beside its frames, in bytes.
 const batchOverhead = 128
 
-// For returns the frames for somebody who did, or did not, negotiate compression.
+// For returns the frames for a peer that did, or did not, negotiate compression.
 func (b *Batch) For(deflate bool) []byte {
 	if deflate && b.Deflated != nil {
 		return b.Deflated
@@ -79,9 +79,9 @@ func fit(frames []byte) []byte {
 	return frames
 }
 
-// Without returns the batch less its first messages, for somebody who did, or did not, negotiate compression: as many as
-// make it at least excess bytes shorter, which may be all of them. It shares the memory of the whole batch, unless that is
-// more than twice of what it needs.
+// Without returns the batch without its first messages, for a peer that did, or did not, negotiate compression. It removes as
+// many messages as make the batch at least excess bytes shorter, which may be all of them. It shares the
+// memory of the whole batch, unless that is more than twice of what it needs.
 func (b *Batch) Without(deflate bool, excess int) *Batch {
 	rest := b.part(deflate)
 	for target := len(rest.Frames) - excess; rest.Messages > 0 && len(rest.Frames) > target; {
@@ -93,7 +93,7 @@ func (b *Batch) Without(deflate bool, excess int) *Batch {
 	return rest
 }
 
-// Last returns the last message of the batch, for somebody who did, or did not, negotiate compression, in memory of its own.
+// Last returns the last message of the batch, for a peer that did, or did not, negotiate compression, in memory of its own.
 func (b *Batch) Last(deflate bool) *Batch {
 	last := b.part(deflate)
 	for last.Messages > 1 {
@@ -103,7 +103,7 @@ func (b *Batch) Last(deflate bool) *Batch {
 	return last
 }
 
-// part returns all of the batch, for somebody who did, or did not, negotiate compression, as a part of it.
+// part returns all of the batch, for a peer that did, or did not, negotiate compression, as a part of it.
 func (b *Batch) part(deflate bool) *Batch {
 	p := &Batch{Frames: b.For(deflate), Messages: b.Messages, Lost: b.Lost, whole: b.whole}
 	if p.whole == nil {

@@ -13,7 +13,7 @@ const (
 	MaxUserID = 128
 )
 
-// maxQuoted is the most bytes of somebody else's text that goes into an error, an event or a log line.
+// maxQuoted is the maximum number of bytes of foreign text in an error, an event or a log line.
 const maxQuoted = 128
 
 // CheckTopic says whether name can be a topic: 1 to MaxTopic bytes of UTF-8 without control characters.

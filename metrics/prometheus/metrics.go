@@ -76,7 +76,7 @@ var statMetrics = []statMetric{
 		func(s tank.Stats) float64 { return float64(s.Clients) }),
 	gauge("topics", "Topics that have subscribers.",
 		func(s tank.Stats) float64 { return float64(s.Topics) }),
-	gauge("outbox_memory_bytes", "Memory that what sockets have not taken yet takes, of all clients together; see Limits.TotalOutboxBytes.",
+	gauge("outbox_memory_bytes", "Memory of the queued bytes of all clients together; see Limits.TotalOutboxBytes.",
 		func(s tank.Stats) float64 { return float64(s.OutboxBytes) }),
 	counter("connections_accepted", "Requests that became a connection.",
 		func(s tank.Stats) uint64 { return s.Accepted }),

@@ -80,7 +80,7 @@ func (c *Chat) Start() {
 	c.work.Go(func() { c.publishTopics(ctx) })
 }
 
-// Shutdown says goodbye to all clients, waits for what is on its way, and ends all that Start has started.
+// Shutdown says goodbye to all clients, waits until queued messages are written, and ends all that Start has started.
 func (c *Chat) Shutdown(ctx context.Context) error {
 	c.stopFeeds()
 	err := c.Manager.Shutdown(ctx)

@@ -86,8 +86,8 @@ func (c *client) verify(topic string) error {
 	return nil
 }
 
-// unsubscribe ends a subscription and checks where it ended. Messages on their way may still come behind "unsub:"; they
-// have when the witness has seen what was published behind it, and then an echo has overtaken nothing.
+// unsubscribe ends a subscription and checks where it ended. Queued messages may still arrive after "unsub:". They
+// have arrived when the witness has seen the messages published after it, and then an echo has overtaken nothing.
 func (c *client) unsubscribe(topic string) error {
 	if err := c.verify(topic); err != nil {
 		return err

@@ -51,7 +51,7 @@ setInterval(() => {
 
 function price(card, data) {
   received++;
-  if (card.visible) card.add(Number(data)); // or it was on its way when the card went out of sight
+  if (card.visible) card.add(Number(data)); // or it was queued when the card went out of sight
 }
 
 // Subscribing to what is visible, and to nothing while nobody looks at the page.
