@@ -25,7 +25,7 @@ func WithDrain(window time.Duration, batch int) Option {
 // Shutdown has cut the connections.
 func (m *Manager) drain(ctx context.Context) {
 	clients, batch := m.GetClientCount(), m.config.drainBatch
-	if batch == 0 || clients == 0 {
+	if clients == 0 {
 		return
 	}
 	batches := (clients-1)/batch + 1

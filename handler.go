@@ -108,19 +108,18 @@ func (m *Manager) admit(w http.ResponseWriter, r *http.Request) bool {
 
 // awaitStart waits for Start, if it must, and says why the instance does not take connections.
 func (m *Manager) awaitStart(ctx context.Context) error {
-	if m.phase.Load() == unstarted {
+	if m.life.state() == unstarted {
 		patience := time.NewTimer(startWait)
 		defer patience.Stop()
 		select {
-		case <-m.started:
-		case <-m.stopping:
+		case <-m.life.reached[running]: // or Shutdown has begun
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-patience.C:
 			return advise(fmt.Errorf("%w: not started", ErrBusy), adviceStart)
 		}
 	}
-	if m.phase.Load() >= draining {
+	if m.life.state() >= draining {
 		return ErrClosed
 	}
 	return nil

@@ -61,7 +61,7 @@ func (m *Manager) runClock() {
 			if !m.ticking.Swap(true) {
 				m.supervisor.Post(tick{})
 			}
-		case <-m.done:
+		case <-m.life.reached[closed]:
 			return
 		}
 	}

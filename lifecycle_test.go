@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -384,5 +385,30 @@ func TestStartAndShutdownRacing(t *testing.T) {
 		if m.IsRunning() {
 			t.Fatal("running after Shutdown")
 		}
+	}
+}
+
+// TestStatesComeInOrder: Stats.State goes forward only, and says "draining" only where WithDrain was given.
+func TestStatesComeInOrder(t *testing.T) {
+	order := []string{"new", "running", "draining", "closing", "closed"}
+	for range 100 {
+		m := tank.NewInstance()
+		var wg sync.WaitGroup
+		wg.Go(m.Start)
+		for range 2 {
+			wg.Go(func() {
+				for at := 0; order[at] != "closed"; {
+					state := m.Stats().State
+					now := slices.Index(order, state)
+					if now < at || state == "draining" {
+						t.Errorf("after %s came %s", order[at], state)
+						return
+					}
+					at = now
+				}
+			})
+		}
+		wg.Go(func() { must(t, m.Shutdown(context.Background())) })
+		wg.Wait()
 	}
 }

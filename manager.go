@@ -35,30 +35,17 @@ type Manager struct {
 	supervisor    *actor.Ref[message]
 	journal       *journal
 	histograms    histograms
-	started       chan struct{} // closed by the first Start
-	stopping      chan struct{} // closed when Shutdown begins
-	clientsGone   chan struct{} // closed when, stopping, the last connection has ended
-	readersGone   chan struct{} // closed when, thereafter, the last callback has returned
-	done          chan struct{} // closed when Shutdown is complete
+	life          *lifecycle
 
-	phase      atomic.Int32
 	topics     *directory
 	startedAt  atomic.Pointer[time.Time]
 	ticking    atomic.Bool // a tick is in the supervisor's mailbox
 	cut        atomic.Bool // connections were cut at the end of a Shutdown's context
-	outcome    error       // of Shutdown; set before done is closed
+	outcome    error       // of Shutdown; set before the state is closed
 	finishing  atomic.Bool // a call of Shutdown does the last steps
 	httpServer atomic.Pointer[http.Server]
 	counters   counters
 }
-
-// The phases of an instance.
-const (
-	unstarted int32 = iota
-	running
-	draining     // connections end in batches, and new ones are rejected
-	shuttingDown // or shut down
-)
 
 // counters of the instance that are not those of client.Counters. Each has one writer or is added to atomically;
 // anyone reads them.
@@ -84,11 +71,7 @@ func NewInstance(opts ...Option) *Manager {
 		ConnEvents:    connEvents,
 		config:        c,
 		clientOptions: c.clientOptions(),
-		started:       make(chan struct{}),
-		stopping:      make(chan struct{}),
-		clientsGone:   make(chan struct{}),
-		readersGone:   make(chan struct{}),
-		done:          make(chan struct{}),
+		life:          newLifecycle(),
 	}
 	m.topics = newDirectory()
 	m.histograms = newHistograms()
@@ -110,17 +93,16 @@ func GetSingleInstance() *Manager { return single() }
 // Start runs the instance in the calling goroutine and returns when Shutdown is complete; use "go tkws.Start()".
 // A second Start just waits for the same end. After Shutdown it returns at once.
 func (m *Manager) Start() {
-	if m.phase.CompareAndSwap(unstarted, running) {
+	if m.life.moveTo(running) {
 		now := time.Now()
 		m.startedAt.Store(&now)
-		close(m.started)
 		m.runClock()
 	}
-	<-m.done
+	<-m.life.reached[closed]
 }
 
 // IsRunning reports whether the instance is between Start and Shutdown.
-func (m *Manager) IsRunning() bool { return m.phase.Load() == running }
+func (m *Manager) IsRunning() bool { return m.life.state() == running }
 
 // BroadcastMessage sends the bytes to every connected client, as one text message, or a binary one when they are not
 // valid UTF-8. The slice may be reused afterwards. It returns like BroadcastTopicMessage.
@@ -168,7 +150,7 @@ func (m *Manager) checkMessage(topic, data string) error {
 
 // publish gives a message to a topic, by wait when there is no room for it.
 func (m *Manager) publish(name, data string, wait func(*topic.Topic, string) error) error {
-	if m.phase.Load() == shuttingDown {
+	if m.life.state() > draining {
 		return ErrClosed
 	}
 	for t := m.topics.find(name); t != nil; {
@@ -186,7 +168,7 @@ func (m *Manager) publish(name, data string, wait func(*topic.Topic, string) err
 			return translate(err)
 		}
 	}
-	if m.phase.Load() == shuttingDown { // it may have ended with the instance
+	if m.life.state() > draining { // it may have ended with the instance
 		return ErrClosed
 	}
 	return nil

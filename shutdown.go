@@ -42,15 +42,10 @@ const (
 // context has to end. It panics when the context is nil.
 func (m *Manager) Shutdown(ctx context.Context) error {
 	require(ctx != nil, "Shutdown", "context is nil")
-	if m.phase.CompareAndSwap(unstarted, draining) || m.phase.CompareAndSwap(running, draining) {
-		close(m.stopping)
-		m.drain(ctx)
-		m.phase.Store(shuttingDown)
-		m.supervisor.Post(shutdown{})
-	}
+	m.beginShutdown(ctx)
 	cut := m.awaitClients(ctx)
 	if !m.finishing.CompareAndSwap(false, true) {
-		if err := cmp.Or(cut, await(ctx, m.done)); err != nil {
+		if err := cmp.Or(cut, m.life.await(ctx, closed)); err != nil {
 			return err
 		}
 		return m.outcome
@@ -62,19 +57,32 @@ func (m *Manager) Shutdown(ctx context.Context) error {
 	m.supervisor.Post(finish{})
 	<-m.supervisor.Done()
 	m.journal.close(grace(ctx, loggerGrace))
-	close(m.done)
+	m.life.moveTo(closed)
 	return m.outcome
+}
+
+// beginShutdown ends the topics, after the drain if there is to be one. All calls of Shutdown but the first do nothing here.
+func (m *Manager) beginShutdown(ctx context.Context) {
+	if m.config.drainBatch > 0 {
+		if !m.life.moveTo(draining) {
+			return
+		}
+		m.drain(ctx)
+	}
+	if m.life.moveTo(drainingTopics) {
+		m.supervisor.Post(shutdown{})
+	}
 }
 
 // awaitClients waits until every connection has ended, and cuts them when the context ends first.
 func (m *Manager) awaitClients(ctx context.Context) error {
-	err := await(ctx, m.clientsGone)
+	err := m.life.await(ctx, awaitingCallbacks)
 	if err != nil {
 		m.cut.Store(true)
-		m.phase.Store(shuttingDown) // also when another call is still draining
+		m.life.moveTo(drainingTopics) // also when another call is still draining
 		m.supervisor.Post(cutAll{})
 		select {
-		case <-m.clientsGone:
+		case <-m.life.reached[awaitingCallbacks]:
 		case <-time.After(cutGrace):
 		}
 	}
@@ -83,7 +91,7 @@ func (m *Manager) awaitClients(ctx context.Context) error {
 
 func (m *Manager) awaitCallbacks(ctx context.Context) error {
 	select {
-	case <-m.readersGone:
+	case <-m.life.reached[quiescent]:
 		return nil
 	case <-time.After(grace(ctx, callbackGrace)):
 		return fmt.Errorf("%w: a callback is still running", ErrBusy)
@@ -110,26 +118,7 @@ func (m *Manager) shutdownHTTPServer(ctx context.Context) error {
 	return err
 }
 
-// await waits for a channel to be closed, and prefers that to the end of the context when both have come.
-func await(ctx context.Context, closed <-chan struct{}) error {
-	select {
-	case <-closed:
-		return nil
-	case <-ctx.Done():
-	}
-	select {
-	case <-closed:
-		return nil
-	default:
-		return ctx.Err()
-	}
-}
-
 func (shutdown) handle(s *supervisor) {
-	if s.stage != serving { // cutAll has begun it
-		return
-	}
-	s.stage = drainingTopics
 	for _, t := range s.topics {
 		t.topic.Stop()
 	}
@@ -149,13 +138,7 @@ func (cutAll) handle(s *supervisor) {
 }
 
 func (finish) handle(s *supervisor) {
-	if s.stage < awaitingCallbacks { // given up: whoever still waits, or comes later, need not
-		close(s.m.clientsGone)
-	}
-	if s.stage < quiescent {
-		close(s.m.readersGone)
-	}
-	s.stage = ended
+	s.m.life.moveTo(ended)        // also when clients or callbacks are given up: nobody has to wait for them
 	s.m.counters.clients.Store(0) // a connection that could not even be cut in time counts no more
 	s.m.counters.topics.Store(0)
 	close(s.errors)
@@ -165,18 +148,16 @@ func (finish) handle(s *supervisor) {
 
 // advance goes on to the next stages of a shutdown when the one at hand is complete.
 func (s *supervisor) advance() {
-	if s.stage == drainingTopics && s.topicActors == 0 {
-		s.stage = closingClients
+	life := s.m.life
+	if life.state() == drainingTopics && s.topicActors == 0 && life.moveTo(closingClients) {
 		for _, c := range s.clients {
 			c.conn.Close(wire.CloseGoingAway, goingAway)
 		}
 	}
-	if s.stage == closingClients && len(s.clients) == 0 {
-		s.stage = awaitingCallbacks
-		close(s.m.clientsGone)
+	if life.state() == closingClients && len(s.clients) == 0 {
+		life.moveTo(awaitingCallbacks)
 	}
-	if s.stage == awaitingCallbacks && s.readers == 0 {
-		s.stage = quiescent
-		close(s.m.readersGone)
+	if life.state() == awaitingCallbacks && s.readers == 0 {
+		life.moveTo(quiescent)
 	}
 }

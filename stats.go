@@ -48,7 +48,7 @@ type Stats struct {
 func (m *Manager) Stats() Stats {
 	c := m.clientOptions.Counters
 	s := Stats{
-		State:           m.state(),
+		State:           stateNames[m.life.state()],
 		Clients:         m.GetClientCount(),
 		Topics:          int(m.counters.topics.Load()),
 		Accepted:        m.counters.accepted.Load(),
@@ -70,16 +70,6 @@ func (m *Manager) Stats() Stats {
 		s.Uptime = time.Since(*began)
 	}
 	return s
-}
-
-// state names the phase.
-func (m *Manager) state() string {
-	select {
-	case <-m.done:
-		return "closed"
-	default:
-		return [...]string{unstarted: "new", running: "running", draining: "draining", shuttingDown: "closing"}[m.phase.Load()]
-	}
 }
 
 // GetClientCount returns the number of connected clients, including those that are being closed, for up to the close

@@ -37,7 +37,7 @@ func (s *supervisor) spawnTopic(name string) *topic.Topic {
 
 func (m subscribe) handle(s *supervisor) {
 	c := m.client
-	if !s.attended(c) || s.stage != serving {
+	if !s.attended(c) || s.m.life.state() > draining {
 		refuse(m.Request, c, m.topic)
 		return
 	}
@@ -159,7 +159,7 @@ func (s *supervisor) endTopic(t *liveTopic) {
 
 func (m lookup) handle(s *supervisor) {
 	switch t := s.live(m.topic); {
-	case s.stage != serving:
+	case s.m.life.state() > draining:
 		m.Fail(ErrClosed)
 	case t == nil:
 		m.Reply(nil)
@@ -212,7 +212,7 @@ func (s *supervisor) leaveEveryone(c *Client, done func()) {
 
 func (m topicStopped) handle(s *supervisor) {
 	s.topicActors--
-	if m.err != nil && s.stage == serving {
+	if m.err != nil && s.m.life.state() <= draining {
 		s.replace(m.topic)
 	}
 	s.advance()

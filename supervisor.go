@@ -31,23 +31,10 @@ type supervisor struct {
 	candidates candidates  // for being closed over the budget
 	departures *departures // nil: no drain has begun
 
-	topicActors int // that have not ended
-	readers     int // reader goroutines that have not ended
-	stage       stage
+	topicActors int             // that have not ended
+	readers     int             // reader goroutines that have not ended
 	allGone     chan<- struct{} // closed when no client is left; nil: nobody waits for that
 }
-
-// stage of a shutdown, in order.
-type stage int
-
-const (
-	serving           stage = iota
-	drainingTopics          // topics deliver what they have taken
-	closingClients          // clients write what is queued and say goodbye
-	awaitingCallbacks       // no connection is left, but goroutines may be inside callbacks
-	quiescent               // nothing is left but the channels
-	ended                   // the channels are closed
-)
 
 // spawnSupervisor makes the supervisor of an instance. Invariant: nothing is posted before m.supervisor is set, which
 // the callbacks below use.
@@ -80,7 +67,7 @@ func (s *supervisor) panicked(err *actor.PanicError) {
 }
 
 func (m register) handle(s *supervisor) {
-	if s.stage > closingClients {
+	if s.m.life.state() > closingClients {
 		m.Fail(ErrClosed)
 		return
 	}
@@ -107,7 +94,7 @@ func (m register) handle(s *supervisor) {
 	if tooMany {
 		s.turnAway(c)
 	}
-	if s.stage != serving { // it slipped in while the door was closing
+	if s.m.life.state() > draining { // it slipped in while the door was closing
 		c.conn.Close(wire.CloseGoingAway, goingAway)
 	}
 	m.Reply(struct{}{})
@@ -203,7 +190,7 @@ func (s *supervisor) emit(e *ConnEvent) {
 
 // offer sends an event unless the channel is full, because its events are not read, or is closed.
 func offer[E any](s *supervisor, to chan<- E, event E) {
-	if s.stage != ended {
+	if s.m.life.state() < ended {
 		select {
 		case to <- event:
 			return

@@ -1,0 +1,83 @@
+package tank
+
+import (
+	"context"
+	"sync/atomic"
+)
+
+// state is a step in the life of an instance. The steps come in this order, and some may be left out.
+type state int32
+
+const (
+	unstarted         state = iota
+	running                 // by Start
+	draining                // by Shutdown, with WithDrain: clients are closed in batches, and new connections are rejected
+	drainingTopics          // by Shutdown: publications are rejected; topics deliver what they have accepted
+	closingClients          // by the supervisor, when no topic is left: clients write what is queued, and then close 1001
+	awaitingCallbacks       // by the supervisor, when no connection is left; callbacks may still run
+	quiescent               // by the supervisor, when no callback is left
+	ended                   // by the supervisor, when Shutdown says so: the event channels are closed
+	closed                  // by Shutdown: nothing is left
+)
+
+// stateNames are what Stats.State says of the states.
+var stateNames = [...]string{
+	unstarted:         "new",
+	running:           "running",
+	draining:          "draining",
+	drainingTopics:    "closing",
+	closingClients:    "closing",
+	awaitingCallbacks: "closing",
+	quiescent:         "closing",
+	ended:             "closing",
+	closed:            "closed",
+}
+
+// lifecycle is the state of an instance. It only goes forward. Any goroutine may look at it; edges may wait for a state; who
+// may move it stands with each state.
+type lifecycle struct {
+	current atomic.Int32
+	reached [closed + 1]chan struct{} // closed when the instance is in this state or a later one
+}
+
+func newLifecycle() *lifecycle {
+	l := new(lifecycle)
+	for s := range l.reached {
+		l.reached[s] = make(chan struct{})
+	}
+	return l
+}
+
+// state returns the current state.
+func (l *lifecycle) state() state { return state(l.current.Load()) }
+
+// moveTo goes forward to a state. It reports false when that, or a later one, was reached already. It never blocks.
+func (l *lifecycle) moveTo(to state) bool {
+	for {
+		from := l.state()
+		if from >= to {
+			return false
+		}
+		if l.current.CompareAndSwap(int32(from), int32(to)) {
+			for s := from + 1; s <= to; s++ {
+				close(l.reached[s])
+			}
+			return true
+		}
+	}
+}
+
+// await blocks until a state is reached. When the context ends before that, it returns the context's error.
+func (l *lifecycle) await(ctx context.Context, s state) error {
+	select {
+	case <-l.reached[s]:
+		return nil
+	case <-ctx.Done():
+	}
+	select {
+	case <-l.reached[s]: // both have come
+		return nil
+	default:
+		return ctx.Err()
+	}
+}
