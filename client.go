@@ -1,18 +1,14 @@
 package tank
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"strings"
-	"sync/atomic"
-	"time"
 	"unicode/utf8"
 
-	"github.com/fanqie/tank-websocket-go-server/actor"
 	"github.com/fanqie/tank-websocket-go-server/client"
+	"github.com/fanqie/tank-websocket-go-server/internal/hub"
 	"github.com/fanqie/tank-websocket-go-server/internal/wire"
-	"github.com/fanqie/tank-websocket-go-server/topic"
 )
 
 // Message is a WebSocket message.
@@ -24,40 +20,22 @@ type Message struct {
 // Client is one connection. Callbacks receive it and may keep it. Its methods are safe for concurrent use, also after the
 // connection has ended.
 type Client struct {
-	// Immutable once registered.
-	m             *Manager
-	id            string
-	userID        string
-	conn          *client.Client
-	connectedAt   time.Time
-	number        uint64 // of the connection, in the order in which they came
-	authenticated bool   // the authenticator has named the user
-	source        source // whose allowance it inherits, and leaves
+	// Immutable.
+	m       *Manager
+	conn    *client.Client
+	session hub.Session // the hub's record of it
 
 	// Owned by the reader.
-	unsettled uint8 // requests that the supervisor was not seen to have handled, up to maxUnsettled
-	noted     bool  // that it names topics with white space around them
-
-	// Owned by the supervisor.
-	turnedAway    bool  // its user has too many connections
-	leaving       bool  // its subscriptions are being ended, and it gets no more of them
-	refusals      uint8 // of subscriptions, in a row, up to maxRefusals
-	place         int   // among the clients of its user
-	subscriptions map[*liveTopic]*topic.Member
-	everyone      *topic.Member // to the topic of BroadcastMessage; nil for one that was refused, or is leaving
-	slot          int           // on the heartbeat wheel
-	pinged        int           // the tick of the first ping without an answer
-
-	// Written by the supervisor alone, read by anyone.
-	subscribed atomic.Int64 // len(subscriptions)
+	pending uint8 // requests that the hub was not seen to have handled, up to maxPending
+	noted   bool  // that it names topics with white space around them
 }
 
 // ID returns the connection's UUID.
-func (c *Client) ID() string { return c.id }
+func (c *Client) ID() string { return c.session.ID }
 
 // UserID returns the user id: from the authenticator, or without one, from the query parameter user_id. An empty id
 // is replaced by ID. Several connections can have the same user id.
-func (c *Client) UserID() string { return c.userID }
+func (c *Client) UserID() string { return c.session.UserID }
 
 // RemoteAddr returns the network address of the peer, which is the proxy's when there is one.
 func (c *Client) RemoteAddr() string { return c.conn.RemoteAddr() }
@@ -65,9 +43,7 @@ func (c *Client) RemoteAddr() string { return c.conn.RemoteAddr() }
 // Topics returns the names of the topics that the client is subscribed to, sorted. It is empty after the connection
 // has ended.
 func (c *Client) Topics() []string {
-	topics, _ := actor.Call(context.Background(), c.m.supervisor, func(r actor.Request[[]string]) message {
-		return listSubscriptions{r, c}
-	})
+	topics := c.m.hub.SubscriptionsOf(&c.session)
 	slices.Sort(topics)
 	return topics
 }
@@ -102,8 +78,7 @@ func (c *Client) Subscribe(topic string) error {
 	if err := checkTopic(topic); err != nil {
 		return err
 	}
-	topic = strings.Clone(topic) // which may be a piece of something large
-	return c.m.ask(func(r actor.Request[struct{}]) message { return subscribe{r, c, topic} })
+	return c.m.hub.Subscribe(&c.session, strings.Clone(topic)) // it may be a piece of something large
 }
 
 // Unsubscribe ends a subscription. Once it has returned nil, no message whose publish starts afterwards is delivered.
@@ -113,8 +88,7 @@ func (c *Client) Unsubscribe(topic string) error {
 	if err := checkTopic(topic); err != nil {
 		return err
 	}
-	topic = strings.Clone(topic) // the event keeps it
-	return c.m.ask(func(r actor.Request[struct{}]) message { return unsubscribe{r, c, topic} })
+	return c.m.hub.Unsubscribe(&c.session, strings.Clone(topic)) // the event keeps it
 }
 
 // Close ends the connection with a close frame, behind all messages of earlier calls of Send. It does not wait for the peer,
@@ -134,5 +108,5 @@ func (c *Client) Close(code int, reason string) error {
 
 // String returns both ids, that of the user quoted.
 func (c *Client) String() string {
-	return fmt.Sprintf("client %s of user %s", c.id, wire.Quote(c.userID))
+	return fmt.Sprintf("client %s of user %s", c.ID(), wire.Quote(c.UserID()))
 }

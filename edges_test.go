@@ -78,14 +78,6 @@ func TestSupervisorNeverTouchesASocket(t *testing.T) {
 			}
 			p.expectClose(1008)
 		}},
-		"a request that comes too late": {nil, func(s *server) {
-			p := s.dial("ann")
-			tank.LetLeave(s.Manager, s.GetAllClients()[0])
-			for _, command := range []string{"sub:news", "unsub:news"} {
-				p.send(command)
-				p.expectRefusal("shutting_down", "news")
-			}
-		}},
 		"connections too many": {[]tank.Option{byQuery, tank.WithLimits(tank.Limits{ConnectionsPerUser: 1})}, func(s *server) {
 			s.dial("ann")
 			p := s.dial("ann") // is closed

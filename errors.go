@@ -6,15 +6,16 @@ import (
 	"time"
 
 	"github.com/fanqie/tank-websocket-go-server/actor"
+	"github.com/fanqie/tank-websocket-go-server/internal/hub"
 	"github.com/fanqie/tank-websocket-go-server/internal/wire"
 )
 
 // Errors to test for with errors.Is. An error may have more text, such as the rejected name.
 var (
 	// ErrClosed says that the instance, or the client, is shut down or about to be.
-	ErrClosed = errors.New("tank: closed")
+	ErrClosed = hub.ErrClosed
 	// ErrBusy says that a wait ended too early: for room in a topic's queue, for the return of a callback, or for Start.
-	ErrBusy = errors.New("tank: busy")
+	ErrBusy = hub.ErrBusy
 	// ErrInvalidTopic says that a name cannot be a topic: not 1 to 255 bytes of UTF-8 without control characters.
 	ErrInvalidTopic = errors.New("tank: invalid topic")
 	// ErrInvalidData says that the text to send is not valid UTF-8.
@@ -28,9 +29,9 @@ var (
 	// request. No method returns it.
 	ErrForbidden = errors.New("tank: forbidden")
 	// ErrLimit says that a limit is reached; see Limits.
-	ErrLimit = errors.New("tank: limit reached")
+	ErrLimit = hub.ErrLimit
 	// ErrNotFound says that a client is not subscribed to the topic.
-	ErrNotFound = errors.New("tank: not found")
+	ErrNotFound = hub.ErrNotFound
 )
 
 // Codes of an ErrorEvent. They are not WebSocket close codes, but some equal the close code of the client.
@@ -83,16 +84,6 @@ func forbidden(err error) error {
 	}
 	return fmt.Errorf("%w: %w", ErrForbidden, err)
 }
-
-// Codes of an error frame, see docs/protocol.md.
-const (
-	refusedTopic     = "invalid_topic"
-	refusedMessage   = "bad_message" // what it was to be is not known, so there is no topic
-	refusedForbidden = "forbidden"
-	refusedBusy      = "busy"
-	refusedLimit     = "limit"
-	refusedClosing   = "shutting_down"
-)
 
 // checkTopic returns ErrInvalidTopic, with the reason, for a name that cannot be a topic.
 func checkTopic(topic string) error {

@@ -1,7 +1,6 @@
 package tank
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/fanqie/tank-websocket-go-server/actor"
 	"github.com/fanqie/tank-websocket-go-server/client"
+	"github.com/fanqie/tank-websocket-go-server/internal/hub"
 	"github.com/fanqie/tank-websocket-go-server/internal/wire"
 )
 
@@ -82,15 +82,14 @@ func (m *Manager) connect(w http.ResponseWriter, r *http.Request) bool {
 		Compression:  u.EnableCompression || m.config.compress,
 	})
 	if err != nil {
-		m.reportUpgrade(r, c.userID, err)
+		m.reportUpgrade(r, c.session.UserID, err)
 		return false
 	}
-	c.connectedAt = time.Now()
 	c.conn = client.New(conn, m.clientOptions, (*owner)(c))
-	c.source = sourceOf(c)
-	if m.ask(func(r actor.Request[struct{}]) message { return register{r, c} }) != nil {
+	c.session.Client, c.session.ConnectedAt = c.conn, time.Now()
+	if m.hub.Register(&c.session) != nil {
 		m.counters.refused.Add(1)
-		c.conn.Cut(goingAway)
+		c.conn.Cut("rejected")
 		return true // until it is gone
 	}
 	go c.conn.Read()
@@ -99,30 +98,14 @@ func (m *Manager) connect(w http.ResponseWriter, r *http.Request) bool {
 
 // admit refuses a request while the instance does not take connections.
 func (m *Manager) admit(w http.ResponseWriter, r *http.Request) bool {
-	err := m.awaitStart(r.Context())
+	err := m.hub.Admit(r.Context(), startWait)
+	if errors.Is(err, hub.ErrNotStarted) {
+		err = advise(err, adviceStart)
+	}
 	if err != nil {
 		m.refuse(w, http.StatusServiceUnavailable, &ErrorEvent{Code: CodeUpgrade, Message: "request refused", Err: err})
 	}
 	return err == nil
-}
-
-// awaitStart waits for Start, if it must, and says why the instance does not take connections.
-func (m *Manager) awaitStart(ctx context.Context) error {
-	if m.life.state() == unstarted {
-		patience := time.NewTimer(startWait)
-		defer patience.Stop()
-		select {
-		case <-m.life.reached[running]: // or Shutdown has begun
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-patience.C:
-			return advise(fmt.Errorf("%w: not started", ErrBusy), adviceStart)
-		}
-	}
-	if m.life.state() >= draining {
-		return ErrClosed
-	}
-	return nil
 }
 
 func (m *Manager) currentUpgrader() *Upgrader {
@@ -137,28 +120,29 @@ func (m *Manager) currentUpgrader() *Upgrader {
 
 // identify makes a Client of who the request comes from. When it refuses, it has answered the request.
 func (m *Manager) identify(w http.ResponseWriter, r *http.Request) (*Client, bool) {
-	c := &Client{m: m, id: uuid.NewString()}
+	id := uuid.NewString()
+	var userID string
 	var err error
 	if m.config.authenticate == nil {
-		c.userID, err = userIDFromQuery(r.URL.RawQuery)
-	} else if c.userID, err = m.authenticate(r); err != nil {
+		userID, err = userIDFromQuery(r.URL.RawQuery)
+	} else if userID, err = m.authenticate(r); err != nil {
 		m.refuse(w, http.StatusUnauthorized, &ErrorEvent{Code: CodeAuth, Message: "authentication failed", Err: forbidden(err)})
 		return nil, false
 	}
-	c.authenticated = m.config.authenticate != nil && c.userID != ""
-	if c.userID == "" {
-		c.userID = c.id
+	authenticated := m.config.authenticate != nil && userID != ""
+	if userID == "" {
+		userID = id
 	}
 	if err == nil {
-		err = wire.CheckUserID(c.userID)
+		err = wire.CheckUserID(userID)
 	}
 	if err != nil {
 		err = fmt.Errorf("%w: %w", ErrInvalidUserID, err)
 		m.refuse(w, http.StatusBadRequest, &ErrorEvent{Code: CodeUpgrade, Message: "request refused", Err: err})
 		return nil, false
 	}
-	c.userID = strings.Clone(c.userID) // a piece of the request would keep all of it
-	return c, true
+	userID = strings.Clone(userID) // a piece of the request would keep all of it
+	return &Client{m: m, session: hub.Session{ID: id, UserID: userID, Authenticated: authenticated}}, true
 }
 
 // userIDFromQuery returns the query parameter user_id, or "" when there is none. The error is no url.EscapeError, which is a

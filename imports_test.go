@@ -30,7 +30,8 @@ var layers = map[string][]string{
 	"topic":            {"actor", "internal/metrics", "internal/wire"},
 	"client":           {"actor", "internal/metrics", "internal/wire", "github.com/coder/websocket"},
 	"inspector":        {"."},
-	".":                {"actor", "internal/metrics", "internal/wire", "topic", "client", "github.com/google/uuid"},
+	"internal/hub":     {"actor", "internal/metrics", "internal/wire", "topic", "client"},
+	".":                {"actor", "internal/hub", "internal/metrics", "internal/wire", "client", "github.com/google/uuid"},
 	"tanktest":         {".", "internal/memnet"}, // for tests of programs that use the library
 }
 

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/fanqie/tank-websocket-go-server/client"
+	"github.com/fanqie/tank-websocket-go-server/internal/metrics"
 )
 
 // Defaults of the limits.
@@ -161,18 +162,27 @@ func WithOutboxPolicy(p OutboxPolicy) Option {
 	return func(c *config) { c.outboxPolicy = p }
 }
 
-func (c *config) clientOptions() *client.Options {
+func (l *Limits) messageRate() client.Rate {
+	return client.Rate{PerSecond: l.MessagesPerSecond, Burst: l.MessageBurst}
+}
+
+func (l *Limits) pingRate() client.Rate {
+	return client.Rate{PerSecond: l.PingsPerSecond, Burst: l.PingBurst}
+}
+
+func (c *config) clientOptions(budget *client.Budget, writeLatency *metrics.Histogram) *client.Options {
 	l := c.limits
 	return &client.Options{
 		OutboxBytes:    l.OutboxBytes,
 		Policy:         client.Policy(c.outboxPolicy),
-		Budget:         client.Budget{Bytes: l.TotalOutboxBytes},
+		Budget:         budget,
 		MessageBytes:   l.MessageBytes,
 		MessageTimeout: l.MessageTimeout,
-		Messages:       client.Rate{PerSecond: l.MessagesPerSecond, Burst: l.MessageBurst},
-		Pings:          client.Rate{PerSecond: l.PingsPerSecond, Burst: l.PingBurst},
+		Messages:       l.messageRate(),
+		Pings:          l.pingRate(),
 		WriteTimeout:   l.WriteTimeout,
 		CloseTimeout:   l.CloseTimeout,
 		Counters:       &client.Counters{},
+		WriteLatency:   writeLatency,
 	}
 }

@@ -2,20 +2,16 @@ package tank
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
-	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 	"unicode/utf8"
 
-	"github.com/fanqie/tank-websocket-go-server/actor"
 	"github.com/fanqie/tank-websocket-go-server/client"
+	"github.com/fanqie/tank-websocket-go-server/internal/hub"
 	"github.com/fanqie/tank-websocket-go-server/internal/wire"
-	"github.com/fanqie/tank-websocket-go-server/topic"
 )
 
 // Manager is one instance: its clients, its topics and their supervision. Make it with NewInstance or
@@ -31,29 +27,17 @@ type Manager struct {
 	config        *config
 	clientOptions *client.Options
 	deflater      *wire.Deflater
-	pool          *actor.Pool // runs topics
-	supervisor    *actor.Ref[message]
-	journal       *journal
+	hub           *hub.Hub
+	feed          *feed
 	histograms    histograms
-	life          *lifecycle
 
-	topics     *directory
-	startedAt  atomic.Pointer[time.Time]
-	ticking    atomic.Bool // a tick is in the supervisor's mailbox
-	cut        atomic.Bool // connections were cut at the end of a Shutdown's context
-	outcome    error       // of Shutdown; set before the state is closed
-	finishing  atomic.Bool // a call of Shutdown does the last steps
 	httpServer atomic.Pointer[http.Server]
 	counters   counters
 }
 
-// counters of the instance that are not those of client.Counters. Each has one writer or is added to atomically;
-// anyone reads them.
+// counters of the instance that are neither those of client.Counters nor the hub's. Any goroutine may add to them and read them.
 type counters struct {
 	connections     atomic.Int64 // places taken of Limits.Connections: clients, and requests that may become one
-	clients         atomic.Int64
-	topics          atomic.Int64
-	accepted        atomic.Uint64
 	refused         atomic.Uint64
 	ignored         atomic.Uint64
 	eventsDropped   atomic.Uint64
@@ -67,20 +51,29 @@ func NewInstance(opts ...Option) *Manager {
 	errs := make(chan *ErrorEvent, c.errorBuffer)
 	connEvents := make(chan *ConnEvent, c.connEventBuffer)
 	m := &Manager{
-		Errors:        errs,
-		ConnEvents:    connEvents,
-		config:        c,
-		clientOptions: c.clientOptions(),
-		life:          newLifecycle(),
+		Errors:     errs,
+		ConnEvents: connEvents,
+		config:     c,
+		deflater:   wire.NewDeflater(c.compressionLevel, c.compressionThreshold),
+		histograms: newHistograms(),
 	}
-	m.topics = newDirectory()
-	m.histograms = newHistograms()
-	m.clientOptions.WriteLatency = m.histograms.writeLatency
-	m.deflater = wire.NewDeflater(c.compressionLevel, c.compressionThreshold)
-	m.pool = actor.NewPool(runtime.GOMAXPROCS(0))
-	m.journal = newJournal(c.logger, &m.counters)
-	m.clientOptions.Budget.Exceeded = func() { m.supervisor.Post(overBudget{}) }
-	m.supervisor = spawnSupervisor(m, errs, connEvents)
+	m.feed = &feed{m: m, errors: errs, connEvents: connEvents, journal: newJournal(c.logger, &m.counters)}
+	m.hub = hub.New(hub.Config{
+		Subscriptions:     c.limits.Subscriptions,
+		SessionsPerUser:   c.limits.ConnectionsPerUser,
+		TopicQueueBytes:   c.limits.TopicQueueBytes,
+		TotalOutboxBytes:  c.limits.TotalOutboxBytes,
+		HeartbeatInterval: c.heartbeatInterval,
+		HeartbeatTimeout:  c.heartbeatTimeout,
+		DrainWindow:       c.drainWindow,
+		DrainBatch:        c.drainBatch,
+		Refill:            client.Refill(c.limits.messageRate(), c.limits.pingRate()),
+		Deflater:          m.deflater,
+		BatchMessages:     m.histograms.batchMessages,
+		OutboxBytes:       m.histograms.outboxBytes,
+		Observer:          m.feed,
+	})
+	m.clientOptions = c.clientOptions(m.hub.Budget(), m.histograms.writeLatency)
 	return m
 }
 
@@ -92,22 +85,15 @@ func GetSingleInstance() *Manager { return single() }
 
 // Start runs the instance in the calling goroutine and returns when Shutdown is complete; use "go tkws.Start()".
 // A second Start just waits for the same end. After Shutdown it returns at once.
-func (m *Manager) Start() {
-	if m.life.moveTo(running) {
-		now := time.Now()
-		m.startedAt.Store(&now)
-		m.runClock()
-	}
-	<-m.life.reached[closed]
-}
+func (m *Manager) Start() { m.hub.Start() }
 
 // IsRunning reports whether the instance is between Start and Shutdown.
-func (m *Manager) IsRunning() bool { return m.life.state() == running }
+func (m *Manager) IsRunning() bool { return m.hub.IsRunning() }
 
 // BroadcastMessage sends the bytes to every connected client, as one text message, or a binary one when they are not
 // valid UTF-8. The slice may be reused afterwards. It returns like BroadcastTopicMessage.
 func (m *Manager) BroadcastMessage(message []byte) error {
-	return m.publish(everyone, string(message), m.patiently)
+	return m.hub.Publish(nil, m.config.limits.PublishTimeout, hub.Broadcast, string(message))
 }
 
 // BroadcastTopicMessage is Publish with the publish timeout (default 5 s, see Limits) as its context.
@@ -115,7 +101,7 @@ func (m *Manager) BroadcastTopicMessage(topic, data string) error {
 	if err := m.checkMessage(topic, data); err != nil {
 		return err
 	}
-	return m.publish(topic, data, m.patiently)
+	return m.hub.Publish(nil, m.config.limits.PublishTimeout, topic, data)
 }
 
 // Publish sends {"topic":topic,"data":data} to the topic's subscribers. It blocks while the topic's queue is full.
@@ -132,9 +118,9 @@ func (m *Manager) Publish(ctx context.Context, topic string, data string) error 
 		return err
 	}
 	if err := ctx.Err(); err != nil {
-		return translate(err)
+		return fmt.Errorf("%w: %w", ErrBusy, err)
 	}
-	return m.publish(topic, data, within(ctx))
+	return m.hub.Publish(ctx, 0, topic, data)
 }
 
 func (m *Manager) checkMessage(topic, data string) error {
@@ -148,87 +134,42 @@ func (m *Manager) checkMessage(topic, data string) error {
 	return nil
 }
 
-// publish gives a message to a topic, by wait when there is no room for it.
-func (m *Manager) publish(name, data string, wait func(*topic.Topic, string) error) error {
-	if m.life.state() > draining {
-		return ErrClosed
-	}
-	for t := m.topics.find(name); t != nil; {
-		taken, err := t.TryPublish(data)
-		if taken {
-			return nil
-		}
-		if err == nil {
-			err = wait(t, data)
-		}
-		if !errors.Is(err, actor.ErrStopped) {
-			return translate(err)
-		}
-		if t, err = m.successor(name); err != nil {
-			return translate(err)
-		}
-	}
-	if m.life.state() > draining { // it may have ended with the instance
-		return ErrClosed
-	}
-	return nil
-}
-
-// successor returns the topic of a name under which one was found that had ended: it lost its last subscriber just now and may
-// have found another, or it is being replaced.
-func (m *Manager) successor(name string) (*topic.Topic, error) {
-	return actor.Call(context.Background(), m.supervisor, func(r actor.Request[*topic.Topic]) message { return lookup{r, name} })
-}
-
-// within publishes to a topic that has no room, as long as the context says.
-func within(ctx context.Context) func(*topic.Topic, string) error {
-	return func(t *topic.Topic, data string) error { return t.Publish(ctx, data) }
-}
-
-// patiently publishes to a topic that has no room, within the publish timeout.
-func (m *Manager) patiently(t *topic.Topic, data string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), m.config.limits.PublishTimeout)
-	defer cancel()
-	return t.Publish(ctx, data)
-}
-
-// ask calls the supervisor with a request that is answered with an error or nil.
-func (m *Manager) ask(build func(actor.Request[struct{}]) message) error {
-	_, err := actor.Call(context.Background(), m.supervisor, build)
-	return translate(err)
-}
-
-// translate makes errors of package actor and of contexts into those of this package.
-func translate(err error) error {
-	switch {
-	case errors.Is(err, actor.ErrStopped):
-		return ErrClosed
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-		return fmt.Errorf("%w: %w", ErrBusy, err)
-	}
-	return err
-}
-
 // CloseClient closes every connection of that user with 1000, like Client.Close, and returns how many it closed: those
 // that are closing already do not count. It is 0 before Start and after Shutdown.
-func (m *Manager) CloseClient(userID string) int {
-	n, _ := actor.Call(context.Background(), m.supervisor, func(r actor.Request[int]) message {
-		return closeUser{r, userID}
-	})
-	return n
-}
+func (m *Manager) CloseClient(userID string) int { return m.hub.CloseUser(userID) }
 
 // SetHTTPServer names the server that Shutdown shuts down after the last client has left, with its own context; a server
 // that is not done by then is closed. It has to be called before Shutdown. Nil, the default: none.
 func (m *Manager) SetHTTPServer(s *http.Server) { m.httpServer.Store(s) }
 
-// report hands a fault to the supervisor, which alone sends on Errors. It never blocks.
-func (m *Manager) report(e *ErrorEvent) {
-	e.Time = time.Now()
-	if isPanic(e.Err) {
-		m.counters.panicsRecovered.Add(1)
+// Shutdown ends the instance gracefully. It rejects new connections and publications. Topics deliver all messages that they have
+// accepted. Every client receives its queued messages and then close 1001, all clients in parallel. (With WithDrain, clients are
+// closed in batches first, and publications are accepted until the window is over.) When the context ends before that is done,
+// the remaining clients are disconnected. Then the server given to SetHTTPServer is shut down, and Errors and ConnEvents are
+// closed. When Shutdown returns, no goroutine of the instance is left, except callbacks and a logger that do not return.
+//
+// It returns nil; the context's error (or another call's) when connections were cut or the HTTP server was not done in
+// time; or ErrBusy when another call cut connections, or when a callback did not return within a second after its
+// connection had ended: a goroutine in a callback cannot be stopped. So ErrBusy is also the result of calling it from a
+// message handler or an authorizer, which is allowed.
+//
+// It may be called again, concurrently, and before Start: then Start returns at once. Each call waits for the same end,
+// no longer than its own context, after which it takes less than a second: to cut what is left, and for callbacks and
+// the logger to return. With SetHTTPServer, a call from an authenticator or CheckOrigin waits for its own request, so its
+// context has to end. It panics when the context is nil.
+func (m *Manager) Shutdown(ctx context.Context) error {
+	require(ctx != nil, "Shutdown", "context is nil")
+	return m.hub.Shutdown(ctx, hub.Last{Server: m.shutdownHTTPServer, Logger: m.feed.journal.close})
+}
+
+func (m *Manager) shutdownHTTPServer(ctx context.Context) error {
+	server := m.httpServer.Load()
+	if server == nil {
+		return nil
 	}
-	if !m.supervisor.Post(report{e}) {
-		m.counters.eventsDropped.Add(1)
+	err := server.Shutdown(ctx)
+	if err != nil {
+		server.Close()
 	}
+	return err
 }

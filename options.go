@@ -123,6 +123,16 @@ func WithHeartbeat(interval, timeout time.Duration) Option {
 	return func(c *config) { c.heartbeatInterval, c.heartbeatTimeout = interval, timeout }
 }
 
+// WithDrain makes Shutdown close the clients in batches with 1001, spread evenly over the window, so that they do not all
+// reconnect at the same time. New connections are rejected from the start. Clients of later batches are served as before,
+// publications included. The context of Shutdown should last for the window and the close timeout: when it ends, the remaining
+// clients are disconnected. Default: all clients are closed at once.
+func WithDrain(window time.Duration, batch int) Option {
+	require(window > 0, "WithDrain", "window %v is not positive", window)
+	require(batch > 0, "WithDrain", "batch %d is not a positive number of clients", batch)
+	return func(c *config) { c.drainWindow, c.drainBatch = window, batch }
+}
+
 // WithLogger logs every ErrorEvent (level Warn; Error for panics; Info for a lost connection) and every ConnEvent (level Debug),
 // never a message's data. The attribute advice says what to do about a fault, where something can be done. A logger that
 // blocks delays nothing else: events that it cannot keep up with are not logged, and are counted in Stats.EventsDropped.

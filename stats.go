@@ -2,11 +2,11 @@ package tank
 
 import (
 	"cmp"
-	"context"
 	"slices"
 	"time"
 
-	"github.com/fanqie/tank-websocket-go-server/actor"
+	"github.com/fanqie/tank-websocket-go-server/client"
+	"github.com/fanqie/tank-websocket-go-server/internal/hub"
 )
 
 // TopicStats are the statistics of one live topic actor. A topic lives while it has subscribers.
@@ -47,11 +47,11 @@ type Stats struct {
 // Stats returns the statistics of the instance. It never blocks.
 func (m *Manager) Stats() Stats {
 	c := m.clientOptions.Counters
-	s := Stats{
-		State:           stateNames[m.life.state()],
+	return Stats{
+		State:           m.hub.State(),
 		Clients:         m.GetClientCount(),
-		Topics:          int(m.counters.topics.Load()),
-		Accepted:        m.counters.accepted.Load(),
+		Topics:          m.hub.Topics(),
+		Accepted:        m.hub.Accepted(),
 		Refused:         m.counters.refused.Load(),
 		MessagesIn:      c.MessagesIn.Load(),
 		BytesIn:         c.BytesIn.Load(),
@@ -61,42 +61,31 @@ func (m *Manager) Stats() Stats {
 		BytesOut:        c.BytesOut.Load(),
 		Dropped:         c.Dropped.Load(),
 		Evicted:         c.Evicted.Load(),
-		OutboxBytes:     m.clientOptions.Budget.Held(),
+		OutboxBytes:     m.hub.Budget().Held(),
 		Throttled:       c.Throttled.Load(),
 		EventsDropped:   m.counters.eventsDropped.Load(),
 		PanicsRecovered: m.counters.panicsRecovered.Load(),
+		Uptime:          m.hub.Uptime(),
 	}
-	if began := m.startedAt.Load(); began != nil && m.IsRunning() {
-		s.Uptime = time.Since(*began)
-	}
-	return s
 }
 
 // GetClientCount returns the number of connected clients, including those that are being closed, for up to the close
 // timeout. It is 0 before Start and after Shutdown, and never blocks.
-func (m *Manager) GetClientCount() int { return int(m.counters.clients.Load()) }
+func (m *Manager) GetClientCount() int { return m.hub.Sessions() }
 
 // GetTopicSubscriberCount returns the number of subscribers of a topic: 0 for a topic that nobody subscribes to,
 // before Start and after Shutdown. It asks the supervisor, which never waits, so it does not block.
-func (m *Manager) GetTopicSubscriberCount(topic string) int {
-	n, _ := actor.Call(context.Background(), m.supervisor, func(r actor.Request[int]) message {
-		return countSubscribers{r, topic}
-	})
-	return n
-}
+func (m *Manager) GetTopicSubscriberCount(topic string) int { return m.hub.CountSubscribers(topic) }
 
 // GetAllTopics returns the statistics of every live topic actor, sorted by name; none before Start and after Shutdown.
 // It does not stop the topics, so the figures of a busy topic may be of slightly different moments.
 func (m *Manager) GetAllTopics() []TopicStats {
-	live, _ := actor.Call(context.Background(), m.supervisor, func(r actor.Request[[]liveTopic]) message {
-		return listTopics{r}
-	})
+	live := m.hub.AllTopics()
 	list := make([]TopicStats, len(live))
-	for i, t := range live {
-		s := t.topic.Stats()
+	for i, s := range live {
 		list[i] = TopicStats{
-			Name:            t.topic.Name(),
-			Subscribers:     t.subscribers,
+			Name:            s.Name,
+			Subscribers:     s.Subscribers,
 			Published:       s.Published,
 			Delivered:       s.Delivered,
 			Dropped:         s.Dropped,
@@ -108,4 +97,81 @@ func (m *Manager) GetAllTopics() []TopicStats {
 	}
 	slices.SortFunc(list, func(a, b TopicStats) int { return cmp.Compare(a.Name, b.Name) })
 	return list
+}
+
+// ClientStats are the statistics of one connection.
+type ClientStats struct {
+	ID            string        `json:"id"`
+	UserID        string        `json:"user_id"`
+	RemoteAddr    string        `json:"remote_addr"`
+	Subscriptions int           `json:"subscriptions"`
+	OutboxBytes   int64         `json:"outbox_bytes"` // queued: accepted, but not yet taken by its socket
+	Dropped       uint64        `json:"dropped"`      // messages for it that were never written to its socket
+	RTT           time.Duration `json:"rtt"`          // of its last answer to a ping, nanoseconds in JSON; zero before the first
+	Closing       bool          `json:"closing"`      // it is being closed, or gone
+	ConnectedAt   time.Time     `json:"connected_at"`
+	LastSeen      time.Time     `json:"last_seen"` // when something was received from it
+}
+
+// Stats returns the statistics of the connection, as they were at its end if it has ended. It never blocks.
+func (c *Client) Stats() ClientStats {
+	return ClientStats{
+		ID:            c.session.ID,
+		UserID:        c.session.UserID,
+		RemoteAddr:    c.RemoteAddr(),
+		Subscriptions: c.session.Subscriptions(),
+		OutboxBytes:   c.conn.Queued(),
+		Dropped:       c.conn.Dropped(),
+		RTT:           c.conn.RTT(),
+		Closing:       c.conn.Closing(),
+		ConnectedAt:   c.session.ConnectedAt,
+		LastSeen:      c.conn.LastSeen(),
+	}
+}
+
+// GetClient returns the connected client with that Client.ID, or nil when there is none: before Start and after Shutdown,
+// too. It asks the supervisor, which never waits, so it does not block.
+func (m *Manager) GetClient(clientID string) *Client {
+	if s := m.hub.Session(clientID); s != nil {
+		return clientOf(s.Client)
+	}
+	return nil
+}
+
+// GetAllClients returns the connected clients, those that are being closed included, in the order in which they connected;
+// none before Start and after Shutdown. It does not block.
+func (m *Manager) GetAllClients() []*Client {
+	sessions := m.hub.AllSessions()
+	all := make([]*Client, len(sessions))
+	for i, s := range sessions {
+		all[i] = clientOf(s.Client)
+	}
+	sortClients(all)
+	return all
+}
+
+// GetTopicSubscribers returns the clients that are subscribed to a topic, in the order in which they connected; none before
+// Start, and once Shutdown ends the topics. It waits until the topic has queued all accepted messages for its subscribers, which
+// never blocks.
+func (m *Manager) GetTopicSubscribers(topic string) []*Client {
+	if topic == hub.Broadcast {
+		return nil
+	}
+	members := m.hub.Members(topic)
+	if members == nil {
+		return nil
+	}
+	all := make([]*Client, len(members))
+	for i, s := range members {
+		all[i] = clientOf(s.(*client.Client))
+	}
+	sortClients(all)
+	return all
+}
+
+// clientOf returns the Client of a connection.
+func clientOf(c *client.Client) *Client { return (*Client)(c.Owner().(*owner)) }
+
+func sortClients(list []*Client) {
+	slices.SortFunc(list, func(a, b *Client) int { return cmp.Compare(a.session.Number(), b.session.Number()) })
 }

@@ -16,9 +16,9 @@ func (a Allowance) Emptier(b Allowance) Allowance {
 	return Allowance{max(a.messages, b.messages), max(a.pings, b.pings)}
 }
 
-// Refill is how long the emptiest Allowance takes to be full.
-func (o *Options) Refill() time.Duration {
-	return max(o.Messages.refill(maxCharge), o.Pings.refill(maxCharge))
+// Refill is how long the emptiest Allowance takes to be full, at these rates of messages and pings.
+func Refill(messages, pings Rate) time.Duration {
+	return max(messages.refill(maxCharge), pings.refill(maxCharge))
 }
 
 // Allowance returns what the client has used up. Once the client is closing, every message that the owner has been given is in

@@ -85,7 +85,7 @@ func benchStuckClient(b *testing.B, policy client.Policy, outbox int) *client.Cl
 	c := benchClientOn(b, func(c net.Conn) net.Conn {
 		d.Conn = c
 		return d
-	}, &client.Options{Policy: policy, OutboxBytes: outbox, MessageBytes: 1 << 10, Counters: &client.Counters{}})
+	}, &client.Options{Policy: policy, OutboxBytes: outbox, MessageBytes: 1 << 10, Counters: &client.Counters{}, Budget: client.NewBudget(0, nil)})
 	d.open.Store(true)
 	return c
 }
@@ -100,7 +100,7 @@ func benchClient(b *testing.B, lent bool) (*client.Client, *drain) {
 			return lentDrain{d}
 		}
 		return d
-	}, &client.Options{OutboxBytes: 1 << 30, MessageBytes: 1 << 10, Counters: &client.Counters{}})
+	}, &client.Options{OutboxBytes: 1 << 30, MessageBytes: 1 << 10, Counters: &client.Counters{}, Budget: client.NewBudget(0, nil)})
 	d.open.Store(true)
 	return c, d
 }

@@ -9,13 +9,18 @@ import (
 // Budget bounds the memory of what waits in the outboxes of all clients that share it. What several of them wait for
 // counts once, but for what it takes to wait. A socket that takes everything at once is not asked.
 type Budget struct {
-	Bytes int // zero: no bound
-	// Exceeded is called when there are more, to have the client with the largest outbox closed by Evict; and once more
-	// whenever that was not enough. It must not block.
-	Exceeded func()
+	// Immutable.
+	bytes    int
+	exceeded func()
 
 	held     atomic.Int64
-	pressing atomic.Bool // Exceeded was called, and nothing has come of it yet
+	pressing atomic.Bool // exceeded was called, and nothing has come of it yet
+}
+
+// NewBudget makes a budget of so many bytes; zero: no bound. exceeded is called when more bytes wait, to have the client with
+// the largest outbox closed by Evict; and once more whenever that was not enough. It must not block.
+func NewBudget(bytes int, exceeded func()) *Budget {
+	return &Budget{bytes: bytes, exceeded: exceeded}
 }
 
 // Held returns how many bytes wait. Any goroutine may call it.
@@ -28,15 +33,15 @@ func (b *Budget) add(batch *wire.Batch)    { b.held.Add(int64(batch.Hold())) }
 func (b *Budget) remove(batch *wire.Batch) { b.held.Add(-int64(batch.Release())) }
 
 // IsExceeded reports whether more waits than may.
-func (b *Budget) IsExceeded() bool { return b.Bytes > 0 && b.held.Load() > int64(b.Bytes) }
+func (b *Budget) IsExceeded() bool { return b.bytes > 0 && b.held.Load() > int64(b.bytes) }
 
 func (b *Budget) check() {
 	if b.IsExceeded() && b.pressing.CompareAndSwap(false, true) {
-		b.Exceeded()
+		b.exceeded()
 	}
 }
 
-// Eased says that Exceeded has had its effect, or can have none. A client that is evicted says so itself.
+// Eased says that the last call of exceeded has had its effect, or can have none. A client that is evicted says so itself.
 func (b *Budget) Eased() { b.pressing.Store(false) }
 
 // hold counts what is left waiting. It runs in the actor.

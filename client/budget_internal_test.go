@@ -9,7 +9,7 @@ import (
 // While a client is being evicted for the budget, the end of another one must not have a third evicted.
 func TestBudgetWaitsForTheOneThatIsEvicted(t *testing.T) {
 	exceeded := 0
-	opts := &Options{Counters: &Counters{}, Budget: Budget{Bytes: 1000, Exceeded: func() { exceeded++ }}}
+	opts := &Options{Counters: &Counters{}, Budget: NewBudget(1000, func() { exceeded++ })}
 	queue := func(bytes int) *Client {
 		c := &Client{opts: opts}
 		c.out.outbox.add(&wire.Batch{Frames: make([]byte, bytes)}, bytes)

@@ -14,7 +14,7 @@ import (
 type Options struct {
 	OutboxBytes    int           // most bytes accepted and not yet written; see Deliver
 	Policy         Policy        // what happens past it
-	Budget         Budget        // for the outboxes of all clients together
+	Budget         *Budget       // for the outboxes of all clients together
 	MessageBytes   int           // most bytes in a received message; at most math.MaxInt/2
 	MessageTimeout time.Duration // from the first byte of a received message to its last; zero: no limit
 	Messages       Rate          // at which messages are received; past it, the client is read from more slowly

@@ -117,7 +117,7 @@ func eachKind(t *testing.T, test func(t *testing.T, newPair func(*testing.T, int
 func newPairOn(t *testing.T, listen func(*pair, net.Listener) net.Listener, buffer int, configure func(*client.Options)) *pair {
 	t.Helper()
 	p := &pair{owner: newOwner(), opts: &client.Options{
-		OutboxBytes: 1000, MessageBytes: 1000, CloseTimeout: 5 * time.Second, Counters: &client.Counters{},
+		OutboxBytes: 1000, MessageBytes: 1000, CloseTimeout: 5 * time.Second, Counters: &client.Counters{}, Budget: client.NewBudget(0, nil),
 	}}
 	if configure != nil {
 		configure(p.opts)

@@ -12,7 +12,7 @@ import (
 // TestOutboxAgainstAModel does to an outbox, and to a list of what waits, whatever comes by chance.
 func TestOutboxAgainstAModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		opts := &Options{Counters: &Counters{}}
+		opts := &Options{Counters: &Counters{}, Budget: NewBudget(0, nil)}
 		c := &Client{opts: opts}
 		o := &c.out.outbox
 		var begun, waiting []*wire.Batch

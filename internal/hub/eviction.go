@@ -1,4 +1,4 @@
-package tank
+package hub
 
 import (
 	"cmp"
@@ -7,19 +7,22 @@ import (
 	"time"
 )
 
+// Which session is closed when the queued bytes of all exceed the budget. All functions in this file run in the supervisor's
+// goroutine.
+
 var errBudget = errors.New("too much is on its way to all clients together, and the most to this one")
 
 // handle closes the client that has the most queued bytes. It is called again if that is not enough. When no such
 // client is left, it is called again when more bytes are queued.
 func (overBudget) handle(s *supervisor) {
-	budget := &s.m.clientOptions.Budget
+	budget := s.hub.budget
 	if !budget.IsExceeded() { // others have made room meanwhile
 		s.candidates.clear()
 		budget.Eased()
 		return
 	}
-	largest := s.candidates.next(s.clients)
-	if largest == nil || !largest.conn.Evict(errBudget) {
+	largest := s.candidates.next(s.sessions)
+	if largest == nil || !largest.Client.Evict(errBudget) {
 		budget.Eased()
 	}
 }
@@ -41,38 +44,38 @@ type candidates struct {
 }
 
 type candidate struct {
-	*Client
+	*Session
 	queued int64 // when it was found
 }
 
 func (c *candidates) clear() { c.list = nil }
 
-// next returns the candidate with the most queued bytes, or nil when no open client has any. A client whose queue has grown since
+// next returns the candidate with the most queued bytes, or nil when no open session has any. A session whose queue has grown since
 // the last look at all of them may have more by now.
-func (c *candidates) next(clients map[string]*Client) *Client {
+func (c *candidates) next(sessions map[string]*Session) *Session {
 	if time.Since(c.found) < candidacy {
 		if largest := c.take(); largest != nil {
 			return largest
 		}
 	}
-	c.look(clients)
+	c.look(sessions)
 	return c.take()
 }
 
-// look finds the candidates among all clients.
-func (c *candidates) look(clients map[string]*Client) {
+// look finds the candidates among all sessions.
+func (c *candidates) look(sessions map[string]*Session) {
 	c.list, c.enough, c.found = c.list[:0], 1, time.Now()
-	c.looked += len(clients)
-	for _, client := range clients {
-		queued := client.conn.Queued()
+	c.looked += len(sessions)
+	for _, session := range sessions {
+		queued := session.Client.Queued()
 		switch isFull := len(c.list) == maxCandidates; {
-		case queued == 0, client.conn.Closing(), isFull && queued <= c.list[0].queued:
+		case queued == 0, session.Client.Closing(), isFull && queued <= c.list[0].queued:
 			continue
 		case isFull:
 			c.list = c.list[:copy(c.list, c.list[1:])]
 		}
 		at, _ := slices.BinarySearchFunc(c.list, queued, func(e candidate, queued int64) int { return cmp.Compare(e.queued, queued) })
-		c.list = slices.Insert(c.list, at, candidate{client, queued})
+		c.list = slices.Insert(c.list, at, candidate{session, queued})
 	}
 	if len(c.list) == maxCandidates {
 		c.enough = max(1, c.list[0].queued/2)
@@ -80,17 +83,17 @@ func (c *candidates) look(clients map[string]*Client) {
 }
 
 // take returns the candidate with the most queued bytes of those that still have enough, or nil.
-func (c *candidates) take() *Client {
+func (c *candidates) take() *Session {
 	largest, most := -1, c.enough-1
 	for i, e := range c.list {
-		if queued := e.conn.Queued(); queued > most && !e.conn.Closing() {
+		if queued := e.Client.Queued(); queued > most && !e.Client.Closing() {
 			largest, most = i, queued
 		}
 	}
 	if largest < 0 {
 		return nil
 	}
-	found := c.list[largest].Client
+	found := c.list[largest].Session
 	c.list = slices.Delete(c.list, largest, largest+1)
 	return found
 }

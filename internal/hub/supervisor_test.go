@@ -1,25 +1,27 @@
-package tank
+package hub
 
 import (
-	"context"
 	"fmt"
-	"maps"
+	"net"
+	"net/http"
 	"net/http/httptest"
 	"runtime"
-	"slices"
+	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 
 	"github.com/coder/websocket"
 
 	"github.com/fanqie/tank-websocket-go-server/actor"
+	"github.com/fanqie/tank-websocket-go-server/client"
+	"github.com/fanqie/tank-websocket-go-server/internal/memnet"
 	"github.com/fanqie/tank-websocket-go-server/topic"
 )
 
 // A topic actor panics only over a bug in this library, so this test has to misuse it from inside.
 func TestSubscribersOfATopicThatIsGivenUpGetANewOne(t *testing.T) {
-	m := NewInstance()
-	go m.Start()
-	defer m.Shutdown(context.Background())
+	m := start(t, nil)
 	server := httptest.NewServer(m)
 	defer server.Close()
 	c, _, err := websocket.Dial(t.Context(), server.URL, nil)
@@ -30,8 +32,8 @@ func TestSubscribersOfATopicThatIsGivenUpGetANewOne(t *testing.T) {
 	if err := c.Write(t.Context(), websocket.MessageText, []byte("sub:news")); err != nil {
 		t.Fatal(err)
 	}
-	<-m.ConnEvents
-	<-m.ConnEvents
+	<-m.events
+	<-m.events
 	find := func(name string) *topic.Topic {
 		found, err := actor.Call(t.Context(), m.supervisor, func(r actor.Request[*topic.Topic]) message { return lookup{r, name} })
 		if err != nil || found == nil {
@@ -45,34 +47,30 @@ func TestSubscribersOfATopicThatIsGivenUpGetANewOne(t *testing.T) {
 			t.Fatalf("got %q (%v), want %q", got, err, want)
 		}
 	}
-	for _, name := range []string{"news", everyone} {
+	for _, name := range []string{"news", Broadcast} {
 		old := find(name)
 		for range actor.DefaultRestarts + 1 {
 			old.Join(nil) // which panics
 		}
 		<-old.Done()
 		for range actor.DefaultRestarts + 1 {
-			if e := <-m.Errors; e.Code != CodeInternal || e.Topic != name {
-				t.Fatalf("got %+v", e)
+			if f := <-m.faults; f.Kind != TopicPanicked || f.Topic != name {
+				t.Fatalf("got %+v", f)
 			}
 		}
 		if find(name) == old {
 			t.Fatalf("topic %q was not replaced", name)
 		}
 	}
-	if n := m.GetTopicSubscriberCount("news"); n != 1 {
+	if n := m.CountSubscribers("news"); n != 1 {
 		t.Fatalf("%d subscribers", n)
 	}
-	if err := m.BroadcastTopicMessage("news", "regained"); err != nil {
-		t.Fatal(err)
-	}
+	m.publish(t, "news", "regained")
 	expect(`{"topic":"news","data":"regained"}`)
-	if err := m.BroadcastMessage([]byte("all")); err != nil {
-		t.Fatal(err)
-	}
+	m.publish(t, Broadcast, "all")
 	expect("all")
 	done := make(chan error, 1)
-	go func() { done <- m.Shutdown(t.Context()) }() // waits for exactly the topic actors that live
+	go func() { done <- m.shutdown(t.Context()) }() // waits for exactly the topic actors that live
 	if _, _, err := c.Read(t.Context()); websocket.CloseStatus(err) != websocket.StatusGoingAway {
 		t.Fatalf("got %v, want close 1001", err)
 	}
@@ -83,8 +81,7 @@ func TestSubscribersOfATopicThatIsGivenUpGetANewOne(t *testing.T) {
 
 // A publisher who looks for a topic while it is replaced finds one or the other, and not nobody.
 func TestATopicIsFoundWhileItIsReplaced(t *testing.T) {
-	m := NewInstance()
-	go m.Start()
+	m := start(t, nil)
 	done, missed := make(chan struct{}), make(chan int)
 	go func() {
 		n := 0
@@ -94,18 +91,18 @@ func TestATopicIsFoundWhileItIsReplaced(t *testing.T) {
 				missed <- n
 				return
 			default:
-				if m.topics.find(everyone) == nil {
+				if m.topics.find(Broadcast) == nil {
 					n++
 				}
 			}
 		}
 	}()
 	for range 100 {
-		old := m.topics.find(everyone)
+		old := m.topics.find(Broadcast)
 		for range actor.DefaultRestarts + 1 {
 			old.Join(nil) // which panics
 		}
-		for m.topics.find(everyone) == old {
+		for m.topics.find(Broadcast) == old {
 			runtime.Gosched()
 		}
 	}
@@ -113,7 +110,6 @@ func TestATopicIsFoundWhileItIsReplaced(t *testing.T) {
 	if n := <-missed; n > 0 {
 		t.Errorf("the topic was not found %d times", n)
 	}
-	m.Shutdown(context.Background())
 }
 
 // A client that is gone and had very many subscriptions does not hold the supervisor up until all of them are ended.
@@ -128,9 +124,9 @@ func TestClientWithManySubscriptionsLeavesInTurns(t *testing.T) {
 		t.Fatalf("%d subscriptions are left after the first turn", n)
 	}
 	for range 4 { // each turn comes behind what was posted before
-		actor.Call(t.Context(), m.supervisor, func(r actor.Request[struct{}]) message { return fence{r} })
+		m.Sync()
 	}
-	if n, topics := m.GetClientCount(), m.Stats().Topics; n != 0 || topics != 0 {
+	if n, topics := m.Sessions(), m.Topics(); n != 0 || topics != 0 {
 		t.Fatalf("%d clients and %d topics are left", n, topics)
 	}
 }
@@ -163,11 +159,9 @@ func TestDrainsBatchLeavesInTurns(t *testing.T) {
 }
 
 // crowdOf is an instance with so many clients, each of which has so many subscriptions.
-func crowdOf(t *testing.T, n, subscriptions int) (m *Manager, clients []*Client) {
+func crowdOf(t *testing.T, n, subscriptions int) (m *instance, clients []*Session) {
 	t.Helper()
-	m = NewInstance(WithLimits(Limits{Subscriptions: subscriptions}))
-	go m.Start()
-	t.Cleanup(func() { m.Shutdown(context.Background()) })
+	m = start(t, func(c *Config, _ *client.Options) { c.Subscriptions = subscriptions })
 	server := httptest.NewServer(m)
 	t.Cleanup(server.Close)
 	for range n {
@@ -176,27 +170,67 @@ func crowdOf(t *testing.T, n, subscriptions int) (m *Manager, clients []*Client)
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { conn.CloseNow() })
-		<-m.ConnEvents
+		<-m.events
 	}
-	found := make(chan []*Client)
-	m.supervisor.Post(look(func(s *supervisor) { found <- slices.Collect(maps.Values(s.clients)) }))
-	clients = <-found
+	clients = m.all()
 	for _, c := range clients {
 		for i := range subscriptions {
-			m.supervisor.Post(subscribe{client: c, topic: fmt.Sprint(i)})
+			m.PostSubscribe(c, fmt.Sprint(i))
 		}
 	}
 	return m, clients
 }
 
-// look is a message for tests that have to see what the supervisor sees.
-type look func(*supervisor)
+// spy notes whether the supervisor's goroutine writes to a connection.
+type spy struct {
+	*memnet.Conn
+	writes       atomic.Int32
+	bySupervisor atomic.Bool
+}
 
-func (l look) handle(s *supervisor) { l(s) }
+func (c *spy) TryWrite(p []byte) (int, error) {
+	stack := make([]byte, 32<<10)
+	stack = stack[:runtime.Stack(stack, false)]
+	c.writes.Add(1)
+	if strings.Contains(string(stack), "(*supervisor).receive") {
+		c.bySupervisor.Store(true)
+	}
+	return c.Conn.TryWrite(p)
+}
 
-// LetLeave makes the supervisor take the client for one that is leaving, as it is between a goodbye and the end of its topics.
-func LetLeave(m *Manager, c *Client) {
-	done := make(chan struct{})
-	m.supervisor.Post(look(func(*supervisor) { c.leaving = true; close(done) }))
-	<-done
+type spies struct {
+	net.Listener
+	last atomic.Pointer[spy]
+}
+
+func (l *spies) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	s := &spy{Conn: c.(*memnet.Conn)}
+	l.last.Store(s)
+	return s, nil
+}
+
+// TestRefusalOfALateRequestIsNotWrittenByTheSupervisor: a session is leaving between the goodbye of a drain and the end of its
+// topics.
+func TestRefusalOfALateRequestIsNotWrittenByTheSupervisor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := start(t, nil)
+		l := &spies{Listener: memnet.Listen()}
+		server := &http.Server{Handler: m}
+		go server.Serve(l)
+		t.Cleanup(func() { server.Close() })
+		dial(t, l.Listener.(*memnet.Listener), "ann", 64<<10)
+		session := m.all()[0]
+		see(m, func(*supervisor) bool { session.leaving = true; return true })
+		before := l.last.Load().writes.Load()
+		m.PostSubscribe(session, "news")
+		m.PostUnsubscribe(session, "news")
+		synctest.Wait()
+		if spy := l.last.Load(); spy.writes.Load() == before || spy.bySupervisor.Load() {
+			t.Errorf("%d writes, by the supervisor: %v", spy.writes.Load()-before, spy.bySupervisor.Load())
+		}
+	})
 }

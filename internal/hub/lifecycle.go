@@ -1,8 +1,10 @@
-package tank
+package hub
 
 import (
 	"context"
+	"fmt"
 	"sync/atomic"
+	"time"
 )
 
 // state is a step in the life of an instance. The steps come in this order, and some may be left out.
@@ -80,4 +82,40 @@ func (l *lifecycle) await(ctx context.Context, s state) error {
 	default:
 		return ctx.Err()
 	}
+}
+
+// The methods of Hub that follow are for any goroutine.
+
+// State returns "new", "running", "draining", "closing" or "closed".
+func (h *Hub) State() string { return stateNames[h.life.state()] }
+
+// IsRunning reports whether the instance is between Start and Shutdown.
+func (h *Hub) IsRunning() bool { return h.life.state() == running }
+
+// Uptime returns the time since Start; zero before it and once Shutdown was called.
+func (h *Hub) Uptime() time.Duration {
+	began := h.startedAt.Load()
+	if began == 0 || !h.IsRunning() {
+		return 0
+	}
+	return time.Since(time.Unix(0, began))
+}
+
+// ErrNotStarted is an ErrBusy.
+var ErrNotStarted = fmt.Errorf("%w: not started", ErrBusy)
+
+// Admit returns nil when the instance takes connections. Before Start, it waits for that for the given time at most, and then
+// returns ErrNotStarted. It returns ErrClosed once Shutdown was called, or the context's error.
+func (h *Hub) Admit(ctx context.Context, wait time.Duration) error {
+	if h.life.state() == unstarted {
+		ctx, cancel := context.WithTimeoutCause(ctx, wait, ErrNotStarted)
+		defer cancel()
+		if h.life.await(ctx, running) != nil {
+			return context.Cause(ctx)
+		}
+	}
+	if h.life.state() >= draining {
+		return ErrClosed
+	}
+	return nil
 }

@@ -20,7 +20,7 @@ const journalDepth = 1024
 type journal struct {
 	ref      *actor.Ref[entry]
 	counters *counters
-	posted   uint64 // entries, by the supervisor alone
+	posted   uint64 // entries, by the hub's goroutine alone
 }
 
 // entry is an event to be logged: a copy, because whoever reads the event itself may change it.
@@ -51,7 +51,7 @@ func newJournal(l *slog.Logger, counters *counters) *journal {
 	}
 }
 
-// add is called by the supervisor alone, so no more entries wait at the post than at the check. The actor's depth would leave
+// add is called by the hub's goroutine alone, so no more entries wait at the post than at the check. The actor's depth would leave
 // out those that it has taken all at once and still has before it.
 func (j *journal) add(e entry) {
 	if j == nil {
@@ -107,7 +107,7 @@ type spacesEntry struct {
 
 func (e spacesEntry) record() slog.Record {
 	r := slog.NewRecord(e.at, slog.LevelInfo, "topic begins or ends with white space", 0)
-	addText(&r, "client", e.client.id, "user", e.client.userID, "topic", e.topic)
+	addText(&r, "client", e.client.ID(), "user", e.client.UserID(), "topic", e.topic)
 	return r
 }
 
@@ -131,3 +131,34 @@ func (j *journal) close(grace time.Duration) {
 	case <-time.After(grace):
 	}
 }
+
+// advised is an error with a hint for whoever runs the program. The log shows it; the error's text, which may go elsewhere,
+// does not have it.
+type advised struct {
+	error
+	advice string
+}
+
+func (e advised) Unwrap() error { return e.error }
+
+func advise(err error, advice string) error { return advised{err, advice} }
+
+// adviceOf returns the hint that comes with an error, or "".
+func adviceOf(err error) string {
+	var a advised
+	if errors.As(err, &a) {
+		return a.advice
+	}
+	return ""
+}
+
+// The hints.
+const (
+	adviceStart       = "start the instance: go tkws.Start()"
+	adviceConnections = "Limits.Connections is the limit"
+	adviceUser        = "Limits.ConnectionsPerUser is the limit"
+	adviceTopics      = "Limits.Subscriptions is the limit"
+	adviceOrigin      = "to accept pages of that origin, set Upgrader.CheckOrigin, see WithUpgrader; a proxy has to pass Host and X-Forwarded-Proto on"
+	adviceHandshake   = "a WebSocket client is needed; a proxy has to pass Connection and Upgrade on"
+	adviceHijack      = "middleware has to offer Unwrap or Hijack, see HandleConnection"
+)

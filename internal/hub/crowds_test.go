@@ -1,8 +1,6 @@
-package tank
+package hub
 
 import (
-	"bufio"
-	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -11,46 +9,29 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/fanqie/tank-websocket-go-server/client"
 	"github.com/fanqie/tank-websocket-go-server/internal/memnet"
 )
 
 // crowd connects so many peers, whose buffers take so many bytes. They do not read.
-func crowd(t *testing.T, m *Manager, peers, buffer int) []*memnet.Conn {
+func crowd(t *testing.T, x *instance, peers, buffer int) []*memnet.Conn {
 	t.Helper()
 	l := memnet.Listen()
-	server := &http.Server{Handler: m}
+	server := &http.Server{Handler: x}
 	go server.Serve(l)
 	t.Cleanup(func() { server.Close() })
 	all := make([]*memnet.Conn, peers)
 	for i := range all {
-		conn, err := l.Dial(buffer)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { conn.Close() })
-		fmt.Fprintf(conn, "GET /?user_id=%d HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n", i)
-		if _, err := http.ReadResponse(bufio.NewReader(conn), nil); err != nil {
-			t.Fatal(err)
-		}
-		all[i] = conn
-		synctest.Wait() // the answer is sent before the client is registered
+		all[i] = dial(t, l, fmt.Sprint(i), buffer)
 	}
 	return all
-}
-
-// see lets the supervisor's state be seen.
-func see[T any](m *Manager, get func(*supervisor) T) T {
-	answer := make(chan T, 1)
-	m.supervisor.Post(look(func(s *supervisor) { answer <- get(s) }))
-	return <-answer
 }
 
 // TestDrainLooksAtEachClientOnce counts looks: with one look at all clients for each batch there are a hundred times as many.
 func TestDrainLooksAtEachClientOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const clients, batch = 500, 5
-		m := NewInstance(WithDrain(time.Minute, batch))
-		go m.Start()
+		m := start(t, func(c *Config, _ *client.Options) { c.DrainWindow, c.DrainBatch = time.Minute, batch })
 		peers := crowd(t, m, clients, 64<<10)
 		s := see(m, func(s *supervisor) *supervisor { return s })
 		for _, conn := range peers {
@@ -59,7 +40,7 @@ func TestDrainLooksAtEachClientOnce(t *testing.T) {
 				conn.Close()
 			}()
 		}
-		if err := m.Shutdown(t.Context()); err != nil {
+		if err := m.shutdown(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		looked := s.departures.looked // it has ended
@@ -72,17 +53,13 @@ func TestDrainLooksAtEachClientOnce(t *testing.T) {
 // A batch has as many clients as it should, although others are being closed already, and who comes late is drained as well.
 func TestDrainPassesOverClientsThatAreClosing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := NewInstance(WithLimits(Limits{CloseTimeout: time.Hour}), WithHeartbeat(2*time.Hour, time.Hour))
-		go m.Start()
-		defer func() {
-			ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-			defer cancel()
-			m.Shutdown(ctx)
-		}()
+		m := start(t, func(c *Config, o *client.Options) {
+			c.HeartbeatInterval, o.CloseTimeout = 2*time.Hour, time.Hour
+		})
 		crowd(t, m, 30, 64<<10)
-		all := m.GetAllClients()
+		all := m.all()
 		for _, c := range all[:20] {
-			c.Close(1000, "")
+			c.Client.Close(1000, "")
 		}
 		step := func(most int) (closing int, left bool) {
 			left = see(m, func(s *supervisor) bool {
@@ -90,8 +67,8 @@ func TestDrainPassesOverClientsThatAreClosing(t *testing.T) {
 				return s.departures.next() != nil
 			})
 			synctest.Wait()
-			for _, c := range m.GetAllClients() {
-				if c.conn.Closing() {
+			for _, c := range m.all() {
+				if c.Client.Closing() {
 					closing++
 				}
 			}
@@ -117,15 +94,11 @@ func TestDrainPassesOverClientsThatAreClosing(t *testing.T) {
 func TestEvictionsShareALookAtAllClients(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const clients = 500
-		m := NewInstance(WithLimits(Limits{TotalOutboxBytes: 1000}))
-		go m.Start()
-		defer m.Shutdown(context.Background())
+		m := start(t, func(c *Config, _ *client.Options) { c.TotalOutboxBytes = 1000 })
 		crowd(t, m, clients, 16)
-		if err := m.BroadcastMessage(make([]byte, 2000)); err != nil {
-			t.Fatal(err)
-		}
+		m.publish(t, Broadcast, string(make([]byte, 2000)))
 		synctest.Wait()
-		if n := m.Stats().Evicted; n != clients {
+		if n := m.options.Counters.Evicted.Load(); n != clients {
 			t.Fatalf("%d clients were closed", n)
 		}
 		looked := see(m, func(s *supervisor) int { return s.candidates.looked })
@@ -139,27 +112,23 @@ func TestEvictionsShareALookAtAllClients(t *testing.T) {
 func TestEvictionsBeginWithTheLargest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const clients = 3 * maxCandidates
-		m := NewInstance(WithLimits(Limits{WriteTimeout: time.Hour}))
-		go m.Start()
-		defer m.Shutdown(context.Background())
+		m := start(t, func(_ *Config, o *client.Options) { o.WriteTimeout = time.Hour })
 		crowd(t, m, clients, 16)
-		all := m.GetAllClients()
+		all := m.all()
 		for i, c := range all {
-			if err := c.Send(Message{Data: make([]byte, 100*(1+i*7%clients))}); err != nil {
-				t.Fatal(err)
-			}
+			send(t, c, 100*(1+i*7%clients))
 		}
 		synctest.Wait()
-		slices.SortFunc(all, func(a, b *Client) int { return int(b.conn.Queued() - a.conn.Queued()) })
+		slices.SortFunc(all, func(a, b *Session) int { return int(b.Client.Queued() - a.Client.Queued()) })
 		see(m, func(s *supervisor) bool {
 			for i, want := range all {
-				got := s.candidates.next(s.clients)
+				got := s.candidates.next(s.sessions)
 				if got != want {
-					t.Errorf("client %d has %d queued bytes, want %d", i, got.conn.Queued(), want.conn.Queued())
+					t.Errorf("client %d has %d queued bytes, want %d", i, got.Client.Queued(), want.Client.Queued())
 				}
-				got.conn.Evict(errBudget)
+				got.Client.Evict(errBudget)
 			}
-			if got := s.candidates.next(s.clients); got != nil {
+			if got := s.candidates.next(s.sessions); got != nil {
 				t.Errorf("%v is still a candidate", got)
 			}
 			return true
@@ -171,24 +140,17 @@ func TestEvictionsBeginWithTheLargest(t *testing.T) {
 func TestCandidatesAreLookedAtAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const clients = 3 * maxCandidates
-		m := NewInstance(WithLimits(Limits{WriteTimeout: time.Hour}), WithHeartbeat(time.Hour, time.Hour))
-		go m.Start()
-		defer m.Shutdown(context.Background())
+		m := start(t, func(_ *Config, o *client.Options) { o.WriteTimeout = time.Hour })
 		peers := crowd(t, m, clients, 16)
-		all := m.GetAllClients()
-		send := func(c *Client, bytes int) {
-			if err := c.Send(Message{Data: make([]byte, bytes)}); err != nil {
-				t.Fatal(err)
-			}
-		}
-		next := func() *Client {
+		all := m.all()
+		next := func() *Session {
 			synctest.Wait()
-			c := see(m, func(s *supervisor) *Client { return s.candidates.next(s.clients) })
-			c.conn.Evict(errBudget)
+			c := see(m, func(s *supervisor) *Session { return s.candidates.next(s.sessions) })
+			c.Client.Evict(errBudget)
 			return c
 		}
 		for i, c := range all {
-			send(c, 10_000+i)
+			send(t, c, 10_000+i)
 		}
 		if c := next(); c != all[clients-1] {
 			t.Errorf("%v is closed first", c)
@@ -203,9 +165,9 @@ func TestCandidatesAreLookedAtAgain(t *testing.T) {
 			}()
 		}
 		if c := next(); c != all[clients-maxCandidates-1] {
-			t.Errorf("%v is closed next, and had %d queued bytes", c, c.conn.Queued())
+			t.Errorf("%v is closed next, and had %d queued bytes", c, c.Client.Queued())
 		}
-		send(all[3], 50_000)
+		send(t, all[3], 50_000)
 		time.Sleep(candidacy)
 		if c := next(); c != all[3] {
 			t.Errorf("%v is closed, although another has more queued bytes", c)

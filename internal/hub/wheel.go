@@ -1,6 +1,8 @@
-package tank
+package hub
 
 import "time"
+
+// The heartbeat. All functions in this file run in the supervisor's goroutine, but divide, which is pure.
 
 // Over how many slots the pings of an interval are spread, so that ten thousand clients are not pinged in the same
 // instant.
@@ -13,7 +15,7 @@ const (
 // Owned by the supervisor.
 type wheel struct {
 	timeout int // in ticks
-	slots   []map[*Client]struct{}
+	slots   []map[*Session]struct{}
 	now     int // ticks so far; slot now%len(slots) was pinged last
 	next    int // the slot for the next newcomer
 }
@@ -24,7 +26,7 @@ func newWheel(interval, timeout time.Duration) *wheel {
 	if timeout%tick > 0 {
 		ticks++
 	}
-	return &wheel{timeout: int(ticks), slots: make([]map[*Client]struct{}, n)}
+	return &wheel{timeout: int(ticks), slots: make([]map[*Session]struct{}, n)}
 }
 
 // divide says into how many ticks an interval falls, and how long each is: short enough that pings are spread and the
@@ -35,40 +37,20 @@ func divide(interval, timeout time.Duration) (n int, tick time.Duration) {
 	return n, interval / time.Duration(n)
 }
 
-func (w *wheel) add(c *Client) {
+func (w *wheel) add(c *Session) {
 	w.next = (w.next + 1) % len(w.slots)
 	c.slot = w.next
 	if w.slots[c.slot] == nil {
-		w.slots[c.slot] = make(map[*Client]struct{})
+		w.slots[c.slot] = make(map[*Session]struct{})
 	}
 	w.slots[c.slot][c] = struct{}{}
 	c.pinged = w.now
 }
 
-func (w *wheel) remove(c *Client) { delete(w.slots[c.slot], c) }
-
-// runClock posts a tick to the supervisor whenever it is time to look at the next slot, until Shutdown is complete.
-// It runs in the goroutine of Start.
-func (m *Manager) runClock() {
-	_, every := divide(m.config.heartbeatInterval, m.config.heartbeatTimeout)
-	clock := time.NewTicker(every)
-	defer clock.Stop()
-	for {
-		select {
-		case <-clock.C:
-			// Ticks that pile up behind something that takes its time would be handled at once, and clients reaped
-			// who had no time to answer.
-			if !m.ticking.Swap(true) {
-				m.supervisor.Post(tick{})
-			}
-		case <-m.life.reached[closed]:
-			return
-		}
-	}
-}
+func (w *wheel) remove(c *Session) { delete(w.slots[c.slot], c) }
 
 // at returns the clients that are pinged at a tick. Early ticks may be negative.
-func (w *wheel) at(tick int) map[*Client]struct{} {
+func (w *wheel) at(tick int) map[*Session]struct{} {
 	n := len(w.slots)
 	return w.slots[(tick%n+n)%n]
 }
@@ -76,18 +58,18 @@ func (w *wheel) at(tick int) map[*Client]struct{} {
 // handle reaps whoever was pinged one timeout ago and has not answered this ping or a later one, then pings the next
 // slot, and looks at their outboxes.
 func (tick) handle(s *supervisor) {
-	s.m.ticking.Store(false)
+	s.hub.ticking.Store(false)
 	s.allowances.expire()
 	w := s.wheel
 	w.now++
 	for c := range w.at(w.now - w.timeout) {
 		if w.now-c.pinged >= w.timeout {
-			c.conn.Reap()
+			c.Client.Reap()
 		}
 	}
 	for c := range w.at(w.now) {
-		s.m.histograms.outboxBytes.Observe(c.conn.Queued())
-		if c.conn.Ping() {
+		s.hub.config.OutboxBytes.Observe(c.Client.Queued())
+		if c.Client.Ping() {
 			c.pinged = w.now
 		}
 	}

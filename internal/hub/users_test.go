@@ -1,4 +1,4 @@
-package tank
+package hub
 
 import (
 	"fmt"
@@ -11,7 +11,7 @@ import (
 func TestUsersAgainstAModel(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		u := make(users)
-		model := make(map[string][]*Client)
+		model := make(map[string][]*Session)
 		for range rapid.IntRange(1, 60).Draw(r, "steps") {
 			id := rapid.SampledFrom([]string{"ann", "bob"}).Draw(r, "user")
 			if list := model[id]; len(list) > 0 && rapid.Bool().Draw(r, "remove") {
@@ -19,7 +19,7 @@ func TestUsersAgainstAModel(t *testing.T) {
 				u.remove(list[i])
 				model[id] = slices.Delete(list, i, i+1)
 			} else {
-				c := &Client{userID: id}
+				c := &Session{UserID: id}
 				u.add(c)
 				model[id] = append(list, c)
 			}
@@ -51,9 +51,9 @@ func BenchmarkUserLeaves(b *testing.B) {
 			for range b.N {
 				b.StopTimer()
 				u := make(users)
-				clients := make([]*Client, n)
+				clients := make([]*Session, n)
 				for i := range clients {
-					clients[i] = &Client{userID: "ann"}
+					clients[i] = &Session{UserID: "ann"}
 					u.add(clients[i])
 				}
 				b.StartTimer()

@@ -1,4 +1,4 @@
-package tank
+package hub
 
 import (
 	"net/netip"
@@ -7,6 +7,8 @@ import (
 	"github.com/fanqie/tank-websocket-go-server/client"
 )
 
+// What a closed connection has left of its rates. All functions in this file run in the supervisor's goroutine.
+//
 // A connection has a rate of its own, also where others have the same user or address: a whole site may stand behind one
 // proxy. So that a client gains nothing by connecting again, a new connection begins with the emptiest allowance that a closed
 // one of its source has left. Connections that are open meanwhile do not count: who opens the new one before closing the old
@@ -18,11 +20,12 @@ type source struct {
 	network string
 }
 
-func sourceOf(c *Client) source {
-	if c.authenticated {
-		return source{user: c.userID}
+// sourceOf returns the origin of a session.
+func sourceOf(c *Session) source {
+	if c.Authenticated {
+		return source{user: c.UserID}
 	}
-	return source{network: networkOf(c.RemoteAddr())}
+	return source{network: networkOf(c.Client.RemoteAddr())}
 }
 
 // hostBits6 is how many bits of an IPv6 address name its network. The others are for its owner to choose.

@@ -1,8 +1,6 @@
-package tank
+package hub
 
 import (
-	"bufio"
-	"context"
 	"fmt"
 	"net/http"
 	"testing"
@@ -44,23 +42,15 @@ func TestSourcesOfUsersAndOfNetworksDiffer(t *testing.T) {
 }
 
 // spend returns what a client has left after each of so many messages, the first one being the full allowance.
-func spend(t *testing.T, m *Manager, messages int) []client.Allowance {
+func spend(t *testing.T, m *instance, messages int) []client.Allowance {
 	t.Helper()
 	l := memnet.Listen()
 	server := &http.Server{Handler: m}
 	go server.Serve(l)
 	t.Cleanup(func() { server.Close() })
-	conn, err := l.Dial(64 << 10)
-	if err != nil {
-		t.Fatal(err)
-	}
+	conn := dial(t, l, "ann", 64<<10)
 	defer conn.Close()
-	fmt.Fprint(conn, "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n")
-	if _, err := http.ReadResponse(bufio.NewReader(conn), nil); err != nil {
-		t.Fatal(err)
-	}
-	synctest.Wait()
-	c := m.GetAllClients()[0].conn
+	c := m.all()[0].Client
 	all := []client.Allowance{c.Allowance()}
 	for range messages {
 		conn.Write([]byte{0x81, 0x80, 0, 0, 0, 0})
@@ -74,9 +64,7 @@ func spend(t *testing.T, m *Manager, messages int) []client.Allowance {
 func TestAllowancesAgainstAModel(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		synctest.Test(t, func(t *testing.T) {
-			m := NewInstance(WithHeartbeat(time.Hour, time.Hour))
-			go m.Start()
-			defer m.Shutdown(context.Background())
+			m := start(t, nil)
 			spent := spend(t, m, 20) // 10 ms each
 			a := newAllowances(time.Second, 1000)
 			model := make(map[source]client.Allowance)
@@ -103,9 +91,7 @@ func TestAllowancesAgainstAModel(t *testing.T) {
 
 func TestAllowancesAreBoundedAndForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := NewInstance(WithHeartbeat(time.Hour, time.Hour))
-		go m.Start()
-		defer m.Shutdown(context.Background())
+		m := start(t, nil)
 		spent := spend(t, m, 200)
 		empty := spent[len(spent)-1]
 		const most, lifetime = 100, time.Minute
@@ -144,20 +130,18 @@ func TestAllowancesAreBoundedAndForgotten(t *testing.T) {
 // The table is looked after although nobody comes or goes.
 func TestAllowancesAreForgottenByAnIdleInstance(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := NewInstance()
-		go m.Start()
-		defer m.Shutdown(context.Background())
+		m := start(t, func(c *Config, _ *client.Options) {
+			c.HeartbeatInterval, c.HeartbeatTimeout = 25*time.Second, 10*time.Second
+		})
 		spend(t, m, 200)
 		count := func() int {
-			n := make(chan int, 1)
-			m.supervisor.Post(look(func(s *supervisor) { n <- len(s.allowances.young) + len(s.allowances.old) }))
-			return <-n
+			return see(m, func(s *supervisor) int { return len(s.allowances.young) + len(s.allowances.old) })
 		}
 		synctest.Wait()
 		if n := count(); n != 1 {
 			t.Fatalf("%d are remembered", n)
 		}
-		time.Sleep(3 * m.clientOptions.Refill())
+		time.Sleep(3 * m.config.Refill)
 		synctest.Wait()
 		if n := count(); n != 0 {
 			t.Fatalf("%d are remembered for ever", n)

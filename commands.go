@@ -1,0 +1,128 @@
+package tank
+
+import (
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/fanqie/tank-websocket-go-server/client"
+	"github.com/fanqie/tank-websocket-go-server/internal/wire"
+)
+
+// What a client sends. All functions in this file run in the reader's goroutine, which may wait.
+
+// owner is a Client as package client sees it: the same value with other methods, which are for that package only.
+type owner Client
+
+var _ client.Owner = (*owner)(nil)
+
+// Received understands one message. The client's requests take effect in order: those that the hub has not handled yet are waited
+// for before anything else is looked at.
+func (o *owner) Received(data []byte, binary bool) {
+	c := (*Client)(o)
+	if binary {
+		c.handleMessage(data, binary, wire.Problem{})
+		return
+	}
+	switch cmd := wire.Parse(data); {
+	case cmd.Kind == wire.Subscribe:
+		c.handleSubscribe(cmd.Topic)
+	case cmd.Kind == wire.Unsubscribe:
+		c.handleUnsubscribe(cmd.Topic)
+	case cmd.Kind == wire.Publish && c.m.config.authorizePublish != nil:
+		c.sync()
+		c.handlePublish(cmd.Topic, cmd.Data)
+	default:
+		c.handleMessage(data, binary, cmd.Problem)
+	}
+}
+
+func (c *Client) handleSubscribe(topic string) {
+	err := checkTopic(topic)
+	if err == nil && c.m.config.authorizeSubscribe != nil {
+		c.sync()
+		err = c.authorize(c.m.config.authorizeSubscribe, topic, "subscription refused")
+	}
+	if err == nil {
+		c.noteSpaces(topic)
+		c.awaitPending()
+		c.m.hub.PostSubscribe(&c.session, topic)
+	}
+	c.answer(topic, err)
+}
+
+func (c *Client) handleUnsubscribe(topic string) {
+	err := checkTopic(topic)
+	if err == nil {
+		c.noteSpaces(topic)
+		c.awaitPending()
+		c.m.hub.PostUnsubscribe(&c.session, topic)
+	}
+	c.answer(topic, err)
+}
+
+// noteSpaces has it logged, once for each connection, that a topic's name begins or ends with white space: that is legal, and
+// probably a mistake.
+func (c *Client) noteSpaces(topic string) {
+	if c.m.feed.journal != nil && !c.noted && strings.TrimSpace(topic) != topic {
+		c.noted = true
+		entry := spacesEntry{client: c, topic: topic, at: time.Now()}
+		c.m.hub.Run(func() { c.m.feed.journal.add(entry) })
+	}
+}
+
+// maxPending is how many requests of one client may be with the hub: enough to keep both busy, and not enough for a client to
+// delay other clients.
+const maxPending = 8
+
+// awaitPending is called before each request that nobody waits for. It waits when too many are pending.
+func (c *Client) awaitPending() {
+	if c.pending == maxPending {
+		c.sync()
+	}
+	c.pending++
+}
+
+// sync waits until the hub has handled all requests of the client.
+func (c *Client) sync() {
+	if c.pending > 0 {
+		c.pending = 0
+		c.m.hub.Sync()
+	}
+}
+
+func (c *Client) handlePublish(topic, data string) {
+	err := checkTopic(topic)
+	if err == nil {
+		err = c.authorize(c.m.config.authorizePublish, topic, "publication refused")
+	}
+	if err == nil {
+		err = c.m.BroadcastTopicMessage(topic, data)
+	}
+	c.answer(topic, err)
+}
+
+// answer sends a refusal frame, if there is something to refuse.
+func (c *Client) answer(topic string, err error) {
+	if err != nil && !isPanic(err) {
+		c.conn.Send(refusal(topic, err))
+	}
+}
+
+// refusal makes the frame that refuses a request.
+func refusal(topic string, err error) *wire.Batch {
+	var code string
+	switch {
+	case errors.Is(err, ErrInvalidTopic):
+		code = wire.RefusedTopic
+	case errors.Is(err, ErrForbidden):
+		code = wire.RefusedForbidden
+	case errors.Is(err, ErrBusy):
+		code = wire.RefusedBusy
+	case errors.Is(err, ErrLimit):
+		code = wire.RefusedLimit
+	default:
+		code = wire.RefusedClosing
+	}
+	return wire.NewRefusal(code, err.Error(), topic)
+}

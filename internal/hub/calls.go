@@ -1,0 +1,125 @@
+package hub
+
+import (
+	"context"
+
+	"github.com/fanqie/tank-websocket-go-server/actor"
+	"github.com/fanqie/tank-websocket-go-server/topic"
+)
+
+// All functions in this file run in the goroutines of edges. Those that ask the supervisor wait for its answer, and it never
+// waits itself.
+
+// ask calls the supervisor with a request that is answered with an error or nil.
+func (h *Hub) ask(build func(actor.Request[struct{}]) message) error {
+	_, err := actor.Call(context.Background(), h.supervisor, build)
+	return translate(err)
+}
+
+// get calls the supervisor. When that has ended, the answer is the zero value.
+func get[T any](h *Hub, build func(actor.Request[T]) message) T {
+	answer, _ := actor.Call(context.Background(), h.supervisor, build)
+	return answer
+}
+
+// Register makes a session of a connection. It returns ErrClosed when the instance is closing or closed, and ErrLimit when the
+// user has too many sessions that are being closed. A session whose user has too many others is registered, and closed.
+func (h *Hub) Register(s *Session) error {
+	return h.ask(func(r actor.Request[struct{}]) message { return register{r, s} })
+}
+
+// Gone ends a session whose socket is closed. It does not wait.
+func (h *Hub) Gone(s *Session, reason string) { h.supervisor.Post(gone{s, reason}) }
+
+// ReaderDone says that no callback of a session runs any more. It does not wait.
+func (h *Hub) ReaderDone() { h.supervisor.Post(readerDone{}) }
+
+// Subscribe returns nil when the session is subscribed, ErrLimit when it has as many subscriptions as it may have, or ErrClosed.
+// The name has to be valid, and must not be a piece of something large.
+func (h *Hub) Subscribe(s *Session, topic string) error {
+	return h.ask(func(r actor.Request[struct{}]) message { return subscribe{r, s, topic} })
+}
+
+// Unsubscribe returns nil when the subscription has ended, ErrNotFound when there was none, or ErrClosed.
+func (h *Hub) Unsubscribe(s *Session, topic string) error {
+	return h.ask(func(r actor.Request[struct{}]) message { return unsubscribe{r, s, topic} })
+}
+
+// PostSubscribe is Subscribe for a request of the client's own. It does not wait: a client that is rejected gets an error frame.
+func (h *Hub) PostSubscribe(s *Session, topic string) {
+	h.supervisor.Post(subscribe{session: s, topic: topic})
+}
+
+// PostUnsubscribe is Unsubscribe for a request of the client's own. It does not wait.
+func (h *Hub) PostUnsubscribe(s *Session, topic string) {
+	h.supervisor.Post(unsubscribe{session: s, topic: topic})
+}
+
+// Sync waits until the supervisor has handled all that was posted to it before, or has ended.
+func (h *Hub) Sync() { _ = h.ask(func(r actor.Request[struct{}]) message { return barrier{r} }) }
+
+// Run has the supervisor's goroutine call a function, which must not block. It does not wait. It reports false when the
+// supervisor has ended.
+func (h *Hub) Run(do func()) bool { return h.supervisor.Post(run{do}) }
+
+// CloseUser closes every session of a user with 1000, and returns how many it closed.
+func (h *Hub) CloseUser(userID string) int {
+	return get(h, func(r actor.Request[int]) message { return closeUser{r, userID} })
+}
+
+// Session returns the session of a connection, or nil.
+func (h *Hub) Session(id string) *Session {
+	return get(h, func(r actor.Request[*Session]) message { return findSession{r, id} })
+}
+
+// AllSessions returns all sessions, in any order.
+func (h *Hub) AllSessions() []*Session {
+	return get(h, func(r actor.Request[[]*Session]) message { return listSessions{r} })
+}
+
+// SubscriptionsOf returns the topics of a session, in any order.
+func (h *Hub) SubscriptionsOf(s *Session) []string {
+	return get(h, func(r actor.Request[[]string]) message { return listSubscriptions{r, s} })
+}
+
+// CountSubscribers returns the number of subscribers of a topic.
+func (h *Hub) CountSubscribers(topic string) int {
+	return get(h, func(r actor.Request[int]) message { return countSubscribers{r, topic} })
+}
+
+// TopicStats are the statistics of one live topic.
+type TopicStats struct {
+	topic.Stats
+	Name        string
+	Subscribers int
+}
+
+// AllTopics returns the statistics of every topic with subscribers, in any order. It does not stop the topics.
+func (h *Hub) AllTopics() []TopicStats {
+	live := get(h, func(r actor.Request[[]liveTopic]) message { return listTopics{r} })
+	all := make([]TopicStats, len(live))
+	for i, t := range live {
+		all[i] = TopicStats{t.topic.Stats(), t.topic.Name(), t.subscribers}
+	}
+	return all
+}
+
+// Members returns the subscribers of a topic, in any order. It waits until the topic has queued all accepted messages for them.
+func (h *Hub) Members(name string) []topic.Subscriber {
+	for t := h.topics.find(name); t != nil; {
+		members, err := t.Members(context.Background())
+		if err == nil {
+			return members
+		}
+		if t, err = h.successor(name); err != nil {
+			return nil
+		}
+	}
+	return nil
+}
+
+// successor returns the topic of a name under which one was found that had ended: it lost its last subscriber just now and may
+// have found another, or it is being replaced.
+func (h *Hub) successor(name string) (*topic.Topic, error) {
+	return actor.Call(context.Background(), h.supervisor, func(r actor.Request[*topic.Topic]) message { return lookup{r, name} })
+}

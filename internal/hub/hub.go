@@ -1,0 +1,136 @@
+// Package hub has the supervisor of an instance: the actor that alone knows which sessions and topics exist, and who
+// subscribes to what.
+//
+// Hub is the supervisor's handle. Its methods run in the goroutines of their callers, which are edges: they may wait. The
+// supervisor itself runs in one goroutine and never waits. Each file says at its head in which of the two its functions run.
+package hub
+
+import (
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"github.com/fanqie/tank-websocket-go-server/actor"
+	"github.com/fanqie/tank-websocket-go-server/client"
+	"github.com/fanqie/tank-websocket-go-server/internal/metrics"
+	"github.com/fanqie/tank-websocket-go-server/internal/wire"
+)
+
+// Broadcast is the name of the built-in topic that every session joins. A client cannot name it.
+const Broadcast = ""
+
+// Config is what a hub is made with.
+type Config struct {
+	Subscriptions     int // the most of one session
+	SessionsPerUser   int // the most of one user that an authenticator has named
+	TopicQueueBytes   int
+	TotalOutboxBytes  int // the most memory of the queued bytes of all sessions
+	HeartbeatInterval time.Duration
+	HeartbeatTimeout  time.Duration
+	DrainWindow       time.Duration
+	DrainBatch        int           // sessions; zero: Shutdown closes all of them at once
+	Refill            time.Duration // in which the emptiest allowance of a client becomes full
+	Deflater          *wire.Deflater
+	BatchMessages     *metrics.Histogram // of topics
+	OutboxBytes       *metrics.Histogram // of sessions, at each ping
+	Observer          Observer
+}
+
+// Observer hears what happens. Its methods must not block. All of them but Fault run in the supervisor's goroutine, and Ended
+// is the last call.
+type Observer interface {
+	Event(Event)
+	Fault(Fault) // runs in any goroutine
+	Ended()
+}
+
+// Event is a step in the life of a session. Counts include it already.
+type Event struct {
+	Kind    EventKind
+	Session *Session
+	Topic   string // of Subscribed and Unsubscribed
+	Reason  string // of Disconnected
+}
+
+// EventKind says what has happened.
+type EventKind int
+
+// The kinds of events.
+const (
+	Connected EventKind = iota
+	Disconnected
+	Subscribed
+	Unsubscribed
+)
+
+// Fault is something that should not have happened, and that the hub has dealt with.
+type Fault struct {
+	Kind    FaultKind
+	Err     error    // for a panic, an *actor.PanicError
+	Session *Session // nil when the fault is not of one session
+	Topic   string   // of TopicPanicked and TooManySubscriptions
+}
+
+// FaultKind says what went wrong.
+type FaultKind int
+
+// The kinds of faults.
+const (
+	TooManySessions      FaultKind = iota // of one user: the session is closed
+	TooManySubscriptions                  // of one session: it does not get this one
+	TopicPanicked
+	HubPanicked
+)
+
+// Hub is the handle of a supervisor. It is safe for concurrent use.
+type Hub struct {
+	// Immutable.
+	config     Config
+	supervisor *actor.Ref[message]
+	pool       *actor.Pool // runs topics
+	budget     *client.Budget
+	life       *lifecycle
+	topics     *directory
+
+	startedAt atomic.Int64 // Unix nanoseconds; 0: not started
+	ticking   atomic.Bool  // a tick is in the supervisor's mailbox
+	finishing atomic.Bool  // a call of Shutdown does the last steps
+	cut       atomic.Bool  // connections were cut at the end of a Shutdown's context
+	outcome   error        // of Shutdown; set before the state is closed
+
+	// Written by the supervisor alone, read by anyone.
+	sessions   atomic.Int64
+	liveTopics atomic.Int64
+	accepted   atomic.Uint64
+}
+
+// New makes a hub. It has no goroutine while there is nothing to do.
+func New(c Config) *Hub {
+	h := &Hub{config: c, pool: actor.NewPool(runtime.GOMAXPROCS(0)), life: newLifecycle(), topics: newDirectory()}
+	s := &supervisor{
+		hub:        h,
+		sessions:   make(map[string]*Session),
+		users:      make(users),
+		rejected:   make(map[string]int),
+		topics:     make(map[string]*liveTopic),
+		wheel:      newWheel(c.HeartbeatInterval, c.HeartbeatTimeout),
+		allowances: newAllowances(c.Refill, maxAllowances),
+	}
+	h.supervisor = actor.Spawn(actor.Options{Restarts: -1, OnPanic: s.panicked}, s.receive)
+	h.budget = client.NewBudget(c.TotalOutboxBytes, func() { h.supervisor.Post(overBudget{}) })
+	s.broadcast = &liveTopic{topic: s.spawnTopic(Broadcast)}
+	h.topics.add(s.broadcast.topic)
+	return h
+}
+
+// Budget returns the budget of the queued bytes of all sessions, which their clients have to share.
+func (h *Hub) Budget() *client.Budget { return h.budget }
+
+// Sessions returns the number of sessions, those that are being closed included.
+func (h *Hub) Sessions() int { return int(h.sessions.Load()) }
+
+// Topics returns the number of topics that have subscribers.
+func (h *Hub) Topics() int { return int(h.liveTopics.Load()) }
+
+// Accepted returns the number of sessions so far.
+func (h *Hub) Accepted() uint64 { return h.accepted.Load() }

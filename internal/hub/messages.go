@@ -1,0 +1,78 @@
+package hub
+
+import (
+	"github.com/fanqie/tank-websocket-go-server/actor"
+	"github.com/fanqie/tank-websocket-go-server/topic"
+)
+
+// message is what the supervisor understands: one type per verb, and this is all of them.
+type message interface{ handle(*supervisor) }
+
+type (
+	// From edges, which wait for the answer.
+	register struct { // a connection has been upgraded
+		actor.Request[struct{}]
+		session *Session
+	}
+	subscribe struct { // with the zero Request, nobody waits: the request is the client's own
+		actor.Request[struct{}]
+		session *Session
+		topic   string
+	}
+	unsubscribe struct { // with the zero Request, nobody waits: the request is the client's own
+		actor.Request[struct{}]
+		session *Session
+		topic   string
+	}
+	lookup struct { // answered with nil when there is none
+		actor.Request[*topic.Topic]
+		topic string
+	}
+	countSubscribers struct {
+		actor.Request[int]
+		topic string
+	}
+	findSession struct { // answered with nil when there is none
+		actor.Request[*Session]
+		id string
+	}
+	listSessions      struct{ actor.Request[[]*Session] }
+	barrier           struct{ actor.Request[struct{}] } // everything posted before has been handled
+	listTopics        struct{ actor.Request[[]liveTopic] }
+	listSubscriptions struct {
+		actor.Request[[]string]
+		session *Session
+	}
+	closeUser struct {
+		actor.Request[int]
+		userID string
+	}
+	drainSome struct { // answered with whether sessions are left that are not being closed
+		actor.Request[bool]
+		most  int
+		empty chan<- struct{} // is closed when no session is left
+	}
+
+	// From clients, topics and edges, which do not wait.
+	gone struct { // a connection's socket is closed
+		session *Session
+		reason  string
+	}
+	readerDone struct{} // a connection's last callback has returned
+	topicEmpty struct { // a topic actor has delivered everything to its last subscriber
+		live  *liveTopic
+		topic *topic.Topic
+	}
+	topicStopped struct { // a topic actor has ended
+		topic *topic.Topic
+		err   error // nil when it was told to
+	}
+	overBudget struct{}            // the queued bytes of all clients exceed the budget
+	run        struct{ do func() } // see Hub.Run
+
+	// Of the instance's own life.
+	tick     struct{} // the clock's, see wheel.go
+	shutdown struct{} // begin
+	cutAll   struct{} // disconnect all clients that are left
+	finish   struct{} // end
+)

@@ -1,0 +1,44 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/fanqie/tank-websocket-go-server/actor"
+	"github.com/fanqie/tank-websocket-go-server/topic"
+)
+
+// All functions in this file run in the goroutines of edges. A publication does not pass through the supervisor.
+
+// Publish gives a message to a topic. While the topic's queue is full, it waits: as long as the context lasts, or with a nil
+// context as long as the timeout says. It returns nil when the topic has accepted the message, or nobody subscribes to it;
+// ErrBusy together with the context's error; or ErrClosed.
+func (h *Hub) Publish(ctx context.Context, timeout time.Duration, name, data string) error {
+	for t := h.topics.find(name); t != nil && h.life.state() <= draining; {
+		err := put(ctx, timeout, t, data)
+		if !errors.Is(err, actor.ErrStopped) {
+			return translate(err)
+		}
+		if t, err = h.successor(name); err != nil {
+			return translate(err)
+		}
+	}
+	if h.life.state() > draining {
+		return ErrClosed
+	}
+	return nil
+}
+
+// put gives a message to a topic actor, and waits for room if it must.
+func put(ctx context.Context, timeout time.Duration, t *topic.Topic, data string) error {
+	if taken, err := t.TryPublish(data); taken || err != nil {
+		return err
+	}
+	if ctx == nil {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(context.Background(), timeout)
+		defer cancel()
+	}
+	return t.Publish(ctx, data)
+}

@@ -1,0 +1,40 @@
+package hub
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/fanqie/tank-websocket-go-server/client"
+	"github.com/fanqie/tank-websocket-go-server/topic"
+)
+
+// Session is the hub's record of a connection. What is exported is set before Register.
+type Session struct {
+	// Immutable once registered.
+	ID            string // of the connection
+	UserID        string
+	Authenticated bool // the authenticator has named the user
+	Client        *client.Client
+	ConnectedAt   time.Time
+	number        uint64 // of the connection, in the order in which they came
+	source        source // whose allowance it inherits, and leaves
+
+	// Owned by the supervisor.
+	rejected      bool  // its user has too many connections
+	leaving       bool  // its subscriptions are being ended, and it gets no more of them
+	refusals      uint8 // of subscriptions, in a row, up to maxRefusals
+	place         int   // among the sessions of its user
+	subscriptions map[*liveTopic]*topic.Member
+	broadcast     *topic.Member // nil for a session that was rejected, or is leaving
+	slot          int           // on the heartbeat wheel
+	pinged        int           // the tick of the first ping without an answer
+
+	// Written by the supervisor alone, read by anyone.
+	subscribed atomic.Int64 // len(subscriptions)
+}
+
+// Number returns how many connections there had been when this one was registered, itself included.
+func (s *Session) Number() uint64 { return s.number }
+
+// Subscriptions returns the number of its subscriptions.
+func (s *Session) Subscriptions() int { return int(s.subscribed.Load()) }

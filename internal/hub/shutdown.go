@@ -1,0 +1,151 @@
+package hub
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/fanqie/tank-websocket-go-server/actor"
+)
+
+// All functions in this file run in the goroutines of edges: the callers of Start and Shutdown.
+
+const (
+	// cutGrace is how long Shutdown waits for connections to end after they have been cut. Cutting does not wait for
+	// the network, so this is time for goroutines to be scheduled.
+	cutGrace = 250 * time.Millisecond
+
+	// callbackGrace is how long Shutdown waits, after the last connection has ended, for callbacks to return. It is
+	// bounded because Shutdown may have been called from one of them.
+	callbackGrace = time.Second
+
+	// loggerGrace is how long Shutdown waits for what is to be done at the end, such as by a logger.
+	loggerGrace = time.Second
+)
+
+// Start starts the instance, unless that, or Shutdown, was called before, and blocks until Shutdown is complete.
+func (h *Hub) Start() {
+	if h.life.moveTo(running) {
+		h.startedAt.Store(time.Now().UnixNano())
+		h.runClock()
+	}
+	<-h.life.reached[closed]
+}
+
+// Last are the steps of a Shutdown that are not the hub's.
+type Last struct {
+	Server func(context.Context) error // shuts down what serves the handler, as long as the context lasts
+	Logger func(grace time.Duration)   // waits for the logger for that long, after the observer was told of the end
+}
+
+// Shutdown ends the instance, see Manager.Shutdown of package tank. One of its callers has the last steps done.
+func (h *Hub) Shutdown(ctx context.Context, last Last) error {
+	h.beginShutdown(ctx)
+	cut := h.awaitSessions(ctx)
+	if !h.finishing.CompareAndSwap(false, true) {
+		if err := cmp.Or(cut, h.life.await(ctx, closed)); err != nil {
+			return err
+		}
+		return h.outcome
+	}
+	h.outcome = cmp.Or(cut, h.awaitCallbacks(ctx), last.Server(ctx)) // evaluates, and so does, all of them
+	if h.outcome == nil && h.cut.Load() {
+		h.outcome = fmt.Errorf("%w: connections were cut by another Shutdown", ErrBusy)
+	}
+	h.supervisor.Post(finish{})
+	<-h.supervisor.Done()
+	last.Logger(grace(ctx, loggerGrace))
+	h.life.moveTo(closed)
+	return h.outcome
+}
+
+// beginShutdown ends the topics, after the drain if there is to be one. All calls of Shutdown but the first do nothing here.
+func (h *Hub) beginShutdown(ctx context.Context) {
+	if h.config.DrainBatch > 0 {
+		if !h.life.moveTo(draining) {
+			return
+		}
+		h.drain(ctx)
+	}
+	if h.life.moveTo(drainingTopics) {
+		h.supervisor.Post(shutdown{})
+	}
+}
+
+// drain closes sessions in batches. It blocks until no session is left, the window is over, the context has ended, or another
+// Shutdown has cut the connections.
+func (h *Hub) drain(ctx context.Context) {
+	sessions, batch := h.Sessions(), h.config.DrainBatch
+	if sessions == 0 {
+		return
+	}
+	batches := (sessions-1)/batch + 1
+	empty := make(chan struct{})
+	clock := time.NewTicker(max(1, h.config.DrainWindow/time.Duration(batches)))
+	defer clock.Stop()
+	for range batches {
+		left, err := actor.Call(ctx, h.supervisor, func(r actor.Request[bool]) message { return drainSome{r, batch, empty} })
+		if err != nil || !left {
+			return
+		}
+		select {
+		case <-clock.C:
+		case <-empty: // by themselves, or cut by another Shutdown
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// awaitSessions waits until every connection has ended, and cuts them when the context ends first.
+func (h *Hub) awaitSessions(ctx context.Context) error {
+	err := h.life.await(ctx, awaitingCallbacks)
+	if err != nil {
+		h.cut.Store(true)
+		h.life.moveTo(drainingTopics) // also when another call is still draining
+		h.supervisor.Post(cutAll{})
+		select {
+		case <-h.life.reached[awaitingCallbacks]:
+		case <-time.After(cutGrace):
+		}
+	}
+	return err
+}
+
+func (h *Hub) awaitCallbacks(ctx context.Context) error {
+	select {
+	case <-h.life.reached[quiescent]:
+		return nil
+	case <-time.After(grace(ctx, callbackGrace)):
+		return fmt.Errorf("%w: a callback is still running", ErrBusy)
+	}
+}
+
+// grace is how long to wait for what cannot be stopped: not long when the context has ended.
+func grace(ctx context.Context, longest time.Duration) time.Duration {
+	if ctx.Err() != nil {
+		return cutGrace
+	}
+	return longest
+}
+
+// runClock posts a tick to the supervisor whenever it is time to look at the next slot, until Shutdown is complete.
+func (h *Hub) runClock() {
+	_, every := divide(h.config.HeartbeatInterval, h.config.HeartbeatTimeout)
+	clock := time.NewTicker(every)
+	defer clock.Stop()
+	for {
+		select {
+		case <-clock.C:
+			// Ticks that pile up behind something that takes its time would be handled at once, and clients reaped
+			// who had no time to answer.
+			if !h.ticking.Swap(true) {
+				h.supervisor.Post(tick{})
+			}
+		case <-h.life.reached[closed]:
+			return
+		}
+	}
+}

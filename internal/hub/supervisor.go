@@ -1,0 +1,166 @@
+package hub
+
+import (
+	"fmt"
+	"iter"
+
+	"github.com/fanqie/tank-websocket-go-server/actor"
+	"github.com/fanqie/tank-websocket-go-server/internal/wire"
+	"github.com/fanqie/tank-websocket-go-server/topic"
+)
+
+// supervisor is the actor. So the race between a topic's last subscriber leaving and its next one coming is decided here, by the
+// order of the mailbox. All fields belong to its goroutine, and all methods in this file run in it.
+type supervisor struct {
+	hub *Hub
+
+	sessions   map[string]*Session // by the ids of their connections
+	users      users               // less those that are rejected
+	rejected   map[string]int      // by user id: how many are being closed because the user had too many already
+	topics     map[string]*liveTopic
+	broadcast  *liveTopic
+	wheel      *wheel
+	allowances *allowances
+	candidates candidates  // for being closed over the budget
+	departures *departures // nil: no drain has begun
+
+	topicActors int             // that have not ended
+	readers     int             // reader goroutines that have not ended
+	empty       chan<- struct{} // closed when no session is left; nil: nobody waits for that
+}
+
+func (s *supervisor) receive(mail iter.Seq[message]) {
+	for msg := range mail {
+		msg.handle(s)
+	}
+}
+
+// panicked reports a bug in the supervisor itself: the message it was handling is lost, nothing else.
+func (s *supervisor) panicked(err *actor.PanicError) { s.fault(Fault{Kind: HubPanicked, Err: err}) }
+
+// post leaves a message to a later turn.
+func (s *supervisor) post(m message) { s.hub.supervisor.Post(m) }
+
+// event tells of a step in the life of a session. Counts must be up to date before.
+func (s *supervisor) event(e Event) { s.hub.config.Observer.Event(e) }
+
+func (s *supervisor) fault(f Fault) { s.hub.config.Observer.Fault(f) }
+
+func (m register) handle(s *supervisor) {
+	if s.hub.life.state() > closingClients {
+		m.Fail(ErrClosed)
+		return
+	}
+	c, most := m.session, s.hub.config.SessionsPerUser
+	tooMany := c.Authenticated && len(s.users[c.UserID]) >= most
+	if tooMany && s.rejected[c.UserID] >= most {
+		s.tooManySessions(c)
+		m.Fail(ErrLimit) // it is disconnected: even sessions that are rejected take a place until they are gone
+		return
+	}
+	s.sessions[c.ID] = c
+	c.source = sourceOf(c)
+	c.Client.Inherit(s.allowances.left(c.source), !c.Authenticated)
+	s.wheel.add(c)
+	s.departures.add(c)
+	s.readers++
+	s.hub.sessions.Store(int64(len(s.sessions)))
+	c.number = s.hub.accepted.Add(1)
+	c.subscriptions = make(map[*liveTopic]*topic.Member)
+	if !tooMany {
+		s.users.add(c)
+		c.broadcast = s.join(c, s.broadcast)
+	}
+	s.event(Event{Kind: Connected, Session: c})
+	if tooMany {
+		s.reject(c)
+	}
+	if s.hub.life.state() > draining { // it came while the instance was closing
+		c.Client.Close(wire.CloseGoingAway, goingAway)
+	}
+	m.Reply(struct{}{})
+}
+
+// reject closes a session whose user has too many. It does not count as one of them.
+func (s *supervisor) reject(c *Session) {
+	c.leaving, c.rejected = true, true
+	s.rejected[c.UserID]++
+	s.tooManySessions(c)
+	c.Client.Close(wire.ClosePolicy, "too many connections")
+}
+
+func (s *supervisor) tooManySessions(c *Session) {
+	err := fmt.Errorf("%w: the user has %d connections", ErrLimit, len(s.users[c.UserID]))
+	s.fault(Fault{Kind: TooManySessions, Err: err, Session: c})
+}
+
+// active reports whether the requests of a session are handled: it is registered, and its subscriptions are not being ended.
+func (s *supervisor) active(c *Session) bool { return s.sessions[c.ID] == c && !c.leaving }
+
+func (m gone) handle(s *supervisor) {
+	c := m.session
+	if s.sessions[c.ID] != c {
+		return // it was never registered
+	}
+	c.leaving = true
+	s.allowances.leave(c.source, c.Client.Allowance())
+	turn := leaveAtOnce
+	for t := range c.subscriptions {
+		if turn--; turn < 0 {
+			s.post(m) // others want their turn
+			return
+		}
+		s.leave(c, t, nil)
+	}
+	s.leaveBroadcast(c, nil)
+	delete(s.sessions, c.ID)
+	s.wheel.remove(c)
+	s.removeUser(c)
+	s.hub.sessions.Store(int64(len(s.sessions)))
+	s.event(Event{Kind: Disconnected, Session: c, Reason: m.reason})
+	s.signalEmpty()
+	s.advance()
+}
+
+// leaveAtOnce is how many subscriptions of sessions that are gone, or of those that a drain closes, are ended in one turn. A
+// drain ends those of its last session as a whole.
+const leaveAtOnce = 256
+
+func (s *supervisor) removeUser(c *Session) {
+	if c.rejected {
+		if s.rejected[c.UserID]--; s.rejected[c.UserID] == 0 {
+			delete(s.rejected, c.UserID)
+		}
+		return
+	}
+	s.users.remove(c)
+}
+
+func (readerDone) handle(s *supervisor) {
+	s.readers--
+	s.advance()
+}
+
+func (m closeUser) handle(s *supervisor) {
+	n := 0
+	for _, c := range s.users[m.userID] {
+		if c.Client.Close(wire.CloseNormal, "closed by server") {
+			n++
+		}
+	}
+	m.Reply(n)
+}
+
+func (m findSession) handle(s *supervisor) { m.Reply(s.sessions[m.id]) }
+
+func (m listSessions) handle(s *supervisor) {
+	list := make([]*Session, 0, len(s.sessions))
+	for _, c := range s.sessions {
+		list = append(list, c)
+	}
+	m.Reply(list)
+}
+
+func (m barrier) handle(*supervisor) { m.Reply(struct{}{}) }
+
+func (m run) handle(*supervisor) { m.do() }

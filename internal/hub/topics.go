@@ -1,0 +1,119 @@
+package hub
+
+import (
+	"github.com/fanqie/tank-websocket-go-server/actor"
+	"github.com/fanqie/tank-websocket-go-server/topic"
+)
+
+// The topics that live, and how they begin and end. All functions in this file run in the supervisor's goroutine.
+
+// liveTopic is a topic that has subscribers, or still has messages to deliver to former ones: a client that subscribes again
+// gets these messages before new ones. Invariant: subscribers is the number of sessions that have it in their subscriptions.
+type liveTopic struct {
+	topic        *topic.Topic
+	subscribers  int
+	pendingEmpty int // how many times its last subscriber left for which topicEmpty is still to come
+}
+
+func (s *supervisor) spawnTopic(name string) *topic.Topic {
+	s.topicActors++
+	return topic.Spawn(name, topic.Options{
+		QueueBytes:    s.hub.config.TopicQueueBytes,
+		Deflater:      s.hub.config.Deflater,
+		Pool:          s.hub.pool,
+		Verbatim:      name == Broadcast,
+		BatchMessages: s.hub.config.BatchMessages,
+		OnPanic: func(t *topic.Topic, err *actor.PanicError) {
+			s.fault(Fault{Kind: TopicPanicked, Err: err, Topic: t.Name()})
+		},
+		OnStop: func(t *topic.Topic, err error) { s.post(topicStopped{t, err}) },
+	})
+}
+
+// newTopic makes a topic for its first subscriber.
+func (s *supervisor) newTopic(name string) *liveTopic {
+	t := &liveTopic{topic: s.spawnTopic(name)}
+	s.topics[name] = t
+	s.hub.topics.add(t.topic)
+	return t
+}
+
+// handle ends a topic, unless somebody has subscribed again.
+func (m topicEmpty) handle(s *supervisor) {
+	t := m.live
+	if t.topic != m.topic { // it was replaced meanwhile
+		return
+	}
+	if t.pendingEmpty--; t.pendingEmpty == 0 && t.subscribers == 0 {
+		s.endTopic(t)
+	}
+}
+
+// endTopic ends a topic without subscribers. A later subscriber gets a new topic actor.
+func (s *supervisor) endTopic(t *liveTopic) {
+	s.hub.topics.remove(t.topic)
+	t.topic.Stop()
+	delete(s.topics, t.topic.Name())
+	if len(s.topics) == 0 {
+		s.topics = make(map[string]*liveTopic) // a map does not become smaller by itself
+	}
+}
+
+func (m topicStopped) handle(s *supervisor) {
+	s.topicActors--
+	if m.err != nil && s.hub.life.state() <= draining {
+		s.replace(m.topic)
+	}
+	s.advance()
+}
+
+// replace gives the subscribers of a topic actor that was given up a new one.
+func (s *supervisor) replace(old *topic.Topic) {
+	t := s.live(old.Name())
+	if t == nil || t.topic != old {
+		return
+	}
+	if t.subscribers == 0 && t != s.broadcast {
+		s.endTopic(t)
+		return
+	}
+	t.topic, t.pendingEmpty = s.spawnTopic(old.Name()), 0
+	for _, c := range s.sessions {
+		if t == s.broadcast && c.broadcast != nil {
+			c.broadcast = s.join(c, t)
+		} else if _, subscribed := c.subscriptions[t]; subscribed {
+			c.subscriptions[t] = s.join(c, t)
+		}
+	}
+	s.hub.topics.add(t.topic) // in front of the old one, so that publishers find one or the other all the while
+	s.hub.topics.remove(old)
+}
+
+// live returns the topic of that name, or nil when there is none.
+func (s *supervisor) live(name string) *liveTopic {
+	if name == Broadcast {
+		return s.broadcast
+	}
+	return s.topics[name]
+}
+
+func (m lookup) handle(s *supervisor) {
+	switch t := s.live(m.topic); {
+	case s.hub.life.state() > draining:
+		m.Fail(ErrClosed)
+	case t == nil:
+		m.Reply(nil)
+	default:
+		m.Reply(t.topic)
+	}
+}
+
+func (m listTopics) handle(s *supervisor) {
+	list := make([]liveTopic, 0, len(s.topics))
+	for _, t := range s.topics {
+		if t.subscribers > 0 {
+			list = append(list, *t)
+		}
+	}
+	m.Reply(list)
+}

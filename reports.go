@@ -1,0 +1,54 @@
+package tank
+
+import (
+	"fmt"
+
+	"github.com/fanqie/tank-websocket-go-server/client"
+	"github.com/fanqie/tank-websocket-go-server/internal/wire"
+)
+
+// What becomes of a connection. Package client calls the functions in this file, from any goroutine. None of them blocks.
+
+// readFailed is the message of a connection that ended without a close frame.
+const readFailed = "read failed"
+
+// faults says how each fault is reported.
+var faults = map[client.Fault]struct {
+	code    int
+	message string
+}{
+	client.ReadFault:      {CodeRead, readFailed},
+	client.ProtocolFault:  {CodeRead, "client broke the protocol"},
+	client.TooBigFault:    {CodeTooBig, "message too big"},
+	client.WriteFault:     {CodeWrite, "write failed"},
+	client.HeartbeatFault: {CodeHeartbeat, "heartbeat timeout"},
+	client.SlowFault:      {CodeSlowClient, "slow client"},
+	client.LossFault:      {CodeSlowClient, "slow client loses messages"},
+	client.TimeoutFault:   {CodeLimit, "message took too long"},
+	client.PingFault:      {CodeLimit, "too many pings"},
+}
+
+// Failed reports a fault of the connection.
+func (o *owner) Failed(kind client.Fault, err error) {
+	f := faults[kind]
+	if isPanic(err) {
+		f.code, f.message = CodeInternal, "client panicked"
+	}
+	if f.code == CodeLimit {
+		err = fmt.Errorf("%w: %w", ErrLimit, err)
+	}
+	o.m.report(&ErrorEvent{Code: f.code, Message: f.message, Err: err, ClientID: o.session.ID, UserID: o.session.UserID})
+}
+
+// Gone tells the hub that the socket is closed.
+func (o *owner) Gone(code int, reason string) {
+	text := fmt.Sprint(code)
+	if reason != "" {
+		text += " " + wire.Clean(reason)
+	}
+	o.m.counters.connections.Add(-1)
+	o.m.hub.Gone(&o.session, text)
+}
+
+// ReaderDone tells the hub that no callback of this client runs any more.
+func (o *owner) ReaderDone() { o.m.hub.ReaderDone() }
