@@ -97,7 +97,7 @@ func (x *subject) rows() map[string]row {
 		"Manager.SetHTTPServer":           {done(func() { x.m.SetHTTPServer(&http.Server{ReadHeaderTimeout: time.Second}) }), [phases]string{"done", "done", "done", "done"}},
 		"Manager.Shutdown":                {func() string { return result(x.m.Shutdown(context.Background())) }, [phases]string{"", "", "<nil>", "<nil>"}},
 		"Manager.Start":                   {done(x.m.Start), [phases]string{"", "done", "done", "done"}},
-		"Manager.Stats":                   {func() string { return x.m.Stats().State }, [phases]string{"new", "running", "closing", "closed"}},
+		"Manager.Stats":                   {func() string { return string(x.m.Stats().State) }, [phases]string{"new", "running", "closing", "closed"}},
 		"Client.Close":                    {func() string { return result(x.left.Close(4000, "enough")) }, [phases]string{"", "<nil> once, closed", isClosed, isClosed}},
 		"Client.ID":                       {func() string { return fmt.Sprint(len(x.kept.ID())) }, [phases]string{"", "36", "36", "36"}},
 		"Client.RemoteAddr":               {func() string { return x.kept.RemoteAddr()[:8] }, [phases]string{"", "192.0.2.", "192.0.2.", "192.0.2."}},

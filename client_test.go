@@ -195,7 +195,7 @@ func TestLogger(t *testing.T) {
 		close(log.block)
 		must(t, s.Shutdown(t.Context()))
 		got := strings.Join(log.lines, "\n")
-		for _, want := range []string{"DEBUG connect client=", "DEBUG subscribe", "user=ann topic=news", "WARN client broke the protocol code=1003", "DEBUG disconnect client=", "reason=1007"} {
+		for _, want := range []string{"DEBUG connect client=", "DEBUG subscribe", "user=ann topic=news", "WARN client broke the protocol code=1002", "DEBUG disconnect client=", "reason=1007"} {
 			if !strings.Contains(got, want) {
 				t.Errorf("log lacks %q:\n%s", want, got)
 			}

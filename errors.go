@@ -34,24 +34,30 @@ var (
 	ErrNotFound = hub.ErrNotFound
 )
 
-// Codes of an ErrorEvent. They are not WebSocket close codes, but some equal the close code of the client.
+// ErrorCode says what kind of fault an ErrorEvent reports. A code below 2000 is the WebSocket close code that the client gets
+// (RFC 6455, section 7.4.1). The others are no close codes.
+type ErrorCode int
+
+// The codes of an ErrorEvent.
 const (
-	CodeSerialization = 1001 // a message could not be encoded; Err is ErrInvalidData
-	CodeUpgrade       = 1002 // a request was rejected before the upgrade, or the handshake failed
-	CodeRead          = 1003 // a connection ended without a close frame, or its peer violated the protocol
-	CodeWrite         = 1004 // a socket write failed; the client is disconnected
-	CodeHeartbeat     = 1005 // no byte arrived from a client since the last ping; it is disconnected
-	CodeAuth          = 1007 // the authenticator rejected a request: 401
-	CodeForbidden     = 1008 // an authorizer rejected a subscription or publication: error frame
-	CodeTooBig        = 1009 // a client sent a message over the limit; it is closed with 1009
-	CodeLimit         = 1010 // a client exceeded a limit: of time, pings, subscriptions or connections; Err says which
-	CodeInternal      = 1011 // a callback, middleware or an actor panicked; Err is an *actor.PanicError with the stack
-	CodeSlowClient    = 1013 // a client's outbox, or all outboxes together, exceeded the limit; it is closed with 1013, or loses messages
+	CodeProtocol   ErrorCode = 1002 // a client violated RFC 6455, or sent text that is not UTF-8; it is closed with 1002 or 1007
+	CodeTooBig     ErrorCode = 1009 // a client sent a message over the limit
+	CodeInternal   ErrorCode = 1011 // a callback, middleware or an actor panicked; Err is an *actor.PanicError with the stack
+	CodeSlowClient ErrorCode = 1013 // a client's outbox, or all outboxes together, exceeded the limit; it is closed, or loses messages
+
+	CodeSerialization ErrorCode = 2001 // a message could not be encoded; Err is ErrInvalidData
+	CodeUpgrade       ErrorCode = 2002 // a request was rejected before the upgrade, or the handshake failed
+	CodeRead          ErrorCode = 2003 // a connection ended without a close frame
+	CodeWrite         ErrorCode = 2004 // a socket write failed; the client is disconnected
+	CodeHeartbeat     ErrorCode = 2005 // no byte arrived from a client since the last ping; it is disconnected
+	CodeAuth          ErrorCode = 2006 // the authenticator rejected a request: 401
+	CodeForbidden     ErrorCode = 2007 // an authorizer rejected a subscription or publication: error frame
+	CodeLimit         ErrorCode = 2008 // a client exceeded a limit: of time, pings, subscriptions or connections; Err says which
 )
 
 // ErrorEvent is one fault that the instance has dealt with. It never carries a message's data.
 type ErrorEvent struct {
-	Code     int    // one of the Code constants
+	Code     ErrorCode
 	Message  string // what happened, in a few words
 	Err      error  // the cause; may be nil
 	ClientID string // empty when the fault is not of one client

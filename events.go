@@ -2,12 +2,15 @@ package tank
 
 import "time"
 
+// EventType says which step a ConnEvent reports.
+type EventType string
+
 // The types of a ConnEvent.
 const (
-	EventConnect     = "connect"
-	EventDisconnect  = "disconnect"
-	EventSubscribe   = "subscribe"
-	EventUnsubscribe = "unsubscribe"
+	EventConnect     EventType = "connect"
+	EventDisconnect  EventType = "disconnect"
+	EventSubscribe   EventType = "subscribe"
+	EventUnsubscribe EventType = "unsubscribe"
 )
 
 // ConnEvent is a step in a connection's life. For one client connect comes first and disconnect last; disconnect
@@ -16,7 +19,7 @@ const (
 // The counts already include what an event reports: after a subscribe event was read, GetTopicSubscriberCount counts the
 // subscription, and a publish that starts then is delivered to it; so is a BroadcastMessage that starts after a connect event.
 type ConnEvent struct {
-	EventType string // one of the Event constants
+	EventType EventType
 	ClientID  string
 	UserID    string
 	Topic     string // of subscribe and unsubscribe

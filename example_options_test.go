@@ -189,7 +189,7 @@ func ExampleWithLogger() {
 	resp.Body.Close()
 	stop()
 	// Output:
-	// level=WARN msg="request refused" code=1002 error="tank: invalid user id: user id \"line\\nbreak\" contains the control character U+000A"
+	// level=WARN msg="request refused" code=2002 error="tank: invalid user id: user id \"line\\nbreak\" contains the control character U+000A"
 }
 
 func ExampleWithErrorBuffer() {

@@ -115,7 +115,7 @@ func run(tkws *tank.Manager) (server *httptest.Server, stop func()) {
 }
 
 // await waits for events of these types, in this order, and passes over others.
-func await(tkws *tank.Manager, types ...string) {
+func await(tkws *tank.Manager, types ...tank.EventType) {
 	for _, want := range types {
 		for e := range tkws.ConnEvents {
 			if e.EventType == want {

@@ -19,7 +19,7 @@ type feed struct {
 	ended bool // the channels are closed
 }
 
-var eventTypes = [...]string{
+var eventTypes = [...]EventType{
 	hub.Connected:    EventConnect,
 	hub.Disconnected: EventDisconnect,
 	hub.Subscribed:   EventSubscribe,
@@ -35,7 +35,7 @@ func (f *feed) Event(e hub.Event) {
 
 // hubFaults says how each fault of the hub is reported.
 var hubFaults = [...]struct {
-	code    int
+	code    ErrorCode
 	message string
 	advice  string
 }{

@@ -80,7 +80,10 @@ func TestAuthenticator(t *testing.T) {
 		}
 		s.connect(header("ann"))
 		s.expectEvents("connect ann")
-		for token, want := range map[string]struct{ status, code int }{
+		for token, want := range map[string]struct {
+			status int
+			code   tank.ErrorCode
+		}{
 			"":                       {401, tank.CodeAuth},
 			"panic":                  {500, tank.CodeInternal},
 			strings.Repeat("x", 129): {400, tank.CodeUpgrade},

@@ -312,7 +312,7 @@ func (s *server) expectEvents(want ...string) {
 	s.t.Helper()
 	for _, w := range want {
 		e := s.event()
-		got := strings.TrimSpace(e.EventType + " " + e.UserID + " " + e.Topic)
+		got := strings.TrimSpace(string(e.EventType) + " " + e.UserID + " " + e.Topic)
 		if got != w {
 			s.t.Fatalf("got event %q (%s), want %q", got, e.Reason, w)
 		}
@@ -320,7 +320,7 @@ func (s *server) expectEvents(want ...string) {
 }
 
 // expectError fails the test unless the next error event has this code, and returns it.
-func (s *server) expectError(code int) *tank.ErrorEvent {
+func (s *server) expectError(code tank.ErrorCode) *tank.ErrorEvent {
 	s.t.Helper()
 	e, ok := <-s.Errors
 	if !ok {

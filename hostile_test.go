@@ -265,7 +265,7 @@ func TestCorruptCompressedDataIsRefused(t *testing.T) {
 				f[0] |= 0x40
 				p.write(f)
 				p.expectClose(1007)
-				s.expectError(tank.CodeRead)
+				s.expectError(tank.CodeProtocol)
 			})
 		})
 	}

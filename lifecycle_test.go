@@ -390,7 +390,7 @@ func TestStartAndShutdownRacing(t *testing.T) {
 
 // TestStatesComeInOrder: Stats.State goes forward only, and says "draining" only where WithDrain was given.
 func TestStatesComeInOrder(t *testing.T) {
-	order := []string{"new", "running", "draining", "closing", "closed"}
+	order := []tank.State{"new", "running", "draining", "closing", "closed"}
 	for range 100 {
 		m := tank.NewInstance()
 		var wg sync.WaitGroup

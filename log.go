@@ -65,14 +65,14 @@ func (j *journal) add(e entry) {
 }
 
 func (e connEntry) record() slog.Record {
-	r := slog.NewRecord(e.Time, slog.LevelDebug, e.EventType, 0)
+	r := slog.NewRecord(e.Time, slog.LevelDebug, string(e.EventType), 0)
 	addText(&r, "client", e.ClientID, "user", e.UserID, "topic", e.Topic, "reason", e.Reason)
 	return r
 }
 
 func (e errorEntry) record() slog.Record {
 	r := slog.NewRecord(e.Time, e.level(), e.Message, 0)
-	r.AddAttrs(slog.Int("code", e.Code))
+	r.AddAttrs(slog.Int("code", int(e.Code)))
 	if e.Err != nil {
 		addText(&r, "error", e.Err.Error())
 	}
@@ -92,7 +92,7 @@ func (e errorEntry) level() slog.Level {
 	switch {
 	case e.Code == CodeInternal:
 		return slog.LevelError
-	case e.Message == readFailed:
+	case e.Code == CodeRead:
 		return slog.LevelInfo
 	}
 	return slog.LevelWarn

@@ -65,13 +65,13 @@ func TestLoggerGetsEachEventAtItsLevelWithItsAttributes(t *testing.T) {
 			`DEBUG connect client=ID user=ann`,
 			`DEBUG subscribe client=ID user=ann topic=news`,
 			`DEBUG unsubscribe client=ID user=ann topic=news`,
-			`WARN subscription refused code=1008 error=tank: forbidden: not for her client=ID user=ann topic=secrets`,
+			`WARN subscription refused code=2007 error=tank: forbidden: not for her client=ID user=ann topic=secrets`,
 			`ERROR authorizer panicked code=1011 error=panic: the authorizer is broken client=ID user=ann topic=boom stack=STACK`,
 			`DEBUG disconnect client=ID user=ann reason=1011 internal error`,
 			`DEBUG connect client=ID user=bob`,
-			`WARN client broke the protocol code=1003 error=text message is not valid UTF-8 (RFC 6455, section 8.1) client=ID user=bob`,
+			`WARN client broke the protocol code=1002 error=text message is not valid UTF-8 (RFC 6455, section 8.1) client=ID user=bob`,
 			`DEBUG disconnect client=ID user=bob reason=1007 text is not valid UTF-8`,
-			`WARN origin refused code=1002 error=tank: forbidden: origin "https://elsewhere.example" is not "http://example.test"` +
+			`WARN origin refused code=2002 error=tank: forbidden: origin "https://elsewhere.example" is not "http://example.test"` +
 				` advice=to accept pages of that origin, set Upgrader.CheckOrigin, see WithUpgrader; a proxy has to pass Host and X-Forwarded-Proto on`,
 		}
 		if !slices.Equal(got, want) {
@@ -163,7 +163,7 @@ func TestLostConnectionIsLoggedAsInformation(t *testing.T) {
 		s.dial("ann").conn.Close()
 		synctest.Wait()
 		must(t, s.Shutdown(within(t, time.Minute)))
-		if !strings.Contains(log.String(), `level=INFO msg="read failed" code=1003`) {
+		if !strings.Contains(log.String(), `level=INFO msg="read failed" code=2003`) {
 			t.Errorf("logged %s", &log)
 		}
 	})

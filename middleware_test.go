@@ -120,7 +120,7 @@ func TestHijackThatFails(t *testing.T) {
 	for name, c := range map[string]struct {
 		middleware func(http.Handler) http.Handler
 		status     int
-		code       int
+		code       tank.ErrorCode
 		err        error
 	}{
 		"is not supported":              {failingWith(http.ErrNotSupported), 501, tank.CodeUpgrade, http.ErrNotSupported},

@@ -168,7 +168,7 @@ func (p *player) askToSubscribe(topic string) {
 	switch {
 	case !p.ask(topic, "subscription refused"):
 	case p.mustNot(topic):
-		p.faults = append(p.faults, "1010") // before the next line, which may look at events
+		p.faults = append(p.faults, "2008") // before the next line, which may look at events
 		p.refuse("limit", fmt.Sprintf("tank: limit reached: the client has %d subscriptions", modelLimits.Subscriptions), topic)
 		if p.refusals++; p.refusals == maxRefusals {
 			p.close("1008 too many subscriptions")
@@ -182,7 +182,7 @@ func (p *player) askToSubscribe(topic string) {
 func (p *player) ask(topic, refusal string) bool {
 	switch topic {
 	case private:
-		p.faults = append(p.faults, "1008")
+		p.faults = append(p.faults, "2007")
 		p.refuse("forbidden", "tank: forbidden: "+refusal, topic)
 	case explosive:
 		p.explode()
@@ -556,7 +556,7 @@ func (m *model) doCut(p *player, s step) {
 	if s.N%2 == 0 && p.rest == nil {
 		p.put(frame(opText, "sub:news")[:5])
 	}
-	reason, fault := "1006 connection closed without a close frame", "1003"
+	reason, fault := "1006 connection closed without a close frame", "2003"
 	if p.full() { // reader and writer notice at the same time
 		reason, fault = reason+"|1006 write failed", fault+"|1004"
 	}
@@ -619,11 +619,11 @@ func (m *model) doViolation(p *player, s step) {
 		reason, fault string
 		deaf, byPeer  bool
 	}{
-		{frame(3, "x"), "1002 protocol error", "1003", true, false},
-		{[]byte{0x81, 1, 'x'}, "1002 protocol error", "1003", true, false},
-		{frame(opClose, "x"), "1002 protocol error", "1003", true, false},
-		{frame(opText, "\xff"), "1007 text is not valid UTF-8", "1003", false, false},
-		{closeFrame(1000, "\xff"), "1007 close reason is not valid UTF-8", "1003", true, true},
+		{frame(3, "x"), "1002 protocol error", "1002", true, false},
+		{[]byte{0x81, 1, 'x'}, "1002 protocol error", "1002", true, false},
+		{frame(opClose, "x"), "1002 protocol error", "1002", true, false},
+		{frame(opText, "\xff"), "1007 text is not valid UTF-8", "1002", false, false},
+		{closeFrame(1000, "\xff"), "1007 close reason is not valid UTF-8", "1002", true, true},
 		{frame(opText, strings.Repeat("x", modelLimits.MessageBytes+1)), "1009 message too big", "1009", true, false},
 	}[s.N%6]
 	p.put(v.frame)
@@ -661,7 +661,7 @@ func (p *player) ping(n int) {
 		switch {
 		case p.closing != nil:
 		case p.pinging.take(modelLimits.PingsPerSecond, modelLimits.PingBurst, false) > 0:
-			p.blame("1008 too many pings", "1010")
+			p.blame("1008 too many pings", "2008")
 			p.deaf, p.closing.final = true, true
 		default:
 			p.pings = append(p.pings, payload)

@@ -780,7 +780,7 @@ func (m *model) event(e *tank.ConnEvent) {
 			p.end = e
 			return
 		}
-		got := strings.TrimSpace(e.EventType + " " + e.Topic)
+		got := strings.TrimSpace(string(e.EventType) + " " + e.Topic)
 		if len(p.events) == 0 || p.events[0] != got || e.UserID != p.user {
 			fail("%v: event %q (%s), want %q", p, got, e.Reason, p.events)
 		}
@@ -825,7 +825,7 @@ func (p *player) timeOut() {
 	}
 	p.deaf = true
 	if p.closing == nil {
-		p.blame("1008 message took too long", "1010")
+		p.blame("1008 message took too long", "2008")
 		p.closing.at, p.closing.final = at, true
 	}
 }
@@ -1021,7 +1021,7 @@ func (p *player) endings() (list []ending) {
 		}
 	}
 	if p.full() {
-		e := ending{reason: "1006 write timeout", fault: "1004",
+		e := ending{reason: "1006 write timeout", fault: "2004",
 			first: p.blocked[0].Add(tank.DefaultWriteTimeout), last: p.blocked[1].Add(tank.DefaultWriteTimeout)}
 		if p.closing != nil {
 			e.reason, e.fault = p.closing.reason, ""
@@ -1031,7 +1031,7 @@ func (p *player) endings() (list []ending) {
 	if p.closing == nil && p.isSilent() { // the first ping without an answer comes within an interval
 		first := p.sign.Add(tank.DefaultHeartbeatTimeout)
 		list = append(list, ending{reason: "1006 heartbeat timeout", first: first,
-			last: p.maybe.Add(tank.DefaultHeartbeatTimeout + tank.DefaultHeartbeatInterval), fault: "1005"})
+			last: p.maybe.Add(tank.DefaultHeartbeatTimeout + tank.DefaultHeartbeatInterval), fault: "2005"})
 	}
 	return list
 }

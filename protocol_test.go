@@ -180,23 +180,23 @@ func TestProtocolViolationsEndTheConnectionWithTheRightCode(t *testing.T) {
 	for name, c := range map[string]struct {
 		sent   []byte
 		close  int
-		report int
+		report tank.ErrorCode
 	}{
-		"text is not UTF-8":              {frame(opText, "\xff"), 1007, tank.CodeRead},
-		"text is cut in a character":     {fragments(opText, "世"[:2]), 1007, tank.CodeRead},
+		"text is not UTF-8":              {frame(opText, "\xff"), 1007, tank.CodeProtocol},
+		"text is cut in a character":     {fragments(opText, "世"[:2]), 1007, tank.CodeProtocol},
 		"message over the limit":         {frame(opText, strings.Repeat("x", tank.DefaultMessageBytes+1)), 1009, tank.CodeTooBig},
 		"fragments over the limit":       {fragments(opText, strings.Repeat("x", tank.DefaultMessageBytes+1)), 1009, tank.CodeTooBig},
-		"not masked":                     {unmasked, 1002, tank.CodeRead},
-		"reserved bit":                   {reserved, 1002, tank.CodeRead},
-		"reserved opcode":                {frame(3, "x"), 1002, tank.CodeRead},
-		"continuation of nothing":        {frame(0, "x"), 1002, tank.CodeRead},
-		"fragmented ping":                {fragmentedPing, 1002, tank.CodeRead},
-		"ping over 125 bytes":            {frame(opPing, strings.Repeat("x", 126)), 1002, tank.CodeRead},
-		"close with one byte":            {frame(opClose, "x"), 1002, tank.CodeRead},
-		"close with a reserved code":     {closeFrame(1005, ""), 1002, tank.CodeRead},
-		"close reason is not UTF-8":      {closeFrame(1000, "\xff"), 1007, tank.CodeRead},
+		"not masked":                     {unmasked, 1002, tank.CodeProtocol},
+		"reserved bit":                   {reserved, 1002, tank.CodeProtocol},
+		"reserved opcode":                {frame(3, "x"), 1002, tank.CodeProtocol},
+		"continuation of nothing":        {frame(0, "x"), 1002, tank.CodeProtocol},
+		"fragmented ping":                {fragmentedPing, 1002, tank.CodeProtocol},
+		"ping over 125 bytes":            {frame(opPing, strings.Repeat("x", 126)), 1002, tank.CodeProtocol},
+		"close with one byte":            {frame(opClose, "x"), 1002, tank.CodeProtocol},
+		"close with a reserved code":     {closeFrame(1005, ""), 1002, tank.CodeProtocol},
+		"close reason is not UTF-8":      {closeFrame(1000, "\xff"), 1007, tank.CodeProtocol},
 		"length over 2^62 then silence":  {append(long, make([]byte, tank.DefaultMessageBytes+1)...), 1009, tank.CodeTooBig},
-		"new message inside a fragment ": {append(fragments(opText, "ab")[:7], frame(opText, "x")...), 1002, tank.CodeRead},
+		"new message inside a fragment ": {append(fragments(opText, "ab")[:7], frame(opText, "x")...), 1002, tank.CodeProtocol},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {

@@ -9,16 +9,13 @@ import (
 
 // What becomes of a connection. Package client calls the functions in this file, from any goroutine. None of them blocks.
 
-// readFailed is the message of a connection that ended without a close frame.
-const readFailed = "read failed"
-
 // faults says how each fault is reported.
 var faults = map[client.Fault]struct {
-	code    int
+	code    ErrorCode
 	message string
 }{
-	client.ReadFault:      {CodeRead, readFailed},
-	client.ProtocolFault:  {CodeRead, "client broke the protocol"},
+	client.ReadFault:      {CodeRead, "read failed"},
+	client.ProtocolFault:  {CodeProtocol, "client broke the protocol"},
 	client.TooBigFault:    {CodeTooBig, "message too big"},
 	client.WriteFault:     {CodeWrite, "write failed"},
 	client.HeartbeatFault: {CodeHeartbeat, "heartbeat timeout"},

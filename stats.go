@@ -22,9 +22,21 @@ type TopicStats struct {
 	LastPublishedAt time.Time `json:"last_published_at"` // zero before the first message
 }
 
+// State is a step in the life of an instance. The steps come in the order of the constants.
+type State string
+
+// The states of an instance.
+const (
+	StateNew      State = "new"      // before Start
+	StateRunning  State = "running"  // between Start and Shutdown
+	StateDraining State = "draining" // clients are closed in batches, see WithDrain
+	StateClosing  State = "closing"  // Shutdown ends topics and clients
+	StateClosed   State = "closed"   // Shutdown is complete
+)
+
 // Stats are the statistics of an instance. Counters count from NewInstance on.
 type Stats struct {
-	State           string        `json:"state"` // "new" before Start, "running", "draining" (see WithDrain), "closing", "closed"
+	State           State         `json:"state"`
 	Clients         int           `json:"clients"`
 	Topics          int           `json:"topics"`
 	Accepted        uint64        `json:"accepted"`         // requests that became a connection
@@ -48,7 +60,7 @@ type Stats struct {
 func (m *Manager) Stats() Stats {
 	c := m.clientOptions.Counters
 	return Stats{
-		State:           m.hub.State(),
+		State:           State(m.hub.State()),
 		Clients:         m.GetClientCount(),
 		Topics:          m.hub.Topics(),
 		Accepted:        m.hub.Accepted(),

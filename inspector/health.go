@@ -127,7 +127,7 @@ func (h *handler) showHealth(r *http.Request) (any, error) {
 	}
 	return healthPage{
 		Time:     now.time,
-		State:    now.stats.State,
+		State:    string(now.stats.State),
 		Stats:    now.stats,
 		Interval: time.Second.Seconds(),
 		Samples:  append([]sample{}, now.samples...),

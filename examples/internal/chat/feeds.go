@@ -26,9 +26,9 @@ type event struct {
 // left out: every page does.
 func (c *Chat) publishEvents() {
 	for e := range c.Manager.ConnEvents {
-		c.log.Debug(e.EventType, "client", e.ClientID, "user", e.UserID, "topic", e.Topic, "reason", e.Reason)
+		c.log.Debug(string(e.EventType), "client", e.ClientID, "user", e.UserID, "topic", e.Topic, "reason", e.Reason)
 		if !strings.HasPrefix(e.Topic, reservedPrefix) {
-			c.publish(context.Background(), eventsTopic, event{e.EventType, e.UserID, e.Topic, e.Reason, e.Time})
+			c.publish(context.Background(), eventsTopic, event{string(e.EventType), e.UserID, e.Topic, e.Reason, e.Time})
 		}
 	}
 }
