@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"sync"
 	"time"
 )
 
@@ -24,7 +25,8 @@ func (c *Client) write(pieces net.Buffers) {
 var errStalled = errors.New("the peer has taken nothing for the write timeout")
 
 // writeAll writes the pieces. It gives up when the socket takes nothing for the write timeout. TLS cannot go on after a
-// deadline has passed in mid record, so there the socket has to take the whole write in that time.
+// deadline has passed in mid record, so there a watch puts the deadline off; where the system does not tell what the peer
+// acknowledges, the socket has to take the whole write in that time.
 //
 // Each turn of the loop takes bytes off the pieces, or has waited for the write timeout while the peer acknowledged bytes of
 // before, or is the last.
@@ -37,12 +39,11 @@ func (c *Client) writeAll(pieces net.Buffers) error {
 	}
 	for pieces = skip(pieces, 0); len(pieces) > 0; pieces = skip(pieces, 0) {
 		acked := c.acked()
-		if c.opts.WriteTimeout > 0 {
-			c.conn.raw.SetWriteDeadline(time.Now().Add(c.opts.WriteTimeout))
-		}
+		unwatch := c.limitWrite()
 		c.opts.Counters.Waits.Add(1)
 		began := time.Now()
 		n, err := c.writeSome(&pieces)
+		unwatch()
 		c.opts.Counters.BytesOut.Add(uint64(n))
 		timedOut := errors.Is(err, os.ErrDeadlineExceeded)
 		switch {
@@ -60,6 +61,67 @@ func (c *Client) writeAll(pieces net.Buffers) error {
 		c.conn.raw.SetWriteDeadline(time.Time{}) // or the actor could not try any more
 	}
 	return nil
+}
+
+// limitWrite makes the write that follows give up when the peer takes nothing for the write timeout. The caller has to call end
+// after the write.
+func (c *Client) limitWrite() (end func()) {
+	switch {
+	case c.opts.WriteTimeout == 0:
+	case c.try == nil && c.conn.fd != nil:
+		w := &watch{c: c}
+		w.begin()
+		return w.end
+	default:
+		c.conn.raw.SetWriteDeadline(time.Now().Add(c.opts.WriteTimeout))
+	}
+	return func() {}
+}
+
+// watch looks now and then at what the peer of a connection with TLS has acknowledged, and ends a write when that was nothing
+// for the write timeout. A write that does not block is over before the first look.
+type watch struct {
+	c *Client
+
+	mu    sync.Mutex
+	timer *time.Timer
+	acked uint64 // bytes, at the last look
+	known bool   // there was one
+	over  bool   // the deadline is the next write's
+}
+
+func (w *watch) begin() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.timer = time.AfterFunc(min(blocked, w.c.opts.WriteTimeout), w.look)
+}
+
+func (w *watch) look() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	timeout := w.c.opts.WriteTimeout
+	acked, ok := socketAcked(w.c.conn.fd)
+	switch {
+	case w.over:
+		return
+	case !ok:
+		w.c.conn.raw.SetWriteDeadline(time.Now().Add(timeout - min(blocked, timeout)))
+		return
+	case w.known && acked == w.acked:
+		w.c.conn.raw.SetWriteDeadline(longAgo)
+		return
+	case w.known:
+		w.c.progressed(timeout)
+	}
+	w.acked, w.known = acked, true
+	w.timer.Reset(timeout)
+}
+
+func (w *watch) end() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.over = true
+	w.timer.Stop()
 }
 
 // writeSome writes until the deadline. A system may call a socket writable only when much of its buffer is free (a third, with
@@ -105,8 +167,8 @@ func join(pieces net.Buffers) []byte {
 }
 
 // acked returns how many bytes the peer has acknowledged, as far as the connection knows. It tells a peer that reads slowly from
-// one that does not: a full socket is not writable again before much of what it holds is acknowledged. With TLS it is of no
-// use, see writeAll.
+// one that does not: a full socket is not writable again before much of what it holds is acknowledged. With TLS the watch looks
+// at it, see limitWrite.
 func (c *Client) acked() (bytes uint64) {
 	if c.try != nil && c.conn.fd != nil {
 		bytes, _ = socketAcked(c.conn.fd)
