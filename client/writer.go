@@ -3,9 +3,10 @@ package client
 import (
 	"errors"
 	"io"
+	"math"
 	"net"
 	"os"
-	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -69,9 +70,7 @@ func (c *Client) limitWrite() (end func()) {
 	switch {
 	case c.opts.WriteTimeout == 0:
 	case c.try == nil && c.conn.fd != nil:
-		w := &watch{c: c}
-		w.begin()
-		return w.end
+		return newWatch(c).end
 	default:
 		c.conn.raw.SetWriteDeadline(time.Now().Add(c.opts.WriteTimeout))
 	}
@@ -79,49 +78,67 @@ func (c *Client) limitWrite() (end func()) {
 }
 
 // watch looks now and then at what the peer of a connection with TLS has acknowledged, and ends a write when that was nothing
-// for the write timeout. A write that does not block is over before the first look.
+// for the write timeout. A write that does not block is over before the first look. Looks run in goroutines of the timer, one
+// after the other.
 type watch struct {
-	c *Client
-
-	mu    sync.Mutex
+	c     *Client
 	timer *time.Timer
+	over  atomic.Bool   // the write has ended
+	last  chan struct{} // receives at the end of the last look, if the timer could not be stopped before that
+
+	set atomic.Bool // the write has a deadline
+
+	// Owned by the looks.
 	acked uint64 // bytes, at the last look
 	known bool   // there was one
-	over  bool   // the deadline is the next write's
 }
 
-func (w *watch) begin() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.timer = time.AfterFunc(min(blocked, w.c.opts.WriteTimeout), w.look)
+func newWatch(c *Client) *watch {
+	w := &watch{c: c, last: make(chan struct{}, 1)}
+	w.timer = time.AfterFunc(math.MaxInt64, w.look)
+	w.timer.Reset(min(blocked, c.opts.WriteTimeout))
+	return w
 }
 
 func (w *watch) look() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
+	if w.over.Load() || !w.progresses() {
+		w.last <- struct{}{}
+		return
+	}
+	w.timer.Reset(w.c.opts.WriteTimeout)
+	if w.over.Load() && w.timer.Stop() { // end was too early for this one
+		w.last <- struct{}{}
+	}
+}
+
+// progresses reports whether the peer has acknowledged something since the last look. If not, or if the system does not tell, it
+// sets a deadline, and was the last look.
+func (w *watch) progresses() bool {
 	timeout := w.c.opts.WriteTimeout
 	acked, ok := socketAcked(w.c.conn.fd)
+	stalled := w.known && acked == w.acked
+	w.set.Store(!ok || stalled)
 	switch {
-	case w.over:
-		return
 	case !ok:
 		w.c.conn.raw.SetWriteDeadline(time.Now().Add(timeout - min(blocked, timeout)))
-		return
-	case w.known && acked == w.acked:
+	case stalled:
 		w.c.conn.raw.SetWriteDeadline(longAgo)
-		return
 	case w.known:
 		w.c.progressed(timeout)
 	}
 	w.acked, w.known = acked, true
-	w.timer.Reset(timeout)
+	return ok && !stalled
 }
 
+// end is called after the write, when the deadline would be the next one's. It waits for a look that is running.
 func (w *watch) end() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.over = true
-	w.timer.Stop()
+	w.over.Store(true)
+	if !w.timer.Stop() {
+		<-w.last
+	}
+	if w.set.Load() {
+		w.c.conn.raw.SetWriteDeadline(time.Time{})
+	}
 }
 
 // writeSome writes until the deadline. A system may call a socket writable only when much of its buffer is free (a third, with
