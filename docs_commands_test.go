@@ -83,7 +83,8 @@ func commandExists(dirs []string, command string, words []string) bool {
 	case "git clone":
 		return words[0] == "https://"+modulePath
 	case "go get":
-		return hasFileWith(dirs, strings.TrimPrefix(words[0], modulePath), "")
+		name, _, _ := strings.Cut(words[0], "@")
+		return hasFileWith(dirs, strings.TrimPrefix(name, modulePath), "")
 	case "go run":
 		return words[0] == "." || hasFileWith(dirs, words[0]+"/*.go", `(?m)^package main$`) && !slices.ContainsFunc(words[1:], func(word string) bool {
 			flag, is := strings.CutPrefix(word, "-")

@@ -198,3 +198,40 @@ func TestDefaultsInPagesAreTrue(t *testing.T) {
 		t.Error("no page repeats a default: is this test still looking at the right thing?")
 	}
 }
+
+// TestDefaultsInReadmesAreTrue compares all figures in the READMEs' tables of features with the defaults, in the rows' order.
+func TestDefaultsInReadmesAreTrue(t *testing.T) {
+	limits := reflect.ValueOf(tank.DefaultLimits())
+	for name, second := range map[string]string{"README.md": "s", "README.zh-CN.md": "秒"} {
+		var want []string
+		for _, f := range []string{"OutboxBytes", "TopicQueueBytes", "PublishTimeout", "Connections", "MessagesPerSecond", "MessageBurst"} {
+			want = append(want, quantity(f, limits.FieldByName(f).Interface(), second))
+		}
+		want = append(want, quantity("", tank.DefaultHeartbeatInterval, second), quantity("", tank.DefaultHeartbeatTimeout, second))
+		features := strings.Split(readPage(t, name).text, "\n## ")[1]
+		if got := regexp.MustCompile(`\d[\d,]*( s\b| 秒| MiB)?`).FindAllString(features, -1); !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: the defaults of the features are %q, want %q", name, got, want)
+		}
+	}
+}
+
+// TestNamesInPagesExist looks in the API for the names that pages show as code, such as `WithLogger` and `Limits.Connections`.
+// The change log also names what is gone.
+func TestNamesInPagesExist(t *testing.T) {
+	named := regexp.MustCompile("`(?:tank\\.)?(With\\w+|(Limits|Upgrader|Stats|Client|Manager)\\.(\\w+))")
+	fields := map[string]reflect.Type{
+		"Limits": reflect.TypeFor[tank.Limits](), "Upgrader": reflect.TypeFor[tank.Upgrader](), "Stats": reflect.TypeFor[tank.Stats](),
+	}
+	calls := functions(documentation(t, "."))
+	for _, p := range pages(t) {
+		for _, m := range named.FindAllStringSubmatch(p.text, -1) {
+			known := calls[m[1]] != nil || p.path == "CHANGELOG.md"
+			if typ := fields[m[2]]; typ != nil && !known {
+				_, known = typ.FieldByName(m[3])
+			}
+			if !known {
+				t.Errorf("%s: there is no %s", p.path, m[1])
+			}
+		}
+	}
+}

@@ -2,6 +2,7 @@ package tank_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"go/ast"
@@ -128,7 +129,7 @@ func same(t *testing.T, one, other page, what string, of func(page) []passage) {
 }
 
 // TestLinksLeadSomewhere follows the links of all pages, those to pictures included, to files and headings. Those to other
-// sites are not followed.
+// sites are not followed. A Chinese page does not show X.png where there is X.zh-CN.png.
 func TestLinksLeadSomewhere(t *testing.T) {
 	for _, page := range pages(t) {
 		for _, link := range page.links() {
@@ -154,12 +155,16 @@ func follow(t *testing.T, from page, link string) error {
 	if u.Path != "" {
 		target = path.Join(path.Dir(from.path), u.Path)
 	}
+	extension := path.Ext(target)
+	translation := strings.TrimSuffix(target, extension) + ".zh-CN" + extension
 	if info, err := os.Stat(filepath.FromSlash(target)); err != nil {
 		return err
-	} else if slices.Contains(pictures, path.Ext(target)) && info.Size() == 0 {
+	} else if isPicture := slices.Contains(pictures, extension); isPicture && info.Size() == 0 {
 		return errors.New("the picture is empty")
+	} else if isPicture && strings.HasSuffix(from.path, ".zh-CN.md") && hasFile(".", translation) {
+		return fmt.Errorf("the Chinese picture is %s", translation)
 	}
-	if u.Fragment == "" || path.Ext(target) != ".md" {
+	if u.Fragment == "" || extension != ".md" {
 		return nil
 	}
 	anchors := readPage(t, target).anchors()
@@ -167,6 +172,40 @@ func follow(t *testing.T, from page, link string) error {
 		return fmt.Errorf("%s has no such heading; it has %q", target, anchors)
 	}
 	return nil
+}
+
+// TestCodesInProtocolPages: their tables of close codes and of error frames have exactly the codes that the code uses.
+func TestCodesInProtocolPages(t *testing.T) {
+	find := func(text, pattern string) (list []string) {
+		for _, m := range regexp.MustCompile("(?m)^"+pattern).FindAllStringSubmatch(text, -1) {
+			if code := m[1] + m[2]; code != "code" && code != "1005" { // a head; what browsers show for a close without a code
+				list = append(list, code)
+			}
+		}
+		slices.Sort(list)
+		return list
+	}
+	code := readPage(t, "errors.go").text + readPage(t, "internal/wire/close.go").text
+	want := find(code, `\t(?:refused\w+ += "(\w+)"|Close\w+ += (\d+))`)
+	for _, name := range []string{"docs/protocol.md", "docs/protocol.zh-CN.md"} {
+		if got := find(readPage(t, name).text, "\\| (?:`([a-z_]+)`|(\\d{4})) \\|"); !slices.Equal(got, want) {
+			t.Errorf("%s has the codes %q, want %q", name, got, want)
+		}
+	}
+}
+
+// TestJSONInPagesIsValid looks at JSON in sentences and tables: it parses, and frames have the members of the protocol.
+// The errors of the inspector name a parameter instead of a topic.
+func TestJSONInPagesIsValid(t *testing.T) {
+	frame := regexp.MustCompile(`^\{("topic":".*","data":".*"|"error":\{"code":"[\w.]+","message":".*","(?:topic|parameter)":".*"\})\}$`)
+	member := regexp.MustCompile(`^\{"(topic|data|error)":`)
+	for _, page := range pages(t) {
+		for _, m := range regexp.MustCompile("`(\\{\"[^`]*)`").FindAllStringSubmatch(page.text, -1) {
+			if !json.Valid([]byte(m[1])) || member.MatchString(m[1]) && !frame.MatchString(m[1]) {
+				t.Errorf("%s: this is no JSON, or no frame of the protocol: %s", page.path, m[1])
+			}
+		}
+	}
 }
 
 // assumedImports are the packages that a block without a package clause can use without saying so.

@@ -77,10 +77,13 @@ func (e *ErrorEvent) Error() string {
 // Unwrap returns Err.
 func (e *ErrorEvent) Unwrap() error { return e.Err }
 
-// isPanic reports whether err is a recovered panic.
+// isPanic reports whether err is a recovered panic, maybe with advice. It calls no method of err, which may be a callback's.
 func isPanic(err error) bool {
-	var p *actor.PanicError
-	return errors.As(err, &p)
+	if a, ok := err.(advised); ok {
+		err = a.error
+	}
+	_, ok := err.(*actor.PanicError)
+	return ok
 }
 
 // forbidden marks what a callback refused with, unless it panicked.

@@ -200,7 +200,7 @@ func (m *Manager) refuse(w http.ResponseWriter, status int, e *ErrorEvent) {
 		w.Header().Set("Retry-After", "1")
 	case status == http.StatusBadRequest:
 		text = e.Err.Error()
-	case errors.As(e.Err, &foreign):
+	case status == http.StatusForbidden && errors.As(e.Err, &foreign): // no other error is looked into: its methods may be a callback's
 		text += ": " + foreign.Error()
 	}
 	m.report(e)

@@ -63,6 +63,13 @@ func TestSameUserTwiceIsTwoIndependentConnections(t *testing.T) {
 	})
 }
 
+// brokenError is an error whose methods must not be called by the goroutines of others.
+type brokenError struct{}
+
+func (brokenError) Error() string { return "broken" }
+func (brokenError) As(any) bool   { panic("As is broken") }
+func (brokenError) Is(error) bool { panic("Is is broken") }
+
 func TestAuthenticator(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := serve(t, tank.WithAuthenticator(func(r *http.Request) (string, error) {
@@ -71,6 +78,8 @@ func TestAuthenticator(t *testing.T) {
 				return "", errors.New("the secret reason")
 			case "panic":
 				panic("authenticator is broken")
+			case "error that panics":
+				return "", brokenError{}
 			default:
 				return token, nil
 			}
@@ -86,6 +95,7 @@ func TestAuthenticator(t *testing.T) {
 		}{
 			"":                       {401, tank.CodeAuth},
 			"panic":                  {500, tank.CodeInternal},
+			"error that panics":      {401, tank.CodeAuth},
 			strings.Repeat("x", 129): {400, tank.CodeUpgrade},
 		} {
 			_, resp := s.request(header(token))

@@ -71,8 +71,9 @@ type Limits struct {
 	// PublishTimeout is how long BroadcastMessage, BroadcastTopicMessage and publications by clients wait for room in the queue
 	// of a topic. Default 5 s.
 	PublishTimeout time.Duration
-	// WriteTimeout is how long a write may make no progress. Then the client is disconnected. With TLS, the client has to take a
-	// whole write in that time: 16 KiB, or Upgrader.WriteBufferSize where that is more. Default 5 s.
+	// WriteTimeout is how long a write may make no progress. Then the client is disconnected: a client that stops reading, after less
+	// than twice that time. With TLS on other systems than Linux, the client has to take a whole write in that time: 16 KiB, or
+	// Upgrader.WriteBufferSize where that is more, and what its socket frees at a time. Default 5 s.
 	WriteTimeout time.Duration
 	// CloseTimeout is how long a client has to answer a close frame. Then it is disconnected. Default 5 s.
 	CloseTimeout time.Duration

@@ -158,7 +158,7 @@ const (
 	adviceConnections = "Limits.Connections is the limit"
 	adviceUser        = "Limits.ConnectionsPerUser is the limit"
 	adviceTopics      = "Limits.Subscriptions is the limit"
-	adviceOrigin      = "to accept pages of that origin, set Upgrader.CheckOrigin, see WithUpgrader; a proxy has to pass Host and X-Forwarded-Proto on"
+	adviceOrigin      = "to accept pages of that origin, set Upgrader.CheckOrigin, see WithUpgrader; localhost and 127.0.0.1 are different hosts; a proxy has to pass Host and X-Forwarded-Proto on"
 	adviceHandshake   = "a WebSocket client is needed; a proxy has to pass Connection and Upgrade on"
 	adviceHijack      = "middleware has to offer Unwrap or Hijack, see HandleConnection"
 )

@@ -72,7 +72,7 @@ func TestLoggerGetsEachEventAtItsLevelWithItsAttributes(t *testing.T) {
 			`WARN client broke the protocol code=1002 error=text message is not valid UTF-8 (RFC 6455, section 8.1) client=ID user=bob`,
 			`DEBUG disconnect client=ID user=bob reason=1007 text is not valid UTF-8`,
 			`WARN origin refused code=2002 error=tank: forbidden: origin "https://elsewhere.example" is not "http://example.test"` +
-				` advice=to accept pages of that origin, set Upgrader.CheckOrigin, see WithUpgrader; a proxy has to pass Host and X-Forwarded-Proto on`,
+				` advice=to accept pages of that origin, set Upgrader.CheckOrigin, see WithUpgrader; localhost and 127.0.0.1 are different hosts; a proxy has to pass Host and X-Forwarded-Proto on`,
 		}
 		if !slices.Equal(got, want) {
 			t.Errorf("logged:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))

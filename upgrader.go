@@ -22,8 +22,8 @@ type Upgrader struct {
 	// does not limit messages, and uses no memory while nothing is written. Default 16 KiB, one TLS record.
 	WriteBufferSize int
 	// CheckOrigin decides whether a request may connect, instead of the default: no Origin header (not a browser), or
-	// the request's own scheme and host. The scheme is https for TLS or when a proxy says https or wss in X-Forwarded-Proto.
-	// It runs in the request's goroutine.
+	// the request's own scheme, host and port. The scheme is https for TLS or when a proxy says https or wss in
+	// X-Forwarded-Proto. It runs in the request's goroutine.
 	CheckOrigin func(r *http.Request) bool
 	// Subprotocols are the subprotocols of the server, in order of preference.
 	Subprotocols []string

@@ -21,7 +21,7 @@ const noBuffer = 16
 
 // tlsSendBuffer is how much a socket below TLS takes for a peer that is behind, in bytes; Linux takes twice as much. A write
 // with TLS cannot go on after a deadline, and some system may call a socket writable only when a third of its buffer is free:
-// that much a peer has to read within the write timeout.
+// that much a peer has to read within the write timeout, where the system does not tell what the peer acknowledges.
 const tlsSendBuffer = 128 << 10
 
 // defaultAnswerTimeout is UpgradeOptions.WriteTimeout.

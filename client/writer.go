@@ -3,8 +3,10 @@ package client
 import (
 	"errors"
 	"io"
+	"math"
 	"net"
 	"os"
+	"sync/atomic"
 	"time"
 )
 
@@ -24,7 +26,8 @@ func (c *Client) write(pieces net.Buffers) {
 var errStalled = errors.New("the peer has taken nothing for the write timeout")
 
 // writeAll writes the pieces. It gives up when the socket takes nothing for the write timeout. TLS cannot go on after a
-// deadline has passed in mid record, so there the socket has to take the whole write in that time.
+// deadline has passed in mid record, so there a watch puts the deadline off; where the system does not tell what the peer
+// acknowledges, the socket has to take the whole write in that time.
 //
 // Each turn of the loop takes bytes off the pieces, or has waited for the write timeout while the peer acknowledged bytes of
 // before, or is the last.
@@ -37,12 +40,11 @@ func (c *Client) writeAll(pieces net.Buffers) error {
 	}
 	for pieces = skip(pieces, 0); len(pieces) > 0; pieces = skip(pieces, 0) {
 		acked := c.acked()
-		if c.opts.WriteTimeout > 0 {
-			c.conn.raw.SetWriteDeadline(time.Now().Add(c.opts.WriteTimeout))
-		}
+		unwatch := c.limitWrite()
 		c.opts.Counters.Waits.Add(1)
 		began := time.Now()
 		n, err := c.writeSome(&pieces)
+		unwatch()
 		c.opts.Counters.BytesOut.Add(uint64(n))
 		timedOut := errors.Is(err, os.ErrDeadlineExceeded)
 		switch {
@@ -60,6 +62,83 @@ func (c *Client) writeAll(pieces net.Buffers) error {
 		c.conn.raw.SetWriteDeadline(time.Time{}) // or the actor could not try any more
 	}
 	return nil
+}
+
+// limitWrite makes the write that follows give up when the peer takes nothing for the write timeout. The caller has to call end
+// after the write.
+func (c *Client) limitWrite() (end func()) {
+	switch {
+	case c.opts.WriteTimeout == 0:
+	case c.try == nil && c.conn.fd != nil:
+		return newWatch(c).end
+	default:
+		c.conn.raw.SetWriteDeadline(time.Now().Add(c.opts.WriteTimeout))
+	}
+	return func() {}
+}
+
+// watch looks now and then at what the peer of a connection with TLS has acknowledged, and ends a write when that was nothing
+// for the write timeout. A write that does not block is over before the first look. Looks run in goroutines of the timer, one
+// after the other.
+type watch struct {
+	c     *Client
+	timer *time.Timer
+	over  atomic.Bool   // the write has ended
+	last  chan struct{} // receives at the end of the last look, if the timer could not be stopped before that
+
+	set atomic.Bool // the write has a deadline
+
+	// Owned by the looks.
+	acked uint64 // bytes, at the last look
+	known bool   // there was one
+}
+
+func newWatch(c *Client) *watch {
+	w := &watch{c: c, last: make(chan struct{}, 1)}
+	w.timer = time.AfterFunc(math.MaxInt64, w.look)
+	w.timer.Reset(min(blocked, c.opts.WriteTimeout))
+	return w
+}
+
+func (w *watch) look() {
+	if w.over.Load() || !w.progresses() {
+		w.last <- struct{}{}
+		return
+	}
+	w.timer.Reset(w.c.opts.WriteTimeout)
+	if w.over.Load() && w.timer.Stop() { // end was too early for this one
+		w.last <- struct{}{}
+	}
+}
+
+// progresses reports whether the peer has acknowledged something since the last look. If not, or if the system does not tell, it
+// sets a deadline, and was the last look.
+func (w *watch) progresses() bool {
+	timeout := w.c.opts.WriteTimeout
+	acked, ok := socketAcked(w.c.conn.fd)
+	stalled := w.known && acked == w.acked
+	w.set.Store(!ok || stalled)
+	switch {
+	case !ok:
+		w.c.conn.raw.SetWriteDeadline(time.Now().Add(timeout - min(blocked, timeout)))
+	case stalled:
+		w.c.conn.raw.SetWriteDeadline(longAgo)
+	case w.known:
+		w.c.progressed(timeout)
+	}
+	w.acked, w.known = acked, true
+	return ok && !stalled
+}
+
+// end is called after the write, when the deadline would be the next one's. It waits for a look that is running.
+func (w *watch) end() {
+	w.over.Store(true)
+	if !w.timer.Stop() {
+		<-w.last
+	}
+	if w.set.Load() {
+		w.c.conn.raw.SetWriteDeadline(time.Time{})
+	}
 }
 
 // writeSome writes until the deadline. A system may call a socket writable only when much of its buffer is free (a third, with
@@ -105,8 +184,8 @@ func join(pieces net.Buffers) []byte {
 }
 
 // acked returns how many bytes the peer has acknowledged, as far as the connection knows. It tells a peer that reads slowly from
-// one that does not: a full socket is not writable again before much of what it holds is acknowledged. With TLS it is of no
-// use, see writeAll.
+// one that does not: a full socket is not writable again before much of what it holds is acknowledged. With TLS the watch looks
+// at it, see limitWrite.
 func (c *Client) acked() (bytes uint64) {
 	if c.try != nil && c.conn.fd != nil {
 		bytes, _ = socketAcked(c.conn.fd)

@@ -89,7 +89,7 @@ func TestAuthByCookie(t *testing.T) {
 	phone.wait(expirySeconds + ` >= 59`)
 	phone.topicIs("admin:audit", "allowed")
 	phone.click("logout")
-	phone.stateIs("服务器关闭了连接：4002 logged out")
+	phone.stateIs("服务端关闭了连接：4002 logged out")
 	do(phone, "reload", chromedp.Reload())
 	phone.stateIs("未连接")
 	phone.wait(element("login") + `.hidden === false`)

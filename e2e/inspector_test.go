@@ -160,6 +160,10 @@ func TestInspectorShowsAnInstance(t *testing.T) {
 		p.wait(element("total-panics_recovered") + `.textContent === '0'`)
 		p.wait(`document.querySelectorAll('.curve[d^="M"]').length === 4`)
 		p.noHorizontalScrolling("overview")
+		p.wait(`[...document.querySelectorAll('.figure small')].every((note) => {
+			note.textContent = '共 984.9 MiB';
+			return note.scrollWidth <= note.clientWidth;
+		})`) // no note is cut
 	}
 	light.wait(element("state") + `.textContent.startsWith('running for')`)
 	chinese.wait(element("state") + `.textContent.startsWith('已运行')`)

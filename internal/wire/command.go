@@ -75,7 +75,7 @@ func parsePublish(d *json.Decoder) Command {
 			c.Data, haveData = s, true
 		default:
 			p.name, _ = name.(string)
-			p.kind, p.end = memberProblem(p.name, haveTopic, haveData), d.InputOffset()
+			p.kind = memberProblem(p.name, haveTopic, haveData)
 			return Command{Problem: p}
 		}
 	}

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"strings"
 )
@@ -9,9 +10,9 @@ import (
 // Problem says why a text message is neither a subscription nor a publication. It takes no memory of its own, because most such
 // messages are none: they are for the application. See Explain.
 type Problem struct {
-	kind    problemKind
-	name    string // of the member that is wrong
-	at, end int64  // where its value, or what is wrong, stands in the text
+	kind problemKind
+	name string // of the member that is wrong
+	at   int64  // where its value, or what is wrong, stands in the text
 }
 
 type problemKind uint8
@@ -60,14 +61,15 @@ func (p Problem) Explain(text []byte) string {
 	return fmt.Sprintf("%s; got %s", expected, Quote(string(text)))
 }
 
-// value returns of which type the value is that is wrong, and how it is written.
+// value returns of which type the value is that is wrong, and how it is written. The rest of the text may be no JSON; then an
+// object or array extends to the end of the text.
 func (p Problem) value(text []byte) (what, value string) {
 	rest := bytes.TrimLeft(text[p.at:], jsonSpace+":")
 	switch rest[0] {
 	case '{':
-		return "an object", string(rest)
+		what = "an object"
 	case '[':
-		return "an array", string(rest)
+		what = "an array"
 	case 't', 'f':
 		what = "a boolean"
 	case 'n':
@@ -75,7 +77,11 @@ func (p Problem) value(text []byte) (what, value string) {
 	default:
 		what = "a number"
 	}
-	return what, string(rest[:int(p.end)-(len(text)-len(rest))])
+	var whole json.RawMessage
+	if err := json.NewDecoder(bytes.NewReader(rest)).Decode(&whole); err != nil {
+		return what, string(rest)
+	}
+	return what, string(whole)
 }
 
 // meant returns the prefix of the command that a text was probably meant to be, or "".

@@ -27,9 +27,11 @@ func checkProblem(t tester, text string, c wire.Command) {
 func TestExplain(t *testing.T) {
 	const expected = `expected sub:TOPIC, unsub:TOPIC or {"topic":"TOPIC","data":"TEXT"}`
 	for text, want := range map[string]string{
-		`{"topic":"t","data":{"id":1}}`:        `data is an object, not a string: send text, for example JSON.stringify(value); got "{\"id\":1}}"`,
+		`{"topic":"t","data":{"id":1}}`:        `data is an object, not a string: send text, for example JSON.stringify(value); got "{\"id\":1}"`,
+		`{"data":{"a":["}"]} ,"topic":"t"}`:    `data is an object, not a string: send text, for example JSON.stringify(value); got "{\"a\":[\"}\"]}"`,
+		`{"topic":"t","data":[1,`:              `data is an array, not a string: send text, for example JSON.stringify(value); got "[1,"`,
 		`{"topic":"t","data": 1.50 }`:          `data is a number, not a string: send text, for example JSON.stringify(value); got "1.50"`,
-		`{"topic":"t","data":[1]}`:             `data is an array, not a string: send text, for example JSON.stringify(value); got "[1]}"`,
+		`{"topic":"t","data":[1]}`:             `data is an array, not a string: send text, for example JSON.stringify(value); got "[1]"`,
 		`{"topic":"t","data":true}`:            `data is a boolean, not a string: send text, for example JSON.stringify(value); got "true"`,
 		`{"data":"d","topic":null}`:            `topic is null, not a string: send text, for example JSON.stringify(value); got "null"`,
 		`{"topic":"t","data":"d","id":1}`:      `unexpected member "id": there are topic and data, and no others`,

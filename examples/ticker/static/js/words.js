@@ -12,11 +12,11 @@ const words = {
   },
   zh: {
     title: 'tank 行情', ticker: '行情', filter: '筛选，例如 omega', slow: '慢速网络', language: 'English', theme: '浅色或深色',
-    slowTitle: '服务器每秒只向本页放行 4 KiB，如同一条慢速网络',
+    slowTitle: '服务端每秒只向本页放行 4 KiB，如同一条慢速网络',
     connecting: '连接中', open: '实时', waiting: '正在重连', closed: '已关闭',
     subscribed: '可见即订阅', of: (n) => `共 ${n} 个`,
     rate: '收到的价格', perSecond: ' 条/秒', behind: '落后', seconds: '秒', skipped: '已跳过', skippedWhat: '条旧价格',
-    about: '模拟数据：价格由服务器随机生成，每秒 20 次。曲线和涨跌幅都是最近 6 秒的。',
+    about: '模拟数据：价格由服务端随机生成，每秒 20 次。曲线和涨跌幅都是最近 6 秒的。',
     nothing: '没有这个名称的品种。',
   },
 };
