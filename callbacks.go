@@ -52,7 +52,7 @@ func (c *Client) guard(message, topic string, callback func() error) error {
 	err := actor.Try(callback)
 	if isPanic(err) {
 		c.m.report(&ErrorEvent{Code: CodeInternal, Message: message, Err: err, ClientID: c.ID(), UserID: c.UserID(), Topic: topic})
-		c.conn.Close(wire.CloseInternalError, "internal error")
+		c.conn.Close(wire.InternalError)
 	}
 	return err
 }

@@ -100,7 +100,7 @@ func (c *Client) Close(code int, reason string) error {
 	if err := wire.CheckClose(code, reason); err != nil {
 		return fmt.Errorf("%w: %w", ErrInvalidClose, err)
 	}
-	if !c.conn.Close(code, strings.Clone(reason)) {
+	if !c.conn.Close(wire.Close{Code: code, Reason: strings.Clone(reason)}) {
 		return ErrClosed
 	}
 	return nil

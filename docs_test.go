@@ -9,6 +9,7 @@ import (
 	"go/format"
 	"go/parser"
 	"go/token"
+	"maps"
 	"net/url"
 	"os"
 	"os/exec"
@@ -185,11 +186,36 @@ func TestCodesInProtocolPages(t *testing.T) {
 		slices.Sort(list)
 		return list
 	}
-	code := readPage(t, "errors.go").text + readPage(t, "internal/wire/close.go").text
-	want := find(code, `\t(?:refused\w+ += "(\w+)"|Close\w+ += (\d+))`)
+	code := readPage(t, "internal/wire/refusal.go").text + readPage(t, "internal/wire/close.go").text
+	want := find(code, `\t(?:Refused\w+ += "(\w+)"|Close\w+ += (\d+))`)
 	for _, name := range []string{"docs/protocol.md", "docs/protocol.zh-CN.md"} {
 		if got := find(readPage(t, name).text, "\\| (?:`([a-z_]+)`|(\\d{4})) \\|"); !slices.Equal(got, want) {
 			t.Errorf("%s has the codes %q, want %q", name, got, want)
+		}
+	}
+}
+
+// TestCloseReasonsInProtocolPages: their table of close codes has the reasons of the table in package wire.
+func TestCloseReasonsInProtocolPages(t *testing.T) {
+	all := func(text, pattern string) [][]string {
+		return regexp.MustCompile(pattern).FindAllStringSubmatch(text, -1)
+	}
+	code, numbers, want := readPage(t, "internal/wire/close.go").text, make(map[string]string), make(map[string][]string)
+	for _, m := range all(code, `(Close\w+) += (\d+)`) {
+		numbers[m[1]] = m[2]
+	}
+	for _, m := range all(code, `= Close\{(\w+), "(.+)"\}`) {
+		want[numbers[m[1]]] = append(want[numbers[m[1]]], "`"+m[2]+"`")
+	}
+	for _, name := range []string{"docs/protocol.md", "docs/protocol.zh-CN.md"} {
+		got := make(map[string][]string)
+		for _, m := range all(readPage(t, name).text, "(?m)^\\| (\\d{4}) \\| (`[^|]*) \\|") {
+			for _, reason := range all(m[2], "`[^`]+`") {
+				got[m[1]] = append(got[m[1]], reason[0])
+			}
+		}
+		if !maps.EqualFunc(got, want, slices.Equal) {
+			t.Errorf("%s has the reasons %q, want %q", name, got, want)
 		}
 	}
 }

@@ -156,7 +156,7 @@ func BenchmarkOutbox(b *testing.B) {
 					}
 					delivered += pile
 					if idle {
-						c.Run()
+						c.Flush()
 					}
 					for c.Queued() > 0 { // it is a goroutine of its own that writes
 					}

@@ -17,11 +17,11 @@ func TestBudgetWaitsForTheOneThatIsEvicted(t *testing.T) {
 		return c
 	}
 	end := func(c *Client, evicted bool) {
-		c.closing.Store(&closeReason{discard: evicted, relief: evicted})
+		c.closing.Store(&closing{discards: evicted, freesMemory: evicted})
 		c.discard()
 		c.forget()
 		if evicted {
-			c.relieve()
+			c.freed()
 		}
 	}
 	small, large := queue(500), queue(900)

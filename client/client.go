@@ -1,7 +1,6 @@
 package client
 
 import (
-	"errors"
 	"sync/atomic"
 	"time"
 
@@ -78,12 +77,12 @@ type Client struct {
 	deflate bool      // permessage-deflate was negotiated
 
 	// For any goroutine.
-	queued  atomic.Int64                // bytes of the frames accepted and not yet written
-	closing atomic.Pointer[closeReason] // why the connection ends; nil while it is open, and the first reason stands
+	queued  atomic.Int64            // bytes of the frames accepted and not yet written
+	closing atomic.Pointer[closing] // why the connection ends; nil while it is open, and the first reason stands
 
 	// Owned by the actor.
 	gone       bool // the socket is closed
-	relieved   bool // the budget was told so, if it was waiting for that
+	saidFreed  bool // the budget knows that it holds nothing any more, if it was waiting for that
 	readerDone bool // the reader has seen the last of the peer
 	peerClosed bool // the last of the peer was its close frame
 	out        output
@@ -96,7 +95,7 @@ type Client struct {
 	alive      atomic.Bool                // something was read, or a message returned by the owner, since the last ping
 	taking     atomic.Bool                // a socket that was full has taken something since the last ping
 	holding    atomic.Uint32              // what the reader does with a complete message: notHolding, or another; then it cannot see pongs
-	heldUp     atomic.Bool                // the owner was busy with a message for longer than inattention since the last ping
+	heldUp     atomic.Bool                // the owner was busy with a message for longer than busyAfter since the last ping
 	pinging    atomic.Bool                // a ping waits for its turn
 	lastSeen   atomic.Int64               // when something was received, Unix nanoseconds
 	unanswered atomic.Int64               // pings that were sent, less pongs
@@ -114,15 +113,6 @@ type Client struct {
 	latePings       int  // how many more pings may come at once, because the reader waited for the owner
 }
 
-// closeReason is why a connection ends: a close code and its reason, RFC 6455 section 7.1.6.
-type closeReason struct {
-	code    int
-	reason  string
-	discard bool // queued bytes are discarded
-	relief  bool // the budget waits for what the client holds
-	deaf    bool // the peer's frames are ignored from now on
-}
-
 // New makes a client of an upgraded connection. Nothing is read before Read is called, which the caller has to do, in a
 // goroutine for itself; or Cut, if the client is not wanted after all.
 func New(conn *Conn, opts *Options, owner Owner) *Client {
@@ -133,17 +123,17 @@ func New(conn *Conn, opts *Options, owner Owner) *Client {
 	return c
 }
 
-// Send delivers a batch and, if the client is idle, runs it.
+// Send delivers a batch and, if the client is idle, flushes it.
 func (c *Client) Send(b *wire.Batch) bool {
 	taken, idle := c.Deliver(b)
 	if idle {
-		c.Run()
+		c.Flush()
 	}
 	return taken
 }
 
 // Deliver takes a batch of frames for the socket. It never blocks. When idle is true, no goroutine is writing for this
-// client, and the caller has to make sure that Run is called.
+// client, and the caller has to make sure that Flush is called.
 //
 // taken is false when the client is closing, or because its outbox is full and the policy is CloseSlow: then it is closed
 // with 1013. A batch over the limit all by itself is taken when the outbox is empty.
@@ -186,9 +176,9 @@ func (c *Client) post(b *wire.Batch) (taken bool) {
 	return taken
 }
 
-// Run writes what was delivered to an idle client, in the caller's goroutine as far as the socket takes it at once. It
+// Flush writes what was delivered to an idle client, in the caller's goroutine as far as the socket takes it at once. It
 // never blocks.
-func (c *Client) Run() { c.ref.Run() }
+func (c *Client) Flush() { c.ref.Run() }
 
 // drop gives up a batch that counts as queued.
 func (c *Client) drop(b *wire.Batch) { c.lose(b, b.Messages, c.size(b)) }
@@ -232,51 +222,3 @@ func (c *Client) Queued() int64 { return c.queued.Load() }
 
 // Dropped returns how many messages were meant for the client and never written to its socket.
 func (c *Client) Dropped() uint64 { return c.dropped.Load() }
-
-// Closing reports whether the client accepts nothing any more.
-func (c *Client) Closing() bool { return c.closing.Load() != nil }
-
-// Close starts the closing handshake behind what is queued. It never blocks. It reports false when the client is
-// closing already; then the first reason stands.
-func (c *Client) Close(code int, reason string) bool {
-	return c.startClosing(closeReason{code: code, reason: reason})
-}
-
-// Cut ends the connection without a closing handshake, at once. It never blocks.
-func (c *Client) Cut(reason string) {
-	c.closing.CompareAndSwap(nil, &closeReason{code: wire.CloseAbnormal, reason: reason})
-	c.ref.Post(cut{})
-}
-
-var errSlow = errors.New("outbox is full")
-
-// Evict closes the client with 1013 because the queued bytes of all clients exceed the budget, see Budget. Its queued
-// bytes are discarded; when some of them are being written, there is no close frame either. It never blocks. It reports false when the
-// client is closing already.
-func (c *Client) Evict(why error) bool { return c.evict(why, true) }
-
-// evict closes a client with too many queued bytes, and discards these bytes: the peer has shown that it does not read them.
-func (c *Client) evict(why error, relief bool) bool {
-	if !c.startClosing(closeReason{code: wire.CloseTryAgainLater, reason: "slow client", discard: true, relief: relief}) {
-		return false
-	}
-	c.opts.Counters.Evicted.Add(1)
-	c.owner.Failed(SlowFault, why)
-	return true
-}
-
-// startClosing makes an open client closing. A timer stands behind every close, because the peer may stall anywhere.
-func (c *Client) startClosing(why closeReason) bool {
-	if !c.closing.CompareAndSwap(nil, &why) {
-		return false
-	}
-	c.hardClose.Store(time.AfterFunc(c.opts.CloseTimeout, func() { c.Cut("close timeout") }))
-	c.ref.Post(sendClose{})
-	return true
-}
-
-// panicked ends the client whose actor panicked: what it was about to write is lost.
-func (c *Client) panicked(err *actor.PanicError) {
-	c.owner.Failed(WriteFault, err)
-	c.Cut("internal error")
-}

@@ -206,7 +206,7 @@ func TestCloseComesBehindWhatWasDelivered(t *testing.T) {
 			}
 			want += string(b.Frames)
 		}
-		if !p.Close(4000, "bye") || p.Close(4001, "again") {
+		if !p.Close(wire.Close{Code: 4000, Reason: "bye"}) || p.Close(wire.Close{Code: 4001, Reason: "again"}) {
 			t.Fatal("the first Close has to count, and no other")
 		}
 		if p.Send(text("too late")) {
@@ -293,7 +293,7 @@ func TestSecondOfTwoBatchesHasToWait(t *testing.T) {
 		first, second := text(strings.Repeat("a", 50)), text(strings.Repeat("b", 50))
 		p.Deliver(first)
 		p.Deliver(second)
-		p.Run()
+		p.Flush()
 		if held := p.opts.Budget.Held(); held < 52 || held > 220 {
 			t.Errorf("%d bytes are held", held)
 		}
@@ -320,7 +320,7 @@ func TestRunIsForTheOneWhoFoundTheClientIdle(t *testing.T) {
 		if p.Queued() == 0 {
 			t.Fatal("somebody else has written it")
 		}
-		p.Run() // in this goroutine
+		p.Flush() // in this goroutine
 		if p.Queued() != 0 {
 			t.Fatalf("%d bytes are queued after Run", p.Queued())
 		}
@@ -385,7 +385,7 @@ func TestPeerThatStallsIsCutAtTheCloseTimeout(t *testing.T) {
 				p.conn.Write(sent)
 				synctest.Wait()
 				began := time.Now()
-				p.Close(4000, "")
+				p.Close(wire.Close{Code: 4000})
 				<-p.gone
 				if took := time.Since(began); took != 5*time.Second {
 					t.Fatalf("cut after %v, want the close timeout of 5s", took)
@@ -407,7 +407,7 @@ func TestGoneDoesNotWaitForAnOwnerThatIsBusy(t *testing.T) {
 		if got := <-p.received; got != "false x" {
 			t.Fatalf("received %q", got)
 		}
-		p.Close(4000, "")
+		p.Close(wire.Close{Code: 4000})
 		<-p.gone
 		if p.readerDone.Load() {
 			t.Fatal("the reader was done while its owner was busy")

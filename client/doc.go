@@ -12,7 +12,7 @@
 //     everything at once, and never blocks.
 //   - The writer is an edge, too: a goroutine that there is only while the socket has no room. It writes what the actor
 //     gives it, and blocks while the peer does not read. With TLS, all is written by it.
-//   - Everyone else (topics, the manager, the public API) uses [Client.Send], or [Client.Deliver] and then [Client.Run],
+//   - Everyone else (topics, the manager, the public API) uses [Client.Send], or [Client.Deliver] and then [Client.Flush],
 //     [Client.Close], [Client.Cut] and so on, none of which block.
 //
 // github.com/coder/websocket does the handshake and reads frames. It never gets to write: frames are encoded by

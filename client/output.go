@@ -55,11 +55,11 @@ func (c *Client) forget() {
 	o.outbox.reset()
 }
 
-// flush writes everything gathered, as far as the socket takes it without blocking; the writer edge does the rest. A
+// writeQueued writes everything gathered, as far as the socket takes it without blocking; the writer edge does the rest. A
 // failed write ends the connection.
 //
 // Each turn of the loop writes what was loaded, takes a step of the closing handshake, or is the last.
-func (c *Client) flush() {
+func (c *Client) writeQueued() {
 	for !c.gone && !c.out.writing {
 		if c.out.empty() {
 			c.forget()

@@ -21,7 +21,7 @@ const pacedFrame = 64
 const leastNap = 20 * time.Millisecond
 
 // pace counts what was read and waits, if the client is closing, until it is time for more. The wait is never longer than a
-// glance, so that the next read soon tells that the connection has ended.
+// closingCheck, so that the next read soon tells that the connection has ended.
 func (r *reader) pace(bytes, frames int) {
 	if !r.client.Closing() {
 		return
@@ -30,7 +30,7 @@ func (r *reader) pace(bytes, frames int) {
 	r.unpaced = uint16(unpaced % len(input{}))
 	if events := unpaced / len(input{}); events > 0 {
 		if early := r.closing.take(closingRate, events); early >= leastNap {
-			time.Sleep(min(early, glance))
+			time.Sleep(min(early, closingCheck))
 		}
 	}
 }
@@ -44,21 +44,6 @@ func (r *reader) pass(p []byte) {
 	if s.inner >= eventFrames {
 		r.client.chargeFrames(int(s.inner / eventFrames))
 		s.inner %= eventFrames
-	}
-}
-
-// linger reads and discards until the peer hangs up or the hard close comes, RFC 6455 section 7.1.1: closing a socket
-// with unread data on it resets the connection, and the peer might never see the close frame.
-func (c *Client) linger() {
-	c.conn.raw.SetReadDeadline(time.Time{})
-	buf := inputs.Get().(*input)
-	defer inputs.Put(buf)
-	for {
-		n, err := c.conn.raw.Read(buf[:])
-		if err != nil {
-			return
-		}
-		c.conn.reader.pace(n, 0)
 	}
 }
 
@@ -79,7 +64,7 @@ var (
 
 // answerPing answers a ping, RFC 6455 section 5.5.3, unless there are too many of them.
 func (c *Client) answerPing(payload []byte) {
-	if c.mayControl("too many pings", errPings) {
+	if c.mayControl(wire.TooManyPings, errPings) {
 		c.ref.Post(pong{bytes.Clone(payload)})
 	}
 }
@@ -93,18 +78,18 @@ func (c *Client) ponged() {
 	if c.unanswered.Load() > 0 {
 		c.unanswered.Add(-1)
 	} else {
-		c.mayControl("too many pongs", errPongs)
+		c.mayControl(wire.TooManyPongs, errPongs)
 	}
 }
 
-// mayControl counts a control frame of the peer's against the rate of pings. When there are too many, it closes the client for
-// this reason and reports false.
-func (c *Client) mayControl(reason string, err error) bool {
+// mayControl counts a control frame of the peer's against the rate of pings. When there are too many, it closes the client and
+// reports false.
+func (c *Client) mayControl(why wire.Close, err error) bool {
 	switch {
 	case c.Closing():
 		return false
 	case c.latePings == 0 && c.pings.take(c.opts.Pings, 1) > 0:
-		c.giveUp(wire.ClosePolicy, reason, PingFault, err)
+		c.abandon(why, PingFault, err)
 		return false
 	}
 	c.latePings = max(0, c.latePings-1)

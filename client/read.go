@@ -3,10 +3,8 @@ package client
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"math"
-	"os"
 	"sync"
 	"time"
 	"unicode/utf8"
@@ -96,13 +94,13 @@ func (c *Client) readMessage() error {
 func (c *Client) received(data []byte, err error, binary bool, events int) {
 	switch {
 	case errors.Is(err, errInflate):
-		c.refuse(wire.ClosePolicy, slowInflate, TimeoutFault, err)
+		c.fail(wire.SlowInflate, TimeoutFault, err)
 	case errors.Is(err, wire.ErrTooBig), len(data) > c.opts.MessageBytes:
-		c.refuse(wire.CloseTooBig, tooBig, TooBigFault, wire.ErrTooBig)
+		c.fail(wire.MessageTooBig, TooBigFault, wire.ErrTooBig)
 	case err != nil:
-		c.refuse(wire.CloseInvalidPayload, "compressed data is corrupt", ProtocolFault, err)
+		c.fail(wire.CorruptData, ProtocolFault, err)
 	case !binary && !utf8.Valid(data):
-		c.refuse(wire.CloseInvalidPayload, notUTF8, ProtocolFault, errNotUTF8)
+		c.fail(wire.NotUTF8, ProtocolFault, errNotUTF8)
 	default:
 		c.opts.Counters.MessagesIn.Add(1)
 		c.opts.Counters.BytesIn.Add(uint64(len(data)))
@@ -117,8 +115,8 @@ const (
 	holdingOwner
 )
 
-// inattention is how long the owner may be busy before a pong that came meanwhile says nothing about the peer any more.
-const inattention = 10 * time.Millisecond
+// busyAfter is how long the owner may be busy before a pong that came meanwhile says nothing about the peer any more.
+const busyAfter = 10 * time.Millisecond
 
 // hand gives a message to the owner. While that takes, pongs are not seen, so the heartbeat has to look away; and
 // when it is over, the peer is given the time of a full heartbeat to show itself.
@@ -128,7 +126,7 @@ func (c *Client) hand(data []byte, binary bool, events int) {
 	defer func() {
 		took := time.Since(began)
 		c.latePings = int(min(1e6, took.Seconds()*float64(c.opts.Pings.PerSecond)))
-		if took > inattention {
+		if took > busyAfter {
 			c.pingedAt.Store(0)
 		}
 		c.alive.Store(true)
@@ -143,13 +141,13 @@ func (c *Client) hand(data []byte, binary bool, events int) {
 
 // handled notes that the owner has returned a message that it was given at a time.
 func (c *Client) handled(at time.Time) {
-	if time.Since(at) > inattention {
+	if time.Since(at) > busyAfter {
 		c.heldUp.Store(true)
 	}
 }
 
-// glance is how often a reader that waits looks whether the connection has ended meanwhile.
-const glance = 50 * time.Millisecond
+// closingCheck is how often a reader that waits checks whether the connection has ended meanwhile.
+const closingCheck = 50 * time.Millisecond
 
 // throttle waits until it is time for one more message. What the peer sends meanwhile waits in the socket, and then with
 // the peer. A message that costs more than one event makes the next one wait.
@@ -165,8 +163,8 @@ func (c *Client) throttle(events int) {
 func (c *Client) wait(events int) (early bool) {
 	left := c.messages.take(c.opts.Messages, events)
 	early = left > 0
-	for ; left > 0 && !c.Closing(); left -= glance {
-		time.Sleep(min(left, glance))
+	for ; left > 0 && !c.Closing(); left -= closingCheck {
+		time.Sleep(min(left, closingCheck))
 	}
 	return early
 }
@@ -191,12 +189,12 @@ func (c *Client) readPayload(r io.Reader, buf []byte, text bool) ([]byte, error)
 		case err != nil:
 			return buf, err
 		case len(buf) > most:
-			c.giveUpTooBig()
+			c.abandon(wire.MessageTooBig, TooBigFault, wire.ErrTooBig)
 			return buf, errAbandoned
 		}
 		if text && ahead != math.MaxInt {
 			if valid += validPrefix(buf[valid:]); utf8.FullRune(buf[valid:]) {
-				c.giveUp(wire.CloseInvalidPayload, notUTF8, ProtocolFault, errNotUTF8)
+				c.abandon(wire.NotUTF8, ProtocolFault, errNotUTF8)
 				return buf, errAbandoned
 			}
 		}
@@ -222,72 +220,4 @@ func (c *Client) mostRaw() int {
 		return c.opts.MessageBytes + c.opts.MessageBytes/1024 + 64
 	}
 	return c.opts.MessageBytes
-}
-
-// refuse closes the connection over something the peer did.
-func (c *Client) refuse(code int, reason string, fault Fault, err error) {
-	c.closeOver(closeReason{code: code, reason: reason}, fault, err)
-}
-
-// giveUp is refuse in the middle of a message, or when the peer's further frames cannot be understood or are too many: they
-// are not looked at any more (RFC 6455, section 7.1.7).
-func (c *Client) giveUp(code int, reason string, fault Fault, err error) {
-	c.conn.reader.abandoned = true
-	c.closeOver(closeReason{code: code, reason: reason, deaf: true}, fault, err)
-}
-
-// closeOver closes the connection and reports why, unless it is closing already.
-func (c *Client) closeOver(why closeReason, fault Fault, err error) {
-	if c.startClosing(why) {
-		c.owner.Failed(fault, err)
-	}
-}
-
-// What peers are told, at the end of a message or before.
-const (
-	notUTF8     = "text is not valid UTF-8"
-	tooBig      = "message too big"
-	slowInflate = "message takes too long to inflate"
-)
-
-func (c *Client) giveUpTooBig() { c.giveUp(wire.CloseTooBig, tooBig, TooBigFault, wire.ErrTooBig) }
-
-// readEnded finds out why reading ended and starts closing accordingly, if that has not begun.
-func (c *Client) readEnded(err error) {
-	var peer websocket.CloseError
-	var panicked *actor.PanicError
-	switch r := c.conn.reader; {
-	case errors.As(err, &peer):
-		c.answerClose(int(peer.Code), peer.Reason)
-	case r.abandoned:
-		c.linger()
-	case errors.Is(r.err, os.ErrDeadlineExceeded):
-		c.giveUp(wire.ClosePolicy, "message took too long", TimeoutFault, errTimeout)
-		c.linger()
-	case r.err != nil:
-		c.lost(r.err)
-	case errors.As(err, &panicked):
-		c.refuse(wire.CloseInternalError, "internal error", ReadFault, err)
-	default:
-		c.giveUp(wire.CloseProtocolError, "protocol error", ProtocolFault, err)
-		c.linger()
-	}
-}
-
-// answerClose answers the peer's close frame with the same code, RFC 6455 section 5.5.1.
-func (c *Client) answerClose(code int, reason string) {
-	if !utf8.ValidString(reason) {
-		c.refuse(wire.CloseInvalidPayload, "close reason is not valid UTF-8", ProtocolFault, errNotUTF8)
-		return
-	}
-	c.startClosing(closeReason{code: code, reason: reason})
-}
-
-// lost reports a connection that ended without a close frame, unless it was ended from this side.
-func (c *Client) lost(err error) {
-	reason := "connection lost"
-	if errors.Is(err, io.EOF) {
-		reason = "connection closed without a close frame"
-	}
-	c.refuse(wire.CloseAbnormal, reason, ReadFault, fmt.Errorf("%s: %w", reason, err))
 }

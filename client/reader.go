@@ -123,7 +123,7 @@ func (r *reader) Read(p []byte) (n int, err error) {
 		return 0, errAbandoned
 	case len(r.pending) > 0:
 	case r.stream.inside() && r.stream.size > uint64(r.client.mostRaw()): // what was announced is not worth waiting for
-		r.client.giveUpTooBig()
+		r.client.abandon(wire.MessageTooBig, TooBigFault, wire.ErrTooBig)
 		return 0, errAbandoned
 	case r.fd != nil && len(p) < len(input{}):
 		err = r.receive()

@@ -54,8 +54,8 @@ func (m sampled) handle(t *Topic) {
 	}
 }
 
-// flush delivers the batch to every member.
-func (t *Topic) flush() {
+// deliverBatch delivers the batch to every member.
+func (t *Topic) deliverBatch() {
 	b := t.batch
 	if b == nil {
 		return
@@ -85,7 +85,7 @@ func (t *Topic) deliver(b *wire.Batch, first int) (next int) {
 				refused++
 			}
 			if idle {
-				t.enlist(m.Subscriber)
+				t.flushLater(m.Subscriber)
 			}
 			next++
 		}

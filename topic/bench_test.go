@@ -77,5 +77,5 @@ func (e echo) Deliver(*wire.Batch) (taken, idle bool) { e <- struct{}{}; return 
 func (*counter) Deflates() bool { return false }
 func (echo) Deflates() bool     { return false }
 
-func (*counter) Run() {}
-func (echo) Run()     {}
+func (*counter) Flush() {}
+func (echo) Flush()     {}

@@ -168,6 +168,6 @@ func (blocker) Deflates() bool { return false }
 func (signal) Deflates() bool  { return false }
 
 // None is ever idle, but for those that say so.
-func (*inbox) Run()  {}
-func (blocker) Run() {}
-func (signal) Run()  {}
+func (*inbox) Flush()  {}
+func (blocker) Flush() {}
+func (signal) Flush()  {}

@@ -14,7 +14,7 @@ func (s *tally) Deliver(b *wire.Batch) (taken, idle bool) {
 	s.messages += b.Messages
 	return true, false
 }
-func (*tally) Run()           {}
+func (*tally) Flush()         {}
 func (*tally) Deflates() bool { return false }
 
 // Encoding panics only over a bug in this library, so this test has to put one in.

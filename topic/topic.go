@@ -27,11 +27,11 @@ const messageOverhead = 64
 // Subscriber is what a topic sees of a client.
 type Subscriber interface {
 	// Deliver takes a batch, which is shared and must not be changed, and reports whether it was taken. When idle is
-	// true, the caller has to make sure that Run is called. Messages not taken, or lost later, are counted in the
+	// true, the caller has to make sure that Flush is called. Messages not taken, or lost later, are counted in the
 	// batch's Lost. It must not block.
 	Deliver(*wire.Batch) (taken, idle bool)
-	// Run writes what was delivered. It must not block, and must not panic.
-	Run()
+	// Flush writes what was delivered. It must not block, and must not panic.
+	Flush()
 	// Deflates reports whether the subscriber negotiated compression. The answer never changes.
 	Deflates() bool
 }
@@ -76,7 +76,7 @@ type Topic struct {
 	deflating int         // members who negotiated compression
 	batch     *wire.Batch // encoded, not yet delivered; nil when there is none
 	last      int         // bytes in the batch that was delivered last, bounded: the work of writing it, and what the next one may need
-	crew      *crew       // subscribers who have to be run; nil: none
+	idle      *group      // subscribers that have to be flushed; nil: none
 
 	// For any goroutine.
 	aborted atomic.Bool
@@ -227,12 +227,12 @@ func (t *Topic) receive(mail iter.Seq[message]) {
 
 // handOut ends a turn: everything that was taken is delivered, and whoever has to write it does.
 func (t *Topic) handOut() {
-	t.flush()
-	t.runCrew()
+	t.deliverBatch()
+	t.flushIdle()
 }
 
 func (m list) handle(t *Topic) {
-	t.flush() // the answer says that it has been
+	t.deliverBatch() // the answer says that it has been
 	all := make([]Subscriber, len(t.members))
 	for i, member := range t.members {
 		all[i] = member.Subscriber
@@ -241,7 +241,7 @@ func (m list) handle(t *Topic) {
 }
 
 func (m join) handle(t *Topic) {
-	t.flush() // what was published before is not for the newcomer
+	t.deliverBatch() // what was published before is not for the newcomer
 	if m.place == 0 {
 		t.members = append(t.members, m.Member)
 		m.place = len(t.members)
@@ -250,7 +250,7 @@ func (m join) handle(t *Topic) {
 }
 
 func (m leave) handle(t *Topic) {
-	t.flush() // what was published before still is for the leaver
+	t.deliverBatch() // what was published before still is for the leaver
 	if m.done != nil {
 		defer m.done()
 	}

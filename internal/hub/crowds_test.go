@@ -11,6 +11,7 @@ import (
 
 	"github.com/fanqie/tank-websocket-go-server/client"
 	"github.com/fanqie/tank-websocket-go-server/internal/memnet"
+	"github.com/fanqie/tank-websocket-go-server/internal/wire"
 )
 
 // crowd connects so many peers, whose buffers take so many bytes. They do not read.
@@ -59,7 +60,7 @@ func TestDrainPassesOverClientsThatAreClosing(t *testing.T) {
 		crowd(t, m, 30, 64<<10)
 		all := m.all()
 		for _, c := range all[:20] {
-			c.Client.Close(1000, "")
+			c.Client.Close(wire.Close{Code: 1000})
 		}
 		step := func(most int) (closing int, left bool) {
 			left = see(m, func(s *supervisor) bool {

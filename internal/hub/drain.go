@@ -39,7 +39,7 @@ func (s *supervisor) closeDelivered(c *Session) {
 	waiting.Store(int32(len(c.subscriptions) + 1)) // #nosec G115 -- 2^31 do not fit into memory
 	done := func() {
 		if waiting.Add(-1) == 0 {
-			c.Client.Close(wire.CloseGoingAway, goingAway)
+			c.Client.Close(wire.ShuttingDown)
 		}
 	}
 	for t := range c.subscriptions {

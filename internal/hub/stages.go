@@ -4,9 +4,6 @@ import "github.com/fanqie/tank-websocket-go-server/internal/wire"
 
 // What the supervisor does in the stages of a shutdown, see lifecycle.go. All functions in this file run in its goroutine.
 
-// goingAway is the reason that clients are told at Shutdown, with code 1001.
-const goingAway = "server is shutting down, please reconnect"
-
 func (shutdown) handle(s *supervisor) {
 	for _, t := range s.topics {
 		t.topic.Stop()
@@ -39,7 +36,7 @@ func (s *supervisor) advance() {
 	life := s.hub.life
 	if life.state() == drainingTopics && s.topicActors == 0 && life.moveTo(closingClients) {
 		for _, c := range s.sessions {
-			c.Client.Close(wire.CloseGoingAway, goingAway)
+			c.Client.Close(wire.ShuttingDown)
 		}
 	}
 	if life.state() == closingClients && len(s.sessions) == 0 {

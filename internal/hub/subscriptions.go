@@ -52,7 +52,7 @@ func (s *supervisor) tooManySubscriptions(m subscribe) {
 	c.Client.Enqueue(wire.NewRefusal(wire.RefusedLimit, err.Error(), m.topic))
 	s.fault(Fault{Kind: TooManySubscriptions, Err: err, Session: c, Topic: m.topic})
 	if c.refusals++; c.refusals == maxRefusals {
-		c.Client.Close(wire.ClosePolicy, "too many subscriptions")
+		c.Client.Close(wire.TooManySubscriptions)
 	}
 }
 

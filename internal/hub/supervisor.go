@@ -76,7 +76,7 @@ func (m register) handle(s *supervisor) {
 		s.reject(c)
 	}
 	if s.hub.life.state() > draining { // it came while the instance was closing
-		c.Client.Close(wire.CloseGoingAway, goingAway)
+		c.Client.Close(wire.ShuttingDown)
 	}
 	m.Reply(struct{}{})
 }
@@ -86,7 +86,7 @@ func (s *supervisor) reject(c *Session) {
 	c.leaving, c.rejected = true, true
 	s.rejected[c.UserID]++
 	s.tooManySessions(c)
-	c.Client.Close(wire.ClosePolicy, "too many connections")
+	c.Client.Close(wire.TooManyConnections)
 }
 
 func (s *supervisor) tooManySessions(c *Session) {
@@ -144,7 +144,7 @@ func (readerDone) handle(s *supervisor) {
 func (m closeUser) handle(s *supervisor) {
 	n := 0
 	for _, c := range s.users[m.userID] {
-		if c.Client.Close(wire.CloseNormal, "closed by server") {
+		if c.Client.Close(wire.ClosedByServer) {
 			n++
 		}
 	}

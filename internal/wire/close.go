@@ -19,6 +19,31 @@ const (
 	CloseTryAgainLater  = 1013
 )
 
+// Close is why a connection ends: a close code, and its reason (RFC 6455, section 7.1.6).
+type Close struct {
+	Code   int
+	Reason string
+}
+
+// What the server itself closes a connection with. docs/protocol.md has the same table.
+var (
+	ClosedByServer       = Close{CloseNormal, "closed by server"}
+	ShuttingDown         = Close{CloseGoingAway, "server is shutting down, please reconnect"}
+	ProtocolError        = Close{CloseProtocolError, "protocol error"}
+	NotUTF8              = Close{CloseInvalidPayload, "text is not valid UTF-8"}
+	ReasonNotUTF8        = Close{CloseInvalidPayload, "close reason is not valid UTF-8"}
+	CorruptData          = Close{CloseInvalidPayload, "compressed data is corrupt"}
+	SlowMessage          = Close{ClosePolicy, "message took too long"}
+	SlowInflate          = Close{ClosePolicy, "message takes too long to inflate"}
+	TooManyPings         = Close{ClosePolicy, "too many pings"}
+	TooManyPongs         = Close{ClosePolicy, "too many pongs"}
+	TooManySubscriptions = Close{ClosePolicy, "too many subscriptions"}
+	TooManyConnections   = Close{ClosePolicy, "too many connections"}
+	MessageTooBig        = Close{CloseTooBig, "message too big"}
+	InternalError        = Close{CloseInternalError, "internal error"}
+	SlowClient           = Close{CloseTryAgainLater, "slow client"}
+)
+
 // CheckClose says whether an application may send this code and reason in a close frame: 1000, 1001, 1003, 1007 to
 // 1014, or 3000 to 4999, and at most MaxCloseReason bytes of valid UTF-8.
 func CheckClose(code int, reason string) error {

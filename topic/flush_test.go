@@ -28,7 +28,7 @@ func (s *sleeper) Deliver(b *wire.Batch) (taken, idle bool) {
 	return true, !s.claimed.Swap(true)
 }
 
-func (s *sleeper) Run() {
+func (s *sleeper) Flush() {
 	if s.beforeRun != nil {
 		s.beforeRun()
 	}

@@ -1,0 +1,267 @@
+package client
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"time"
+	"unicode/utf8"
+
+	"github.com/coder/websocket"
+
+	"github.com/fanqie/tank-websocket-go-server/actor"
+	"github.com/fanqie/tank-websocket-go-server/internal/wire"
+)
+
+// How a connection ends:
+//
+//	open ---> closing ---> close frame written ---> gone
+//	  \          \                   \              ^
+//	   `----------`-------------------`-------------'   Cut, a failed write, or the close timeout
+//
+// startClosing makes an open client closing. The close frame goes behind what is queued. Then the peer has to show that it was
+// the last: by its own close frame, or the end of its bytes. The actor alone closes the socket, in finish.
+
+// closing is why a connection ends, and how.
+type closing struct {
+	wire.Close
+	discards    bool // queued bytes are discarded
+	freesMemory bool // the budget waits for what the client holds
+	ignoresPeer bool // the peer's frames are not looked at any more
+}
+
+// The functions from here on may be called by any goroutine. None of them blocks.
+
+// Closing reports whether the client accepts nothing any more.
+func (c *Client) Closing() bool { return c.closing.Load() != nil }
+
+// Close starts the closing handshake behind what is queued. It reports false when the client is closing already; then the first
+// reason stands.
+func (c *Client) Close(why wire.Close) bool { return c.startClosing(closing{Close: why}) }
+
+// Cut ends the connection without a closing handshake, at once.
+func (c *Client) Cut(reason string) {
+	c.closing.CompareAndSwap(nil, &closing{Close: wire.Close{Code: wire.CloseAbnormal, Reason: reason}})
+	c.ref.Post(cut{})
+}
+
+var errSlow = errors.New("outbox is full")
+
+// Evict closes the client with 1013 because the queued bytes of all clients exceed the budget, see Budget. Its queued bytes are
+// discarded; when some of them are being written, there is no close frame either. It reports false when the client is closing
+// already.
+func (c *Client) Evict(why error) bool { return c.evict(why, true) }
+
+// evict closes a client with too many queued bytes, and discards these bytes: the peer has shown that it does not read them.
+func (c *Client) evict(why error, freesMemory bool) bool {
+	if !c.startClosing(closing{Close: wire.SlowClient, discards: true, freesMemory: freesMemory}) {
+		return false
+	}
+	c.opts.Counters.Evicted.Add(1)
+	c.owner.Failed(SlowFault, why)
+	return true
+}
+
+// startClosing makes an open client closing. A timer stands behind every close, because the peer may stall anywhere.
+func (c *Client) startClosing(why closing) bool {
+	if !c.closing.CompareAndSwap(nil, &why) {
+		return false
+	}
+	c.hardClose.Store(time.AfterFunc(c.opts.CloseTimeout, func() { c.Cut("close timeout") }))
+	c.ref.Post(sendClose{})
+	return true
+}
+
+// panicked ends the client whose actor panicked: what it was about to write is lost.
+func (c *Client) panicked(err *actor.PanicError) {
+	c.owner.Failed(WriteFault, err)
+	c.Cut(wire.InternalError.Reason)
+}
+
+// The functions from here on run in the reader.
+
+// fail closes the connection over something the peer did, and reports that, unless it is closing already.
+func (c *Client) fail(why wire.Close, fault Fault, err error) {
+	c.failWith(closing{Close: why}, fault, err)
+}
+
+// abandon is for a fault in the middle of a message, or one behind which the peer's frames cannot be understood or are too many:
+// they are not looked at any more (RFC 6455, section 7.1.7).
+func (c *Client) abandon(why wire.Close, fault Fault, err error) {
+	c.conn.reader.abandoned = true
+	c.failWith(closing{Close: why, ignoresPeer: true}, fault, err)
+}
+
+func (c *Client) failWith(why closing, fault Fault, err error) {
+	if c.startClosing(why) {
+		c.owner.Failed(fault, err)
+	}
+}
+
+// readEnded finds out why reading ended and starts closing accordingly, if that has not begun.
+func (c *Client) readEnded(err error) {
+	var peer websocket.CloseError
+	var panicked *actor.PanicError
+	switch r := c.conn.reader; {
+	case errors.As(err, &peer):
+		c.answerClose(wire.Close{Code: int(peer.Code), Reason: peer.Reason})
+	case r.abandoned:
+		c.linger()
+	case errors.Is(r.err, os.ErrDeadlineExceeded):
+		c.abandon(wire.SlowMessage, TimeoutFault, errTimeout)
+		c.linger()
+	case r.err != nil:
+		c.lost(r.err)
+	case errors.As(err, &panicked):
+		c.fail(wire.InternalError, ReadFault, err)
+	default:
+		c.abandon(wire.ProtocolError, ProtocolFault, err)
+		c.linger()
+	}
+}
+
+// answerClose answers the peer's close frame with the same code, RFC 6455 section 5.5.1.
+func (c *Client) answerClose(peers wire.Close) {
+	if utf8.ValidString(peers.Reason) {
+		c.Close(peers)
+	} else {
+		c.fail(wire.ReasonNotUTF8, ProtocolFault, errNotUTF8)
+	}
+}
+
+// lost reports a connection that ended without a close frame, unless it was ended from this side.
+func (c *Client) lost(err error) {
+	reason := "connection lost"
+	if errors.Is(err, io.EOF) {
+		reason = "connection closed without a close frame"
+	}
+	c.fail(wire.Close{Code: wire.CloseAbnormal, Reason: reason}, ReadFault, fmt.Errorf("%s: %w", reason, err))
+}
+
+// linger reads and discards until the peer hangs up or the hard close comes, RFC 6455 section 7.1.1: closing a socket
+// with unread data on it resets the connection, and the peer might never see the close frame.
+func (c *Client) linger() {
+	c.conn.raw.SetReadDeadline(time.Time{})
+	buf := inputs.Get().(*input)
+	defer inputs.Put(buf)
+	for {
+		n, err := c.conn.raw.Read(buf[:])
+		if err != nil {
+			return
+		}
+		c.conn.reader.pace(n, 0)
+	}
+}
+
+// The functions from here on run in the actor.
+
+func (sendClose) handle(c *Client) {
+	if c.out.closeFrame == closeNone { // else it is gone already
+		c.out.closeFrame = closeDue
+	}
+	why := c.closing.Load()
+	if why.discards {
+		c.discard()
+	}
+	switch {
+	case !why.freesMemory:
+	case c.out.outbox.begun > 0: // that would stay in memory, and in the way of the close frame
+		c.finish()
+	default:
+		c.freed()
+	}
+}
+
+// writeCloseFrame goes on with the close frame, when everything before it is written.
+func (c *Client) writeCloseFrame() {
+	why := c.closing.Load()
+	if c.out.closeFrame == closeDue && why.Code != wire.CloseAbnormal { // else there is nobody to write to
+		c.out.urgent(wire.AppendClose(nil, why.Code, why.Reason))
+		c.out.closeFrame = closeBegun
+		return
+	}
+	c.out.closeFrame = closeDone
+	if why.ignoresPeer {
+		c.closeWrite()
+	}
+	if c.readerDone {
+		c.finish()
+	}
+}
+
+// closeWrite tells a peer whose frames are not looked at any more, and so not its close frame either, that this was all:
+// it hangs up at once instead of waiting for the hard close. See linger.
+func (c *Client) closeWrite() {
+	conn, ok := c.conn.raw.(interface{ CloseWrite() error }) // TCP, TLS
+	switch {
+	case !ok:
+	case c.conn.belowTLS() != nil:
+		go conn.CloseWrite() // which may wait for the peer
+	default:
+		conn.CloseWrite()
+	}
+}
+
+func (m readerEnded) handle(c *Client) {
+	c.readerDone, c.peerClosed = true, m.closed
+	if c.out.closeFrame == closeDone { // else the close frame is not written yet
+		c.finish()
+	}
+}
+
+func (cut) handle(c *Client) { c.finish() }
+
+func (c *Client) writeFailed(err error) {
+	failed := &closing{Close: wire.Close{Code: wire.CloseAbnormal, Reason: "write failed"}}
+	if err == errStalled {
+		failed.Reason = "write timeout"
+	}
+	if c.closing.CompareAndSwap(nil, failed) { // else it was to end anyway
+		c.owner.Failed(WriteFault, err)
+	}
+	c.finish()
+}
+
+// finish closes the socket and tells the owner. It is the end of every connection.
+func (c *Client) finish() {
+	if c.gone {
+		return
+	}
+	c.gone, c.out.closeFrame = true, closeDone
+	c.out.outbox.unbegin()
+	c.discard()
+	c.forget()
+	if c.closing.Load().freesMemory {
+		c.freed()
+	}
+	if t := c.hardClose.Load(); t != nil {
+		t.Stop()
+	}
+	c.ref.Stop()
+	socket := c.conn.belowTLS()
+	switch {
+	case socket == nil:
+		c.closeSocket(c.conn.raw)
+	case c.peerClosed:
+		go c.closeSocket(c.conn.raw) // tls.Conn.Close says goodbye first, for which it may wait 5 s
+	default:
+		c.closeSocket(socket)
+	}
+}
+
+func (c *Client) closeSocket(socket net.Conn) {
+	socket.Close()
+	why := c.closing.Load()
+	c.owner.Gone(why.Code, why.Reason)
+}
+
+// freed says, once, that the client holds nothing any more: the budget was waiting for that.
+func (c *Client) freed() {
+	if !c.saidFreed {
+		c.saidFreed = true
+		c.opts.Budget.Eased()
+		c.opts.Budget.check()
+	}
+}
