@@ -21,7 +21,7 @@ race: ## the same under the race detector
 	go test -race ./...
 
 model: ## 100,000 random programs against a model of an instance, in some minutes
-	go test -run '^TestModel$$' -count=1 -timeout 0 . -rapid.checks=100000
+	go test -run '^TestModel$$' -count=1 -timeout 0 ./test -rapid.checks=100000
 
 COUNT ?= 20
 stress: ## the tests in which goroutines meet, COUNT times under the race detector, in some minutes

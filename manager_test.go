@@ -2,37 +2,68 @@ package tank_test
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"runtime"
-	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
-	"time"
+
+	"go.uber.org/goleak"
 
 	tank "github.com/fanqie/tank-websocket-go-server"
+	"github.com/fanqie/tank-websocket-go-server/tanktest"
 )
 
+// What the library is for, with the test kit that its users have. The tests of its promises, limits and faults are in test/.
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// inBubble runs a test with a new instance in a synctest bubble, where time is fake.
+func inBubble(t *testing.T, test func(t *testing.T, tkws *tank.Manager, s *tanktest.Server)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		tkws := tank.NewInstance()
+		test(t, tkws, tanktest.Serve(t, tkws))
+	})
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestSubscribePublishUnsubscribe(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		s := serve(t)
-		p := s.dial("ann")
-		s.expectEvents("connect ann")
-		p.subscribe(s, "news")
-		s.expectEvents("subscribe ann news")
-		must(t, s.BroadcastTopicMessage("news", "hello \"世界\"\n"))
-		p.expectTopic("news", "hello \"世界\"\n")
-		p.send("unsub:news")
-		s.expectEvents("unsubscribe ann news")
-		must(t, s.BroadcastTopicMessage("news", "too late"))
-		p.expectNothing()
-		p.write(closeFrame(1000, "bye"))
-		if e := s.event(); e.EventType != tank.EventDisconnect || e.Reason != "1000 bye" {
-			t.Fatalf("got %+v", e)
+	inBubble(t, func(t *testing.T, tkws *tank.Manager, s *tanktest.Server) {
+		ann, bob := s.Dial("/?user_id=ann"), s.Dial("/?user_id=bob")
+		ann.Subscribe("news")
+		must(t, tkws.BroadcastTopicMessage("news", "hello \"世界\"\n"))
+		ann.Expect("news", "hello \"世界\"\n")
+		bob.ExpectNothing()
+		ann.Unsubscribe("news")
+		must(t, tkws.BroadcastTopicMessage("news", "too late"))
+		ann.ExpectNothing()
+	})
+}
+
+func TestBroadcastMessageReachesEveryClientVerbatim(t *testing.T) {
+	inBubble(t, func(t *testing.T, tkws *tank.Manager, s *tanktest.Server) {
+		clients := []*tanktest.Client{s.Dial("/?user_id=ann"), s.Dial("/?user_id=bob"), s.Dial("/")}
+		message := []byte(`{"any":"text", 世界}`)
+		must(t, tkws.BroadcastMessage(message))
+		copy(message, "overwritten by the caller afterwards")
+		must(t, tkws.BroadcastMessage([]byte{0xff, 0x00}))
+		must(t, tkws.BroadcastMessage(nil))
+		for _, c := range clients {
+			c.ExpectText(`{"any":"text", 世界}`)
+			if got := c.Next(); !got.Binary || got.Data != "\xff\x00" {
+				t.Fatalf("bytes that are not UTF-8 came as %v", got)
+			}
+			c.ExpectText("")
 		}
-		p.expectClose(1000)
-		s.expectNoErrors()
+		if topics := tkws.GetAllTopics(); len(topics) != 0 {
+			t.Fatalf("the broadcast topic shows in %v", topics)
+		}
 	})
 }
 
@@ -51,22 +82,72 @@ func TestGetSingleInstanceIsTheSameForEveryCaller(t *testing.T) {
 }
 
 func TestInstancesShareNothing(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		a, b := serve(t), serve(t)
-		pa, pb := a.dial("ann"), b.dial("ann")
-		pa.subscribe(a, "news")
-		pb.subscribe(b, "news")
+	inBubble(t, func(t *testing.T, a *tank.Manager, sa *tanktest.Server) {
+		b := tank.NewInstance()
+		ofA, ofB := sa.Dial("/?user_id=ann"), tanktest.Serve(t, b).Dial("/?user_id=ann")
+		ofA.Subscribe("news")
+		ofB.Subscribe("news")
 		must(t, a.BroadcastTopicMessage("news", "of a"))
-		pa.expectTopic("news", "of a")
+		ofA.Expect("news", "of a")
 		must(t, a.BroadcastMessage([]byte("all of a")))
-		pa.expect("all of a")
-		pb.expectNothing()
+		ofA.ExpectText("all of a")
+		ofB.ExpectNothing()
 		if n := b.CloseClient("nobody"); n != 0 {
 			t.Fatalf("CloseClient of nobody closed %d", n)
 		}
-		must(t, a.Shutdown(within(t, time.Minute)))
+		must(t, a.Shutdown(t.Context()))
 		if !b.IsRunning() || b.GetClientCount() != 1 {
 			t.Fatal("shutting one instance down affected the other")
+		}
+	})
+}
+
+func TestCloseClientClosesEveryConnectionOfTheUser(t *testing.T) {
+	inBubble(t, func(t *testing.T, tkws *tank.Manager, s *tanktest.Server) {
+		first, bob, second := s.Dial("/?user_id=ann"), s.Dial("/?user_id=bob"), s.Dial("/?user_id=ann")
+		if n := tkws.CloseClient("ann"); n != 2 {
+			t.Fatalf("closed %d, want 2", n)
+		}
+		if n := tkws.CloseClient("ann"); n != 0 {
+			t.Fatalf("closed %d that were closing already", n)
+		}
+		first.ExpectClose(1000)
+		second.ExpectClose(1000)
+		must(t, tkws.BroadcastMessage([]byte("still here")))
+		bob.ExpectText("still here")
+	})
+}
+
+func TestGetAllTopicsShowsTheTopicActors(t *testing.T) {
+	inBubble(t, func(t *testing.T, tkws *tank.Manager, s *tanktest.Server) {
+		s.Dial("/?user_id=ann").Subscribe("news", "weather")
+		s.Dial("/?user_id=bob").Subscribe("news")
+		must(t, tkws.BroadcastTopicMessage("news", "hello"))
+		synctest.Wait()
+		topics := tkws.GetAllTopics()
+		if len(topics) != 2 || topics[0].Name != "news" || topics[1].Name != "weather" {
+			t.Fatalf("got %v", topics)
+		}
+		if news := topics[0]; news.Subscribers != 2 || news.Published != 1 || news.Delivered != 2 || news.MailboxDepth != 0 {
+			t.Fatalf("got %+v", news)
+		}
+	})
+}
+
+func TestShutdownDeliversAndSaysGoodbye(t *testing.T) {
+	inBubble(t, func(t *testing.T, tkws *tank.Manager, s *tanktest.Server) {
+		ann := s.Dial("/?user_id=ann")
+		ann.Subscribe("news")
+		must(t, tkws.BroadcastTopicMessage("news", "the last one"))
+		must(t, tkws.Shutdown(t.Context()))
+		ann.Expect("news", "the last one")
+		if reason := ann.ExpectClose(1001); reason != "server is shutting down, please reconnect" {
+			t.Fatalf("closed with %q", reason)
+		}
+		for range tkws.ConnEvents { // it is closed, and so ends
+		}
+		if state := tkws.Stats().State; state != tank.StateClosed {
+			t.Fatalf("the instance is %s", state)
 		}
 	})
 }
@@ -80,254 +161,5 @@ func TestUnusedInstanceRunsNoGoroutine(t *testing.T) {
 	if after := runtime.NumGoroutine(); after > before {
 		t.Fatalf("100 unused instances run %d goroutines", after-before)
 	}
-	runtime.KeepAlive(instances)
-}
-
-func TestBroadcastMessageReachesEveryClientVerbatim(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		s := serve(t)
-		peers := []*peer{s.dial("ann"), s.dial("bob"), s.dial("")}
-		buf := []byte(`{"any":"text", 世界}`)
-		must(t, s.BroadcastMessage(buf))
-		copy(buf, "overwritten by the caller afterwards")
-		must(t, s.BroadcastMessage([]byte{0xff, 0x00}))
-		must(t, s.BroadcastMessage(nil))
-		for _, p := range peers {
-			p.expect(`{"any":"text", 世界}`)
-			if op, got := p.next(); op != opBinary || got != "\xff\x00" {
-				t.Fatalf("bytes that are not UTF-8 came as %d %q", op, got)
-			}
-			p.expect("")
-		}
-		if len(s.GetAllTopics()) != 0 {
-			t.Fatalf("the broadcast topic shows in %v", s.GetAllTopics())
-		}
-	})
-}
-
-func TestPublishResults(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		s := serve(t)
-		must(t, s.BroadcastTopicMessage("nobody listens", "x"))
-		must(t, s.Publish(t.Context(), "nobody listens", "x"))
-		for _, name := range []string{"", strings.Repeat("x", 256), "a\nb", "\xff", "a\u0085"} {
-			mustBe(t, s.BroadcastTopicMessage(name, "x"), tank.ErrInvalidTopic)
-		}
-		s.expectNoErrors()
-		for _, data := range []string{"\xff", "x\x80", "\xe4\xb8", "\xc0\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80"} {
-			mustBe(t, s.BroadcastTopicMessage("news", data), tank.ErrInvalidData)
-			s.expectError(tank.CodeSerialization)
-		}
-		mustBe(t, s.BroadcastTopicMessage("news", "\xff"), tank.ErrInvalidData)
-		e := s.expectError(tank.CodeSerialization)
-		mustBe(t, e, tank.ErrInvalidData)
-		if e.Topic != "news" || e.Time.IsZero() {
-			t.Fatalf("got %+v", e)
-		}
-		ended, cancel := context.WithCancel(t.Context())
-		cancel()
-		p := s.dial("ann")
-		p.subscribe(s, "news")
-		err := s.Publish(ended, "news", "x")
-		mustBe(t, err, tank.ErrBusy)
-		mustBe(t, err, context.Canceled)
-		p.expectNothing()
-	})
-}
-
-func TestCountsAgreeWithEvents(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		s := serve(t)
-		check := func(clients, subscribers int) {
-			t.Helper()
-			if c, n := s.GetClientCount(), s.GetTopicSubscriberCount("news"); c != clients || n != subscribers {
-				t.Fatalf("counts are %d clients, %d subscribers; want %d, %d", c, n, clients, subscribers)
-			}
-		}
-		check(0, 0)
-		a, b := s.dial("ann"), s.dial("bob")
-		s.expectEvents("connect ann", "connect bob")
-		check(2, 0)
-		a.send("sub:news")
-		s.expectEvents("subscribe ann news")
-		check(2, 1)
-		b.send("sub:news")
-		s.expectEvents("subscribe bob news")
-		check(2, 2)
-		b.send("unsub:news")
-		s.expectEvents("unsubscribe bob news")
-		check(2, 1)
-		a.conn.Close()
-		s.expectEvents("disconnect ann")
-		check(1, 0)
-		must(t, s.Shutdown(within(t, time.Minute)))
-		check(0, 0)
-	})
-}
-
-func TestGetAllTopics(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		s := serve(t)
-		a, b := s.dial("ann"), s.dial("bob")
-		created := time.Now()
-		for _, topic := range []string{"zebra", "apple", "中文"} {
-			a.subscribe(s, topic)
-		}
-		b.subscribe(s, "apple")
-		time.Sleep(time.Second)
-		published := time.Now()
-		must(t, s.BroadcastTopicMessage("apple", "1"))
-		must(t, s.BroadcastTopicMessage("apple", "2"))
-		a.expectTopic("apple", "1")
-		b.expectTopic("apple", "1")
-		synctest.Wait()
-		got := s.GetAllTopics()
-		want := []tank.TopicStats{
-			{Name: "apple", Subscribers: 2, Published: 2, Delivered: 4, CreatedAt: created, LastPublishedAt: published},
-			{Name: "zebra", Subscribers: 1, CreatedAt: created},
-			{Name: "中文", Subscribers: 1, CreatedAt: created},
-		}
-		for i := range want {
-			if i >= len(got) || !sameTopic(got[i], want[i]) {
-				t.Fatalf("got  %+v\nwant %+v", got, want)
-			}
-		}
-		text, err := json.Marshal(got[0])
-		must(t, err)
-		for _, key := range []string{"name", "subscribers", "published", "delivered", "dropped", "mailbox_depth", "restarts", "created_at", "last_published_at"} {
-			if !strings.Contains(string(text), `"`+key+`":`) {
-				t.Errorf("JSON %s lacks %s", text, key)
-			}
-		}
-		a.send("unsub:zebra")
-		synctest.Wait()
-		if n := len(s.GetAllTopics()); n != 2 {
-			t.Fatalf("%d topics live after the last subscriber of one left, want 2", n)
-		}
-	})
-}
-
-func sameTopic(a, b tank.TopicStats) bool {
-	times := a.CreatedAt.Equal(b.CreatedAt) && a.LastPublishedAt.Equal(b.LastPublishedAt)
-	a.CreatedAt, a.LastPublishedAt = b.CreatedAt, b.LastPublishedAt
-	return times && a == b
-}
-
-func TestStats(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		s := serve(t)
-		p := s.dial("ann")
-		p.subscribe(s, "news")
-		p.send("for nobody")
-		must(t, s.BroadcastTopicMessage("news", "x"))
-		p.expectTopic("news", "x")
-		time.Sleep(time.Second / 2) // less than until the first heartbeat
-		got := s.Stats()
-		want := tank.Stats{
-			State: "running", Clients: 1, Topics: 1, Accepted: 1, MessagesIn: 2, BytesIn: uint64(len("sub:news") + len("for nobody")), MessagesIgnored: 1,
-			Published: 1, MessagesOut: 1,
-			BytesOut: uint64(2 + len(`{"topic":"news","data":"x"}`)), Uptime: time.Second / 2,
-		}
-		if got != want {
-			t.Fatalf("got  %+v\nwant %+v", got, want)
-		}
-	})
-}
-
-func TestCloseClientClosesEveryConnectionOfTheUser(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		s := serve(t)
-		a1, b, a2 := s.dial("ann"), s.dial("bob"), s.dial("ann")
-		s.expectEvents("connect ann", "connect bob", "connect ann")
-		if n := s.CloseClient("ann"); n != 2 {
-			t.Fatalf("closed %d, want 2", n)
-		}
-		if n := s.CloseClient("ann"); n != 0 {
-			t.Fatalf("closed %d that were closing already", n)
-		}
-		a1.expectClose(1000)
-		a2.expectClose(1000)
-		s.expectEvents("disconnect ann", "disconnect ann")
-		must(t, s.BroadcastMessage([]byte("still here")))
-		b.expect("still here")
-		s.expectNoErrors()
-	})
-}
-
-func TestEventsTellOneClientsLifeInOrder(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		s := serve(t)
-		p := s.dial("ann")
-		connect := s.event()
-		for i := range 5 {
-			p.send(fmt.Sprintf("sub:t%d", i))
-		}
-		p.send("unsub:t0")
-		synctest.Wait()
-		p.conn.Close()
-		s.expectEvents("subscribe ann t0", "subscribe ann t1", "subscribe ann t2", "subscribe ann t3", "subscribe ann t4", "unsubscribe ann t0")
-		last := s.event()
-		if connect.EventType != tank.EventConnect || last.EventType != tank.EventDisconnect || last.ClientID != connect.ClientID {
-			t.Fatalf("first %+v, last %+v", connect, last)
-		}
-		if !strings.HasPrefix(last.Reason, "1006 ") {
-			t.Fatalf("reason %q, want 1006 for a connection cut without a close frame", last.Reason)
-		}
-		s.expectError(tank.CodeRead)
-		if n := len(s.GetAllTopics()); n != 0 {
-			t.Fatalf("%d topics live after their only subscriber left", n)
-		}
-	})
-}
-
-func TestSetCustomUpgraderIsTheDefaultAndWithUpgraderGoesFirst(t *testing.T) {
-	defer tank.SetCustomUpgrader(tank.Upgrader{})
-	bubble(t, func(t *testing.T) {
-		shared, own := serve(t), serve(t, tank.WithUpgrader(tank.Upgrader{Subprotocols: []string{"own"}}))
-		tank.SetCustomUpgrader(tank.Upgrader{Subprotocols: []string{"shared"}, ReadBufferSize: 1, WriteBufferSize: 1})
-		for _, c := range []struct {
-			s    *server
-			want string
-		}{{shared, "shared"}, {own, "own"}} {
-			h := handshake{path: "/", header: map[string][]string{"Sec-Websocket-Protocol": {"own, shared"}}}
-			p, resp := c.s.request(h)
-			if got := resp.Header.Get("Sec-WebSocket-Protocol"); got != c.want {
-				t.Fatalf("negotiated %q, want %q", got, c.want)
-			}
-			p.subscribe(c.s, "news")
-			must(t, c.s.BroadcastTopicMessage("news", "x"))
-			p.expectTopic("news", "x")
-		}
-	})
-}
-
-func TestSenselessOptionsPanicNamingTheOption(t *testing.T) {
-	for option, f := range map[string]func(){
-		"WithHeartbeat":           func() { tank.NewInstance(tank.WithHeartbeat(0, time.Second)) },
-		"WithHeartbeat:":          func() { tank.NewInstance(tank.WithHeartbeat(time.Second, -1)) },
-		"MessageBytes -1":         func() { tank.NewInstance(tank.WithLimits(tank.Limits{MessageBytes: -1})) },
-		"OutboxBytes -1":          func() { tank.NewInstance(tank.WithLimits(tank.Limits{OutboxBytes: -1})) },
-		"TopicQueueBytes -1":      func() { tank.NewInstance(tank.WithLimits(tank.Limits{TopicQueueBytes: -1})) },
-		"PublishTimeout -1ns":     func() { tank.NewInstance(tank.WithLimits(tank.Limits{PublishTimeout: -1})) },
-		"CloseTimeout -1ns":       func() { tank.NewInstance(tank.WithLimits(tank.Limits{CloseTimeout: -1})) },
-		"WithErrorBuffer":         func() { tank.NewInstance(tank.WithErrorBuffer(0)) },
-		"WithConnEventBuffer":     func() { tank.NewInstance(tank.WithConnEventBuffer(-1)) },
-		"WithAuthenticator":       func() { tank.NewInstance(tank.WithAuthenticator(nil)) },
-		"WithSubscribeAuthorizer": func() { tank.NewInstance(tank.WithSubscribeAuthorizer(nil)) },
-		"WithPublishAuthorizer":   func() { tank.NewInstance(tank.WithPublishAuthorizer(nil)) },
-		"WithMessageHandler":      func() { tank.NewInstance(tank.WithMessageHandler(nil)) },
-		"WithLogger":              func() { tank.NewInstance(tank.WithLogger(nil)) },
-		"WithUpgrader":            func() { tank.NewInstance(tank.WithUpgrader(tank.Upgrader{ReadBufferSize: -1})) },
-		"SetCustomUpgrader":       func() { tank.SetCustomUpgrader(tank.Upgrader{WriteBufferSize: -1}) },
-		"subprotocol \"a b\"":     func() { tank.SetCustomUpgrader(tank.Upgrader{Subprotocols: []string{"a b"}}) },
-	} {
-		t.Run(option, func(t *testing.T) {
-			defer func() {
-				if v := fmt.Sprint(recover()); !strings.Contains(v, option) || !strings.HasPrefix(v, "tank: ") {
-					t.Fatalf("panicked with %q, want it to name %s", v, option)
-				}
-			}()
-			f()
-		})
-	}
+	must(t, instances[0].Shutdown(context.Background()))
 }

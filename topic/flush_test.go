@@ -42,7 +42,7 @@ func (s *sleeper) Flush() {
 
 func (s *sleeper) Deflates() bool { return s.deflates }
 
-func TestEveryIdleSubscriberIsRunOnce(t *testing.T) {
+func TestEveryIdleSubscriberIsFlushedOnce(t *testing.T) {
 	for _, n := range []int{1, 15, 16, 63, 64, 65, 128, 1000} {
 		for _, pool := range []bool{false, true} {
 			t.Run(fmt.Sprintf("subscribers=%d/pool=%v", n, pool), func(t *testing.T) {
@@ -73,7 +73,7 @@ func TestEveryIdleSubscriberIsRunOnce(t *testing.T) {
 }
 
 // A panic elsewhere does not leave a subscriber claimed for good, nor what was encoded before it undelivered.
-func TestIdleSubscribersAreRunAlthoughTheTopicPanics(t *testing.T) {
+func TestIdleSubscribersAreFlushedAlthoughTheTopicPanics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		panics := 0
 		h := spawn(t, topic.Options{OnPanic: func(*topic.Topic, *actor.PanicError) { panics++ }})

@@ -1,0 +1,289 @@
+package docscheck
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"go/ast"
+	"go/format"
+	"go/parser"
+	"go/token"
+	"maps"
+	"net/url"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestGoInDocsCompiles vets each Go block of each page as a program of its own, in the module that the page belongs to. Those
+// marked "go bench" need modules that that one does not have; bench/internal/migrating looks at them.
+//
+// A block with a package clause is taken as it is. Another one is completed: declarations stand at the top level of a
+// package main, statements inside its function main, and what they use of the packages in assumedImports is imported.
+// Statements may use a *tank.Manager named tkws that they do not declare.
+func TestGoInDocsCompiles(t *testing.T) {
+	type program struct{ module, text string }
+	programs := make(map[program]string) // where each was found first
+	for _, page := range pages(t) {
+		for _, block := range page.blocks("go") {
+			text, err := complete(block.text)
+			p := program{page.module(), text}
+			if err != nil {
+				t.Errorf("%s:%d: %v", page.path, block.line, err)
+			} else if _, known := programs[p]; !known {
+				programs[p] = fmt.Sprintf("%s:%d", page.path, block.line)
+			}
+		}
+	}
+	if len(programs) == 0 {
+		t.Error("no Go block found in any page")
+	}
+	for p, place := range programs {
+		t.Run(place, func(t *testing.T) {
+			t.Parallel()
+			file := filepath.Join(t.TempDir(), "main.go")
+			if err := os.WriteFile(file, []byte(p.text), 0o666); err != nil {
+				t.Fatal(err)
+			}
+			vet := exec.Command("go", "vet", file)
+			vet.Dir = filepath.FromSlash(p.module)
+			if out, err := vet.CombinedOutput(); err != nil {
+				t.Errorf("%s does not compile: %v\n%s\n%s", place, err, out, numbered(p.text))
+			}
+		})
+	}
+}
+
+func TestGoInDocsIsFormatted(t *testing.T) {
+	for _, page := range pages(t) {
+		for _, block := range append(page.blocks("go"), page.blocks("go bench")...) {
+			formatted, err := format.Source([]byte(block.text))
+			if err != nil {
+				t.Errorf("%s:%d: %v", page.path, block.line, err)
+			} else if strings.TrimSpace(string(formatted)) != strings.TrimSpace(block.text) {
+				t.Errorf("%s:%d is not formatted; gofmt says:\n%s", page.path, block.line, formatted)
+			}
+		}
+	}
+}
+
+// TestServersInDocsHaveTimeouts: what pages show is what people copy.
+func TestServersInDocsHaveTimeouts(t *testing.T) {
+	for _, page := range pages(t) {
+		for _, block := range append(page.blocks("go"), page.blocks("go bench")...) {
+			if strings.Contains(block.text, "ListenAndServe") &&
+				!(strings.Contains(block.text, "ReadHeaderTimeout:") && strings.Contains(block.text, "IdleTimeout:")) {
+				t.Errorf("%s:%d: this server waits for ever for a request", page.path, block.line)
+			}
+		}
+	}
+}
+
+// TestTranslationsAgree compares what does not depend on the language: headings, code in tables, and code without comments.
+// All pages in docs have a translation, and some others.
+func TestTranslationsAgree(t *testing.T) {
+	for _, one := range pages(t) {
+		translation := strings.TrimSuffix(one.path, ".md") + ".zh-CN.md"
+		if strings.HasSuffix(one.path, ".zh-CN.md") || path.Dir(one.path) != "docs" && !hasFile(".", translation) {
+			continue
+		}
+		other := readPage(t, translation)
+		same(t, one, other, "heading", page.headings)
+		same(t, one, other, "row of a table", page.tableRows)
+		same(t, one, other, "line of code", page.code)
+	}
+}
+
+// TestTestsThatDocsNameExist looks for each linked test in the file that the link leads to.
+func TestTestsThatDocsNameExist(t *testing.T) {
+	for _, p := range pages(t) {
+		for _, m := range linkedTest.FindAllStringSubmatch(p.text, -1) {
+			file := path.Join(path.Dir(p.path), m[2])
+			if code, err := os.ReadFile(filepath.FromSlash(file)); err != nil || !bytes.Contains(code, []byte("\nfunc "+m[1]+"(")) {
+				t.Errorf("%s: there is no %s in %s (%v)", p.path, m[1], file, err)
+			}
+		}
+	}
+}
+
+var linkedTest = regexp.MustCompile("\\[`((?:Test|Fuzz)\\w+)`\\]\\(([^)]+)\\)")
+
+// same shows the first difference.
+func same(t *testing.T, one, other page, what string, of func(page) []passage) {
+	t.Helper()
+	a, b := of(one), of(other)
+	for i := range min(len(a), len(b)) {
+		if a[i].text != b[i].text {
+			t.Errorf("one %s differs:\n%s\n%s", what, one.show(a[i]), other.show(b[i]))
+			return
+		}
+	}
+	if len(a) != len(b) {
+		t.Errorf("%s has %d of %s, and %s has %d", one.path, len(a), what, other.path, len(b))
+	}
+}
+
+// TestLinksLeadSomewhere follows the links of all pages, those to pictures included, to files and headings. Those to other
+// sites are not followed. A Chinese page does not show X.png where there is X.zh-CN.png.
+func TestLinksLeadSomewhere(t *testing.T) {
+	for _, page := range pages(t) {
+		for _, link := range page.links() {
+			if err := follow(t, page, link.text); err != nil {
+				t.Errorf("%s:%d: link %q: %v", page.path, link.line, link.text, err)
+			}
+		}
+	}
+}
+
+// pictures are the kinds of file that pages show.
+var pictures = []string{".svg", ".png", ".gif", ".webp"}
+
+func follow(t *testing.T, from page, link string) error {
+	u, err := url.Parse(link)
+	if err != nil {
+		return err
+	}
+	if u.Scheme != "" || u.Host != "" {
+		return nil
+	}
+	target := from.path
+	if u.Path != "" {
+		target = path.Join(path.Dir(from.path), u.Path)
+	}
+	extension := path.Ext(target)
+	translation := strings.TrimSuffix(target, extension) + ".zh-CN" + extension
+	if info, err := os.Stat(filepath.FromSlash(target)); err != nil {
+		return err
+	} else if isPicture := slices.Contains(pictures, extension); isPicture && info.Size() == 0 {
+		return errors.New("the picture is empty")
+	} else if isPicture && strings.HasSuffix(from.path, ".zh-CN.md") && hasFile(".", translation) {
+		return fmt.Errorf("the Chinese picture is %s", translation)
+	}
+	if u.Fragment == "" || extension != ".md" {
+		return nil
+	}
+	anchors := readPage(t, target).anchors()
+	if !slices.Contains(anchors, u.Fragment) {
+		return fmt.Errorf("%s has no such heading; it has %q", target, anchors)
+	}
+	return nil
+}
+
+// TestCodesInProtocolPages: their tables of close codes and of error frames have exactly the codes that the code uses.
+func TestCodesInProtocolPages(t *testing.T) {
+	find := func(text, pattern string) (list []string) {
+		for _, m := range regexp.MustCompile("(?m)^"+pattern).FindAllStringSubmatch(text, -1) {
+			if code := m[1] + m[2]; code != "code" && code != "1005" { // a head; what browsers show for a close without a code
+				list = append(list, code)
+			}
+		}
+		slices.Sort(list)
+		return list
+	}
+	code := readPage(t, "internal/wire/refusal.go").text + readPage(t, "internal/wire/close.go").text
+	want := find(code, `\t(?:Refused\w+ += "(\w+)"|Close\w+ += (\d+))`)
+	for _, name := range []string{"docs/protocol.md", "docs/protocol.zh-CN.md"} {
+		if got := find(readPage(t, name).text, "\\| (?:`([a-z_]+)`|(\\d{4})) \\|"); !slices.Equal(got, want) {
+			t.Errorf("%s has the codes %q, want %q", name, got, want)
+		}
+	}
+}
+
+// TestCloseReasonsInProtocolPages: their table of close codes has the reasons of the table in package wire.
+func TestCloseReasonsInProtocolPages(t *testing.T) {
+	all := func(text, pattern string) [][]string {
+		return regexp.MustCompile(pattern).FindAllStringSubmatch(text, -1)
+	}
+	code, numbers, want := readPage(t, "internal/wire/close.go").text, make(map[string]string), make(map[string][]string)
+	for _, m := range all(code, `(Close\w+) += (\d+)`) {
+		numbers[m[1]] = m[2]
+	}
+	for _, m := range all(code, `= Close\{(\w+), "(.+)"\}`) {
+		want[numbers[m[1]]] = append(want[numbers[m[1]]], "`"+m[2]+"`")
+	}
+	for _, name := range []string{"docs/protocol.md", "docs/protocol.zh-CN.md"} {
+		got := make(map[string][]string)
+		for _, m := range all(readPage(t, name).text, "(?m)^\\| (\\d{4}) \\| (`[^|]*) \\|") {
+			for _, reason := range all(m[2], "`[^`]+`") {
+				got[m[1]] = append(got[m[1]], reason[0])
+			}
+		}
+		if !maps.EqualFunc(got, want, slices.Equal) {
+			t.Errorf("%s has the reasons %q, want %q", name, got, want)
+		}
+	}
+}
+
+// TestJSONInPagesIsValid looks at JSON in sentences and tables: it parses, and frames have the members of the protocol.
+// The errors of the inspector name a parameter instead of a topic.
+func TestJSONInPagesIsValid(t *testing.T) {
+	frame := regexp.MustCompile(`^\{("topic":".*","data":".*"|"error":\{"code":"[\w.]+","message":".*","(?:topic|parameter)":".*"\})\}$`)
+	member := regexp.MustCompile(`^\{"(topic|data|error)":`)
+	for _, page := range pages(t) {
+		for _, m := range regexp.MustCompile("`(\\{\"[^`]*)`").FindAllStringSubmatch(page.text, -1) {
+			if !json.Valid([]byte(m[1])) || member.MatchString(m[1]) && !frame.MatchString(m[1]) {
+				t.Errorf("%s: this is no JSON, or no frame of the protocol: %s", page.path, m[1])
+			}
+		}
+	}
+}
+
+// assumedImports are the packages that a block without a package clause can use without saying so.
+var assumedImports = map[string]string{
+	"tank":    modulePath,
+	"context": "context",
+	"errors":  "errors",
+	"expvar":  "expvar",
+	"fmt":     "fmt",
+	"http":    "net/http",
+	"json":    "encoding/json",
+	"log":     "log",
+	"os":      "os",
+	"slog":    "log/slog",
+	"strings": "strings",
+	"time":    "time",
+}
+
+// complete makes a program of a block, see TestGoInDocsCompiles.
+func complete(block string) (string, error) {
+	fset := token.NewFileSet()
+	if _, err := parser.ParseFile(fset, "", block, parser.PackageClauseOnly); err == nil {
+		return block, nil
+	}
+	body := block
+	file, err := parser.ParseFile(fset, "", "package main\n"+body, 0)
+	if err != nil {
+		body = "func main() {\n" + block + "}\n"
+		if file, err = parser.ParseFile(fset, "", "package main\n"+body, 0); err != nil {
+			return "", fmt.Errorf("neither a file, nor declarations, nor statements: %w", err)
+		}
+		if slices.ContainsFunc(file.Unresolved, func(id *ast.Ident) bool { return id.Name == "tkws" }) {
+			body = strings.Replace(body, "{\n", "{\ntkws := tank.NewInstance()\n", 1)
+		}
+	} else if file.Scope.Lookup("main") == nil {
+		body += "func main() {}\n"
+	}
+	var program bytes.Buffer
+	fmt.Fprintln(&program, "package main")
+	for name, path := range assumedImports {
+		if regexp.MustCompile(`\b` + name + `\.`).MatchString(body) {
+			fmt.Fprintf(&program, "import %s %q\n", name, path)
+		}
+	}
+	program.WriteString(body)
+	return program.String(), nil
+}
+
+func numbered(text string) string {
+	var b strings.Builder
+	for i, line := range strings.Split(text, "\n") {
+		fmt.Fprintf(&b, "%4d  %s\n", i+1, line)
+	}
+	return b.String()
+}

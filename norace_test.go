@@ -1,5 +1,0 @@
-//go:build !race
-
-package tank_test
-
-const topicClients, topicRounds = 1000, 10

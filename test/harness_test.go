@@ -1,0 +1,400 @@
+package test
+
+import (
+	"bufio"
+	"compress/flate"
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+
+	tank "github.com/fanqie/tank-websocket-go-server"
+	"github.com/fanqie/tank-websocket-go-server/internal/memnet"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// bubble runs a test in a synctest bubble: time is fake, and nothing may outlive the test.
+func bubble(t *testing.T, test func(*testing.T)) {
+	t.Helper()
+	synctest.Test(t, test)
+}
+
+// atWill lets one client send whatever it likes as fast as it likes.
+var atWill = tank.WithLimits(tank.Limits{
+	MessagesPerSecond: math.MaxInt, MessageBurst: math.MaxInt,
+	PingsPerSecond: math.MaxInt, PingBurst: math.MaxInt,
+	Subscriptions: math.MaxInt,
+})
+
+// server is a running instance behind an HTTP server on an in-memory network.
+type server struct {
+	*tank.Manager
+	t        *testing.T
+	listener *memnet.Listener
+	http     *http.Server
+}
+
+// serve starts an instance, and shuts it down when the test ends.
+func serve(t *testing.T, opts ...tank.Option) *server {
+	t.Helper()
+	s := mount(t, tank.NewInstance(opts...))
+	go s.Start()
+	return s
+}
+
+// mount puts an instance that is not started yet behind an HTTP server.
+func mount(t *testing.T, m *tank.Manager) *server {
+	s := &server{Manager: m, t: t, listener: memnet.Listen()}
+	s.http = &http.Server{Handler: m}
+	go s.http.Serve(s.listener)
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		m.Shutdown(ctx)
+		s.http.Close()
+	})
+	return s
+}
+
+// handshake is what can be varied about an opening handshake.
+type handshake struct {
+	path   string
+	header http.Header
+	buffer int    // bytes the server can write before the peer reads
+	early  []byte // sent in the same write as the handshake
+}
+
+// peer is the other end of a connection, in full control of every byte.
+type peer struct {
+	t    *testing.T
+	conn net.Conn
+	r    *bufio.Reader
+}
+
+const defaultBuffer = 64 << 10
+
+// dial connects, as user name unless that is empty.
+func (s *server) dial(name string) *peer {
+	s.t.Helper()
+	h := handshake{path: "/"}
+	if name != "" {
+		h.path = "/?user_id=" + name
+	}
+	return s.connect(h)
+}
+
+func (s *server) connect(h handshake) *peer {
+	s.t.Helper()
+	p, resp := s.request(h)
+	if resp.StatusCode != http.StatusSwitchingProtocols {
+		body, _ := io.ReadAll(resp.Body)
+		s.t.Fatalf("handshake answered with %s: %s", resp.Status, body)
+	}
+	synctest.Wait() // the answer is sent before the client is registered
+	return p
+}
+
+// request does the opening handshake and returns the answer, whatever it is.
+func (s *server) request(h handshake) (*peer, *http.Response) {
+	s.t.Helper()
+	if h.buffer == 0 {
+		h.buffer = defaultBuffer
+	}
+	conn, err := s.listener.Dial(h.buffer)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { conn.Close() })
+	var b strings.Builder
+	fmt.Fprintf(&b, "GET %s HTTP/1.1\r\nHost: example.test\r\n", h.path)
+	fmt.Fprintf(&b, "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n")
+	h.header.Write(&b)
+	b.WriteString("\r\n")
+	conn.Write(append([]byte(b.String()), h.early...))
+	r := bufio.NewReader(conn)
+	resp, err := http.ReadResponse(r, nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return &peer{s.t, conn, r}, resp
+}
+
+// The opcodes, RFC 6455 section 5.2.
+const (
+	opText   = 1
+	opBinary = 2
+	opClose  = 8
+	opPing   = 9
+	opPong   = 10
+)
+
+// frame encodes a complete client frame. The masking key is zero, which RFC 6455 cannot forbid.
+func frame(op byte, payload string) []byte {
+	b := []byte{0x80 | op}
+	switch n := len(payload); {
+	case n < 126:
+		b = append(b, 0x80|byte(n))
+	case n <= 0xFFFF:
+		b = append(b, 0x80|126, byte(n>>8), byte(n))
+	default:
+		b = binary.BigEndian.AppendUint64(append(b, 0x80|127), uint64(n))
+	}
+	return append(append(b, 0, 0, 0, 0), payload...)
+}
+
+func closeFrame(code int, reason string) []byte {
+	return frame(opClose, string([]byte{byte(code >> 8), byte(code)})+reason)
+}
+
+// write sends raw bytes. It fails silently: the server may have hung up, which what it sent before will tell.
+func (p *peer) write(b []byte) { p.conn.Write(b) }
+
+// send sends a text message.
+func (p *peer) send(text string) { p.write(frame(opText, text)) }
+
+// receive returns the next frame.
+func (p *peer) receive() (op byte, payload string, err error) {
+	var head [2]byte
+	if _, err := io.ReadFull(p.r, head[:]); err != nil {
+		return 0, "", err
+	}
+	if head[0]&0xF0 != 0x80 || head[1]&0x80 != 0 {
+		return 0, "", fmt.Errorf("server frame starts with %x", head)
+	}
+	n := uint64(head[1])
+	if n >= 126 {
+		extended := make([]byte, 8)
+		from := 6
+		if n == 127 {
+			from = 0
+		}
+		if _, err := io.ReadFull(p.r, extended[from:]); err != nil {
+			return 0, "", err
+		}
+		n = binary.BigEndian.Uint64(extended)
+	}
+	data := make([]byte, n)
+	_, err = io.ReadFull(p.r, data)
+	return head[0] & 0x0F, string(data), err
+}
+
+// next returns the next data message, answering pings before it.
+func (p *peer) next() (op byte, payload string) {
+	p.t.Helper()
+	for {
+		op, payload, err := p.receive()
+		switch {
+		case err != nil:
+			p.t.Fatalf("waiting for a message: %v", err)
+		case op == opPing:
+			p.write(frame(opPong, payload))
+		case op == opText, op == opBinary:
+			return op, payload
+		default:
+			p.t.Fatalf("waiting for a message: got opcode %d with %q", op, payload)
+		}
+	}
+}
+
+// expect fails the test unless the next message is this text.
+func (p *peer) expect(text string) {
+	p.t.Helper()
+	if op, got := p.next(); op != opText || got != text {
+		p.t.Fatalf("got message %d %q, want text %q", op, got, text)
+	}
+}
+
+// expectTopic fails the test unless the next message is this one of a topic.
+func (p *peer) expectTopic(topic, data string) {
+	p.t.Helper()
+	b, _ := json.Marshal(data)
+	name, _ := json.Marshal(topic)
+	p.expect(fmt.Sprintf(`{"topic":%s,"data":%s}`, name, b))
+}
+
+// expectRefusal fails the test unless the next message is a refusal with this code and topic.
+func (p *peer) expectRefusal(code, topic string) {
+	p.t.Helper()
+	_, text := p.next()
+	var refusal struct {
+		Topic *string
+		Error struct{ Code, Message, Topic string }
+	}
+	if err := json.Unmarshal([]byte(text), &refusal); err != nil {
+		p.t.Fatalf("%q: %v", text, err)
+	}
+	e := refusal.Error
+	if e.Code != code || e.Topic != topic || e.Message == "" || refusal.Topic != nil {
+		p.t.Fatalf("got %s, want a refusal %s of %q", text, code, topic)
+	}
+}
+
+// expectClose fails the test unless the next frames are messages, if skip allows them, and then a close frame with
+// this code. It answers the close frame and expects the server to hang up.
+func (p *peer) expectClose(code int) (reason string) {
+	p.t.Helper()
+	for {
+		op, payload, err := p.receive()
+		if err != nil {
+			p.t.Fatalf("waiting for close %d: %v", code, err)
+		}
+		if op == opPing {
+			continue
+		}
+		if op != opClose {
+			p.t.Fatalf("waiting for close %d: got opcode %d with %q", code, op, payload)
+		}
+		if len(payload) < 2 || int(payload[0])<<8|int(payload[1]) != code {
+			p.t.Fatalf("close frame has payload %q, want code %d", payload, code)
+		}
+		p.write(frame(opClose, payload))
+		p.expectEnd()
+		return payload[2:]
+	}
+}
+
+// expectEnd fails the test unless the server hangs up without another frame.
+func (p *peer) expectEnd() {
+	p.t.Helper()
+	if op, payload, err := p.receive(); err == nil {
+		p.t.Fatalf("got opcode %d with %q, want the end of the connection", op, payload)
+	}
+}
+
+// subscribe subscribes and waits until that has happened.
+func (p *peer) subscribe(s *server, topic string) {
+	p.t.Helper()
+	before := s.GetTopicSubscriberCount(topic)
+	p.send("sub:" + topic)
+	synctest.Wait()
+	if got := s.GetTopicSubscriberCount(topic); got != before+1 {
+		p.t.Fatalf("%q has %d subscribers, want %d", topic, got, before+1)
+	}
+}
+
+// expectNothing fails the test when a message is on its way. Only in a bubble.
+func (p *peer) expectNothing() {
+	p.t.Helper()
+	synctest.Wait()
+	if n := p.r.Buffered(); n > 0 {
+		rest, _ := p.r.Peek(n)
+		p.t.Fatalf("got %q, want nothing", rest)
+	}
+	if b := p.conn.(*memnet.Conn).Buffered(); len(b) > 0 {
+		p.t.Fatalf("got %q, want nothing", b)
+	}
+}
+
+// event returns the next connection event.
+func (s *server) event() *tank.ConnEvent {
+	s.t.Helper()
+	e, ok := <-s.ConnEvents
+	if !ok {
+		s.t.Fatal("ConnEvents is closed")
+	}
+	return e
+}
+
+// expectEvents fails the test unless the next events are these: "TYPE USER" or "TYPE USER TOPIC".
+func (s *server) expectEvents(want ...string) {
+	s.t.Helper()
+	for _, w := range want {
+		e := s.event()
+		got := strings.TrimSpace(string(e.EventType) + " " + e.UserID + " " + e.Topic)
+		if got != w {
+			s.t.Fatalf("got event %q (%s), want %q", got, e.Reason, w)
+		}
+	}
+}
+
+// expectError fails the test unless the next error event has this code, and returns it.
+func (s *server) expectError(code tank.ErrorCode) *tank.ErrorEvent {
+	s.t.Helper()
+	e, ok := <-s.Errors
+	if !ok {
+		s.t.Fatalf("Errors is closed, want code %d", code)
+	}
+	if e.Code != code {
+		s.t.Fatalf("got error event %d %v, want code %d", e.Code, e, code)
+	}
+	return e
+}
+
+// expectNoEvents fails the test when an event waits that nobody has asked for.
+func (s *server) expectNoErrors() {
+	s.t.Helper()
+	synctest.Wait()
+	select {
+	case e, ok := <-s.Errors:
+		if ok {
+			s.t.Fatalf("got error event %d %v, want none", e.Code, e)
+		}
+	default:
+	}
+}
+
+// within returns a context that ends after d.
+func within(t *testing.T, d time.Duration) context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), d)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// must fails the test on an error.
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// mustBe fails the test unless err is target.
+func mustBe(t *testing.T, err, target error) {
+	t.Helper()
+	if !errors.Is(err, target) {
+		t.Fatalf("got error %v, want %v", err, target)
+	}
+}
+
+// serveOn runs an HTTP server on an in-memory network until the test ends.
+func serveOn(t *testing.T, s *http.Server) *memnet.Listener {
+	l := memnet.Listen()
+	go s.Serve(l)
+	t.Cleanup(func() { s.Close() })
+	return l
+}
+
+// raw sends a request as it is and returns the answer.
+func (s *server) raw(request string) *http.Response {
+	s.t.Helper()
+	conn, err := s.listener.Dial(defaultBuffer)
+	must(s.t, err)
+	defer conn.Close()
+	conn.Write([]byte(request))
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	must(s.t, err)
+	return resp
+}
+
+// deflate compresses a message, RFC 7692 section 7.2.1.
+func deflate(t *testing.T, message string) string {
+	t.Helper()
+	var b strings.Builder
+	w, err := flate.NewWriter(&b, flate.BestCompression)
+	must(t, err)
+	w.Write([]byte(message))
+	must(t, w.Flush())
+	return strings.TrimSuffix(b.String(), "\x00\x00\xff\xff")
+}
