@@ -89,7 +89,8 @@ func padded(n int) string { return fmt.Sprint(n, " ", strings.Repeat("x", 1000))
 // A fifth of all clients stop reading: they are closed, and the others get everything, while memory stays bounded.
 func TestManyClientsThatStopReading(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		const clients, messages, outbox = 5000, 80, 32 << 10
+		clients := cases(1000, 5000)
+		const messages, outbox = 80, 32 << 10
 		s := serve(t, tank.WithLimits(tank.Limits{OutboxBytes: outbox}), tank.WithHeartbeat(time.Hour, time.Hour))
 		frozen := func(i int) bool { return i%5 == 0 }
 		members := s.crowd(clients, "news", frozen)
@@ -105,7 +106,7 @@ func TestManyClientsThatStopReading(t *testing.T) {
 		if most > 512<<10 { // the same messages are shared by all who wait for them, but for a few bytes each
 			t.Errorf("%d bytes were held for those who do not read", most)
 		}
-		if got := s.Stats(); got.Evicted != clients/5 {
+		if got := s.Stats(); got.Evicted != uint64(clients/5) {
 			t.Errorf("%d clients were evicted, want %d", got.Evicted, clients/5)
 		}
 		time.Sleep(time.Minute)

@@ -63,7 +63,7 @@ func TestFloodsEndWithTheRightCodeAndTakeNoMemory(t *testing.T) {
 			"pongs inside a message": {begun(0x01, 0), frame(opPong, ""), 1008},
 		} {
 			t.Run(name, func(t *testing.T) {
-				m, server := overTCP(t, secure, tank.WithLimits(tank.Limits{MessageTimeout: 100 * time.Millisecond, CloseTimeout: time.Second}))
+				m, server := overTCP(t, secure, tank.WithLimits(tank.Limits{MessageTimeout: 100 * time.Millisecond, CloseTimeout: 300 * time.Millisecond}))
 				p := rawTCP(t, server)
 				before := heap()
 				var wg sync.WaitGroup

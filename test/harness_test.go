@@ -12,6 +12,7 @@ import (
 	"math"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -24,6 +25,20 @@ import (
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// The longest tests look at fewer cases unless TANK_TESTS is "all", as in .ci/run, so that everyone may run them often.
+var everyCase = os.Getenv("TANK_TESTS") == "all"
+
+// raceDetector says that it is at work, under which some tests would take many times as long.
+var raceDetector bool
+
+// cases returns how many cases to look at.
+func cases(few, all int) int {
+	if everyCase {
+		return all
+	}
+	return few
+}
 
 // bubble runs a test in a synctest bubble: time is fake, and nothing may outlive the test.
 func bubble(t *testing.T, test func(*testing.T)) {

@@ -1,5 +1,0 @@
-//go:build !race
-
-package test
-
-const topicClients, topicRounds = 1000, 10
