@@ -16,7 +16,13 @@ import (
 // ErrBusy together with the context's error; or ErrClosed.
 func (h *Hub) Publish(ctx context.Context, timeout time.Duration, name, data string) error {
 	for t := h.topics.find(name); t != nil && h.life.state() <= draining; {
-		err := put(ctx, timeout, t, data)
+		taken, err := t.TryPublish(data)
+		if taken {
+			return nil
+		}
+		if err == nil {
+			err = putWaiting(ctx, timeout, t, data)
+		}
 		if !errors.Is(err, actor.ErrStopped) {
 			return translate(err)
 		}
@@ -30,11 +36,8 @@ func (h *Hub) Publish(ctx context.Context, timeout time.Duration, name, data str
 	return nil
 }
 
-// put gives a message to a topic actor, and waits for room if it must.
-func put(ctx context.Context, timeout time.Duration, t *topic.Topic, data string) error {
-	if taken, err := t.TryPublish(data); taken || err != nil {
-		return err
-	}
+// putWaiting gives a message to a topic actor that has no room for it now.
+func putWaiting(ctx context.Context, timeout time.Duration, t *topic.Topic, data string) error {
 	if ctx == nil {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(context.Background(), timeout)
