@@ -92,11 +92,11 @@ type Hub struct {
 	life       *lifecycle
 	topics     *directory
 
-	startedAt atomic.Int64 // Unix nanoseconds; 0: not started
-	ticking   atomic.Bool  // a tick is in the supervisor's mailbox
-	finishing atomic.Bool  // a call of Shutdown does the last steps
-	cut       atomic.Bool  // connections were cut at the end of a Shutdown's context
-	outcome   error        // of Shutdown; set before the state is closed
+	startedAt atomic.Pointer[time.Time]
+	ticking   atomic.Bool // a tick is in the supervisor's mailbox
+	finishing atomic.Bool // a call of Shutdown does the last steps
+	cut       atomic.Bool // connections were cut at the end of a Shutdown's context
+	outcome   error       // of Shutdown; set before the state is closed
 
 	// Written by the supervisor alone, read by anyone.
 	sessions   atomic.Int64

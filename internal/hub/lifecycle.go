@@ -95,10 +95,10 @@ func (h *Hub) IsRunning() bool { return h.life.state() == running }
 // Uptime returns the time since Start; zero before it and once Shutdown was called.
 func (h *Hub) Uptime() time.Duration {
 	began := h.startedAt.Load()
-	if began == 0 || !h.IsRunning() {
+	if began == nil || !h.IsRunning() {
 		return 0
 	}
-	return time.Since(time.Unix(0, began))
+	return time.Since(*began)
 }
 
 // ErrNotStarted is an ErrBusy.

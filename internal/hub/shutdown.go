@@ -27,7 +27,8 @@ const (
 // Start starts the instance, unless that, or Shutdown, was called before, and blocks until Shutdown is complete.
 func (h *Hub) Start() {
 	if h.life.moveTo(running) {
-		h.startedAt.Store(time.Now().UnixNano())
+		now := time.Now()
+		h.startedAt.Store(&now)
 		h.runClock()
 	}
 	<-h.life.reached[closed]
