@@ -85,7 +85,7 @@ func offer[E any](f *feed, to chan<- E, event E) {
 	f.m.counters.eventsDropped.Add(1)
 }
 
-// Ended closes the channels. It runs in the hub's goroutine, and is the last call.
+// Ended closes the channels. It runs in the hub's goroutine. Events that come later are counted as dropped.
 func (f *feed) Ended() {
 	f.ended = true
 	close(f.errors)

@@ -153,10 +153,9 @@ func (m *Manager) GetClient(clientID string) *Client {
 // GetAllClients returns the connected clients, those that are being closed included, in the order in which they connected;
 // none before Start and after Shutdown. It does not block.
 func (m *Manager) GetAllClients() []*Client {
-	sessions := m.hub.AllSessions()
-	all := make([]*Client, len(sessions))
-	for i, s := range sessions {
-		all[i] = clientOf(s.Client)
+	var all []*Client
+	for _, s := range m.hub.AllSessions() {
+		all = append(all, clientOf(s.Client))
 	}
 	sortClients(all)
 	return all

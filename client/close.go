@@ -22,7 +22,7 @@ import (
 //	   `----------`-------------------`-------------'   Cut, a failed write, or the close timeout
 //
 // startClosing makes an open client closing. The close frame goes behind what is queued. Then the peer has to show that it was
-// the last: by its own close frame, or the end of its bytes. The actor alone closes the socket, in finish.
+// the last: by its own close frame, or the end of its bytes. The actor alone decides to close the socket, in finish.
 
 // closing is why a connection ends, and how.
 type closing struct {
@@ -251,6 +251,7 @@ func (c *Client) finish() {
 	}
 }
 
+// closeSocket runs in the actor or, with TLS, in a goroutine of its own.
 func (c *Client) closeSocket(socket net.Conn) {
 	socket.Close()
 	why := c.closing.Load()

@@ -558,7 +558,7 @@ func (m *model) doCut(p *player, s step) {
 	}
 	reason, fault := "1006 connection closed without a close frame", "2003"
 	if p.full() { // reader and writer notice at the same time
-		reason, fault = reason+"|1006 write failed", fault+"|1004"
+		reason, fault = reason+"|1006 write failed", fault+"|2004"
 	}
 	p.hungUp = true
 	p.conn.Close()

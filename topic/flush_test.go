@@ -12,7 +12,7 @@ import (
 	"github.com/fanqie/tank-websocket-go-server/topic"
 )
 
-// sleeper is a Subscriber that is idle before each delivery, until it is run.
+// sleeper is a Subscriber that is idle before each delivery, until it is flushed.
 type sleeper struct {
 	t         *testing.T
 	waiting   atomic.Int64 // messages delivered and not written

@@ -7,7 +7,8 @@ import (
 	"github.com/fanqie/tank-websocket-go-server/client"
 )
 
-// What a closed connection has left of its rates. All functions in this file run in the supervisor's goroutine.
+// What a closed connection has left of its rates. All functions in this file run in the supervisor's
+// goroutine, but sourceOf, which runs in the edge that registers a session.
 //
 // A connection has a rate of its own, also where others have the same user or address: a whole site may stand behind one
 // proxy. So that a client gains nothing by connecting again, a new connection begins with the emptiest allowance that a closed

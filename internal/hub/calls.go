@@ -25,6 +25,7 @@ func get[T any](h *Hub, build func(actor.Request[T]) message) T {
 // Register makes a session of a connection. It returns ErrClosed when the instance is closing or closed, and ErrLimit when the
 // user has too many sessions that are being closed. A session whose user has too many others is registered, and closed.
 func (h *Hub) Register(s *Session) error {
+	s.source = sourceOf(s) // it asks the connection for its address, which may be anybody's code
 	return h.ask(func(r actor.Request[struct{}]) message { return register{r, s} })
 }
 

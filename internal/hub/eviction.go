@@ -12,8 +12,8 @@ import (
 
 var errBudget = errors.New("too much is on its way to all clients together, and the most to this one")
 
-// handle closes the client that has the most queued bytes. It is called again if that is not enough. When no such
-// client is left, it is called again when more bytes are queued.
+// handle closes the session that has the most queued bytes. It is called again if that is not enough. When no such
+// session is left, it is called again when more bytes are queued.
 func (overBudget) handle(s *supervisor) {
 	budget := s.hub.budget
 	if !budget.IsExceeded() { // others have made room meanwhile
@@ -28,19 +28,19 @@ func (overBudget) handle(s *supervisor) {
 }
 
 const (
-	// maxCandidates is how many clients are closed for each look at all of them.
+	// maxCandidates is how many sessions are closed for each look at all of them.
 	maxCandidates = 64
-	// candidacy is how long a look at all clients is good for: others may have more queued bytes thereafter.
+	// candidacy is how long a look at all sessions is good for: others may have more queued bytes thereafter.
 	candidacy = 10 * time.Millisecond
 )
 
-// candidates are the clients with the most queued bytes, found by one look at all clients: to free the budget, very many may have
+// candidates are the sessions with the most queued bytes, found by one look at all sessions: to free the budget, very many may have
 // to be closed, one after the other. Owned by the supervisor.
 type candidates struct {
 	list   []candidate // by queued bytes, least first
 	enough int64       // queued bytes that a candidate must still have
 	found  time.Time   // when the list was made
-	looked int         // clients looked at, in all; for tests
+	looked int         // sessions looked at, in all; for tests
 }
 
 type candidate struct {

@@ -2,7 +2,7 @@
 // subscribes to what.
 //
 // Hub is the supervisor's handle. Its methods run in the goroutines of their callers, which are edges: they may wait. The
-// supervisor itself runs in one goroutine and never waits. Each file says at its head in which of the two its functions run.
+// supervisor itself runs in one goroutine and never waits. Each file, type or function says in which of the two it runs.
 package hub
 
 import (
@@ -36,8 +36,8 @@ type Config struct {
 	Observer          Observer
 }
 
-// Observer hears what happens. Its methods must not block. All of them but Fault run in the supervisor's goroutine, and Ended
-// is the last call.
+// Observer hears what happens. Its methods must not block. All of them but Fault run in the supervisor's goroutine. After Ended,
+// nothing can be reported any more; calls of Event and Fault may still come, and have to be harmless.
 type Observer interface {
 	Event(Event)
 	Fault(Fault) // runs in any goroutine

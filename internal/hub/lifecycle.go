@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync/atomic"
@@ -108,10 +109,10 @@ var ErrNotStarted = fmt.Errorf("%w: not started", ErrBusy)
 // returns ErrNotStarted. It returns ErrClosed once Shutdown was called, or the context's error.
 func (h *Hub) Admit(ctx context.Context, wait time.Duration) error {
 	if h.life.state() == unstarted {
-		ctx, cancel := context.WithTimeoutCause(ctx, wait, ErrNotStarted)
+		waiting, cancel := context.WithTimeout(ctx, wait)
 		defer cancel()
-		if h.life.await(ctx, running) != nil {
-			return context.Cause(ctx)
+		if h.life.await(waiting, running) != nil {
+			return cmp.Or(ctx.Err(), ErrNotStarted)
 		}
 	}
 	if h.life.state() >= draining {

@@ -10,10 +10,11 @@ import (
 )
 
 // supervisor is the actor. So the race between a topic's last subscriber leaving and its next one coming is decided here, by the
-// order of the mailbox. All fields belong to its goroutine, and all methods in this file run in it.
+// order of the mailbox. All methods in this file run in its goroutine, but post and fault.
 type supervisor struct {
-	hub *Hub
+	hub *Hub // immutable
 
+	// Owned by the supervisor's goroutine.
 	sessions   map[string]*Session // by the ids of their connections
 	users      users               // less those that are rejected
 	rejected   map[string]int      // by user id: how many are being closed because the user had too many already
@@ -38,12 +39,13 @@ func (s *supervisor) receive(mail iter.Seq[message]) {
 // panicked reports a bug in the supervisor itself: the message it was handling is lost, nothing else.
 func (s *supervisor) panicked(err *actor.PanicError) { s.fault(Fault{Kind: HubPanicked, Err: err}) }
 
-// post leaves a message to a later turn.
+// post leaves a message to a later turn. Any goroutine may call it.
 func (s *supervisor) post(m message) { s.hub.supervisor.Post(m) }
 
 // event tells of a step in the life of a session. Counts must be up to date before.
 func (s *supervisor) event(e Event) { s.hub.config.Observer.Event(e) }
 
+// fault reports a fault. Any goroutine may call it.
 func (s *supervisor) fault(f Fault) { s.hub.config.Observer.Fault(f) }
 
 func (m register) handle(s *supervisor) {
@@ -59,7 +61,6 @@ func (m register) handle(s *supervisor) {
 		return
 	}
 	s.sessions[c.ID] = c
-	c.source = sourceOf(c)
 	c.Client.Inherit(s.allowances.left(c.source), !c.Authenticated)
 	s.wheel.add(c)
 	s.departures.add(c)
@@ -99,8 +100,8 @@ func (s *supervisor) active(c *Session) bool { return s.sessions[c.ID] == c && !
 
 func (m gone) handle(s *supervisor) {
 	c := m.session
-	if s.sessions[c.ID] != c {
-		return // it was never registered
+	if s.sessions[c.ID] != c || s.hub.life.state() >= ended {
+		return // it was never registered, or nobody counts any more
 	}
 	c.leaving = true
 	s.allowances.leave(c.source, c.Client.Allowance())

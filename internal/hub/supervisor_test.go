@@ -181,20 +181,26 @@ func crowdOf(t *testing.T, n, subscriptions int) (m *instance, clients []*Sessio
 	return m, clients
 }
 
-// spy notes whether the supervisor's goroutine writes to a connection.
+// spy notes whether the supervisor's goroutine writes to a connection, or asks it for its address.
 type spy struct {
 	*memnet.Conn
 	writes       atomic.Int32
 	bySupervisor atomic.Bool
 }
 
-func (c *spy) TryWrite(p []byte) (int, error) {
+func (c *spy) note() {
 	stack := make([]byte, 32<<10)
 	stack = stack[:runtime.Stack(stack, false)]
-	c.writes.Add(1)
 	if strings.Contains(string(stack), "(*supervisor).receive") {
 		c.bySupervisor.Store(true)
 	}
+}
+
+func (c *spy) RemoteAddr() net.Addr { c.note(); return c.Conn.RemoteAddr() }
+
+func (c *spy) TryWrite(p []byte) (int, error) {
+	c.note()
+	c.writes.Add(1)
 	return c.Conn.TryWrite(p)
 }
 
@@ -213,9 +219,9 @@ func (l *spies) Accept() (net.Conn, error) {
 	return s, nil
 }
 
-// TestRefusalOfALateRequestIsNotWrittenByTheSupervisor: a session is leaving between the goodbye of a drain and the end of its
-// topics.
-func TestRefusalOfALateRequestIsNotWrittenByTheSupervisor(t *testing.T) {
+// TestSupervisorLeavesTheConnectionToOthers registers a session, and refuses requests that come too late. A session is leaving
+// between the goodbye of a drain and the end of its topics.
+func TestSupervisorLeavesTheConnectionToOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := start(t, nil)
 		l := &spies{Listener: memnet.Listen()}
@@ -233,4 +239,18 @@ func TestRefusalOfALateRequestIsNotWrittenByTheSupervisor(t *testing.T) {
 			t.Errorf("%d writes, by the supervisor: %v", spy.writes.Load()-before, spy.bySupervisor.Load())
 		}
 	})
+}
+
+// What comes behind the end of an instance changes no count any more.
+func TestSessionThatIsGoneTooLate(t *testing.T) {
+	m, clients := crowdOf(t, 1, 2)
+	m.Sync()
+	m.supervisor.Post(look(func(s *supervisor) {
+		finish{}.handle(s)
+		gone{clients[0], "too late"}.handle(s)
+	}))
+	<-m.supervisor.Done()
+	if m.Topics() != 0 || m.Sessions() != 0 {
+		t.Errorf("%d topics, %d sessions", m.Topics(), m.Sessions())
+	}
 }

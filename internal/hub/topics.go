@@ -5,7 +5,8 @@ import (
 	"github.com/fanqie/tank-websocket-go-server/topic"
 )
 
-// The topics that live, and how they begin and end. All functions in this file run in the supervisor's goroutine.
+// The topics that live, and how they begin and end. All functions in this file run in the supervisor's goroutine, but OnPanic and
+// OnStop, which run in a topic's.
 
 // liveTopic is a topic that has subscribers, or still has messages to deliver to former ones: a client that subscribes again
 // gets these messages before new ones. Invariant: subscribers is the number of sessions that have it in their subscriptions.

@@ -1,8 +1,8 @@
 package hub
 
-// users are the clients of each user, by user id, in any order. Owned by the supervisor.
+// users are the sessions of each user, by user id, in any order. Owned by the supervisor.
 //
-// Invariant: a client that is in a list has its index there as its place.
+// Invariant: a session that is in a list has its index there as its place.
 type users map[string][]*Session
 
 func (u users) add(c *Session) {
@@ -10,7 +10,7 @@ func (u users) add(c *Session) {
 	u[c.UserID] = append(u[c.UserID], c)
 }
 
-// remove takes a client out of the list of its user, and puts the last one into its place.
+// remove takes a session out of the list of its user, and puts the last one into its place.
 func (u users) remove(c *Session) {
 	list := u[c.UserID]
 	last := len(list) - 1

@@ -11,7 +11,7 @@ const (
 	maxSlots = 1000
 )
 
-// wheel tells which clients to ping and which to reap at each tick of the clock: one timer for all of them.
+// wheel tells which sessions to ping and which to reap at each tick of the clock: one timer for all of them.
 // Owned by the supervisor.
 type wheel struct {
 	timeout int // in ticks
@@ -49,7 +49,7 @@ func (w *wheel) add(c *Session) {
 
 func (w *wheel) remove(c *Session) { delete(w.slots[c.slot], c) }
 
-// at returns the clients that are pinged at a tick. Early ticks may be negative.
+// at returns the sessions that are pinged at a tick. Early ticks may be negative.
 func (w *wheel) at(tick int) map[*Session]struct{} {
 	n := len(w.slots)
 	return w.slots[(tick%n+n)%n]
