@@ -93,7 +93,7 @@ func (m *Manager) IsRunning() bool { return m.hub.IsRunning() }
 // BroadcastMessage sends the bytes to every connected client, as one text message, or a binary one when they are not
 // valid UTF-8. The slice may be reused afterwards. It returns like BroadcastTopicMessage.
 func (m *Manager) BroadcastMessage(message []byte) error {
-	return m.hub.Publish(nil, m.config.limits.PublishTimeout, hub.Broadcast, string(message))
+	return m.hub.PublishWithin(m.config.limits.PublishTimeout, hub.Broadcast, string(message))
 }
 
 // BroadcastTopicMessage is Publish with the publish timeout (default 5 s, see Limits) as its context.
@@ -101,7 +101,7 @@ func (m *Manager) BroadcastTopicMessage(topic, data string) error {
 	if err := m.checkMessage(topic, data); err != nil {
 		return err
 	}
-	return m.hub.Publish(nil, m.config.limits.PublishTimeout, topic, data)
+	return m.hub.PublishWithin(m.config.limits.PublishTimeout, topic, data)
 }
 
 // Publish sends {"topic":topic,"data":data} to the topic's subscribers. It blocks while the topic's queue is full.
@@ -120,7 +120,7 @@ func (m *Manager) Publish(ctx context.Context, topic string, data string) error 
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("%w: %w", ErrBusy, err)
 	}
-	return m.hub.Publish(ctx, 0, topic, data)
+	return m.hub.Publish(ctx, topic, data)
 }
 
 func (m *Manager) checkMessage(topic, data string) error {

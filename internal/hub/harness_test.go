@@ -156,7 +156,7 @@ func send(t *testing.T, s *Session, bytes int) {
 
 func (x *instance) publish(t *testing.T, name, data string) {
 	t.Helper()
-	if err := x.Publish(nil, time.Second, name, data); err != nil {
+	if err := x.PublishWithin(time.Second, name, data); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -11,17 +11,31 @@ import (
 
 // All functions in this file run in the goroutines of edges. A publication does not pass through the supervisor.
 
-// Publish gives a message to a topic. While the topic's queue is full, it waits: as long as the context lasts, or with a nil
-// context as long as the timeout says. It returns nil when the topic has accepted the message, or nobody subscribes to it;
-// ErrBusy together with the context's error; or ErrClosed.
-func (h *Hub) Publish(ctx context.Context, timeout time.Duration, name, data string) error {
+// Publish gives a message to a topic. While the topic's queue is full, it waits, as long as the context lasts. It returns nil when
+// the topic has accepted the message, or nobody subscribes to it; ErrBusy together with the context's error; or ErrClosed.
+func (h *Hub) Publish(ctx context.Context, name, data string) error {
+	return h.publish(patience{ctx: ctx}, name, data)
+}
+
+// PublishWithin is Publish with a timeout for its context, which is made only when it has to wait.
+func (h *Hub) PublishWithin(timeout time.Duration, name, data string) error {
+	return h.publish(patience{timeout: timeout}, name, data)
+}
+
+// patience says how long to wait: as long as the context lasts, or without one for the timeout.
+type patience struct {
+	ctx     context.Context
+	timeout time.Duration
+}
+
+func (h *Hub) publish(p patience, name, data string) error {
 	for t := h.topics.find(name); t != nil && h.life.state() <= draining; {
 		taken, err := t.TryPublish(data)
 		if taken {
 			return nil
 		}
 		if err == nil {
-			err = putWaiting(ctx, timeout, t, data)
+			err = p.put(t, data)
 		}
 		if !errors.Is(err, actor.ErrStopped) {
 			return translate(err)
@@ -36,11 +50,12 @@ func (h *Hub) Publish(ctx context.Context, timeout time.Duration, name, data str
 	return nil
 }
 
-// putWaiting gives a message to a topic actor that has no room for it now.
-func putWaiting(ctx context.Context, timeout time.Duration, t *topic.Topic, data string) error {
+// put gives a message to a topic actor that has no room for it now.
+func (p patience) put(t *topic.Topic, data string) error {
+	ctx := p.ctx
 	if ctx == nil {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(context.Background(), timeout)
+		ctx, cancel = context.WithTimeout(context.Background(), p.timeout)
 		defer cancel()
 	}
 	return t.Publish(ctx, data)
