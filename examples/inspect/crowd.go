@@ -78,7 +78,7 @@ func stay(ctx context.Context, addr string, nearby *pipes, i int) error {
 // talk says something in a topic now and then, and reads, until the context or the connection ends.
 func talk(ctx context.Context, ws *websocket.Conn, topic string) error {
 	reading := make(chan error, 1)
-	go func() { reading <- readAll(ctx, ws) }()
+	go func() { reading <- readAll(ws) }()
 	for {
 		select {
 		case <-ctx.Done():
@@ -98,9 +98,10 @@ func talk(ctx context.Context, ws *websocket.Conn, topic string) error {
 	}
 }
 
-func readAll(ctx context.Context, ws *websocket.Conn) error {
+// readAll reads until the connection is closed, by whoever made it and by nobody else.
+func readAll(ws *websocket.Conn) error {
 	for {
-		if _, _, err := ws.Read(ctx); err != nil {
+		if _, _, err := ws.Read(context.Background()); err != nil {
 			return err
 		}
 	}
