@@ -13,7 +13,7 @@ import (
 func (m subscribe) handle(s *supervisor) {
 	c := m.session
 	if !s.active(c) || s.hub.life.state() > draining {
-		refuseClosing(m.Request, c, m.topic)
+		refuse(m.Request, c, m.topic, wire.RefusedClosing, ErrClosed)
 		return
 	}
 	t := s.topics[m.topic]
@@ -41,28 +41,28 @@ func (m subscribe) handle(s *supervisor) {
 // maxRefusals is how many subscriptions past the limit a session is refused in a row. Then it is closed.
 const maxRefusals = 16
 
-// tooManySubscriptions answers a request for one subscription too many: the caller who waits for it, or else the client.
+// tooManySubscriptions refuses a request for one subscription too many. A client that goes on asking is closed.
 func (s *supervisor) tooManySubscriptions(m subscribe) {
 	c := m.session
 	err := fmt.Errorf("%w: the client has %d subscriptions", ErrLimit, len(c.subscriptions))
-	if m.Awaited() {
-		m.Fail(err)
+	if !refuse(m.Request, c, m.topic, wire.RefusedLimit, err) {
 		return
 	}
-	c.Client.Enqueue(wire.NewRefusal(wire.RefusedLimit, err.Error(), m.topic))
 	s.fault(Fault{Kind: TooManySubscriptions, Err: err, Session: c, Topic: m.topic})
 	if c.refusals++; c.refusals == maxRefusals {
 		c.Client.Close(wire.TooManySubscriptions)
 	}
 }
 
-// refuseClosing answers a request that comes too late: the caller who waits for it, or else the client.
-func refuseClosing(r actor.Request[struct{}], c *Session, topic string) {
+// refuse answers a request that is not granted: the caller who waits for it, or else the client. It reports whether it was the
+// client.
+func refuse(r actor.Request[struct{}], c *Session, topic, code string, err error) (toClient bool) {
 	if r.Awaited() {
-		r.Fail(ErrClosed)
-	} else {
-		c.Client.Enqueue(wire.NewRefusal(wire.RefusedClosing, ErrClosed.Error(), topic))
+		r.Fail(err)
+		return false
 	}
+	c.Client.Enqueue(wire.NewRefusal(code, err.Error(), topic))
+	return true
 }
 
 // join makes a session a member of a topic. What is published from here on comes behind it in the topic's mailbox.
@@ -75,7 +75,7 @@ func (s *supervisor) join(c *Session, t *liveTopic) *topic.Member {
 func (m unsubscribe) handle(s *supervisor) {
 	c := m.session
 	if !s.active(c) {
-		refuseClosing(m.Request, c, m.topic)
+		refuse(m.Request, c, m.topic, wire.RefusedClosing, ErrClosed)
 		return
 	}
 	t := s.topics[m.topic]
