@@ -34,7 +34,7 @@ func (c *Client) ignore(data []byte, binary bool, problem wire.Problem) {
 	if !binary {
 		why = problem.Explain(data)
 	}
-	c.conn.Send(wire.NewRefusal(wire.RefusedMessage, why, ""))
+	c.session.Client.Send(wire.NewRefusal(wire.RefusedMessage, why, ""))
 }
 
 // authorize asks an authorizer. The client is told that it may not, but not why.
@@ -52,7 +52,7 @@ func (c *Client) guard(message, topic string, callback func() error) error {
 	err := actor.Try(callback)
 	if isPanic(err) {
 		c.m.report(&ErrorEvent{Code: CodeInternal, Message: message, Err: err, ClientID: c.ID(), UserID: c.UserID(), Topic: topic})
-		c.conn.Close(wire.InternalError)
+		c.session.Client.Close(wire.InternalError)
 	}
 	return err
 }

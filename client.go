@@ -6,7 +6,6 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/fanqie/tank-websocket-go-server/client"
 	"github.com/fanqie/tank-websocket-go-server/internal/hub"
 	"github.com/fanqie/tank-websocket-go-server/internal/wire"
 )
@@ -22,8 +21,7 @@ type Message struct {
 type Client struct {
 	// Immutable.
 	m       *Manager
-	conn    *client.Client
-	session hub.Session // the hub's record of it
+	session hub.Session // the hub's record of it, and the connection
 
 	// Owned by the reader.
 	pending uint8 // requests that the hub was not seen to have handled, up to maxPending
@@ -38,7 +36,7 @@ func (c *Client) ID() string { return c.session.ID }
 func (c *Client) UserID() string { return c.session.UserID }
 
 // RemoteAddr returns the network address of the peer, which is the proxy's when there is one.
-func (c *Client) RemoteAddr() string { return c.conn.RemoteAddr() }
+func (c *Client) RemoteAddr() string { return c.session.Client.RemoteAddr() }
 
 // Topics returns the names of the topics that the client is subscribed to, sorted. It is empty after the connection
 // has ended.
@@ -61,10 +59,10 @@ func (c *Client) Send(msg Message) error {
 		}
 	}
 	batch := &wire.Batch{Frames: wire.AppendFrame(nil, op, msg.Data), Messages: 1}
-	if c.conn.Deflates() {
+	if c.session.Client.Deflates() {
 		batch.Deflated = c.m.deflater.Append(nil, batch.Frames)
 	}
-	if !c.conn.Send(batch) {
+	if !c.session.Client.Send(batch) {
 		return ErrClosed
 	}
 	return nil
@@ -100,7 +98,7 @@ func (c *Client) Close(code int, reason string) error {
 	if err := wire.CheckClose(code, reason); err != nil {
 		return fmt.Errorf("%w: %w", ErrInvalidClose, err)
 	}
-	if !c.conn.Close(wire.Close{Code: code, Reason: strings.Clone(reason)}) {
+	if !c.session.Client.Close(wire.Close{Code: code, Reason: strings.Clone(reason)}) {
 		return ErrClosed
 	}
 	return nil

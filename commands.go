@@ -105,7 +105,7 @@ func (c *Client) handlePublish(topic, data string) {
 // answer sends a refusal frame, if there is something to refuse.
 func (c *Client) answer(topic string, err error) {
 	if err != nil && !isPanic(err) {
-		c.conn.Send(refusal(topic, err))
+		c.session.Client.Send(refusal(topic, err))
 	}
 }
 

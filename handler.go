@@ -85,14 +85,13 @@ func (m *Manager) connect(w http.ResponseWriter, r *http.Request) bool {
 		m.reportUpgrade(r, c.session.UserID, err)
 		return false
 	}
-	c.conn = client.New(conn, m.clientOptions, (*owner)(c))
-	c.session.Client, c.session.ConnectedAt = c.conn, time.Now()
+	c.session.Client, c.session.ConnectedAt = client.New(conn, m.clientOptions, (*owner)(c)), time.Now()
 	if m.hub.Register(&c.session) != nil {
 		m.counters.refused.Add(1)
-		c.conn.Cut("rejected")
+		c.session.Client.Cut("rejected")
 		return true // until it is gone
 	}
-	go c.conn.Read()
+	go c.session.Client.Read()
 	return true
 }
 

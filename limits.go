@@ -127,7 +127,7 @@ func requirePositive[T int | time.Duration](fields []limit[T], format string) {
 func (l *Limits) setDefaults() {
 	setDefaults(l.numbers())
 	setDefaults(l.durations())
-	// What follows is no limit, and can be reckoned with.
+	// These stand for no limit, and do not overflow in calculations.
 	l.MessageBytes = min(l.MessageBytes, math.MaxInt/2)
 	l.MessageBurst, l.PingBurst = min(l.MessageBurst, client.MaxBurst), min(l.PingBurst, client.MaxBurst)
 }

@@ -132,12 +132,12 @@ func (c *Client) Stats() ClientStats {
 		UserID:        c.session.UserID,
 		RemoteAddr:    c.RemoteAddr(),
 		Subscriptions: c.session.Subscriptions(),
-		OutboxBytes:   c.conn.Queued(),
-		Dropped:       c.conn.Dropped(),
-		RTT:           c.conn.RTT(),
-		Closing:       c.conn.Closing(),
+		OutboxBytes:   c.session.Client.Queued(),
+		Dropped:       c.session.Client.Dropped(),
+		RTT:           c.session.Client.RTT(),
+		Closing:       c.session.Client.Closing(),
 		ConnectedAt:   c.session.ConnectedAt,
-		LastSeen:      c.conn.LastSeen(),
+		LastSeen:      c.session.Client.LastSeen(),
 	}
 }
 

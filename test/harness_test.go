@@ -299,7 +299,7 @@ func (p *peer) subscribe(s *server, topic string) {
 	}
 }
 
-// expectNothing fails the test when a message is on its way. Only in a bubble.
+// expectNothing fails the test when the peer has a message to read. Only in a bubble.
 func (p *peer) expectNothing() {
 	p.t.Helper()
 	synctest.Wait()
