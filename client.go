@@ -58,9 +58,9 @@ func (c *Client) Send(msg Message) error {
 			return ErrInvalidData
 		}
 	}
-	batch := &wire.Batch{Frames: wire.AppendFrame(nil, op, msg.Data), Messages: 1}
-	if c.session.Client.Deflates() {
-		batch.Deflated = c.m.deflater.Append(nil, batch.Frames)
+	batch := wire.NewBatch(wire.AppendFrame(nil, op, msg.Data), 1)
+	if c.session.Client.Encoding() == wire.Deflated {
+		batch.Frames[wire.Deflated] = c.m.deflater.Append(nil, batch.Frames[wire.Plain])
 	}
 	if !c.session.Client.Send(batch) {
 		return ErrClosed

@@ -19,14 +19,19 @@ type Options struct {
 	Limit int
 	// Restarts is how many panics within RestartWindow the actor survives. Zero: DefaultRestarts. Negative: any number.
 	Restarts int
-	// Pool runs the actor, one batch of its mail at a time. Nil: it has a goroutine of its own while there is mail.
-	Pool *Pool
+	// Schedule has Run of the actor called once, later, in any goroutine. It must not block. It is called when there is mail for
+	// an idle actor, by whoever sent it, and after each Run that has left mail, by the actor. Nil: the actor has a goroutine of
+	// its own while there is mail.
+	Schedule func(Runner)
 	// OnPanic is called in the actor's goroutine for each recovered panic. It must not block. May be nil.
 	OnPanic func(*PanicError)
 	// OnStop is called in the actor's goroutine, once, after its last message: with nil after Stop, with the last
 	// panic when the actor was given up. It must not block. May be nil.
 	OnStop func(error)
 }
+
+// Runner is an actor that has to be run. Run must not block.
+type Runner interface{ Run() }
 
 // Stats of one actor, read without stopping it.
 type Stats struct {
@@ -41,11 +46,9 @@ type Ref[M any] struct {
 	mailbox Mailbox[M]
 
 	// Owned by the actor's goroutine.
-	lent   bool // the goroutine is that of a caller of Run
-	detach bool // the rest is for a goroutine of its own
-	next   int
-	batch  []M
-	mail   iter.Seq[M] // iterates over batch[next:]; made once
+	next  int
+	batch []M
+	mail  iter.Seq[M] // iterates over batch[next:]; made once
 
 	// Written by the actor's goroutine alone, read by anyone.
 	received atomic.Uint64
@@ -66,7 +69,7 @@ type Ref[M any] struct {
 // for what is expected of it. No goroutine runs until the first message comes.
 func Spawn[M any](opts Options, receive func(mail iter.Seq[M])) *Ref[M] {
 	r := &Ref[M]{receive: receive, opts: opts, created: time.Now().UnixNano()}
-	r.mailbox.init(opts.Limit, r.wake)
+	r.mailbox.init(opts.Limit, r.schedule)
 	r.mail = r.each
 	return r
 }
@@ -78,31 +81,19 @@ func (r *Ref[M]) Post(msg M) bool { return r.mailbox.Post(msg) }
 // called. It never blocks.
 func (r *Ref[M]) Claim() bool { return r.mailbox.Claim() }
 
-// Run is for the goroutine that has claimed the actor, a worker of its pool included: it calls the receive function once,
-// with the mail there is or with none. It never blocks: what has to wait (see Detach), or has come in the meantime, is done later.
+// Run is for the goroutine that has claimed the actor, or that Options.Schedule has chosen: it calls the receive function once,
+// with the mail there is or with none. It never blocks. Mail that has come in the meantime is for a later Run.
 func (r *Ref[M]) Run() {
-	r.lent = true
 	if r.mailbox.Len() > 0 { // else take would make it idle
 		r.more()
 	}
-	switch {
-	case !r.proceed() || !r.more():
-	case r.opts.Pool != nil:
-		r.opts.Pool.Go(r) // at the end of the queue
-	default:
-		go r.resume()
+	if r.proceed() && r.more() {
+		r.schedule()
 	}
 }
 
 // Left is for the receive function: it returns how many messages it can get without waiting, those that came meanwhile aside.
 func (r *Ref[M]) Left() int { return len(r.batch) - r.next }
-
-// Lent is for the receive function: it reports whether that runs in the goroutine of a caller of Run.
-func (r *Ref[M]) Lent() bool { return r.lent }
-
-// Detach is for a receive function that cannot go on in a lent goroutine without blocking. It has to return then, and is
-// called again in a goroutine of the actor's own, even if no message is left.
-func (r *Ref[M]) Detach() { r.detach = true }
 
 // TryPut is Put without waiting: it reports false, and the message was not sent, when the mailbox is over its limit.
 func (r *Ref[M]) TryPut(msg M, size int) (sent bool, err error) { return r.mailbox.TryPut(msg, size) }
@@ -135,23 +126,22 @@ func (r *Ref[M]) Stats() Stats {
 	}
 }
 
-// wake gets the mailbox emptied.
-func (r *Ref[M]) wake() {
-	if r.opts.Pool != nil {
-		r.opts.Pool.Go(r)
+// schedule gets the mailbox emptied.
+func (r *Ref[M]) schedule() {
+	if r.opts.Schedule != nil {
+		r.opts.Schedule(r)
 	} else {
-		go r.work()
+		go r.loop()
 	}
 }
 
-// work is the actor's own goroutine: from the message that found the actor idle until the mailbox is empty.
-func (r *Ref[M]) work() {
-	if r.more() {
-		r.resume()
+// loop is the actor's own goroutine: it runs until the mailbox is empty.
+func (r *Ref[M]) loop() {
+	for r.more() && r.proceed() {
 	}
 }
 
-// more reports whether there is mail, and gets it; when there is none, the same holds as with take.
+// more reports whether there is mail, and gets it. After false, nothing of r may be touched, see take.
 func (r *Ref[M]) more() bool { return r.next < len(r.batch) || r.take() }
 
 // take gets the next batch. It reports false when there is none; then the next post may have started another run
@@ -170,25 +160,13 @@ func (r *Ref[M]) take() bool {
 	return true
 }
 
-// proceed calls the receive function. It reports false when that was the end, or goes on in another goroutine.
+// proceed calls the receive function. It reports false when that was the end.
 func (r *Ref[M]) proceed() bool {
 	if err := r.handle(); err != nil && r.exhausted() {
 		r.giveUp(err)
 		return false
 	}
-	if r.detach {
-		r.detach = false
-		go r.resume()
-		return false
-	}
 	return true
-}
-
-// resume goes on in a goroutine of the actor's own, until the mailbox is empty.
-func (r *Ref[M]) resume() {
-	r.lent = false
-	for r.proceed() && r.more() {
-	}
 }
 
 // handle calls receive with what is left of the batch, and returns the panic if there was one.
@@ -252,11 +230,21 @@ func (r *Ref[M]) exhausted() bool {
 func (r *Ref[M]) giveUp(err error) {
 	r.mailbox.Close()
 	for open := true; open; {
-		_, open = r.mailbox.Receive(nil)
+		for _, msg := range r.batch[r.next:] {
+			if d, ok := any(msg).(discarder); ok {
+				d.Discard()
+			}
+		}
+		r.next = 0
+		r.batch, open = r.mailbox.Receive(nil)
 	}
 	r.batch = nil
 	r.end(err)
 }
+
+// discarder is a message that has to hear of it when the actor is given up before it is handled. Discard is called in the actor's
+// goroutine. It must not block.
+type discarder interface{ Discard() }
 
 // ended is the Done of actors that ended before anybody asked.
 var ended = func() chan struct{} {

@@ -107,26 +107,3 @@ func BenchmarkMailbox(b *testing.B) {
 		b.Fatalf("%d of %d messages received", received, b.N*pile)
 	}
 }
-
-// BenchmarkPool measures posts to thousands of actors in a pool, as when each of many topics is published to.
-func BenchmarkPool(b *testing.B) {
-	const actors = 2000
-	b.ReportAllocs()
-	pool := actor.NewPool(2)
-	refs := make([]*actor.Ref[int], actors)
-	for i := range refs {
-		refs[i] = actor.Spawn(actor.Options{Pool: pool}, func(mail iter.Seq[int]) {
-			for range mail {
-			}
-		})
-	}
-	i := 0
-	for b.Loop() {
-		refs[i%actors].Post(i)
-		i++
-	}
-	for _, ref := range refs {
-		ref.Stop()
-		<-ref.Done()
-	}
-}

@@ -38,18 +38,12 @@ type waiter[M any] struct {
 	admitted chan error // buffered, one value: nil once the message is queued, or ErrStopped
 }
 
-// NewMailbox returns an empty mailbox whose owner is idle.
+// init makes an empty mailbox whose owner is idle.
 //
 // wake is called, in the sender's goroutine and with no lock held, whenever a message (or Close) comes to a mailbox
 // whose owner found it empty. It must not block and has to see to it that the owner calls Receive again.
 //
 // limit bounds the sum of the sizes given to Put; zero means no bound.
-func NewMailbox[M any](limit int, wake func()) *Mailbox[M] {
-	b := &Mailbox[M]{}
-	b.init(limit, wake)
-	return b
-}
-
 func (b *Mailbox[M]) init(limit int, wake func()) { b.limit, b.wake, b.idle = limit, wake, true }
 
 // Post adds a message. It never blocks, whatever the limit.

@@ -1,13 +1,10 @@
 package actor_test
 
 import (
-	"fmt"
 	"iter"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"github.com/fanqie/tank-websocket-go-server/actor"
 )
@@ -57,191 +54,80 @@ func TestClaimRefusesAnActorThatIsBusy(t *testing.T) {
 	})
 }
 
-// Whoever lends a goroutine gets it back, whatever keeps coming.
+// Whoever runs an actor gets its goroutine back, whatever keeps coming.
 func TestRunReturnsAlthoughMoreComes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var ref *actor.Ref[int]
-		handled, lent := 0, 0
+		handled := 0
 		ref = actor.Spawn(actor.Options{}, func(mail iter.Seq[int]) {
 			for range mail {
-				handled++
-				if ref.Lent() {
-					lent++
-				}
-				if handled < 100 {
+				if handled++; handled < 100 {
 					ref.Post(0)
+				} else {
+					<-t.Context().Done()
 				}
 			}
 		})
 		ref.Claim()
 		ref.Post(0)
-		ref.Run()
+		ref.Run() // which would not return if it handled all of them
 		synctest.Wait()
-		if handled != 100 || lent != 1 {
-			t.Errorf("%d messages were handled, %d of them in the lent goroutine; want 100 and what was there, 1", handled, lent)
+		if handled != 100 {
+			t.Errorf("%d messages were handled, want 100", handled)
 		}
 	})
 }
 
-// staller is an actor that cannot handle "wait" in a lent goroutine.
-type staller struct {
-	*actor.Ref[string]
-	todo  []string
-	lent  []bool // for each message handled
-	done  []string
-	gate  chan struct{}
-	calls int
+// queue is a schedule that leaves running to the test.
+type queue []actor.Runner
+
+func (q *queue) add(r actor.Runner) { *q = append(*q, r) }
+
+func (q *queue) run() {
+	next := (*q)[0]
+	*q = (*q)[1:]
+	next.Run()
 }
 
-func newStaller(opts actor.Options) *staller {
-	s := &staller{gate: make(chan struct{})}
-	s.Ref = actor.Spawn(opts, s.receive)
-	return s
-}
-
-func (s *staller) receive(mail iter.Seq[string]) {
-	s.calls++
-	for msg := range mail {
-		s.todo = append(s.todo, msg)
-	}
-	for len(s.todo) > 0 {
-		if s.todo[0] == "wait" {
-			if s.Lent() {
-				s.Detach()
-				return
-			}
-			<-s.gate
-		}
-		s.done, s.lent = append(s.done, s.todo[0]), append(s.lent, s.Lent())
-		s.todo = s.todo[1:]
-	}
-}
-
-func TestDetachGoesOnInAGoroutineOfItsOwn(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newStaller(actor.Options{})
-		s.Claim()
-		s.Post("1")
-		s.Post("wait")
-		s.Post("2")
-		s.Run() // returns although the actor has to wait
-		s.Post("3")
-		synctest.Wait()
-		wantMail(t, "handled before the wait", s.done, "1")
-		close(s.gate)
-		synctest.Wait()
-		wantMail(t, "handled", s.done, "1", "wait", "2", "3")
-		for i, lent := range s.lent {
-			if lent != (i == 0) {
-				t.Errorf("message %d was handled in a lent goroutine: %v", i, lent)
+func TestScheduleIsCalledForEachRun(t *testing.T) {
+	var q queue
+	var handled []string
+	var ref *actor.Ref[string]
+	ref = actor.Spawn(actor.Options{Schedule: q.add}, func(mail iter.Seq[string]) {
+		for msg := range mail {
+			if handled = append(handled, msg); msg == "first" {
+				ref.Post("meanwhile")
 			}
 		}
-		if !s.Claim() {
-			t.Error("it is not idle after that")
-		}
-		s.Run()
 	})
-}
-
-func TestDetachInAPool(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		pool := actor.NewPool(1)
-		s, other := newStaller(actor.Options{Pool: pool}), spawn(actor.Options{Pool: pool}, nil)
-		s.Post("wait")
-		synctest.Wait()
-		other.post("1") // does not wait for it
-		other.wantHandled(t, "1")
-		close(s.gate)
-		synctest.Wait()
-		wantMail(t, "handled", s.done, "wait")
-	})
-}
-
-func TestActorsOfAPoolTakeTurns(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		pool := actor.NewPool(1)
-		var order []string
-		turns := func(name string, again int) *actor.Ref[int] {
-			var ref *actor.Ref[int]
-			ref = actor.Spawn(actor.Options{Pool: pool}, func(mail iter.Seq[int]) {
-				for n := range mail {
-					order = append(order, fmt.Sprint(name, n))
-					if n < again {
-						ref.Post(n + 1)
-					}
-				}
-			})
-			return ref
+	wantScheduled := func(when string, want int) {
+		t.Helper()
+		if len(q) != want {
+			t.Fatalf("%s: scheduled %d times, want %d", when, len(q), want)
 		}
-		gate := make(chan struct{})
-		pool.Go(runner(func() { <-gate })) // so that both are in the queue
-		turns("flood", 3).Post(1)
-		turns("calm", 0).Post(1)
-		close(gate)
-		synctest.Wait()
-		wantMail(t, "order", order, "flood1", "calm1", "flood2", "flood3")
-	})
-}
-
-// A runner is not stuck behind a long one while a worker has nothing to do.
-func TestPoolPicksAnIdleWorker(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		pool := actor.NewPool(2)
-		gate := make(chan struct{})
-		pool.Go(runner(func() { <-gate }))
-		ran := 0
-		for range 10 {
-			pool.Go(runner(func() { ran++ }))
-			synctest.Wait()
-		}
-		if ran != 10 {
-			t.Errorf("%d of 10 ran while one worker was busy", ran)
-		}
-		close(gate)
-	})
-}
-
-type runner func()
-
-func (r runner) Run() { r() }
-
-func TestAPoolRunsNoMoreThanItsWorkersAtOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		const workers = 3
-		pool := actor.NewPool(workers)
-		var now, most, ran atomic.Int32
-		for range 100 {
-			pool.Go(runner(func() {
-				most.Store(max(most.Load(), now.Add(1)))
-				time.Sleep(time.Second) // which a runner must not do, so that all workers are busy
-				now.Add(-1)
-				ran.Add(1)
-			}))
-		}
-		time.Sleep(time.Minute)
-		if most.Load() != workers || ran.Load() != 100 {
-			t.Errorf("%d at once, %d in all, want %d and 100", most.Load(), ran.Load(), workers)
-		}
-	})
-}
-
-func TestAPanicInAPoolCostsNobodyElseAnything(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		pool := actor.NewPool(1)
-		ran := 0
-		for i := range 100 {
-			pool.Go(runner(func() {
-				if i%2 == 0 {
-					panic("in a runner")
-				}
-				ran++
-			}))
-		}
-		synctest.Wait()
-		if ran != 50 {
-			t.Errorf("%d of 50 ran", ran)
-		}
-	})
+	}
+	wantScheduled("before there is mail", 0)
+	ref.Post("first")
+	ref.Post("second")
+	wantScheduled("with mail", 1)
+	q.run()
+	wantMail(t, "in the first run", handled, "first", "second")
+	wantScheduled("with mail that came meanwhile", 1)
+	q.run()
+	wantMail(t, "in the second run", handled, "first", "second", "meanwhile")
+	wantScheduled("without mail", 0)
+	ref.Claim()
+	ref.Post("claimed")
+	wantScheduled("while it is claimed", 0)
+	ref.Run()
+	ref.Stop()
+	wantScheduled("to end", 1)
+	q.run()
+	select {
+	case <-ref.Done():
+	default:
+		t.Error("it has not ended")
+	}
 }
 
 func TestTryPutDoesNotWait(t *testing.T) {
@@ -277,11 +163,11 @@ func TestTryPutDoesNotWait(t *testing.T) {
 
 // Whoever finds the actor idle, by a claim or by a post, runs it; the race detector sees when two do.
 func TestClaimsAndPostsRace(t *testing.T) {
-	for _, pool := range []*actor.Pool{nil, actor.NewPool(2)} {
+	for _, schedule := range []func(actor.Runner){nil, func(r actor.Runner) { go r.Run() }} {
 		rounds(func(int) {
 			const senders, messages = 4, 50
 			c := &checker{t: t, last: make([]int, senders)}
-			ref := actor.Spawn(actor.Options{Pool: pool}, c.receive)
+			ref := actor.Spawn(actor.Options{Schedule: schedule}, c.receive)
 			crowd(senders, func(s int) {
 				for n := 1; n <= messages; n++ {
 					claimed := s%2 == 0 && ref.Claim()

@@ -141,7 +141,7 @@ func benchClientOn(b *testing.B, wrap func(net.Conn) net.Conn, opts *client.Opti
 // BenchmarkOutbox measures a batch from Deliver to the socket, which costs nothing here: one batch at a time, and a
 // hundred that pile up.
 func BenchmarkOutbox(b *testing.B) {
-	batch := &wire.Batch{Frames: wire.AppendFrame(nil, wire.OpText, strings.Repeat("x", 128)), Messages: 1}
+	batch := wire.NewBatch(wire.AppendFrame(nil, wire.OpText, strings.Repeat("x", 128)), 1)
 	for _, lent := range []bool{true, false} {
 		for _, pile := range []int{1, 100} {
 			b.Run(fmt.Sprintf("lent=%v/pile=%d", lent, pile), func(b *testing.B) {
@@ -161,7 +161,7 @@ func BenchmarkOutbox(b *testing.B) {
 					for c.Queued() > 0 { // it is a goroutine of its own that writes
 					}
 				}
-				if got, want := d.written.Load()-before, int64(delivered*len(batch.Frames)); got != want {
+				if got, want := d.written.Load()-before, int64(delivered*len(batch.Frames[wire.Plain])); got != want {
 					b.Fatalf("%d bytes written, want %d", got, want)
 				}
 				b.ReportMetric(float64(delivered)/b.Elapsed().Seconds(), "batches/s")

@@ -12,7 +12,7 @@ func TestBudgetWaitsForTheOneThatIsEvicted(t *testing.T) {
 	opts := &Options{Counters: &Counters{}, Budget: NewBudget(1000, func() { exceeded++ })}
 	queue := func(bytes int) *Client {
 		c := &Client{opts: opts}
-		c.out.outbox.add(&wire.Batch{Frames: make([]byte, bytes)}, bytes)
+		c.out.outbox.add(wire.NewBatch(make([]byte, bytes), 0), bytes)
 		c.hold()
 		return c
 	}

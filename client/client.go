@@ -71,10 +71,10 @@ const (
 // A topic with many subscribers goes from one to the next faster than memory does, so what a delivery touches comes first.
 type Client struct {
 	// Immutable.
-	opts    *Options
-	ref     *actor.Ref[message]
-	try     tryWriter // for writes that do not block; nil when the connection has none
-	deflate bool      // permessage-deflate was negotiated
+	opts     *Options
+	ref      *actor.Ref[message]
+	try      tryWriter     // for writes that do not block; nil when the connection has none
+	encoding wire.Encoding // of what the peer gets
 
 	// For any goroutine.
 	queued  atomic.Int64            // bytes of the frames accepted and not yet written
@@ -116,7 +116,7 @@ type Client struct {
 // New makes a client of an upgraded connection. Nothing is read before Read is called, which the caller has to do, in a
 // goroutine for itself; or Cut, if the client is not wanted after all.
 func New(conn *Conn, opts *Options, owner Owner) *Client {
-	c := &Client{opts: opts, try: conn.try, deflate: conn.deflate, conn: conn, owner: owner}
+	c := &Client{opts: opts, try: conn.try, encoding: conn.encoding(), conn: conn, owner: owner}
 	c.seen() // having just connected
 	conn.reader.client = c
 	c.ref = actor.Spawn(actor.Options{OnPanic: c.panicked}, c.receive)
@@ -194,10 +194,10 @@ func (c *Client) lose(b *wire.Batch, messages, size int) {
 }
 
 // size returns how many bytes of a batch go to this client.
-func (c *Client) size(b *wire.Batch) int { return len(b.For(c.deflate)) }
+func (c *Client) size(b *wire.Batch) int { return len(b.For(c.encoding)) }
 
-// Deflates reports whether the client negotiated permessage-deflate (RFC 7692).
-func (c *Client) Deflates() bool { return c.deflate }
+// Encoding returns the encoding of what the peer gets. It never changes.
+func (c *Client) Encoding() wire.Encoding { return c.encoding }
 
 // Owner returns the owner that New was given.
 func (c *Client) Owner() Owner { return c.owner }

@@ -155,7 +155,7 @@ func newPairOn(t *testing.T, listen func(*pair, net.Listener) net.Listener, buff
 
 // text is a batch of one text message.
 func text(s string) *wire.Batch {
-	return &wire.Batch{Frames: wire.AppendFrame(nil, wire.OpText, s), Messages: 1}
+	return wire.NewBatch(wire.AppendFrame(nil, wire.OpText, s), 1)
 }
 
 // expectFrames fails the test unless these bytes come next.
@@ -204,7 +204,7 @@ func TestCloseComesBehindWhatWasDelivered(t *testing.T) {
 			if !p.Send(b) {
 				t.Fatal("refused")
 			}
-			want += string(b.Frames)
+			want += string(b.Frames[wire.Plain])
 		}
 		if !p.Close(wire.Close{Code: 4000, Reason: "bye"}) || p.Close(wire.Close{Code: 4001, Reason: "again"}) {
 			t.Fatal("the first Close has to count, and no other")
@@ -275,13 +275,13 @@ func TestPingDoesNotGetIntoAFrameWrittenInPart(t *testing.T) {
 		p.Ping()
 		p.Send(second)
 		synctest.Wait()
-		p.expectFrames(t, string(first.Frames)+"\x89\x00"+string(second.Frames))
+		p.expectFrames(t, string(first.Frames[wire.Plain])+"\x89\x00"+string(second.Frames[wire.Plain]))
 		synctest.Wait()
 		if p.Queued() != 0 {
 			t.Errorf("%d bytes are queued", p.Queued())
 		}
 		p.Send(second) // the client is as good as before
-		p.expectFrames(t, string(second.Frames))
+		p.expectFrames(t, string(second.Frames[wire.Plain]))
 		p.Cut("end")
 	})
 }
@@ -297,7 +297,7 @@ func TestSecondOfTwoBatchesHasToWait(t *testing.T) {
 		if held := p.opts.Budget.Held(); held < 52 || held > 220 {
 			t.Errorf("%d bytes are held", held)
 		}
-		p.expectFrames(t, string(first.Frames)+string(second.Frames))
+		p.expectFrames(t, string(first.Frames[wire.Plain])+string(second.Frames[wire.Plain]))
 		synctest.Wait()
 		if held := p.opts.Budget.Held(); held != 0 {
 			t.Errorf("%d bytes are held at the end", held)
@@ -324,7 +324,7 @@ func TestRunIsForTheOneWhoFoundTheClientIdle(t *testing.T) {
 		if p.Queued() != 0 {
 			t.Fatalf("%d bytes are queued after Run", p.Queued())
 		}
-		p.expectFrames(t, string(text("1").Frames)+string(text("2").Frames))
+		p.expectFrames(t, string(text("1").Frames[wire.Plain])+string(text("2").Frames[wire.Plain]))
 		p.Cut("end")
 	})
 }
@@ -514,7 +514,7 @@ func TestMessagesAreJoinedUpToTheWriteBuffer(t *testing.T) {
 		for i := range 100 {
 			b := text(strings.Repeat("x", i*7%250))
 			p.Send(b)
-			want += string(b.Frames)
+			want += string(b.Frames[wire.Plain])
 		}
 		p.expectFrames(t, want)
 		p.Cut("end")

@@ -19,7 +19,7 @@ func TestOutboxAgainstAModel(t *testing.T) {
 		check := func() {
 			bytes := 0
 			for _, b := range slices.Concat(begun, waiting) {
-				bytes += len(b.Frames)
+				bytes += len(b.Frames[wire.Plain])
 			}
 			if o.bytes != bytes || o.waiting != len(waiting) || o.empty() != (len(begun)+len(waiting) == 0) || c.queued.Load() != int64(bytes) {
 				t.Fatalf("%d bytes, %d batches wait, empty %v, %d bytes queued; want %d bytes, %d batches behind %d",
@@ -35,9 +35,9 @@ func TestOutboxAgainstAModel(t *testing.T) {
 		t.Repeat(map[string]func(*rapid.T){
 			"": func(*rapid.T) { check() },
 			"add": func(t *rapid.T) {
-				b := &wire.Batch{Frames: make([]byte, rapid.IntRange(0, 100).Draw(t, "size"))}
-				c.queued.Add(int64(len(b.Frames)))
-				o.add(b, len(b.Frames))
+				b := wire.NewBatch(make([]byte, rapid.IntRange(0, 100).Draw(t, "size")), 0)
+				c.queued.Add(int64(len(b.Frames[wire.Plain])))
+				o.add(b, len(b.Frames[wire.Plain]))
 				waiting = append(waiting, b)
 			},
 			"hold": func(*rapid.T) { c.hold() },

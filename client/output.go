@@ -90,7 +90,7 @@ func (c *Client) load() {
 		}
 		o.rest, o.control = o.control, nil
 	default:
-		o.rest = o.outbox.begin().For(c.deflate)
+		o.rest = o.outbox.begin().For(c.encoding)
 	}
 }
 
@@ -127,7 +127,7 @@ func (c *Client) piece() net.Buffers {
 		if size += c.size(next); size > most {
 			break
 		}
-		pieces = append(pieces, o.outbox.begin().For(c.deflate))
+		pieces = append(pieces, o.outbox.begin().For(c.encoding))
 	}
 	return pieces
 }

@@ -45,7 +45,7 @@ func (c *Client) dropOldest() {
 		slot := o.first()
 		b, excess := o.slots[slot], o.bytes-c.opts.OutboxBytes
 		if c.size(b) > excess {
-			if rest := b.Without(c.deflate, excess); rest.Messages > 0 {
+			if rest := b.Without(c.encoding, excess); rest.Messages > 0 {
 				c.cutAt(slot, rest)
 				return
 			}
@@ -76,7 +76,7 @@ func (c *Client) keepLatest() {
 	}
 	for i := first; i < len(o.slots); i++ {
 		if b := o.slots[i]; b != nil && b.Lost != nil && b.Messages > 1 {
-			c.cutAt(i, b.Last(c.deflate))
+			c.cutAt(i, b.Last(c.encoding))
 		}
 	}
 	o.indexed = len(o.slots)

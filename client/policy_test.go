@@ -104,8 +104,8 @@ func runPolicy(t *testing.T, policy client.Policy, lent bool, program []batch) s
 	first := text("being written")
 	p.Send(first)
 	synctest.Wait()
-	model.writing = len(first.Frames)
-	want := string(first.Frames)
+	model.writing = len(first.Frames[wire.Plain])
+	want := string(first.Frames[wire.Plain])
 
 	topics := []*atomic.Uint64{nil, new(atomic.Uint64), new(atomic.Uint64), new(atomic.Uint64)}
 	for i, b := range program {
@@ -113,7 +113,7 @@ func runPolicy(t *testing.T, policy client.Policy, lent bool, program []batch) s
 		var messages []sent
 		for j, size := range b.Sizes {
 			frame := wire.AppendFrame(nil, wire.OpText, fmt.Sprintf("%d/%d%s", i, j, strings.Repeat(".", size)))
-			encoded.Frames = append(encoded.Frames, frame...)
+			encoded.Frames[wire.Plain] = append(encoded.Frames[wire.Plain], frame...)
 			messages = append(messages, sent{string(frame), encoded.Lost, i})
 		}
 		if !p.Send(encoded) {
@@ -188,7 +188,7 @@ func TestKeepLatestKeepsQuietTopics(t *testing.T) {
 		},
 		"batches of another topic": func(topic *atomic.Uint64) *wire.Batch {
 			frame := wire.AppendFrame(nil, wire.OpText, strings.Repeat("f", 1<<10))
-			return &wire.Batch{Frames: bytes.Repeat(frame, 100), Messages: 100, Lost: topic}
+			return &wire.Batch{Frames: [wire.Encodings][]byte{bytes.Repeat(frame, 100)}, Messages: 100, Lost: topic}
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -70,7 +70,7 @@ func (c *Client) readMessage() error {
 	if err != nil {
 		return err
 	}
-	compressed := c.deflate && c.conn.reader.stream.marks.next()
+	compressed := c.conn.deflate && c.conn.reader.stream.marks.next()
 	binary := kind == websocket.MessageBinary
 	s := scratches.Get().(*scratch)
 	defer s.giveBack()
@@ -216,7 +216,7 @@ func validPrefix(text []byte) int {
 
 // mostRaw returns the most bytes of a message before inflating it: incompressible data grows a little.
 func (c *Client) mostRaw() int {
-	if c.deflate {
+	if c.conn.deflate {
 		return c.opts.MessageBytes + c.opts.MessageBytes/1024 + 64
 	}
 	return c.opts.MessageBytes

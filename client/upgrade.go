@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+
+	"github.com/fanqie/tank-websocket-go-server/internal/wire"
 )
 
 // defaultReadBuffer is the size in bytes of the read buffer of a connection that is not a mere socket, such as TLS. It is
@@ -71,6 +73,14 @@ func Upgrade(w http.ResponseWriter, r *http.Request, opts UpgradeOptions) (*Conn
 	ws.SetReadLimit(-1) // the reader counts for itself
 	c.ws = ws
 	return c, nil
+}
+
+// encoding returns the encoding of what the peer gets.
+func (c *Conn) encoding() wire.Encoding {
+	if c.deflate {
+		return wire.Deflated
+	}
+	return wire.Plain
 }
 
 // gathers reports whether the socket writes several buffers in one system call.

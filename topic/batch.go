@@ -27,14 +27,37 @@ func (m publish) handle(t *Topic) {
 		return
 	}
 	if t.batch == nil {
-		t.batch = &wire.Batch{Frames: make([]byte, 0, t.room(m.data)), Lost: &t.dropped}
+		t.batch = &wire.Batch{Lost: &t.dropped}
 	}
-	start := len(t.batch.Frames)
-	t.batch.Frames = t.encode(t.batch.Frames, m.data)
-	if t.deflating > 0 {
-		t.batch.Deflated = t.deflater.Append(t.batch.Deflated, t.batch.Frames[start:])
+	switch {
+	case t.needing[wire.Deflated] > 0:
+		t.appendDeflated(m.data)
+	case t.needing[wire.Plain] > 0:
+		t.appendPlain(m.data)
 	}
 	t.batch.Messages++
+}
+
+// appendPlain encodes a message behind the batch's plain frames, and returns its frame.
+func (t *Topic) appendPlain(data string) (frame []byte) {
+	frames := &t.batch.Frames[wire.Plain]
+	if *frames == nil {
+		*frames = make([]byte, 0, t.room(data))
+	}
+	start := len(*frames)
+	*frames = t.encode(*frames, data)
+	t.plain += len(*frames) - start
+	return (*frames)[start:]
+}
+
+// appendDeflated encodes a message behind the batch's deflated frames, and behind the plain ones if a member needs these.
+func (t *Topic) appendDeflated(data string) {
+	frame := t.appendPlain(data)
+	deflated := &t.batch.Frames[wire.Deflated]
+	*deflated = t.deflater.Append(*deflated, frame)
+	if t.needing[wire.Plain] == 0 {
+		t.batch.Frames[wire.Plain] = frame[:0] // the next one goes there
+	}
 }
 
 // room returns how many bytes to reserve for a batch that begins with a message: all that waits, if that is of one size, but
@@ -60,8 +83,11 @@ func (t *Topic) deliverBatch() {
 	if b == nil {
 		return
 	}
+	if t.needing[wire.Plain] == 0 {
+		b.Frames[wire.Plain] = nil
+	}
 	b.Fit()
-	t.batch, t.last = nil, min(len(b.Frames), maxBatch+maxBatch/4)
+	t.batch, t.plain, t.last = nil, 0, min(t.plain, maxBatch+maxBatch/4)
 	t.published.Add(uint64(b.Messages)) // #nosec G115 -- a count
 	t.lastPublished.Store(time.Now().UnixNano())
 	t.batches.Observe(int64(b.Messages))

@@ -2,10 +2,12 @@ package topic_test
 
 import (
 	"fmt"
+	"iter"
 	"strings"
 	"sync/atomic"
 	"testing"
 
+	"github.com/fanqie/tank-websocket-go-server/actor"
 	"github.com/fanqie/tank-websocket-go-server/internal/wire"
 	"github.com/fanqie/tank-websocket-go-server/topic"
 )
@@ -74,8 +76,31 @@ type echo chan struct{}
 
 func (e echo) Deliver(*wire.Batch) (taken, idle bool) { e <- struct{}{}; return true, false }
 
-func (*counter) Deflates() bool { return false }
-func (echo) Deflates() bool     { return false }
+func (*counter) Encoding() wire.Encoding { return wire.Plain }
+func (echo) Encoding() wire.Encoding     { return wire.Plain }
 
 func (*counter) Flush() {}
 func (echo) Flush()     {}
+
+// BenchmarkPool measures posts to thousands of actors in a pool, as when each of many topics is published to.
+func BenchmarkPool(b *testing.B) {
+	const actors = 2000
+	b.ReportAllocs()
+	pool := topic.NewPool(2)
+	refs := make([]*actor.Ref[int], actors)
+	for i := range refs {
+		refs[i] = actor.Spawn(actor.Options{Schedule: pool.Go}, func(mail iter.Seq[int]) {
+			for range mail {
+			}
+		})
+	}
+	i := 0
+	for b.Loop() {
+		refs[i%actors].Post(i)
+		i++
+	}
+	for _, ref := range refs {
+		ref.Stop()
+		<-ref.Done()
+	}
+}

@@ -17,7 +17,7 @@ type sleeper struct {
 	t         *testing.T
 	waiting   atomic.Int64 // messages delivered and not written
 	written   atomic.Int64
-	deflates  bool
+	encoding  wire.Encoding
 	claimed   atomic.Bool
 	runs      atomic.Int64
 	beforeRun func()
@@ -40,7 +40,7 @@ func (s *sleeper) Flush() {
 	s.written.Add(s.waiting.Swap(0))
 }
 
-func (s *sleeper) Deflates() bool { return s.deflates }
+func (s *sleeper) Encoding() wire.Encoding { return s.encoding }
 
 func TestEveryIdleSubscriberIsFlushedOnce(t *testing.T) {
 	for _, n := range []int{1, 15, 16, 63, 64, 65, 128, 1000} {
@@ -49,7 +49,7 @@ func TestEveryIdleSubscriberIsFlushedOnce(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					opts := topic.Options{}
 					if pool {
-						opts.Pool = actor.NewPool(2)
+						opts.Pool = topic.NewPool(2)
 					}
 					h := spawn(t, opts)
 					all := make([]*sleeper, n)
@@ -97,20 +97,20 @@ func TestLongWorkIsNotInTheWayOfOtherTopics(t *testing.T) {
 		name     string
 		message  string
 		members  int
-		deflates bool
+		encoding wire.Encoding
 	}{
-		{"many writes", "small", 40, false},
-		{"large writes", strings.Repeat("x", 150_000), 2, false},
-		{"compression", "small", 1, true},
+		{"many writes", "small", 40, wire.Plain},
+		{"large writes", strings.Repeat("x", 150_000), 2, wire.Plain},
+		{"compression", "small", 1, wire.Deflated},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				pool := actor.NewPool(1)
+				pool := topic.NewPool(1)
 				opts := topic.Options{Pool: pool, Deflater: wire.NewDeflater(1, 0)}
 				busy, calm := spawn(t, opts), spawn(t, opts)
 				gate := make(chan struct{})
 				for range tt.members {
-					busy.Join(&topic.Member{Subscriber: &sleeper{t: t, deflates: tt.deflates, beforeRun: func() { <-gate }}})
+					busy.Join(&topic.Member{Subscriber: &sleeper{t: t, encoding: tt.encoding, beforeRun: func() { <-gate }}})
 				}
 				s := &sleeper{t: t}
 				calm.Join(&topic.Member{Subscriber: s})

@@ -14,8 +14,8 @@ func (s *tally) Deliver(b *wire.Batch) (taken, idle bool) {
 	s.messages += b.Messages
 	return true, false
 }
-func (*tally) Flush()         {}
-func (*tally) Deflates() bool { return false }
+func (*tally) Flush()                  {}
+func (*tally) Encoding() wire.Encoding { return wire.Plain }
 
 // Encoding panics only over a bug in this library, so this test has to put one in.
 func TestAPanicOverTheLastMessageCostsNoOther(t *testing.T) {

@@ -120,3 +120,68 @@ func TestATopicThatPanicsWithoutEndIsGivenUp(t *testing.T) {
 		}
 	})
 }
+
+// giveUp makes the topic panic until it is given up.
+func (h *hub) giveUp() {
+	for range actor.DefaultRestarts + 1 {
+		h.Join(nil)
+	}
+}
+
+func TestWhoeverLeavesATopicThatIsGivenUpIsAnswered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := spawn(t, topic.Options{})
+		_, early := h.join()
+		_, late := h.join()
+		left := 0
+		h.hold()
+		h.giveUp()
+		h.Leave(early, func() { left++ }) // which the topic does not get to
+		h.release()
+		if left != 1 {
+			t.Errorf("done was called %d times for what the topic discarded, want once", left)
+		}
+		h.Leave(late, func() { left++ })
+		if left != 2 {
+			t.Error("done was not called for a topic that has ended")
+		}
+	})
+}
+
+func TestJoinedIsCalledOnceForEachSubscription(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := spawn(t, topic.Options{})
+		answers := map[string]int{}
+		join := func(name string) (*inbox, *topic.Member) {
+			s := &inbox{}
+			m := &topic.Member{Subscriber: s, Joined: func() { answers[name]++ }}
+			h.Join(m)
+			return s, m
+		}
+		a, early := join("early")
+		h.hold()
+		if answers["early"] != 1 {
+			t.Fatalf("answers are %v", answers)
+		}
+		h.giveUp()
+		b, late := join("late")
+		h.release()
+		if answers["late"] != 0 {
+			t.Fatal("the topic has answered for the one that replaces it")
+		}
+		h.Topic = spawn(t, topic.Options{}).Topic
+		h.Adopt(early)
+		h.Adopt(late)
+		h.publish("after")
+		synctest.Wait()
+		if answers["early"] != 1 || answers["late"] != 1 {
+			t.Errorf("answers are %v, want one of each", answers)
+		}
+		a.want(t, "the early one", "hold", "after")
+		b.want(t, "the late one", "after")
+		h.Leave(early, nil)
+		h.publish("more")
+		a.want(t, "the one that has left", "hold", "after")
+		b.want(t, "the one that has stayed", "after", "more")
+	})
+}

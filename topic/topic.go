@@ -32,15 +32,19 @@ type Subscriber interface {
 	Deliver(*wire.Batch) (taken, idle bool)
 	// Flush writes what was delivered. It must not block, and must not panic.
 	Flush()
-	// Deflates reports whether the subscriber negotiated compression. The answer never changes.
-	Deflates() bool
+	// Encoding returns the encoding of what the subscriber gets. The answer never changes.
+	Encoding() wire.Encoding
 }
 
-// Member is one subscription. A Member belongs to one topic.
+// Member is one subscription. A Member belongs to one topic, and when that has ended, to the one that adopts it.
 type Member struct {
+	// Immutable.
 	Subscriber Subscriber
+	Joined     func() // is called once, in the topic's goroutine, in the turn in which the subscription begins; it must not block; may be nil
 
-	place int // owned by the topic actor: index+1 in members, 0 while not a member
+	// Owned by the topic.
+	answered bool // Joined was called
+	place    int  // index+1 in members, 0 while not a member
 }
 
 // Options of a topic. The zero value works.
@@ -49,8 +53,9 @@ type Options struct {
 	QueueBytes int
 	// Deflater compresses for the subscribers that negotiated compression. Nil: no subscriber did.
 	Deflater *wire.Deflater
-	// Pool runs the topic. Nil: it has a goroutine of its own while there is something to do.
-	Pool *actor.Pool
+	// Pool runs the topic, unless it has to compress, which takes long. Nil: it has a goroutine of its own while there is
+	// something to do.
+	Pool *Pool
 	// Verbatim sends messages as they are instead of in the JSON envelope: text, or binary when not valid UTF-8.
 	Verbatim bool
 	// BatchMessages counts batches by how many messages each has. Nil: they are not counted.
@@ -67,22 +72,25 @@ type Topic struct {
 	encode   func(dst []byte, data string) []byte
 	envelope int // bytes of a message beside its data, escaping aside
 	deflater *wire.Deflater
+	pool     *Pool
 	batches  *metrics.Histogram // nil: batches are not counted
 	onPanic  func(*actor.PanicError)
 	ref      *actor.Ref[message]
 
 	// Owned by the actor.
-	members   []*Member
-	deflating int         // members who negotiated compression
-	batch     *wire.Batch // encoded, not yet delivered; nil when there is none
-	last      int         // bytes in the batch that was delivered last, bounded: the work of writing it, and what the next one may need
-	idle      *group      // subscribers that have to be flushed; nil: none
+	members []*Member
+	needing [wire.Encodings]int // members by encoding
+	batch   *wire.Batch         // encoded, not yet delivered; nil when there is none
+	plain   int                 // bytes of the batch's plain frames
+	last    int                 // those of the batch that was delivered last, bounded: the work of writing it, and what the next one may need
+	idle    *group              // subscribers that have to be flushed; nil: none
 
 	// For any goroutine.
 	aborted atomic.Bool
 	dropped atomic.Uint64 // which subscribers add to, too
 
 	// Written by the actor alone, read by anyone.
+	compresses    atomic.Bool
 	published     atomic.Uint64
 	delivered     atomic.Uint64
 	lastPublished atomic.Int64 // Unix nanoseconds, 0 before the first message
@@ -104,6 +112,7 @@ type message interface{ handle(*Topic) }
 
 type (
 	join  struct{ *Member }
+	adopt struct{ *Member }
 	leave struct {
 		*Member
 		done func()
@@ -130,7 +139,7 @@ func newPublish(data string) message {
 
 // Spawn makes a topic without subscribers.
 func Spawn(name string, opts Options) *Topic {
-	t := &Topic{name: name, encode: wire.AppendMessage, deflater: opts.Deflater, batches: opts.BatchMessages}
+	t := &Topic{name: name, encode: wire.AppendMessage, deflater: opts.Deflater, pool: opts.Pool, batches: opts.BatchMessages}
 	if !opts.Verbatim {
 		t.encode = wire.NewEnvelope(name).Append
 	}
@@ -140,17 +149,30 @@ func Spawn(name string, opts Options) *Topic {
 			opts.OnPanic(t, err)
 		}
 	}
-	t.ref = actor.Spawn(actor.Options{
+	of := actor.Options{
 		Limit:   opts.QueueBytes,
-		Pool:    opts.Pool,
 		OnPanic: t.onPanic,
 		OnStop: func(err error) {
 			if opts.OnStop != nil {
 				opts.OnStop(t, err)
 			}
 		},
-	}, t.receive)
+	}
+	if t.pool != nil {
+		of.Schedule = t.schedule
+	}
+	t.ref = actor.Spawn(of, t.receive)
 	return t
+}
+
+// schedule has the topic run: by the pool, where others wait for their turn, or in a goroutine of its own when it takes long. Any
+// goroutine may call it.
+func (t *Topic) schedule(r actor.Runner) {
+	if t.compresses.Load() {
+		go r.Run()
+	} else {
+		t.pool.Go(r)
+	}
 }
 
 // Name returns the topic's name.
@@ -159,9 +181,17 @@ func (t *Topic) Name() string { return t.name }
 // Join adds a member, who gets every message published from now on. It never blocks.
 func (t *Topic) Join(m *Member) { t.ref.Post(join{m}) }
 
-// Leave removes a member, who gets every message published before and none after. Then done is called, unless it is nil or the
-// topic has been stopped before, in the topic's goroutine: it must not block. Leave never blocks.
-func (t *Topic) Leave(m *Member, done func()) { t.ref.Post(leave{m, done}) }
+// Adopt is Join for a member of a topic of the same name that has ended. If that one has not called Joined, this one does.
+func (t *Topic) Adopt(m *Member) { t.ref.Post(adopt{m}) }
+
+// Leave removes a member, who gets every message published before and none after. Then done is called in the topic's goroutine,
+// or at once when the topic has been stopped before. It must not block, and may be nil. A topic that is given up calls it too,
+// although messages are lost then. Leave never blocks.
+func (t *Topic) Leave(m *Member, done func()) {
+	if l := (leave{m, done}); !t.ref.Post(l) {
+		l.Discard()
+	}
+}
 
 // Members returns the subscribers of all members that were there when everything taken before had been delivered. It waits for
 // that. It returns actor.ErrStopped after Stop, or the context's error. Only edges may call it.
@@ -190,9 +220,6 @@ func (t *Topic) Abort() {
 	t.ref.Stop()
 }
 
-// Done is closed when the topic has ended.
-func (t *Topic) Done() <-chan struct{} { return t.ref.Done() }
-
 // Stats returns the topic's statistics.
 func (t *Topic) Stats() Stats {
 	a := t.ref.Stats()
@@ -212,14 +239,10 @@ func (t *Topic) Stats() Stats {
 
 // receive is the actor: all functions below run in its goroutine.
 func (t *Topic) receive(mail iter.Seq[message]) {
-	if t.deflating > 0 && t.ref.Lent() { // compressing takes long, and others wait for their turn
-		t.ref.Detach()
-		return
-	}
 	defer t.handOut() // also when this panics: nobody else will
 	for msg := range mail {
 		msg.handle(t)
-		if t.batch != nil && len(t.batch.Frames) >= maxBatch {
+		if t.plain >= maxBatch {
 			break // others want their turn
 		}
 	}
@@ -245,15 +268,22 @@ func (m join) handle(t *Topic) {
 	if m.place == 0 {
 		t.members = append(t.members, m.Member)
 		m.place = len(t.members)
-		t.countDeflate(m.Member, 1)
+		t.need(m.Member, 1)
+	}
+	if m.Joined != nil && !m.answered {
+		m.answered = true
+		m.Joined()
 	}
 }
 
+func (m adopt) handle(t *Topic) {
+	m.place = 0
+	join(m).handle(t)
+}
+
 func (m leave) handle(t *Topic) {
+	defer m.Discard()
 	t.deliverBatch() // what was published before still is for the leaver
-	if m.done != nil {
-		defer m.done()
-	}
 	if m.place == 0 {
 		return
 	}
@@ -263,12 +293,24 @@ func (m leave) handle(t *Topic) {
 	t.members[last] = nil
 	t.members = t.members[:last]
 	m.place = 0
-	t.countDeflate(m.Member, -1)
+	t.need(m.Member, -1)
 }
 
-// countDeflate is called between batches only, so that a batch is compressed whole or not at all.
-func (t *Topic) countDeflate(m *Member, by int) {
-	if t.deflater != nil && m.Subscriber.Deflates() {
-		t.deflating += by
+// Discard is all that is left to do of a leave when the topic is given up.
+func (m leave) Discard() {
+	if m.done != nil {
+		m.done()
+	}
+}
+
+// need counts a member's encoding. It is called between batches only, so that each batch has all of its messages in the same encodings.
+func (t *Topic) need(m *Member, by int) {
+	encoding := m.Subscriber.Encoding()
+	if t.deflater == nil {
+		encoding = wire.Plain
+	}
+	t.needing[encoding] += by
+	if compresses := t.needing[wire.Deflated] > 0; compresses != t.compresses.Load() {
+		t.compresses.Store(compresses)
 	}
 }

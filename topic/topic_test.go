@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/fanqie/tank-websocket-go-server/actor"
+	"github.com/fanqie/tank-websocket-go-server/internal/wire"
 	"github.com/fanqie/tank-websocket-go-server/topic"
 )
 
@@ -46,7 +47,7 @@ func TestAMessageIsOneFrame(t *testing.T) {
 				defer h.Stop()
 				s, _ := h.join()
 				h.publish(tt.data)
-				if synctest.Wait(); len(s.batches) != 1 || string(s.batches[0].Frames) != tt.want {
+				if synctest.Wait(); len(s.batches) != 1 || string(s.batches[0].Frames[wire.Plain]) != tt.want {
 					t.Errorf("got %q, want one batch %q", s.copies, tt.want)
 				}
 				if got := h.Name(); got != tt.topic {
@@ -74,7 +75,7 @@ func TestABurstComesInFewBatchesOfBoundedSize(t *testing.T) {
 				h.release()
 				for i, b := range s.batches {
 					last := i == len(s.batches)-1
-					if n := len(b.Frames); n >= maxBatch+frame || n < maxBatch && !last {
+					if n := len(b.Frames[wire.Plain]); n >= maxBatch+frame || n < maxBatch && !last {
 						t.Errorf("batch %d of %d has %d bytes, in messages of %d", i, len(s.batches), n, frame)
 					}
 				}
@@ -302,6 +303,60 @@ func TestMembersWaitForWhatWasTakenBefore(t *testing.T) {
 		close(slow)
 		if err := <-answered; err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+// encoded is an inbox of a subscriber with an encoding.
+type encoded struct {
+	inbox
+	encoding wire.Encoding
+}
+
+func (s *encoded) Encoding() wire.Encoding { return s.encoding }
+
+func TestOnlyEncodingsThatAMemberNeedsAreMade(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := spawn(t, topic.Options{Deflater: wire.NewDeflater(1, 0)})
+		var members [wire.Encodings]*topic.Member
+		var subscribers [wire.Encodings]*encoded
+		for e := range members {
+			subscribers[e] = &encoded{encoding: wire.Encoding(e)}
+			members[e] = &topic.Member{Subscriber: subscribers[e]}
+		}
+		message := strings.Repeat("message ", 100)
+		for _, step := range []struct {
+			what string
+			do   func()
+			want [wire.Encodings]bool
+		}{
+			{"for a plain member", func() { h.Join(members[wire.Plain]) }, [wire.Encodings]bool{wire.Plain: true}},
+			{"for both", func() { h.Join(members[wire.Deflated]) }, [wire.Encodings]bool{true, true}},
+			{"for one with compression", func() { h.Leave(members[wire.Plain], nil) }, [wire.Encodings]bool{wire.Deflated: true}},
+			{"for both again", func() { h.Join(members[wire.Plain]) }, [wire.Encodings]bool{true, true}},
+		} {
+			step.do()
+			h.hold()
+			h.Leave(h.holder, nil) // whose encoding is not to count
+			h.publish(message, message)
+			h.release()
+			for e, s := range subscribers {
+				if !step.want[e] {
+					continue
+				}
+				b := s.batches[len(s.batches)-1]
+				if b.Messages != 2 {
+					t.Errorf("%s: a batch of %d messages, want 2", step.what, b.Messages)
+				}
+				for e, want := range step.want {
+					if got := len(b.Frames[e]) > 0; got != want {
+						t.Errorf("%s: encoding %d was made: %v, want %v", step.what, e, got, want)
+					}
+				}
+				if frames := decode(t, b.For(s.encoding)); len(frames) != 2 {
+					t.Errorf("%s: %d frames, want 2", step.what, len(frames))
+				}
+			}
 		}
 	})
 }

@@ -32,7 +32,7 @@ func (m drainSome) handle(s *supervisor) {
 }
 
 // closeDelivered closes a session behind everything that was published until now: the last of its topics to have delivered
-// that does it, in its own goroutine. If one is given up meanwhile, the session is closed with the rest, after the draining.
+// that does it, in its own goroutine.
 func (s *supervisor) closeDelivered(c *Session) {
 	c.leaving = true
 	waiting := new(atomic.Int32)

@@ -149,7 +149,7 @@ func see[T any](x *instance, get func(*supervisor) T) T {
 // send queues a message for a session.
 func send(t *testing.T, s *Session, bytes int) {
 	t.Helper()
-	if !s.Client.Send(&wire.Batch{Frames: wire.AppendFrame(nil, wire.OpText, make([]byte, bytes)), Messages: 1}) {
+	if !s.Client.Send(wire.NewBatch(wire.AppendFrame(nil, wire.OpText, make([]byte, bytes)), 1)) {
 		t.Fatal("a message was not taken")
 	}
 }

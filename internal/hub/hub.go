@@ -14,6 +14,7 @@ import (
 	"github.com/fanqie/tank-websocket-go-server/client"
 	"github.com/fanqie/tank-websocket-go-server/internal/metrics"
 	"github.com/fanqie/tank-websocket-go-server/internal/wire"
+	"github.com/fanqie/tank-websocket-go-server/topic"
 )
 
 // Broadcast is the name of the built-in topic that every session joins. A client cannot name it.
@@ -87,7 +88,7 @@ type Hub struct {
 	// Immutable.
 	config     Config
 	supervisor *actor.Ref[message]
-	pool       *actor.Pool // runs topics
+	pool       *topic.Pool // runs topics
 	budget     *client.Budget
 	life       *lifecycle
 	topics     *directory
@@ -106,7 +107,7 @@ type Hub struct {
 
 // New makes a hub. It has no goroutine while there is nothing to do.
 func New(c Config) *Hub {
-	h := &Hub{config: c, pool: actor.NewPool(runtime.GOMAXPROCS(0)), life: newLifecycle(), topics: newDirectory()}
+	h := &Hub{config: c, pool: topic.NewPool(runtime.GOMAXPROCS(0)), life: newLifecycle(), topics: newDirectory()}
 	s := &supervisor{
 		hub:        h,
 		sessions:   make(map[string]*Session),

@@ -60,8 +60,7 @@ type (
 	}
 	readerDone struct{} // a connection's last callback has returned
 	topicEmpty struct { // a topic actor has delivered everything to its last subscriber
-		live  *liveTopic
-		topic *topic.Topic
+		live *liveTopic
 	}
 	topicStopped struct { // a topic actor has ended
 		topic *topic.Topic

@@ -28,14 +28,13 @@ func (m subscribe) handle(s *supervisor) {
 	if t == nil {
 		t = s.newTopic(m.topic)
 	}
-	c.subscriptions[t] = s.join(c, t)
+	c.subscriptions[t] = s.join(c, t, m.Request)
 	c.subscribed.Store(int64(len(c.subscriptions)))
 	c.refusals = 0
 	if t.subscribers++; t.subscribers == 1 {
 		s.hub.liveTopics.Add(1)
 	}
 	s.event(Event{Kind: Subscribed, Session: c, Topic: m.topic})
-	m.Reply(struct{}{})
 }
 
 // maxRefusals is how many subscriptions past the limit a session is refused in a row. Then it is closed.
@@ -65,9 +64,10 @@ func refuse(r actor.Request[struct{}], c *Session, topic, code string, err error
 	return true
 }
 
-// join makes a session a member of a topic. What is published from here on comes behind it in the topic's mailbox.
-func (s *supervisor) join(c *Session, t *liveTopic) *topic.Member {
-	member := &topic.Member{Subscriber: c.Client}
+// join makes a session a member of a topic. What is published from here on comes behind it in the topic's mailbox. The topic
+// answers the request, if somebody waits for that.
+func (s *supervisor) join(c *Session, t *liveTopic, r actor.Request[struct{}]) *topic.Member {
+	member := &topic.Member{Subscriber: c.Client, Joined: whenAwaited(r)}
 	t.topic.Join(member)
 	return member
 }
@@ -83,13 +83,19 @@ func (m unsubscribe) handle(s *supervisor) {
 		m.Fail(fmt.Errorf("%w: not subscribed to %s", ErrNotFound, wire.Quote(m.topic)))
 		return
 	}
-	s.leave(c, t, nil)
+	s.leave(c, t, whenAwaited(m.Request))
 	s.event(Event{Kind: Unsubscribed, Session: c, Topic: m.topic})
-	m.Reply(struct{}{})
 }
 
-// leave ends a subscription, and with the last one the topic, once that has delivered everything. done is that of topic.Leave,
-// and so is not called when the topic has been given up.
+// whenAwaited returns a function that answers a request, or nil when nobody waits for the answer. Any goroutine may call it.
+func whenAwaited(r actor.Request[struct{}]) func() {
+	if !r.Awaited() {
+		return nil
+	}
+	return func() { r.Reply(struct{}{}) }
+}
+
+// leave ends a subscription, and with the last one the topic, once that has delivered everything. done is that of topic.Leave.
 func (s *supervisor) leave(c *Session, t *liveTopic, done func()) {
 	member := c.subscriptions[t]
 	delete(c.subscriptions, t)
@@ -100,7 +106,7 @@ func (s *supervisor) leave(c *Session, t *liveTopic, done func()) {
 	}
 	t.pendingEmpty++
 	s.hub.liveTopics.Add(-1)
-	empty := topicEmpty{t, t.topic}
+	empty := topicEmpty{t}
 	t.topic.Leave(member, func() {
 		if done != nil {
 			done()

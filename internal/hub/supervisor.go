@@ -70,7 +70,7 @@ func (m register) handle(s *supervisor) {
 	c.subscriptions = make(map[*liveTopic]*topic.Member)
 	if !tooMany {
 		s.users.add(c)
-		c.broadcast = s.join(c, s.broadcast)
+		c.broadcast = s.join(c, s.broadcast, actor.Request[struct{}]{})
 	}
 	s.event(Event{Kind: Connected, Session: c})
 	if tooMany {

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -52,14 +53,13 @@ func TestSubscribersOfATopicThatIsGivenUpGetANewOne(t *testing.T) {
 		for range actor.DefaultRestarts + 1 {
 			old.Join(nil) // which panics
 		}
-		<-old.Done()
 		for range actor.DefaultRestarts + 1 {
 			if f := <-m.faults; f.Kind != TopicPanicked || f.Topic != name {
 				t.Fatalf("got %+v", f)
 			}
 		}
-		if find(name) == old {
-			t.Fatalf("topic %q was not replaced", name)
+		for find(name) == old {
+			runtime.Gosched()
 		}
 	}
 	if n := m.CountSubscribers("news"); n != 1 {
@@ -252,5 +252,57 @@ func TestSessionThatIsGoneTooLate(t *testing.T) {
 	<-m.supervisor.Done()
 	if m.Topics() != 0 || m.Sessions() != 0 {
 		t.Errorf("%d topics, %d sessions", m.Topics(), m.Sessions())
+	}
+}
+
+// Whoever asks for a subscription, or for its end, is answered by the topic, or by the one that replaces it.
+func TestSubscriptionsAreAnsweredAlthoughTheirTopicIsGivenUp(t *testing.T) {
+	m := start(t, nil)
+	server := httptest.NewServer(m)
+	defer server.Close()
+	for range 2 {
+		c, _, err := websocket.Dial(t.Context(), server.URL, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.CloseNow()
+		<-m.events
+	}
+	all := m.all()
+	for round := range 100 {
+		c := all[round%2]
+		stop := make(chan struct{})
+		var panicking sync.WaitGroup
+		panicking.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					if found := m.topics.find("news"); found != nil {
+						found.Join(nil) // which panics
+					}
+				}
+			}
+		})
+		if err := m.Subscribe(c, "news"); err != nil {
+			t.Fatal(err)
+		}
+		if err := m.Subscribe(all[(round+1)%2], "news"); err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range all {
+			if err := m.Unsubscribe(c, "news"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		close(stop)
+		panicking.Wait()
+	}
+	for see(m, func(s *supervisor) int { return s.topicActors }) > 1 { // that of broadcasts
+		runtime.Gosched()
+	}
+	if n := see(m, func(s *supervisor) int { return len(s.topics) }); n != 0 {
+		t.Errorf("%d topics are left", n)
 	}
 }

@@ -42,9 +42,6 @@ func (s *supervisor) newTopic(name string) *liveTopic {
 // handle ends a topic, unless somebody has subscribed again.
 func (m topicEmpty) handle(s *supervisor) {
 	t := m.live
-	if t.topic != m.topic { // it was replaced meanwhile
-		return
-	}
 	if t.pendingEmpty--; t.pendingEmpty == 0 && t.subscribers == 0 {
 		s.endTopic(t)
 	}
@@ -68,22 +65,19 @@ func (m topicStopped) handle(s *supervisor) {
 	s.advance()
 }
 
-// replace gives the subscribers of a topic actor that was given up a new one.
+// replace gives the subscribers of a topic actor that was given up a new one. If all have left, the new one ends when
+// the supervisor gets to topicEmpty.
 func (s *supervisor) replace(old *topic.Topic) {
 	t := s.live(old.Name())
 	if t == nil || t.topic != old {
 		return
 	}
-	if t.subscribers == 0 && t != s.broadcast {
-		s.endTopic(t)
-		return
-	}
-	t.topic, t.pendingEmpty = s.spawnTopic(old.Name()), 0
+	t.topic = s.spawnTopic(old.Name())
 	for _, c := range s.sessions {
 		if t == s.broadcast && c.broadcast != nil {
-			c.broadcast = s.join(c, t)
-		} else if _, subscribed := c.subscriptions[t]; subscribed {
-			c.subscriptions[t] = s.join(c, t)
+			t.topic.Adopt(c.broadcast)
+		} else if member, subscribed := c.subscriptions[t]; subscribed {
+			t.topic.Adopt(member)
 		}
 	}
 	s.hub.topics.add(t.topic) // in front of the old one, so that publishers find one or the other all the while

@@ -5,15 +5,23 @@ import (
 	"sync/atomic"
 )
 
-// Batch is a run of complete server frames, one for each message, encoded once and shared by everyone it is sent to.
+// Encoding is a form in which peers get messages.
+type Encoding uint8
+
+// The encodings.
+const (
+	Plain    Encoding = iota
+	Deflated          // for peers that negotiated permessage-deflate, RFC 7692
+
+	Encodings = iota // how many there are
+)
+
+// Batch is a run of messages, encoded once and shared by everyone they are sent to.
 // It is read-only from the moment it is handed to the first of them.
-//
-// Invariant: Deflated is nil or holds exactly the messages of Frames.
 type Batch struct {
-	Frames   []byte
-	Deflated []byte         // the same messages for peers that negotiated compression; nil: they get Frames
-	Messages int            // how many messages the frames are
-	Lost     *atomic.Uint64 // its topic's count of messages for a subscriber that were never written; nil: it has no topic
+	Frames   [Encodings][]byte // a complete server frame for each message, in the encodings that somebody needs
+	Messages int               // how many messages there are
+	Lost     *atomic.Uint64    // its topic's count of messages for a subscriber that were never written; nil: it has no topic
 
 	// Of a message that is a sample of how long the way to a socket is: when it was published, in Unix nanoseconds, and whose
 	// socket counts. A batch made of this one is no sample.
@@ -27,12 +35,17 @@ type Batch struct {
 // batchOverhead is what a batch takes beside its frames, in bytes.
 const batchOverhead = 128
 
-// For returns the frames for a peer that did, or did not, negotiate compression.
-func (b *Batch) For(deflate bool) []byte {
-	if deflate && b.Deflated != nil {
-		return b.Deflated
+// NewBatch returns a batch of messages that are encoded plainly.
+func NewBatch(frames []byte, messages int) *Batch {
+	return &Batch{Frames: [Encodings][]byte{Plain: frames}, Messages: messages}
+}
+
+// For returns the frames for a peer with an encoding: in this one, or else the plain ones, which every peer understands.
+func (b *Batch) For(e Encoding) []byte {
+	if b.Frames[e] != nil {
+		return b.Frames[e]
 	}
-	return b.Frames
+	return b.Frames[Plain]
 }
 
 // Hold notes one more holder, and returns how many bytes of memory are held because of that: all that the batch keeps from
@@ -58,7 +71,13 @@ func (b *Batch) Release() int {
 	return 0
 }
 
-func (b *Batch) memory() int { return cap(b.Frames) + cap(b.Deflated) + batchOverhead }
+func (b *Batch) memory() int {
+	n := batchOverhead
+	for _, frames := range b.Frames {
+		n += cap(frames)
+	}
+	return n
+}
 
 // Fit moves the frames to memory of their size, if what they have is more than twice of that. It is for whoever has made the
 // batch, before it is handed to anyone. It is not inlined: a topic calls it in a goroutine that has just begun, and a larger
@@ -66,7 +85,9 @@ func (b *Batch) memory() int { return cap(b.Frames) + cap(b.Deflated) + batchOve
 //
 //go:noinline
 func (b *Batch) Fit() {
-	b.Frames, b.Deflated = fit(b.Frames), fit(b.Deflated)
+	for e, frames := range b.Frames {
+		b.Frames[e] = fit(frames)
+	}
 }
 
 // wasted is the least memory in bytes that is worth a copy.
@@ -79,33 +100,34 @@ func fit(frames []byte) []byte {
 	return frames
 }
 
-// Without returns the batch without its first messages, for a peer that did, or did not, negotiate compression. It removes as
-// many messages as make the batch at least excess bytes shorter, which may be all of them. It shares the
-// memory of the whole batch, unless that is more than twice of what it needs.
-func (b *Batch) Without(deflate bool, excess int) *Batch {
-	rest := b.part(deflate)
-	for target := len(rest.Frames) - excess; rest.Messages > 0 && len(rest.Frames) > target; {
-		rest.skip()
+// Without returns the batch without its first messages, for a peer with an encoding. It removes as many messages as make the
+// batch at least excess bytes shorter, which may be all of them. It shares the memory of the whole batch, unless that is more
+// than twice of what it needs.
+func (b *Batch) Without(e Encoding, excess int) *Batch {
+	rest := b.part(e)
+	for target := len(rest.Frames[e]) - excess; rest.Messages > 0 && len(rest.Frames[e]) > target; {
+		rest.skip(e)
 	}
-	if rest.whole.memory() > 2*(len(rest.Frames)+batchOverhead) {
-		rest.keepOwn()
+	if rest.whole.memory() > 2*(len(rest.Frames[e])+batchOverhead) {
+		rest.keepOwn(e)
 	}
 	return rest
 }
 
-// Last returns the last message of the batch, for a peer that did, or did not, negotiate compression, in memory of its own.
-func (b *Batch) Last(deflate bool) *Batch {
-	last := b.part(deflate)
+// Last returns the last message of the batch, for a peer with an encoding, in memory of its own.
+func (b *Batch) Last(e Encoding) *Batch {
+	last := b.part(e)
 	for last.Messages > 1 {
-		last.skip()
+		last.skip(e)
 	}
-	last.keepOwn()
+	last.keepOwn(e)
 	return last
 }
 
-// part returns all of the batch, for a peer that did, or did not, negotiate compression, as a part of it.
-func (b *Batch) part(deflate bool) *Batch {
-	p := &Batch{Frames: b.For(deflate), Messages: b.Messages, Lost: b.Lost, whole: b.whole}
+// part returns all of the batch, for a peer with an encoding, as a part of it.
+func (b *Batch) part(e Encoding) *Batch {
+	p := &Batch{Messages: b.Messages, Lost: b.Lost, whole: b.whole}
+	p.Frames[e] = b.For(e)
 	if p.whole == nil {
 		p.whole = b
 	}
@@ -113,13 +135,13 @@ func (b *Batch) part(deflate bool) *Batch {
 }
 
 // skip takes the first message away.
-func (b *Batch) skip() {
-	b.Frames = b.Frames[frameLen(b.Frames):]
+func (b *Batch) skip(e Encoding) {
+	b.Frames[e] = b.Frames[e][frameLen(b.Frames[e]):]
 	b.Messages--
 }
 
 // keepOwn moves what is left to memory of its own.
-func (b *Batch) keepOwn() { b.Frames, b.whole = bytes.Clone(b.Frames), nil }
+func (b *Batch) keepOwn(e Encoding) { b.Frames[e], b.whole = bytes.Clone(b.Frames[e]), nil }
 
 // frameLen returns the length of the server frame that b begins with.
 func frameLen(b []byte) int {

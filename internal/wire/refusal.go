@@ -12,5 +12,5 @@ const (
 
 // NewRefusal makes a batch of the error frame that refuses a request, see AppendError.
 func NewRefusal(code, message, topic string) *Batch {
-	return &Batch{Frames: AppendError(nil, code, message, topic), Messages: 1}
+	return NewBatch(AppendError(nil, code, message, topic), 1)
 }
