@@ -13,12 +13,13 @@ type Budget struct {
 	bytes    int
 	exceeded func()
 
-	held     atomic.Int64
-	pressing atomic.Bool // exceeded was called, and nothing has come of it yet
+	held   atomic.Int64
+	called atomic.Bool // exceeded was called, and Look was not since
 }
 
-// NewBudget makes a budget of so many bytes; zero: no bound. exceeded is called when more bytes wait, to have the client with
-// the largest outbox closed by Evict; and once more whenever that was not enough. It must not block.
+// NewBudget makes a budget of so many bytes; zero: no bound. exceeded is called when more bytes wait, to have Look called, and a
+// client with a large outbox closed by Evict; and once more when that one has given its memory back and it was not enough. It
+// must not block.
 func NewBudget(bytes int, exceeded func()) *Budget {
 	return &Budget{bytes: bytes, exceeded: exceeded}
 }
@@ -32,17 +33,19 @@ const slotBytes = 8
 func (b *Budget) add(batch *wire.Batch)    { b.held.Add(int64(batch.Hold())) }
 func (b *Budget) remove(batch *wire.Batch) { b.held.Add(-int64(batch.Release())) }
 
-// IsExceeded reports whether more waits than may.
-func (b *Budget) IsExceeded() bool { return b.bytes > 0 && b.held.Load() > int64(b.bytes) }
+// Look reports whether more waits than may. From here on, exceeded may be called again.
+func (b *Budget) Look() bool {
+	b.called.Store(false)
+	return b.isExceeded()
+}
+
+func (b *Budget) isExceeded() bool { return b.bytes > 0 && b.held.Load() > int64(b.bytes) }
 
 func (b *Budget) check() {
-	if b.IsExceeded() && b.pressing.CompareAndSwap(false, true) {
+	if b.isExceeded() && b.called.CompareAndSwap(false, true) {
 		b.exceeded()
 	}
 }
-
-// Eased says that the last call of exceeded has had its effect, or can have none. A client that is evicted says so itself.
-func (b *Budget) Eased() { b.pressing.Store(false) }
 
 // hold counts what is left waiting. It runs in the actor.
 func (c *Client) hold() {

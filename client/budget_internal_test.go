@@ -6,34 +6,35 @@ import (
 	"github.com/fanqie/tank-websocket-go-server/internal/wire"
 )
 
-// While a client is being evicted for the budget, the end of another one must not have a third evicted.
-func TestBudgetWaitsForTheOneThatIsEvicted(t *testing.T) {
-	exceeded := 0
-	opts := &Options{Counters: &Counters{}, Budget: NewBudget(1000, func() { exceeded++ })}
+// Whoever looks after the budget hears once of too much, again after looking, and when memory given back was not enough.
+func TestBudgetCallsOncePerLook(t *testing.T) {
+	calls := 0
+	opts := &Options{Counters: &Counters{}, Budget: NewBudget(1000, func() { calls++ })}
 	queue := func(bytes int) *Client {
 		c := &Client{opts: opts}
 		c.out.outbox.add(wire.NewBatch(make([]byte, bytes), 0), bytes)
 		c.hold()
 		return c
 	}
-	end := func(c *Client, evicted bool) {
-		c.closing.Store(&closing{discards: evicted, freesMemory: evicted})
-		c.discard()
-		c.forget()
-		if evicted {
-			c.freed()
+	want := func(when string, exceeded bool, most int) {
+		t.Helper()
+		if calls != most {
+			t.Fatalf("%s: called %d times, want %d", when, calls, most)
+		}
+		if got := opts.Budget.Look(); got != exceeded {
+			t.Fatalf("%s: exceeded is %v", when, got)
 		}
 	}
 	small, large := queue(500), queue(900)
-	end(small, false)
-	if exceeded != 1 {
-		t.Fatalf("%d clients are to be evicted, want 1", exceeded)
+	queue(700)
+	want("over the budget", true, 1)
+	small.discard()
+	want("still over it", true, 2)
+	large.discard()
+	want("below it", false, 2)
+	if !small.IsEmptied() || !large.IsEmptied() {
+		t.Error("a client that has discarded all is not emptied")
 	}
-	end(large, true)
-	if held := opts.Budget.Held(); held != 0 || exceeded != 1 {
-		t.Fatalf("%d bytes are held, %d clients are to be evicted", held, exceeded)
-	}
-	if queue(1100); exceeded != 2 {
-		t.Fatal("nobody is evicted any more")
-	}
+	queue(1100)
+	want("over it again", true, 3)
 }

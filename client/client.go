@@ -82,7 +82,6 @@ type Client struct {
 
 	// Owned by the actor.
 	gone       bool // the socket is closed
-	saidFreed  bool // the budget knows that it holds nothing any more, if it was waiting for that
 	readerDone bool // the reader has seen the last of the peer
 	peerClosed bool // the last of the peer was its close frame
 	out        output
@@ -102,6 +101,7 @@ type Client struct {
 	pingedAt   atomic.Int64               // when the ping was written that has no answer yet, Unix nanoseconds; 0: every ping has one
 	rtt        atomic.Int64               // nanoseconds from the last ping that was answered to its answer; 0: none was answered
 	dropped    atomic.Uint64              // messages that were meant for this client and never written to its socket
+	emptied    atomic.Bool                // what waited was discarded, and nothing will wait any more
 	hardClose  atomic.Pointer[time.Timer] // stands behind the closing handshake
 
 	// Owned by whoever calls Ping and Reap.

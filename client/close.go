@@ -28,7 +28,7 @@ import (
 type closing struct {
 	wire.Close
 	discards    bool // queued bytes are discarded
-	freesMemory bool // the budget waits for what the client holds
+	evicted     bool // the budget waits for the memory of the queued bytes
 	ignoresPeer bool // the peer's frames are not looked at any more
 }
 
@@ -54,9 +54,12 @@ var errSlow = errors.New("outbox is full")
 // already.
 func (c *Client) Evict(why error) bool { return c.evict(why, true) }
 
+// IsEmptied reports whether the memory of the queued bytes is given back for good: the client is closing, and has discarded them.
+func (c *Client) IsEmptied() bool { return c.emptied.Load() }
+
 // evict closes a client with too many queued bytes, and discards these bytes: the peer has shown that it does not read them.
-func (c *Client) evict(why error, freesMemory bool) bool {
-	if !c.startClosing(closing{Close: wire.SlowClient, discards: true, freesMemory: freesMemory}) {
+func (c *Client) evict(why error, evicted bool) bool {
+	if !c.startClosing(closing{Close: wire.SlowClient, discards: true, evicted: evicted}) {
 		return false
 	}
 	c.opts.Counters.Evicted.Add(1)
@@ -162,15 +165,12 @@ func (sendClose) handle(c *Client) {
 		c.out.closeFrame = closeDue
 	}
 	why := c.closing.Load()
-	if why.discards {
-		c.discard()
-	}
 	switch {
-	case !why.freesMemory:
-	case c.out.outbox.begun > 0: // that would stay in memory, and in the way of the close frame
+	case !why.discards:
+	case why.evicted && c.out.outbox.begun > 0: // that would stay in memory, and in the way of the close frame
 		c.finish()
 	default:
-		c.freed()
+		c.discard()
 	}
 }
 
@@ -233,9 +233,6 @@ func (c *Client) finish() {
 	c.out.outbox.unbegin()
 	c.discard()
 	c.forget()
-	if c.closing.Load().freesMemory {
-		c.freed()
-	}
 	if t := c.hardClose.Load(); t != nil {
 		t.Stop()
 	}
@@ -256,13 +253,4 @@ func (c *Client) closeSocket(socket net.Conn) {
 	socket.Close()
 	why := c.closing.Load()
 	c.owner.Gone(why.Code, why.Reason)
-}
-
-// freed says, once, that the client holds nothing any more: the budget was waiting for that.
-func (c *Client) freed() {
-	if !c.saidFreed {
-		c.saidFreed = true
-		c.opts.Budget.Eased()
-		c.opts.Budget.check()
-	}
 }

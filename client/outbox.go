@@ -153,7 +153,7 @@ func (c *Client) wrote() {
 	o.held = max(o.held, o.done)
 }
 
-// discard drops what waits.
+// discard drops what waits, for good.
 func (c *Client) discard() {
 	o := &c.out.outbox
 	first := o.done + o.begun
@@ -164,4 +164,8 @@ func (c *Client) discard() {
 	}
 	o.slots, o.held = o.slots[:first], min(o.held, first)
 	o.forget()
+	if first == o.done {
+		c.emptied.Store(true)
+		c.opts.Budget.check() // nobody else looks when the last bytes are gone
+	}
 }

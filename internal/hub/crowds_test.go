@@ -175,3 +175,27 @@ func TestCandidatesAreLookedAtAgain(t *testing.T) {
 		}
 	})
 }
+
+// While a session is being closed for the budget, another call does not close a second one.
+func TestOneSessionIsEvictedAtATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := start(t, func(c *Config, _ *client.Options) { c.TotalOutboxBytes = 300 << 10 })
+		crowd(t, m, 3, 1<<10)
+		for _, c := range m.all() {
+			send(t, c, 90<<10)
+		}
+		synctest.Wait()
+		send(t, m.all()[0], 90<<10)
+		see(m, func(s *supervisor) int {
+			for range 10 {
+				overBudget{}.handle(s)
+			}
+			return 0
+		})
+		synctest.Wait()
+		if n := m.options.Counters.Evicted.Load(); n != 1 {
+			t.Errorf("%d sessions were evicted, want 1", n)
+		}
+		m.shutdown(t.Context())
+	})
+}

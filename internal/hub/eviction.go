@@ -10,20 +10,21 @@ import (
 // Which session is closed when the queued bytes of all exceed the budget. All functions in this file run in the supervisor's
 // goroutine.
 
-var errBudget = errors.New("too much is on its way to all clients together, and the most to this one")
+var errBudget = errors.New("the queued bytes of all clients together are over the limit, and this one has the most")
 
-// handle closes the session that has the most queued bytes. It is called again if that is not enough. When no such
-// session is left, it is called again when more bytes are queued.
+// handle closes the session that has the most queued bytes, one at a time. It is called again when that one's memory is given back
+// and the rest is still too much, and whenever more bytes are queued.
 func (overBudget) handle(s *supervisor) {
-	budget := s.hub.budget
-	if !budget.IsExceeded() { // others have made room meanwhile
+	exceeded := s.hub.budget.Look()
+	switch {
+	case !exceeded: // others have made room meanwhile
 		s.candidates.clear()
-		budget.Eased()
-		return
-	}
-	largest := s.candidates.next(s.sessions)
-	if largest == nil || !largest.Client.Evict(errBudget) {
-		budget.Eased()
+	case s.evicted != nil && !s.evicted.IsEmptied(): // which has this called again
+	default:
+		s.evicted = nil
+		if largest := s.candidates.next(s.sessions); largest != nil && largest.Client.Evict(errBudget) {
+			s.evicted = largest.Client
+		}
 	}
 }
 

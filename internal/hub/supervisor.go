@@ -5,6 +5,7 @@ import (
 	"iter"
 
 	"github.com/fanqie/tank-websocket-go-server/actor"
+	"github.com/fanqie/tank-websocket-go-server/client"
 	"github.com/fanqie/tank-websocket-go-server/internal/wire"
 	"github.com/fanqie/tank-websocket-go-server/topic"
 )
@@ -22,8 +23,9 @@ type supervisor struct {
 	broadcast  *liveTopic
 	wheel      *wheel
 	allowances *allowances
-	candidates candidates  // for being closed over the budget
-	departures *departures // nil: no drain has begun
+	candidates candidates     // for being closed over the budget
+	evicted    *client.Client // the last of them; nil: its memory is given back
+	departures *departures    // nil: no drain has begun
 
 	topicActors int             // that have not ended
 	readers     int             // reader goroutines that have not ended
@@ -115,6 +117,9 @@ func (m gone) handle(s *supervisor) {
 	}
 	s.leaveBroadcast(c, nil)
 	delete(s.sessions, c.ID)
+	if s.evicted == c.Client {
+		s.evicted = nil
+	}
 	s.wheel.remove(c)
 	s.removeUser(c)
 	s.hub.sessions.Store(int64(len(s.sessions)))
