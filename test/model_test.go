@@ -163,7 +163,7 @@ type player struct {
 	events   []string // expected and not seen
 	faults   []string // expected and not seen: codes, with alternatives
 
-	// A full socket is given what is on its way in pieces, each of them all that waits at the time. What is in a piece
+	// A full socket is given what is queued in pieces, each of them all that waits at the time. What is in a piece
 	// counts as written when all of it is, and cannot be dropped.
 	piece   bool // one is being written
 	begun   int  // of the queue, in this piece
@@ -189,7 +189,7 @@ type player struct {
 	orderly    bool // by a closing handshake
 }
 
-// message is one that is on its way: where it comes from, and which of that source it is.
+// message is one that is queued: where it comes from, and which of that source it is.
 type message struct {
 	source  string
 	room    *room // nil: of no topic
@@ -203,7 +203,7 @@ type closing struct {
 	at     time.Time
 	byPeer bool // who has sent its close frame
 	final  bool // the instance hangs up behind its close frame
-	slow   bool // what is on its way is given up
+	slow   bool // what is queued is given up
 	most   int  // how many messages are written then
 }
 
@@ -433,7 +433,7 @@ func (p *player) give(source, payload string) (taken bool) {
 	return p.offer(message{source, nil, len(p.due[source]) - 1, payload})
 }
 
-// offer puts a message on its way. When the outbox has no room for it, the policy says what happens.
+// offer queues a message. When the outbox has no room for it, the policy says what happens.
 func (p *player) offer(msg message) (taken bool) {
 	size, queued := frameSize(msg.payload), p.queued()
 	full := queued+size > modelLimits.OutboxBytes
@@ -888,12 +888,12 @@ func (p *player) frames() (list []received, length int) {
 	}
 }
 
-// receivedText is the first of its source that is on its way.
+// receivedText is the first of its source that is queued.
 func (p *player) receivedText(payload string) {
 	source := sourceOf(payload)
 	i := slices.IndexFunc(p.queue[p.partly:], func(m message) bool { return m.source == source })
 	if i < 0 || p.queue[p.partly+i].payload != payload {
-		fail("%v got of %q\n%q, on its way is\n%+v", p, source, payload, p.queue[p.partly:])
+		fail("%v got of %q\n%q, queued are\n%+v", p, source, payload, p.queue[p.partly:])
 	}
 	msg := p.queue[p.partly+i]
 	p.got[source] = append(p.got[source], msg.at)
@@ -1160,7 +1160,7 @@ func (p *player) check() {
 	p.checkComplete()
 }
 
-// doubt is how many of the messages on its way may be lost already.
+// doubt is how many of the queued messages may be lost already.
 func (p *player) doubt() uint64 {
 	if p.vague && p.closing != nil && p.closing.slow {
 		return uint64(len(p.queue))
@@ -1171,7 +1171,7 @@ func (p *player) doubt() uint64 {
 // checkRun compares what has come from a source with the parts of its log that have to, less what was lost.
 func (p *player) checkRun(source string) {
 	if slices.ContainsFunc(p.queue, func(m message) bool { return m.source == source }) {
-		return // it is still on its way
+		return // it is still queued
 	}
 	var want []int
 	add := func(from, to int) {
