@@ -37,9 +37,9 @@ func (c *Client) ignore(data []byte, binary bool, problem wire.Problem) {
 	c.session.Client.Send(wire.NewRefusal(wire.RefusedMessage, why, ""))
 }
 
-// authorize asks an authorizer. The client is told that it may not, but not why.
-func (c *Client) authorize(allow func(*Client, string) error, topic, refusal string) error {
-	err := c.guard("authorizer panicked", topic, func() error { return allow(c, topic) })
+// authorize asks an authorizer about a topic. The client is told that it may not, but not why. Any goroutine may call it.
+func (c *Client) authorize(topic, refusal string, allow func() error) error {
+	err := c.guard("authorizer panicked", topic, allow)
 	if err != nil && !isPanic(err) {
 		c.m.report(&ErrorEvent{Code: CodeForbidden, Message: refusal, Err: forbidden(err), ClientID: c.ID(), UserID: c.UserID(), Topic: topic})
 		err = fmt.Errorf("%w: %s", ErrForbidden, refusal)

@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"unicode/utf8"
 
+	"github.com/fanqie/tank-websocket-go-server/client"
 	"github.com/fanqie/tank-websocket-go-server/internal/hub"
 	"github.com/fanqie/tank-websocket-go-server/internal/wire"
 )
@@ -22,6 +24,11 @@ type Client struct {
 	// Immutable.
 	m       *Manager
 	session hub.Session // the hub's record of it, and the connection
+	address string      // of the peer, where the connection has another one
+	hooks   *hooks      // nil: the instance has none
+
+	// For any goroutine. Nil: the zero Identity, but for what the session has. Renew alone replaces it, in the hub's goroutine.
+	identity atomic.Pointer[Identity]
 
 	// Owned by the reader.
 	pending uint8 // requests that the hub was not seen to have handled, up to maxPending
@@ -31,12 +38,19 @@ type Client struct {
 // ID returns the connection's UUID.
 func (c *Client) ID() string { return c.session.ID }
 
-// UserID returns the user id: from the authenticator, or without one, from the query parameter user_id. An empty id
-// is replaced by ID. Several connections can have the same user id.
+// UserID returns the user id: from the authenticator, or without one, from the query parameter user_id, which is a label that
+// anyone can choose. An empty id is replaced by ID. Several connections can have the same user id. See Authenticated.
 func (c *Client) UserID() string { return c.session.UserID }
 
-// RemoteAddr returns the network address of the peer, which is the proxy's when there is one.
-func (c *Client) RemoteAddr() string { return c.session.Client.RemoteAddr() }
+// RemoteAddr returns the network address of the peer: http.Request.RemoteAddr as the middleware before the instance has left it,
+// shortened and quoted when it is long or not printable. Behind a proxy, that is the proxy's, unless middleware has put the client's
+// there; see docs/deployment.md.
+func (c *Client) RemoteAddr() string {
+	if c.address != "" {
+		return c.address
+	}
+	return c.session.Client.RemoteAddr()
+}
 
 // Topics returns the names of the topics that the client is subscribed to, sorted. It is empty after the connection
 // has ended.
@@ -51,22 +65,46 @@ func (c *Client) Topics() []string {
 // connection is closing, also because the outbox has no room for this message. With an OutboxPolicy that drops messages, it
 // returns nil for a full outbox, and the message may be dropped later.
 func (c *Client) Send(msg Message) error {
-	op := wire.OpBinary
-	if !msg.Binary {
-		op = wire.OpText
-		if !utf8.Valid(msg.Data) {
-			return ErrInvalidData
-		}
-	}
-	batch := wire.NewBatch(wire.AppendFrame(nil, op, msg.Data), 1)
-	if c.session.Client.Encoding() == wire.Deflated {
-		batch.Frames[wire.Deflated] = c.m.deflater.Append(nil, batch.Frames[wire.Plain])
+	batch, err := c.m.newBatch(msg, c.session.Client)
+	if err != nil {
+		return err
 	}
 	if !c.session.Client.Send(batch) {
 		return ErrClosed
 	}
 	return nil
 }
+
+// newBatch encodes a message for some connections.
+func (m *Manager) newBatch(msg Message, to ...*client.Client) (*wire.Batch, error) {
+	op := wire.OpBinary
+	if !msg.Binary {
+		op = wire.OpText
+		if !utf8.Valid(msg.Data) {
+			return nil, ErrInvalidData
+		}
+	}
+	batch := wire.NewBatch(wire.AppendFrame(nil, op, msg.Data), 1)
+	if slices.ContainsFunc(to, func(c *client.Client) bool { return c.Encoding() == wire.Deflated }) {
+		batch.Frames[wire.Deflated] = m.deflater.Append(nil, batch.Frames[wire.Plain])
+	}
+	return batch, nil
+}
+
+// SendTopic sends a message of a topic, {"topic":topic,"data":data}, to this client alone: behind its subscription and behind what
+// was published to the topic before, such as a snapshot before what follows. It waits for room in the topic's queue, for the publish
+// timeout at most (default 5 s, see Limits), and not for the write. It returns ErrInvalidTopic, ErrInvalidData for text that is not
+// valid UTF-8, ErrNotFound when the client is not subscribed to the topic, ErrBusy, or ErrClosed. As with a publication, a client
+// that is closing does not get it.
+func (c *Client) SendTopic(topic, data string) error {
+	if err := c.m.checkMessage(topic, data); err != nil {
+		return err
+	}
+	return c.m.hub.SendWithin(c.m.config.limits.PublishTimeout, &c.session, &wire.Publication{Topic: topic, Data: data})
+}
+
+// IsSubscribed reports whether the client is subscribed to a topic. It is false after the connection has ended.
+func (c *Client) IsSubscribed(topic string) bool { return c.m.hub.IsSubscribed(&c.session, topic) }
 
 // Subscribe subscribes the client without asking the authorizer. Once it has returned nil, every message whose publish
 // starts afterwards is delivered. Subscribing twice is the same as once. It returns ErrInvalidTopic, ErrLimit when the
@@ -93,12 +131,12 @@ func (c *Client) Unsubscribe(topic string) error {
 // which has the close timeout to answer. A message published just before may still be queued in its topic, and is then lost.
 //
 // code is 1000, 1001, 1003, 1007 to 1014 or 3000 to 4999, and reason at most 123 bytes of UTF-8; otherwise it returns
-// ErrInvalidClose. It returns ErrClosed when the connection is closing already.
-func (c *Client) Close(code int, reason string) error {
-	if err := wire.CheckClose(code, reason); err != nil {
+// ErrInvalidClose. The application's own codes begin at 4000. It returns ErrClosed when the connection is closing already.
+func (c *Client) Close(code CloseCode, reason string) error {
+	if err := wire.CheckClose(int(code), reason); err != nil {
 		return fmt.Errorf("%w: %w", ErrInvalidClose, err)
 	}
-	if !c.session.Client.Close(wire.Close{Code: code, Reason: strings.Clone(reason)}) {
+	if !c.session.Client.Close(wire.Close{Code: int(code), Reason: strings.Clone(reason)}) {
 		return ErrClosed
 	}
 	return nil

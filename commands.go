@@ -1,9 +1,12 @@
 package tank
 
 import (
+	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/fanqie/tank-websocket-go-server/client"
 	"github.com/fanqie/tank-websocket-go-server/internal/wire"
@@ -39,9 +42,10 @@ func (o *owner) Received(data []byte, binary bool) {
 
 func (c *Client) handleSubscribe(topic string) {
 	err := checkTopic(topic)
+	identity := c.identity.Load()
 	if err == nil && c.m.config.authorizeSubscribe != nil {
 		c.sync()
-		err = c.authorize(c.m.config.authorizeSubscribe, topic, "subscription refused")
+		err = c.authorize(topic, "subscription refused", func() error { return c.m.config.authorizeSubscribe(c, topic) })
 	}
 	if err == nil {
 		c.noteSpaces(topic)
@@ -49,6 +53,9 @@ func (c *Client) handleSubscribe(topic string) {
 		c.m.hub.PostSubscribe(&c.session, topic)
 	}
 	c.answer(topic, err)
+	if err == nil && c.m.config.authorizeSubscribe != nil && c.identity.Load() != identity { // which Renew has changed meanwhile
+		c.reauthorize(topic)
+	}
 }
 
 func (c *Client) handleUnsubscribe(topic string) {
@@ -92,14 +99,48 @@ func (c *Client) sync() {
 }
 
 func (c *Client) handlePublish(topic, data string) {
+	p := Publication{Topic: topic, Data: data}
+	if c.Authenticated() {
+		p.From = c.UserID()
+	}
 	err := checkTopic(topic)
 	if err == nil {
-		err = c.authorize(c.m.config.authorizePublish, topic, "publication refused")
+		err = c.authorizePublication(&p)
 	}
 	if err == nil {
-		err = c.m.BroadcastTopicMessage(topic, data)
+		err = c.m.publishWithin(&p)
 	}
 	c.answer(topic, err)
+}
+
+// authorizePublication asks the publish authorizer, which may change what is published and whom it comes from.
+func (c *Client) authorizePublication(p *Publication) error {
+	changed := *p
+	err := c.authorize(p.Topic, "publication refused", func() error { return c.m.config.authorizePublish(c, &changed) })
+	if err != nil {
+		return err
+	}
+	p.Data, p.JSON, p.From = changed.Data, changed.JSON, changed.From
+	return c.checkChanged(p)
+}
+
+// checkChanged refuses what an authorizer has made of a publication, and reports it, when that cannot be published.
+func (c *Client) checkChanged(p *Publication) (err error) {
+	switch {
+	case p.JSON && !json.Valid([]byte(p.Data)):
+		err = fmt.Errorf("%w: the publish authorizer has returned malformed JSON", ErrInvalidData)
+	case !utf8.ValidString(p.Data):
+		err = fmt.Errorf("%w: the publish authorizer has returned it", ErrInvalidData)
+	case p.From != "":
+		if invalid := wire.CheckUserID(p.From); invalid != nil {
+			err = fmt.Errorf("%w: the publish authorizer has returned From: %w", ErrInvalidUserID, invalid)
+		}
+	}
+	if err != nil {
+		c.m.report(&ErrorEvent{Code: CodeSerialization, Message: "publication cannot be encoded", Err: err, ClientID: c.ID(), UserID: c.UserID(), Topic: p.Topic})
+		return fmt.Errorf("%w: publication refused", ErrForbidden)
+	}
+	return nil
 }
 
 // answer sends a refusal frame, if there is something to refuse.

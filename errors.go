@@ -25,6 +25,8 @@ var (
 	// ErrInvalidUserID, in the Err of an ErrorEvent, says that a user id is not up to 128 bytes of UTF-8 without control
 	// characters. No method returns it.
 	ErrInvalidUserID = errors.New("tank: invalid user id")
+	// ErrInvalidIdentity says that an Identity cannot renew that of a client, see Client.Renew.
+	ErrInvalidIdentity = errors.New("tank: invalid identity")
 	// ErrForbidden, in the Err of an ErrorEvent, says that the authenticator, an authorizer or the origin check rejected a
 	// request. No method returns it.
 	ErrForbidden = errors.New("tank: forbidden")
@@ -53,6 +55,25 @@ const (
 	CodeAuth          ErrorCode = 2006 // the authenticator rejected a request: 401
 	CodeForbidden     ErrorCode = 2007 // an authorizer rejected a subscription or publication: error frame
 	CodeLimit         ErrorCode = 2008 // a client exceeded a limit: of time, pings, subscriptions or connections; Err says which
+)
+
+// CloseCode is a WebSocket close code, RFC 6455 section 7.4.
+type CloseCode int
+
+// The close codes of the protocol, which docs/protocol.md explains. The application's own begin at 4000.
+const (
+	CloseNormal         CloseCode = wire.CloseNormal
+	CloseGoingAway      CloseCode = wire.CloseGoingAway // by Shutdown: reconnect
+	CloseProtocolError  CloseCode = wire.CloseProtocolError
+	CloseNoStatus       CloseCode = wire.CloseNoStatus // the peer's close frame had no code; it cannot be sent
+	CloseAbnormal       CloseCode = wire.CloseAbnormal // the connection ended without a close frame; it cannot be sent
+	CloseInvalidPayload CloseCode = wire.CloseInvalidPayload
+	ClosePolicy         CloseCode = wire.ClosePolicy // a limit was exceeded
+	CloseTooBig         CloseCode = wire.CloseTooBig
+	CloseInternalError  CloseCode = wire.CloseInternalError // a callback panicked
+	CloseTryAgainLater  CloseCode = wire.CloseTryAgainLater // the client was too slow
+	CloseUnauthorized   CloseCode = wire.CloseUnauthorized  // the credentials have expired: get new ones, then reconnect
+	CloseForbidden      CloseCode = wire.CloseForbidden     // the client is refused: do not reconnect
 )
 
 // ErrorEvent is one fault that the instance has dealt with. It never carries a message's data.

@@ -22,7 +22,8 @@ type ConnEvent struct {
 	EventType EventType
 	ClientID  string
 	UserID    string
-	Topic     string // of subscribe and unsubscribe
-	Reason    string // of disconnect: close code and text, such as "1000 closed by server"; 1006 without a close frame
+	Topic     string   // of subscribe and unsubscribe
+	Topics    []string // of disconnect: the subscriptions that ended with the connection, in any order
+	Reason    string   // of disconnect: close code and text, such as "1000 closed by server"; 1006 without a close frame
 	Time      time.Time
 }

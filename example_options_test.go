@@ -18,12 +18,12 @@ import (
 // The authenticator looks at whatever it likes in the request, such as a cookie, and names the user.
 func ExampleWithAuthenticator() {
 	sessions := map[string]string{"correct horse": "ann"}
-	tkws := tank.NewInstance(tank.WithAuthenticator(func(r *http.Request) (userID string, err error) {
+	tkws := tank.NewInstance(tank.WithAuthenticator(func(r *http.Request) (tank.Identity, error) {
 		userID, ok := sessions[r.FormValue("session")]
 		if !ok {
-			return "", errors.New("no such session") // goes to Errors, and not to the client
+			return tank.Identity{}, errors.New("no such session") // goes to Errors, and not to the client
 		}
-		return userID, nil
+		return tank.Identity{UserID: userID}, nil
 	}))
 	server, stop := run(tkws)
 	defer stop()
@@ -61,8 +61,8 @@ func ExampleWithSubscribeAuthorizer() {
 
 // Pages may publish to chats, and to nothing else.
 func ExampleWithPublishAuthorizer() {
-	tkws := tank.NewInstance(tank.WithPublishAuthorizer(func(c *tank.Client, topic string) error {
-		if !strings.HasPrefix(topic, "chat:") {
+	tkws := tank.NewInstance(tank.WithPublishAuthorizer(func(c *tank.Client, p *tank.Publication) error {
+		if !strings.HasPrefix(p.Topic, "chat:") {
 			return errors.New("clients publish to chats only")
 		}
 		return nil

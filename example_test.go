@@ -43,12 +43,12 @@ func Example() {
 // Who may connect, subscribe and publish, and what happens to everything else that clients send.
 func ExampleNewInstance() {
 	tkws := tank.NewInstance(
-		tank.WithAuthenticator(func(r *http.Request) (string, error) {
+		tank.WithAuthenticator(func(r *http.Request) (tank.Identity, error) {
 			session, err := r.Cookie("session")
 			if err != nil {
-				return "", err // answered with 401
+				return tank.Identity{}, err // answered with 401
 			}
-			return session.Value, nil // look it up
+			return tank.Identity{UserID: session.Value}, nil // look it up
 		}),
 		tank.WithSubscribeAuthorizer(func(c *tank.Client, topic string) error {
 			if topic == "private:"+c.UserID() || topic == "news" {
@@ -56,7 +56,7 @@ func ExampleNewInstance() {
 			}
 			return errors.New("not yours") // the client gets an error frame
 		}),
-		tank.WithPublishAuthorizer(func(c *tank.Client, topic string) error { return nil }),
+		tank.WithPublishAuthorizer(func(c *tank.Client, p *tank.Publication) error { return nil }),
 		tank.WithMessageHandler(func(c *tank.Client, m tank.Message) {
 			c.Send(tank.Message{Data: append([]byte("you said "), m.Data...)})
 		}),

@@ -28,7 +28,7 @@ var eventTypes = [...]EventType{
 
 // Event sends a connection event. It runs in the hub's goroutine.
 func (f *feed) Event(e hub.Event) {
-	event := &ConnEvent{EventType: eventTypes[e.Kind], ClientID: e.Session.ID, UserID: e.Session.UserID, Topic: e.Topic, Reason: e.Reason, Time: time.Now()}
+	event := &ConnEvent{EventType: eventTypes[e.Kind], ClientID: e.Session.ID, UserID: e.Session.UserID, Topic: e.Topic, Topics: e.Topics, Reason: e.Reason, Time: time.Now()}
 	f.journal.add(connEntry(*event)) // before a reader of the channel has it
 	offer(f, f.connEvents, event)
 }
@@ -70,6 +70,14 @@ func (m *Manager) report(e *ErrorEvent) {
 	})
 	if !sent {
 		m.counters.eventsDropped.Add(1)
+	}
+}
+
+// warn has something logged that is no event.
+func (f *feed) warn(message, advice string) {
+	if f.journal != nil {
+		at := time.Now()
+		f.m.hub.Run(func() { f.journal.add(warning{message, advice, at}) })
 	}
 }
 

@@ -4,11 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
-
-	"github.com/google/uuid"
 
 	"github.com/fanqie/tank-websocket-go-server/actor"
 	"github.com/fanqie/tank-websocket-go-server/client"
@@ -30,7 +27,7 @@ func (m *Manager) ServeHTTP(w http.ResponseWriter, r *http.Request) { m.HandleCo
 // about a body or the connection. It blocks while the client does not take the answer, for Limits.WriteTimeout at most.
 //
 // Otherwise it answers 503 with Retry-After when the instance is not running or has as many connections as it may have,
-// 403 when the origin is not welcome, 401 when the authenticator refuses, 400 when the user id is invalid, the handshake
+// 403 when the origin is not welcome, 401 when the authenticator refuses or its Identity has expired, 400 when the user id is invalid, the handshake
 // malformed or the request has a body, 405 or 426 when it is not a WebSocket handshake of version 13, 500 when a callback panics
 // or a Hijack method of middleware fails or panics, and 501 when middleware hides the http.Hijacker without offering Unwrap (see
 // http.ResponseController). Each is reported on Errors. It panics when w or r is nil.
@@ -86,12 +83,16 @@ func (m *Manager) connect(w http.ResponseWriter, r *http.Request) bool {
 		return false
 	}
 	c.session.Client, c.session.ConnectedAt = client.New(conn, m.clientOptions, (*owner)(c)), time.Now()
-	if m.hub.Register(&c.session) != nil {
+	if r.RemoteAddr != c.session.Client.RemoteAddr() {
+		c.address = strings.Clone(wire.Clean(r.RemoteAddr))
+	}
+	c.prepareHooks(r)
+	if m.hub.Register(&c.session, c.RemoteAddr()) != nil {
 		m.counters.refused.Add(1)
 		c.session.Client.Cut("rejected")
 		return true // until it is gone
 	}
-	go c.session.Client.Read()
+	go c.session.Client.Read(c.greeting())
 	return true
 }
 
@@ -115,54 +116,6 @@ func (m *Manager) currentUpgrader() *Upgrader {
 		return u
 	}
 	return &Upgrader{}
-}
-
-// identify makes a Client of who the request comes from. When it refuses, it has answered the request.
-func (m *Manager) identify(w http.ResponseWriter, r *http.Request) (*Client, bool) {
-	id := uuid.NewString()
-	var userID string
-	var err error
-	if m.config.authenticate == nil {
-		userID, err = userIDFromQuery(r.URL.RawQuery)
-	} else if userID, err = m.authenticate(r); err != nil {
-		m.refuse(w, http.StatusUnauthorized, &ErrorEvent{Code: CodeAuth, Message: "authentication failed", Err: forbidden(err)})
-		return nil, false
-	}
-	authenticated := m.config.authenticate != nil && userID != ""
-	if userID == "" {
-		userID = id
-	}
-	if err == nil {
-		err = wire.CheckUserID(userID)
-	}
-	if err != nil {
-		err = fmt.Errorf("%w: %w", ErrInvalidUserID, err)
-		m.refuse(w, http.StatusBadRequest, &ErrorEvent{Code: CodeUpgrade, Message: "request refused", Err: err})
-		return nil, false
-	}
-	userID = strings.Clone(userID) // a piece of the request would keep all of it
-	return &Client{m: m, session: hub.Session{ID: id, UserID: userID, Authenticated: authenticated}}, true
-}
-
-// userIDFromQuery returns the query parameter user_id, or "" when there is none. The error is no url.EscapeError, which is a
-// piece of the query and would keep all of it.
-func userIDFromQuery(query string) (string, error) {
-	values, err := url.ParseQuery(query)
-	switch {
-	case values.Has("user_id"): // whatever else is malformed is none of our business
-		return values.Get("user_id"), nil
-	case err != nil:
-		return "", errors.New(err.Error())
-	}
-	return "", nil
-}
-
-func (m *Manager) authenticate(r *http.Request) (userID string, err error) {
-	err = actor.Try(func() error {
-		userID, err = m.config.authenticate(r)
-		return err
-	})
-	return userID, err
 }
 
 // reportUpgrade reports why an upgrade failed.

@@ -1,6 +1,7 @@
 package tank
 
 import (
+	"fmt"
 	"math"
 	"time"
 
@@ -156,6 +157,19 @@ const (
 	// OutboxDropOldest. Bytes that the kernel holds already, up to some MiB, arrive first.
 	OutboxKeepLatest = OutboxPolicy(client.KeepLatest)
 )
+
+// String returns the name of the constant.
+func (p OutboxPolicy) String() string {
+	switch p {
+	case OutboxClose:
+		return "OutboxClose"
+	case OutboxDropOldest:
+		return "OutboxDropOldest"
+	case OutboxKeepLatest:
+		return "OutboxKeepLatest"
+	}
+	return fmt.Sprintf("OutboxPolicy(%d)", int(p))
+}
 
 // WithOutboxPolicy sets what happens to clients that read too slowly. Default OutboxClose.
 func WithOutboxPolicy(p OutboxPolicy) Option {

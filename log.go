@@ -98,6 +98,18 @@ func (e errorEntry) level() slog.Level {
 	return slog.LevelWarn
 }
 
+// warning is about how the instance was made.
+type warning struct {
+	message, advice string
+	at              time.Time
+}
+
+func (w warning) record() slog.Record {
+	r := slog.NewRecord(w.at, slog.LevelWarn, w.message, 0)
+	r.AddAttrs(slog.String("advice", w.advice))
+	return r
+}
+
 // spacesEntry tells of a client that names a topic with white space around it.
 type spacesEntry struct {
 	client *Client
@@ -160,5 +172,6 @@ const (
 	adviceTopics      = "Limits.Subscriptions is the limit"
 	adviceOrigin      = "to accept pages of that origin, set Upgrader.CheckOrigin, see WithUpgrader; localhost and 127.0.0.1 are different hosts; a proxy has to pass Host and X-Forwarded-Proto on"
 	adviceHandshake   = "a WebSocket client is needed; a proxy has to pass Connection and Upgrade on"
+	adviceIdentity    = "set WithAuthenticator, or ask the authorizer about topics only"
 	adviceHijack      = "middleware has to offer Unwrap or Hijack, see HandleConnection"
 )

@@ -2,12 +2,9 @@ package tank
 
 import (
 	"context"
-	"fmt"
 	"net/http"
-	"strings"
 	"sync"
 	"sync/atomic"
-	"unicode/utf8"
 
 	"github.com/fanqie/tank-websocket-go-server/client"
 	"github.com/fanqie/tank-websocket-go-server/internal/hub"
@@ -73,6 +70,9 @@ func NewInstance(opts ...Option) *Manager {
 		OutboxBytes:       m.histograms.outboxBytes,
 		Observer:          m.feed,
 	})
+	if c.authenticate == nil && c.authorizeSubscribe != nil {
+		m.feed.warn("a subscribe authorizer without an authenticator: user_id is no proof of who a client is", adviceIdentity)
+	}
 	m.clientOptions = c.clientOptions(m.hub.Budget(), m.histograms.writeLatency)
 	return m
 }
@@ -90,53 +90,9 @@ func (m *Manager) Start() { m.hub.Start() }
 // IsRunning reports whether the instance is between Start and Shutdown.
 func (m *Manager) IsRunning() bool { return m.hub.IsRunning() }
 
-// BroadcastMessage sends the bytes to every connected client, as one text message, or a binary one when they are not
-// valid UTF-8. The slice may be reused afterwards. It returns like BroadcastTopicMessage.
-func (m *Manager) BroadcastMessage(message []byte) error {
-	return m.hub.PublishWithin(m.config.limits.PublishTimeout, hub.Broadcast, string(message))
-}
-
-// BroadcastTopicMessage is Publish with the publish timeout (default 5 s, see Limits) as its context.
-func (m *Manager) BroadcastTopicMessage(topic, data string) error {
-	if err := m.checkMessage(topic, data); err != nil {
-		return err
-	}
-	return m.hub.PublishWithin(m.config.limits.PublishTimeout, topic, data)
-}
-
-// Publish sends {"topic":topic,"data":data} to the topic's subscribers. It blocks while the topic's queue is full.
-//
-// It returns nil when the topic has accepted the message, also when there are no subscribers, such as before Start;
-// ErrInvalidTopic; ErrInvalidData when data is not valid UTF-8; ErrBusy together with the context's error when the
-// context ended first; and ErrClosed once Shutdown has begun or, with WithDrain, once the window is over. It panics when
-// the context is nil.
-func (m *Manager) Publish(ctx context.Context, topic string, data string) error {
-	if ctx == nil { // require would cost a call
-		panic("tank: Publish: context is nil")
-	}
-	if err := m.checkMessage(topic, data); err != nil {
-		return err
-	}
-	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("%w: %w", ErrBusy, err)
-	}
-	return m.hub.Publish(ctx, topic, data)
-}
-
-func (m *Manager) checkMessage(topic, data string) error {
-	if err := checkTopic(topic); err != nil {
-		return err
-	}
-	if !utf8.ValidString(data) {
-		m.report(&ErrorEvent{Code: CodeSerialization, Message: "message cannot be encoded", Err: ErrInvalidData, Topic: strings.Clone(topic)})
-		return ErrInvalidData
-	}
-	return nil
-}
-
-// CloseClient closes every connection of that user with 1000, like Client.Close, and returns how many it closed: those
-// that are closing already do not count. It is 0 before Start and after Shutdown.
-func (m *Manager) CloseClient(userID string) int { return m.hub.CloseUser(userID) }
+// Ready returns nil while the instance takes connections, ErrBusy before Start, and ErrClosed once Shutdown was called. It never
+// blocks. It is for a readiness probe such as /readyz, by which a load balancer learns where to send new connections.
+func (m *Manager) Ready() error { return m.hub.Ready() }
 
 // SetHTTPServer names the server that Shutdown shuts down after the last client has left, with its own context; a server
 // that is not done by then is closed. It has to be called before Shutdown. Nil, the default: none.

@@ -26,10 +26,12 @@ type Option func(*config)
 // config is everything the options set. It does not change after NewInstance.
 type config struct {
 	upgrader           *Upgrader // nil: the process-wide one
-	authenticate       func(*http.Request) (string, error)
+	authenticate       func(*http.Request) (Identity, error)
 	authorizeSubscribe func(*Client, string) error
-	authorizePublish   func(*Client, string) error
+	authorizePublish   func(*Client, *Publication) error
 	handleMessage      func(*Client, Message)
+	handleConnect      func(*Client, *http.Request) error
+	handleDisconnect   func(*Client, Disconnect)
 	heartbeatInterval  time.Duration
 	heartbeatTimeout   time.Duration
 	limits             Limits
@@ -77,12 +79,12 @@ func WithUpgrader(u Upgrader) Option {
 	return func(c *config) { c.upgrader = &u }
 }
 
-// WithAuthenticator sets the callback that authenticates a request and returns the user id. An error rejects the request with
-// 401; its text goes to Errors and not to the client. The user id may have up to 128 bytes of UTF-8 without control
-// characters; an empty one stands for the client's UUID. The callback runs in the request's goroutine and may block.
+// WithAuthenticator sets the callback that authenticates a request and returns who it comes from. An error rejects the request
+// with 401; its text goes to Errors and not to the client. So does an empty UserID, unless the Identity is Anonymous, and one that
+// has expired. The callback runs in the request's goroutine and may block.
 //
 // Default: the user id is the query parameter user_id, which is a label that anyone can choose and not an identity.
-func WithAuthenticator(f func(*http.Request) (userID string, err error)) Option {
+func WithAuthenticator(f func(*http.Request) (Identity, error)) Option {
 	require(f != nil, "WithAuthenticator", "function is nil")
 	return func(c *config) { c.authenticate = f }
 }
@@ -97,10 +99,13 @@ func WithSubscribeAuthorizer(f func(c *Client, topic string) error) Option {
 }
 
 // WithPublishAuthorizer lets clients publish with {"topic":"T","data":"D"}, and sets the callback that decides about each
-// publication. An error rejects it with an error frame "forbidden"; its text goes to Errors and not to the client. The callback
+// publication. An error rejects it with an error frame "forbidden"; its text goes to Errors and not to the client. The callback may
+// change Data, JSON and From, which is the user id of an authenticated client and empty otherwise; changes of Topic and Key are
+// ignored. What it makes of a publication has to be valid UTF-8, and valid JSON where JSON is set: else the publication is rejected
+// and reported with CodeSerialization. A plain socket gets Data alone, so a sender that others have to see goes into Data. The callback
 // runs in the connection's own goroutine and may block. Default: clients cannot publish, and such a message is treated as any
 // other.
-func WithPublishAuthorizer(f func(c *Client, topic string) error) Option {
+func WithPublishAuthorizer(f func(c *Client, p *Publication) error) Option {
 	require(f != nil, "WithPublishAuthorizer", "function is nil")
 	return func(c *config) { c.authorizePublish = f }
 }
@@ -113,6 +118,27 @@ func WithPublishAuthorizer(f func(c *Client, topic string) error) Option {
 func WithMessageHandler(f func(c *Client, m Message)) Option {
 	require(f != nil, "WithMessageHandler", "function is nil")
 	return func(c *config) { c.handleMessage = f }
+}
+
+// WithConnectHandler sets the callback that is called once for each connection, after its connect event and before anything that it
+// sends is looked at. It may block, and call the methods of the client, such as Subscribe and Send. It runs in the connection's own
+// goroutine. The context of the request ends when the connection begins to close; the request's body is empty, and the instance does
+// not keep the request. A connection that is closed at once, as one too many of its user, has no call.
+//
+// An error refuses the connection: a *CloseError is closed with its code and reason, anything else with 3003 "refused", and the error
+// goes to Errors. When the handler panics, the connection is closed with 1011. Shutdown waits for the handler, as long as its
+// context lasts. Default: every connection is accepted.
+func WithConnectHandler(f func(c *Client, r *http.Request) error) Option {
+	require(f != nil, "WithConnectHandler", "function is nil")
+	return func(c *config) { c.handleConnect = f }
+}
+
+// WithDisconnectHandler sets the callback that is called exactly once for each connection that the connect handler has accepted,
+// after its disconnect event and after all its other callbacks have returned. It runs in a goroutine of its own and may block.
+// Shutdown waits for it, as long as its context lasts. A panic is reported, and has no other effect. Default: none.
+func WithDisconnectHandler(f func(c *Client, d Disconnect)) Option {
+	require(f != nil, "WithDisconnectHandler", "function is nil")
+	return func(c *config) { c.handleDisconnect = f }
 }
 
 // WithHeartbeat sets the interval of the pings to each client, and the timeout: a client from which no byte arrives for so long

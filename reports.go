@@ -44,8 +44,8 @@ func (o *owner) Gone(code int, reason string) {
 		text += " " + wire.Clean(reason)
 	}
 	o.m.counters.connections.Add(-1)
+	if o.hooks != nil {
+		o.hooks.end = wire.Close{Code: code, Reason: reason}
+	}
 	o.m.hub.Gone(&o.session, text)
 }
-
-// ReaderDone tells the hub that no callback of this client runs any more.
-func (o *owner) ReaderDone() { o.m.hub.ReaderDone() }

@@ -34,6 +34,9 @@ const (
 	StateClosed   State = "closed"   // Shutdown is complete
 )
 
+// String returns the state as it is.
+func (s State) String() string { return string(s) }
+
 // Stats are the statistics of an instance. Counters count from NewInstance on.
 type Stats struct {
 	State           State         `json:"state"`
@@ -49,7 +52,7 @@ type Stats struct {
 	BytesOut        uint64        `json:"bytes_out"`        // bytes written to sockets, frame headers included
 	Dropped         uint64        `json:"dropped"`          // messages for a client that were not, as far as is known, written to its socket
 	Evicted         uint64        `json:"evicted"`          // clients closed because of Limits.OutboxBytes or TotalOutboxBytes
-	OutboxBytes     int64         `json:"outbox_bytes"`     // memory of the queued bytes of all clients; see Limits.TotalOutboxBytes
+	OutboxMemory    int64         `json:"outbox_memory"`    // memory of the queued bytes of all clients; see Limits.TotalOutboxBytes
 	Throttled       uint64        `json:"throttled"`        // messages from clients that waited for the rate limit; see Limits
 	EventsDropped   uint64        `json:"events_dropped"`   // events dropped because Errors, ConnEvents or the logger was full
 	PanicsRecovered uint64        `json:"panics_recovered"` // of callbacks and actors
@@ -73,7 +76,7 @@ func (m *Manager) Stats() Stats {
 		BytesOut:        c.BytesOut.Load(),
 		Dropped:         c.Dropped.Load(),
 		Evicted:         c.Evicted.Load(),
-		OutboxBytes:     m.hub.Budget().Held(),
+		OutboxMemory:    m.hub.Budget().Held(),
 		Throttled:       c.Throttled.Load(),
 		EventsDropped:   m.counters.eventsDropped.Load(),
 		PanicsRecovered: m.counters.panicsRecovered.Load(),
@@ -85,11 +88,11 @@ func (m *Manager) Stats() Stats {
 // timeout. It is 0 before Start and after Shutdown, and never blocks.
 func (m *Manager) GetClientCount() int { return m.hub.Sessions() }
 
-// GetTopicSubscriberCount returns the number of subscribers of a topic: 0 for a topic that nobody subscribes to,
-// before Start and after Shutdown. It asks the supervisor, which never waits, so it does not block.
+// GetTopicSubscriberCount returns the number of subscribers of a topic, loops over Manager.Subscribe included: 0 for a topic that
+// nobody subscribes to, and after Shutdown. It asks the supervisor, which never waits, so it does not block.
 func (m *Manager) GetTopicSubscriberCount(topic string) int { return m.hub.CountSubscribers(topic) }
 
-// GetAllTopics returns the statistics of every live topic actor, sorted by name; none before Start and after Shutdown.
+// GetAllTopics returns the statistics of every live topic actor, sorted by name; none after Shutdown.
 // It does not stop the topics, so the figures of a busy topic may be of slightly different moments.
 func (m *Manager) GetAllTopics() []TopicStats {
 	live := m.hub.AllTopics()
@@ -172,9 +175,11 @@ func (m *Manager) GetTopicSubscribers(topic string) []*Client {
 	if members == nil {
 		return nil
 	}
-	all := make([]*Client, len(members))
-	for i, s := range members {
-		all[i] = clientOf(s.(*client.Client))
+	all := make([]*Client, 0, len(members))
+	for _, s := range members {
+		if c, ok := s.(*client.Client); ok { // not the program itself, see Manager.Subscribe
+			all = append(all, clientOf(c))
+		}
 	}
 	sortClients(all)
 	return all

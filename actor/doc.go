@@ -1,4 +1,5 @@
-// Package actor holds the few pieces that the rest of the library is built from: an unbounded [Mailbox], an actor that
+// Package actor is the inside of package tank, which is for users. It holds the few pieces that the rest of the library is built
+// from: an unbounded [Mailbox], an actor that
 // empties it ([Spawn], [Ref]) and a request with an answer for callers from outside ([Call]).
 //
 // # Concurrency properties

@@ -47,6 +47,7 @@ func (o *owner) Received(data []byte, binary bool) {
 }
 func (o *owner) Failed(f client.Fault, _ error) { o.failed <- f }
 func (o *owner) Gone(code int, reason string)   { o.gone <- fmt.Sprint(code, " ", reason) }
+func (o *owner) Ending()                        {}
 func (o *owner) ReaderDone()                    { o.readerDone.Store(true) }
 
 // pair is a client and the raw other end of its connection, whose reads give the server room for buffer bytes.
@@ -149,7 +150,7 @@ func newPairOn(t *testing.T, listen func(*pair, net.Listener) net.Listener, buff
 	}
 	synctest.Wait()
 	p.Client = client.New(c, p.opts, p.owner)
-	go p.Read()
+	go p.Read(nil)
 	return p
 }
 

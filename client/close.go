@@ -21,7 +21,7 @@ import (
 //	  \          \                   \              ^
 //	   `----------`-------------------`-------------'   Cut, a failed write, or the close timeout
 //
-// startClosing makes an open client closing. The close frame goes behind what is queued. Then the peer has to show that it was
+// startClosing makes an open client closing, and tells the owner. The close frame goes behind what is queued. Then the peer has to show that it was
 // the last: by its own close frame, or the end of its bytes. The actor alone decides to close the socket, in finish.
 
 // closing is why a connection ends, and how.
@@ -43,7 +43,7 @@ func (c *Client) Close(why wire.Close) bool { return c.startClosing(closing{Clos
 
 // Cut ends the connection without a closing handshake, at once.
 func (c *Client) Cut(reason string) {
-	c.closing.CompareAndSwap(nil, &closing{Close: wire.Close{Code: wire.CloseAbnormal, Reason: reason}})
+	c.begin(closing{Close: wire.Close{Code: wire.CloseAbnormal, Reason: reason}})
 	c.ref.Post(cut{})
 }
 
@@ -67,9 +67,18 @@ func (c *Client) evict(why error, evicted bool) bool {
 	return true
 }
 
-// startClosing makes an open client closing. A timer stands behind every close, because the peer may stall anywhere.
-func (c *Client) startClosing(why closing) bool {
+// begin makes an open client closing. It reports false when it is that already.
+func (c *Client) begin(why closing) bool {
 	if !c.closing.CompareAndSwap(nil, &why) {
+		return false
+	}
+	c.owner.Ending()
+	return true
+}
+
+// startClosing begins the closing handshake. A timer stands behind every close, because the peer may stall anywhere.
+func (c *Client) startClosing(why closing) bool {
+	if !c.begin(why) {
 		return false
 	}
 	c.hardClose.Store(time.AfterFunc(c.opts.CloseTimeout, func() { c.Cut("close timeout") }))
@@ -214,11 +223,11 @@ func (m readerEnded) handle(c *Client) {
 func (cut) handle(c *Client) { c.finish() }
 
 func (c *Client) writeFailed(err error) {
-	failed := &closing{Close: wire.Close{Code: wire.CloseAbnormal, Reason: "write failed"}}
+	failed := closing{Close: wire.Close{Code: wire.CloseAbnormal, Reason: "write failed"}}
 	if err == errStalled {
 		failed.Reason = "write timeout"
 	}
-	if c.closing.CompareAndSwap(nil, failed) { // else it was to end anyway
+	if c.begin(failed) { // else it was to end anyway
 		c.owner.Failed(WriteFault, err)
 	}
 	c.finish()

@@ -1,6 +1,8 @@
-// Package client holds the client actor: the server's side of one WebSocket connection.
+// Package client is the inside of package tank, and not a WebSocket client: it holds the client actor, the server's side of one
+// connection. For tests of a server, package tanktest has a client; other Go programs connect with any WebSocket library, see
+// docs/protocol.md.
 //
-// It is for package tank, which promises compatibility; this package, whose types take those of an internal one, does not.
+// Package tank promises compatibility; this package, whose types take those of an internal one, does not.
 //
 // # Which goroutine does what
 //

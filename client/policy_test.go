@@ -188,7 +188,7 @@ func TestKeepLatestKeepsQuietTopics(t *testing.T) {
 		},
 		"batches of another topic": func(topic *atomic.Uint64) *wire.Batch {
 			frame := wire.AppendFrame(nil, wire.OpText, strings.Repeat("f", 1<<10))
-			return &wire.Batch{Frames: [wire.Encodings][]byte{bytes.Repeat(frame, 100)}, Messages: 100, Lost: topic}
+			return &wire.Batch{Frames: [wire.FrameEncodings][]byte{bytes.Repeat(frame, 100)}, Messages: 100, Lost: topic}
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

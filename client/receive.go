@@ -17,7 +17,9 @@ import (
 
 // Read is the reader edge: it runs until the connection ends, calling the owner for each message. All functions in
 // this file run in its goroutine, which is another one now and then, see reader.shouldRenew.
-func (c *Client) Read() {
+//
+// Before anything is read it calls greet, unless that is nil. That may block, like Owner.Received.
+func (c *Client) Read(greet func()) {
 	var err error
 	renewed := false
 	defer func() {
@@ -28,6 +30,15 @@ func (c *Client) Read() {
 			c.owner.ReaderDone()
 		}
 	}()
+	if greet != nil {
+		err = errAborted // unless the line below returns
+		err = actor.Try(func() error { c.whileBusy(greet); return nil })
+		if err == nil {
+			renewed = true
+			go c.Read(nil) // the stack has grown, see reader.shouldRenew
+		}
+		return
+	}
 	for err == nil {
 		if err = c.conn.reader.await(); err == nil {
 			err = errAborted // unless the line below returns
@@ -35,7 +46,7 @@ func (c *Client) Read() {
 		}
 		if err == nil && c.conn.reader.shouldRenew() {
 			renewed = true
-			go c.Read()
+			go c.Read(nil)
 			return
 		}
 	}
@@ -118,10 +129,29 @@ const (
 // busyAfter is how long the owner may be busy before a pong that came meanwhile says nothing about the peer any more.
 const busyAfter = 10 * time.Millisecond
 
-// hand gives a message to the owner. While that takes, pongs are not seen, so the heartbeat has to look away; and
-// when it is over, the peer is given the time of a full heartbeat to show itself.
+// hand gives a message to the owner.
 func (c *Client) hand(data []byte, binary bool, events int) {
-	c.holding.Store(holdingRate)
+	c.whileHolding(holdingRate, func() {
+		if c.throttle(events); !c.Closing() {
+			c.holding.Store(holdingOwner)
+			defer c.handled(time.Now())
+			c.owner.Received(data, binary)
+		}
+	})
+}
+
+// whileBusy calls something else of the owner's.
+func (c *Client) whileBusy(do func()) {
+	c.whileHolding(holdingOwner, func() {
+		defer c.handled(time.Now())
+		do()
+	})
+}
+
+// whileHolding does something that may take its time. Meanwhile pongs are not seen, so the heartbeat has to look away; and when it
+// is over, the peer is given the time of a full heartbeat to show itself.
+func (c *Client) whileHolding(what uint32, do func()) {
+	c.holding.Store(what)
 	began := time.Now()
 	defer func() {
 		took := time.Since(began)
@@ -132,11 +162,7 @@ func (c *Client) hand(data []byte, binary bool, events int) {
 		c.alive.Store(true)
 		c.holding.Store(notHolding)
 	}()
-	if c.throttle(events); !c.Closing() {
-		c.holding.Store(holdingOwner)
-		defer c.handled(time.Now())
-		c.owner.Received(data, binary)
-	}
+	do()
 }
 
 // handled notes that the owner has returned a message that it was given at a time.

@@ -49,7 +49,7 @@ func dialSocketPair(t *testing.T, dialer *net.Dialer, configure func(*client.Opt
 		t.Fatal(err)
 	}
 	p.Client = client.New(<-upgraded, p.opts, p.owner)
-	go p.Read()
+	go p.Read(nil)
 	return p
 }
 

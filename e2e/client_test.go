@@ -265,12 +265,12 @@ func TestClientOffersSubprotocols(t *testing.T) {
 	t.Parallel()
 	tkws, s := liveClient(t, pageText(t, clientFile),
 		tank.WithUpgrader(tank.Upgrader{Subprotocols: []string{"tank"}}),
-		tank.WithAuthenticator(func(r *http.Request) (string, error) {
+		tank.WithAuthenticator(func(r *http.Request) (tank.Identity, error) {
 			token, _, _ := strings.Cut(strings.TrimPrefix(r.Header.Get("Sec-WebSocket-Protocol"), "bearer."), ",")
 			if !strings.HasPrefix(token, "token") {
-				return "", errors.New("no token")
+				return tank.Identity{}, errors.New("no token")
 			}
-			return token, nil
+			return tank.Identity{UserID: token}, nil
 		}))
 	p := openClient(t, s, s.url, `protocols: ['bearer.token', 'tank']`)
 	p.wait(noted("open") + ` === 1`)
@@ -315,7 +315,7 @@ func TestCompleteClient(t *testing.T) {
 					}
 					return nil
 				}),
-				tank.WithPublishAuthorizer(func(*tank.Client, string) error { return nil }),
+				tank.WithPublishAuthorizer(func(*tank.Client, *tank.Publication) error { return nil }),
 				tank.WithMessageHandler(func(c *tank.Client, m tank.Message) {
 					c.Send(tank.Message{Data: append([]byte("answer to "), m.Data...)})
 				}),

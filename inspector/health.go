@@ -14,7 +14,7 @@ type sample struct {
 	Time          int64   `json:"time"` // Unix milliseconds
 	Clients       int     `json:"clients"`
 	Topics        int     `json:"topics"`
-	OutboxBytes   int64   `json:"outbox_bytes"`
+	OutboxMemory  int64   `json:"outbox_memory"`
 	MessagesIn    float64 `json:"messages_in"`
 	BytesIn       float64 `json:"bytes_in"`
 	Published     float64 `json:"published"`
@@ -71,7 +71,7 @@ func sampleBetween(a, b *health) sample {
 		Time:          b.time.UnixMilli(),
 		Clients:       b.stats.Clients,
 		Topics:        b.stats.Topics,
-		OutboxBytes:   b.stats.OutboxBytes,
+		OutboxMemory:  b.stats.OutboxMemory,
 		MessagesIn:    rate(a.stats.MessagesIn, b.stats.MessagesIn),
 		BytesIn:       rate(a.stats.BytesIn, b.stats.BytesIn),
 		Published:     rate(a.stats.Published, b.stats.Published),

@@ -93,7 +93,7 @@ func TestNextTellsKindsOfMessagesApart(t *testing.T) {
 func TestWhatClientsSendArrives(t *testing.T) {
 	everywhere(t, func(t *testing.T) {
 		s, _ := serve(t,
-			tank.WithPublishAuthorizer(func(*tank.Client, string) error { return nil }),
+			tank.WithPublishAuthorizer(func(*tank.Client, *tank.Publication) error { return nil }),
 			tank.WithMessageHandler(func(c *tank.Client, m tank.Message) { must(t, c.Send(m)) }))
 		c := s.Dial("/")
 		for _, size := range []int{0, 1, 125, 126, 127, 65535, 65536} {
@@ -139,7 +139,7 @@ func TestMessagesThatNobodyLooksAtAreKept(t *testing.T) {
 			must(t, m.BroadcastTopicMessage("news", fmt.Sprint(i, strings.Repeat("x", 1000))))
 			synctest.Wait()
 		}
-		if got := m.Stats(); got.Evicted != 0 || got.OutboxBytes != 0 {
+		if got := m.Stats(); got.Evicted != 0 || got.OutboxMemory != 0 {
 			t.Fatalf("got %+v", got)
 		}
 		for i := range messages {

@@ -34,12 +34,12 @@ func Example() {
 
 // A service of your own, with its routes and middleware: whoever orders over HTTP is told when the order is ready.
 func ExampleServeHandler() {
-	tkws := tank.NewInstance(tank.WithAuthenticator(func(r *http.Request) (string, error) {
+	tkws := tank.NewInstance(tank.WithAuthenticator(func(r *http.Request) (tank.Identity, error) {
 		user, _, ok := r.BasicAuth()
 		if !ok {
-			return "", errors.New("who is it?")
+			return tank.Identity{}, errors.New("who is it?")
 		}
-		return user, nil
+		return tank.Identity{UserID: user}, nil
 	}))
 	mux := http.NewServeMux()
 	mux.Handle("GET /ws", tkws)

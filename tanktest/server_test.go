@@ -23,12 +23,12 @@ import (
 func restricted() *tank.Manager {
 	return tank.NewInstance(
 		tank.WithLimits(tank.Limits{Connections: 1}),
-		tank.WithAuthenticator(func(r *http.Request) (string, error) {
+		tank.WithAuthenticator(func(r *http.Request) (tank.Identity, error) {
 			cookie, err := r.Cookie("session")
 			if err != nil {
-				return "", err
+				return tank.Identity{}, err
 			}
-			return "user of " + cookie.Value, nil
+			return tank.Identity{UserID: "user of " + cookie.Value}, nil
 		}))
 }
 

@@ -37,7 +37,7 @@ func TestBudgetTakesItFromWhoHasIt(t *testing.T) {
 			t.Errorf("got %+v", e)
 		}
 		s.expectNoErrors()
-		if got := s.Stats(); got.Evicted != 1 || got.OutboxBytes > 10_000 || got.Clients != 20 {
+		if got := s.Stats(); got.Evicted != 1 || got.OutboxMemory > 10_000 || got.Clients != 20 {
 			t.Errorf("got %+v", got)
 		}
 	})
@@ -56,7 +56,7 @@ func TestBudgetCountsWhatSmallMessagesTake(t *testing.T) {
 			synctest.Wait() // or there would be fewer batches
 		}
 		grown := int64(heap()) - int64(before)
-		if held := s.Stats().OutboxBytes; held < grown*3/4 {
+		if held := s.Stats().OutboxMemory; held < grown*3/4 {
 			t.Errorf("%d bytes are held by its own account, and %d by the heap's", held, grown)
 		}
 	})
@@ -65,7 +65,7 @@ func TestBudgetCountsWhatSmallMessagesTake(t *testing.T) {
 func TestOneUserCannotTakeAllConnections(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := serve(t, tank.WithLimits(tank.Limits{Connections: 10, ConnectionsPerUser: 2}),
-			tank.WithAuthenticator(func(r *http.Request) (string, error) { return r.URL.Query().Get("user_id"), nil }))
+			tank.WithAuthenticator(func(r *http.Request) (tank.Identity, error) { return named(r.URL.Query().Get("user_id"), nil) }))
 		for range 100 {
 			s.dial("mallory") // who keeps all that he gets, also those that were closed
 		}
@@ -100,7 +100,7 @@ func TestSlowReaderOfARealSocketIsNotCut(t *testing.T) {
 	m, server := overTCP(t, false, tank.WithLimits(tank.Limits{WriteTimeout: time.Second, OutboxBytes: 64 << 20}), tank.WithHeartbeat(time.Hour, time.Hour))
 	p := rawTCP(t, server)
 	<-m.ConnEvents
-	for m.Stats().OutboxBytes < 300<<10 { // the system's buffers are full
+	for m.Stats().OutboxMemory < 300<<10 { // the system's buffers are full
 		must(t, m.BroadcastMessage(make([]byte, 10<<10)))
 	}
 	pace := time.NewTicker(50 * time.Millisecond) // much less than the timeout, also on a machine with other work

@@ -36,7 +36,7 @@ func serveMetered(t *testing.T, opts ...tank.Option) *metered {
 	return m
 }
 
-var byQuery = tank.WithAuthenticator(func(r *http.Request) (string, error) { return r.URL.Query().Get("user_id"), nil })
+var byQuery = tank.WithAuthenticator(func(r *http.Request) (tank.Identity, error) { return named(r.URL.Query().Get("user_id"), nil) })
 
 // burst sends so many messages and returns how many of them are handled at once, and how long it takes until all are.
 func (m *metered) burst(p *peer, user string, messages int) (atOnce int, all time.Duration) {

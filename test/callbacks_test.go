@@ -41,15 +41,15 @@ func (c *callbacks) options() []tank.Option {
 			c.called("CheckOrigin", nil)
 			return true
 		}}),
-		tank.WithAuthenticator(func(r *http.Request) (string, error) {
+		tank.WithAuthenticator(func(r *http.Request) (tank.Identity, error) {
 			c.called("authenticator", nil)
-			return r.FormValue("user_id"), nil
+			return named(r.FormValue("user_id"), nil)
 		}),
 		tank.WithSubscribeAuthorizer(func(from *tank.Client, _ string) error {
 			c.called("subscribe authorizer", from)
 			return nil
 		}),
-		tank.WithPublishAuthorizer(func(from *tank.Client, _ string) error {
+		tank.WithPublishAuthorizer(func(from *tank.Client, _ *tank.Publication) error {
 			c.called("publish authorizer", from)
 			return nil
 		}),

@@ -83,6 +83,12 @@ func (x *subject) rows() map[string]row {
 		"Manager.BroadcastMessage":        {func() string { return result(x.m.BroadcastMessage([]byte("x"))) }, [phases]string{"<nil>", "<nil>", isClosed, isClosed}},
 		"Manager.BroadcastTopicMessage":   {func() string { return result(x.m.BroadcastTopicMessage("kept", "x")) }, [phases]string{"<nil>", "<nil>", isClosed, isClosed}},
 		"Manager.CloseClient":             {func() string { return fmt.Sprint(x.m.CloseClient("twice")) }, [phases]string{"0", "2 once, 0", "0", "0"}},
+		"Manager.CloseUser":               {func() string { return fmt.Sprint(x.m.CloseUser("nobody")) }, [phases]string{"0", "0", "0", "0"}},
+		"Manager.PublishJSON":             {func() string { return result(x.m.PublishJSON(context.Background(), "kept", 1)) }, [phases]string{"<nil>", "<nil>", isClosed, isClosed}},
+		"Manager.Ready":                   {func() string { return result(x.m.Ready()) }, [phases]string{isBusy, "<nil>", isClosed, isClosed}},
+		"Manager.SendToUser":              {func() string { return fmt.Sprint(x.m.SendToUser("kept", tank.Message{Data: []byte("x")})) }, [phases]string{"0", "1", "0", "0"}},
+		"Manager.Subscribe":               {func() string { return x.firstStep() }, [phases]string{"ended", "ended", "ended", "ended"}},
+		"Manager.UnsubscribeUser":         {func() string { return fmt.Sprint(x.m.UnsubscribeUser("kept", "never")) }, [phases]string{"0", "0", "0", "0"}},
 		"Manager.GetAllTopics":            {func() string { return fmt.Sprint(len(x.m.GetAllTopics())) }, [phases]string{"0", anything, anything, "0"}},
 		"Manager.GetAllClients":           {func() string { return fmt.Sprint(len(x.m.GetAllClients())) }, [phases]string{"0", anything, "1", "0"}},
 		"Manager.GetClient":               {func() string { return fmt.Sprint(x.m.GetClient(x.kept.ID()) == x.kept) }, [phases]string{"", "true", "true", "false"}},
@@ -98,6 +104,11 @@ func (x *subject) rows() map[string]row {
 		"Manager.Shutdown":                {func() string { return result(x.m.Shutdown(context.Background())) }, [phases]string{"", "", "<nil>", "<nil>"}},
 		"Manager.Start":                   {done(x.m.Start), [phases]string{"", "done", "done", "done"}},
 		"Manager.Stats":                   {func() string { return string(x.m.Stats().State) }, [phases]string{"new", "running", "closing", "closed"}},
+		"Client.Authenticated":            {func() string { return fmt.Sprint(x.kept.Authenticated()) }, [phases]string{"", "false", "false", "false"}},
+		"Client.IsSubscribed":             {func() string { return fmt.Sprint(x.kept.IsSubscribed("kept")) }, [phases]string{"", "true", "true", "false"}},
+		"Client.Renew":                    {func() string { return result(x.kept.Renew(tank.Identity{UserID: "kept", Anonymous: true})) }, [phases]string{"", "<nil>", "<nil>", isClosed}},
+		"Client.SendTopic":                {func() string { return result(x.kept.SendTopic("kept", "x")) }, [phases]string{"", "<nil>", isClosed, isClosed}},
+		"Client.Value":                    {func() string { return fmt.Sprint(x.kept.Value()) }, [phases]string{"", "<nil>", "<nil>", "<nil>"}},
 		"Client.Close":                    {func() string { return result(x.left.Close(4000, "enough")) }, [phases]string{"", "<nil> once, closed", isClosed, isClosed}},
 		"Client.ID":                       {func() string { return fmt.Sprint(len(x.kept.ID())) }, [phases]string{"", "36", "36", "36"}},
 		"Client.RemoteAddr":               {func() string { return x.kept.RemoteAddr()[:8] }, [phases]string{"", "192.0.2.", "192.0.2.", "192.0.2."}},
@@ -109,6 +120,19 @@ func (x *subject) rows() map[string]row {
 		"Client.Unsubscribe":              {func() string { return result(x.kept.Unsubscribe("never")) }, [phases]string{"", isNotFound, isNotFound, isClosed}},
 		"Client.UserID":                   {func() string { return x.kept.UserID() }, [phases]string{"", "kept", "kept", "kept"}},
 	}
+}
+
+// firstStep returns the error of the first step of a loop, whose context ends at once.
+func (x *subject) firstStep() string {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	for _, err := range x.m.Subscribe(ctx, "listened") {
+		if errors.Is(err, context.Canceled) {
+			return "ended"
+		}
+		return result(err)
+	}
+	return "nothing"
 }
 
 // check compares the results of n calls in one phase with what the row says.

@@ -41,8 +41,8 @@ func BenchmarkSubscribeUnderChurn(b *testing.B) {
 
 func subscribeUnderChurn(b *testing.B, attack string) {
 	m := tank.NewInstance(tank.WithHeartbeat(time.Hour, time.Hour),
-		tank.WithAuthenticator(func(r *http.Request) (string, error) { return r.URL.Query().Get("user_id"), nil }),
-		tank.WithPublishAuthorizer(func(*tank.Client, string) error { return nil }))
+		tank.WithAuthenticator(func(r *http.Request) (tank.Identity, error) { return named(r.URL.Query().Get("user_id"), nil) }),
+		tank.WithPublishAuthorizer(func(*tank.Client, *tank.Publication) error { return nil }))
 	go m.Start()
 	defer m.Shutdown(context.Background())
 	server := httptest.NewServer(m)

@@ -185,7 +185,7 @@ func (r *records) Handle(_ context.Context, rec slog.Record) error {
 func TestLogger(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		log := &records{block: make(chan struct{})}
-		s := serve(t, tank.WithLogger(slog.New(log)), tank.WithPublishAuthorizer(func(*tank.Client, string) error { return nil }))
+		s := serve(t, tank.WithLogger(slog.New(log)), tank.WithPublishAuthorizer(func(*tank.Client, *tank.Publication) error { return nil }))
 		p := s.dial("ann")
 		p.subscribe(s, "news") // although the logger blocks
 		p.send(`{"topic":"news","data":"the secret payload"}`)

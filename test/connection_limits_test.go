@@ -50,11 +50,11 @@ func TestSubscriptionsPastTheLimitAreRefused(t *testing.T) {
 func TestConnectionsPastTheLimitAreAnswered503(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		asked := 0
-		s := serve(t, tank.WithLimits(tank.Limits{Connections: 2}), tank.WithAuthenticator(func(r *http.Request) (string, error) {
+		s := serve(t, tank.WithLimits(tank.Limits{Connections: 2}), tank.WithAuthenticator(func(r *http.Request) (tank.Identity, error) {
 			if asked++; r.Header.Get("Token") == "bad" {
-				return "", errors.New("no")
+				return named("", errors.New("no"))
 			}
-			return "", nil
+			return named("", nil)
 		}))
 		for range 5 { // a request that is refused takes no place
 			if _, resp := s.request(handshake{path: "/", header: http.Header{"Token": {"bad"}}}); resp.StatusCode != 401 {
@@ -82,7 +82,7 @@ func TestConnectionsPastTheLimitAreAnswered503(t *testing.T) {
 
 func TestConnectionsOfOneUserPastTheLimitAreClosedWith1008(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		s := serve(t, tank.WithAuthenticator(func(r *http.Request) (string, error) { return r.URL.Query().Get("user_id"), nil }))
+		s := serve(t, tank.WithAuthenticator(func(r *http.Request) (tank.Identity, error) { return named(r.URL.Query().Get("user_id"), nil) }))
 		var ann []*peer
 		for range 32 {
 			ann = append(ann, s.dial("ann"))
@@ -128,11 +128,11 @@ func TestUsersWhoNameThemselvesCannotLockOthersOut(t *testing.T) {
 
 func TestRequestWhoseGoroutineEndsTakesNoPlace(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		s := serve(t, tank.WithLimits(tank.Limits{Connections: 1}), tank.WithAuthenticator(func(r *http.Request) (string, error) {
+		s := serve(t, tank.WithLimits(tank.Limits{Connections: 1}), tank.WithAuthenticator(func(r *http.Request) (tank.Identity, error) {
 			if r.Header.Get("Token") == "exit" {
 				runtime.Goexit()
 			}
-			return "", nil
+			return named("", nil)
 		}))
 		for range 2 {
 			ended := make(chan struct{})

@@ -66,7 +66,7 @@ func disclose(t *testing.T, json bool, test func(*disclosure), opts ...tank.Opti
 			tank.WithLogger(slog.New(handler)),
 			tank.WithLimits(tank.Limits{MessageBytes: 4 << 20, OutboxBytes: 64 << 20}),
 			tank.WithSubscribeAuthorizer(refuse),
-			tank.WithPublishAuthorizer(refuse),
+			tank.WithPublishAuthorizer(byTopic(refuse)),
 			tank.WithMessageHandler(func(c *tank.Client, _ tank.Message) { d.ann = c }),
 		}, opts...)...)
 		d.server = mount(t, m)
@@ -207,7 +207,7 @@ func TestHostileNamesFromCallbacks(t *testing.T) {
 		for _, json := range []bool{false, true} {
 			disclose(t, json, func(d *disclosure) {
 				d.checkNames(what, d.with(func(*http.Request) {}))
-			}, tank.WithAuthenticator(func(*http.Request) (string, error) { return name, nil }))
+			}, tank.WithAuthenticator(func(*http.Request) (tank.Identity, error) { return named(name, nil) }))
 			disclose(t, json, func(d *disclosure) {
 				d.checkNames(what, d.with(func(r *http.Request) { r.Header.Set("Origin", name) }))
 			}, tank.WithUpgrader(tank.Upgrader{CheckOrigin: func(*http.Request) bool { return false }}))

@@ -28,16 +28,16 @@ func brokenCheckOrigin(r *http.Request) bool {
 	return true
 }
 
-func brokenAuthenticator(r *http.Request) (userID string, err error) {
+func brokenAuthenticator(r *http.Request) (tank.Identity, error) {
 	if r.Header.Get("Token") == "broken" {
 		panic(errBroken)
 	}
-	return r.FormValue("user_id"), nil
+	return named(r.FormValue("user_id"), nil)
 }
 
 func brokenSubscribeAuthorizer(_ *tank.Client, topic string) error { return breakOn(topic) }
 
-func brokenPublishAuthorizer(_ *tank.Client, topic string) error { return breakOn(topic) }
+func brokenPublishAuthorizer(_ *tank.Client, p *tank.Publication) error { return breakOn(p.Topic) }
 
 func breakOn(topic string) error {
 	if topic == "broken" {

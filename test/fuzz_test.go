@@ -24,7 +24,7 @@ func fuzzed(t *testing.T) *server {
 		tank.WithHeartbeat(time.Hour, time.Hour),
 		tank.WithUpgrader(tank.Upgrader{Subprotocols: []string{"chat"}, EnableCompression: true}),
 		tank.WithSubscribeAuthorizer(allow),
-		tank.WithPublishAuthorizer(allow),
+		tank.WithPublishAuthorizer(byTopic(allow)),
 		tank.WithMessageHandler(func(c *tank.Client, m tank.Message) { c.Send(m) }))
 }
 

@@ -72,16 +72,16 @@ func (brokenError) Is(error) bool { panic("Is is broken") }
 
 func TestAuthenticator(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		s := serve(t, tank.WithAuthenticator(func(r *http.Request) (string, error) {
+		s := serve(t, tank.WithAuthenticator(func(r *http.Request) (tank.Identity, error) {
 			switch token := r.Header.Get("Token"); token {
 			case "":
-				return "", errors.New("the secret reason")
+				return named("", errors.New("the secret reason"))
 			case "panic":
 				panic("authenticator is broken")
 			case "error that panics":
-				return "", brokenError{}
+				return named("", brokenError{})
 			default:
-				return token, nil
+				return named(token, nil)
 			}
 		}))
 		header := func(token string) handshake {

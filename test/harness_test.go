@@ -53,6 +53,16 @@ var atWill = tank.WithLimits(tank.Limits{
 	Subscriptions: math.MaxInt,
 })
 
+// named is the identity of a user; of nobody when the name is empty.
+func named(user string, err error) (tank.Identity, error) {
+	return tank.Identity{UserID: user, Anonymous: user == ""}, err
+}
+
+// byTopic makes a publish authorizer that decides by topic, as a subscribe authorizer does.
+func byTopic(allow func(*tank.Client, string) error) func(*tank.Client, *tank.Publication) error {
+	return func(c *tank.Client, p *tank.Publication) error { return allow(c, p.Topic) }
+}
+
 // server is a running instance behind an HTTP server on an in-memory network.
 type server struct {
 	*tank.Manager

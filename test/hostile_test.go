@@ -167,9 +167,9 @@ func TestHeartbeatTimeoutIsKeptWithLongIntervals(t *testing.T) {
 
 func TestRequestThatOutlivesShutdownIsAnswered503(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		s := serve(t, tank.WithAuthenticator(func(*http.Request) (string, error) {
+		s := serve(t, tank.WithAuthenticator(func(*http.Request) (tank.Identity, error) {
 			time.Sleep(10 * time.Second)
-			return "ann", nil
+			return named("ann", nil)
 		}))
 		go func() {
 			time.Sleep(time.Second)
@@ -183,8 +183,8 @@ func TestRequestThatOutlivesShutdownIsAnswered503(t *testing.T) {
 
 func TestAuthenticatorsErrorIsNeverToldToTheClient(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		s := serve(t, tank.WithAuthenticator(func(*http.Request) (string, error) {
-			return "", fmt.Errorf("secret row 42: %w", tank.ErrInvalidUserID)
+		s := serve(t, tank.WithAuthenticator(func(*http.Request) (tank.Identity, error) {
+			return named("", fmt.Errorf("secret row 42: %w", tank.ErrInvalidUserID))
 		}))
 		_, resp := s.request(handshake{path: "/"})
 		if body, _ := io.ReadAll(resp.Body); resp.StatusCode != 401 || strings.Contains(string(body), "secret") {
@@ -423,11 +423,11 @@ func TestShutdownInTheAuthenticatorWaitsNoLongerThanItsContext(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var s *server
 		took := make(chan time.Duration, 1)
-		s = serve(t, tank.WithAuthenticator(func(*http.Request) (string, error) {
+		s = serve(t, tank.WithAuthenticator(func(*http.Request) (tank.Identity, error) {
 			began := time.Now()
 			s.Shutdown(within(t, 10*time.Second))
 			took <- time.Since(began)
-			return "", errors.New("no")
+			return named("", errors.New("no"))
 		}))
 		s.SetHTTPServer(s.http)
 		conn, err := s.listener.Dial(1024)

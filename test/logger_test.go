@@ -62,6 +62,7 @@ func TestLoggerGetsEachEventAtItsLevelWithItsAttributes(t *testing.T) {
 			got = append(got, line)
 		}
 		want := []string{
+			`WARN a subscribe authorizer without an authenticator: user_id is no proof of who a client is advice=set WithAuthenticator, or ask the authorizer about topics only`,
 			`DEBUG connect client=ID user=ann`,
 			`DEBUG subscribe client=ID user=ann topic=news`,
 			`DEBUG unsubscribe client=ID user=ann topic=news`,

@@ -235,7 +235,7 @@ func newModel(t *testing.T, policy tank.OutboxPolicy) *model {
 		tank.WithLimits(modelLimits),
 		tank.WithOutboxPolicy(policy),
 		tank.WithSubscribeAuthorizer(authorize),
-		tank.WithPublishAuthorizer(authorize),
+		tank.WithPublishAuthorizer(byTopic(authorize)),
 		tank.WithMessageHandler(m.handle))
 	synctest.Wait()
 	return m
@@ -1070,8 +1070,8 @@ func (m *model) check() {
 	if want.Published = uint64(m.taken); got.Published > want.Published && got.Published <= uint64(m.published()) {
 		want.Published = got.Published
 	}
-	if got.OutboxBytes >= least && got.OutboxBytes <= most {
-		want.OutboxBytes = got.OutboxBytes
+	if got.OutboxMemory >= least && got.OutboxMemory <= most {
+		want.OutboxMemory = got.OutboxMemory
 	}
 	// These wrap around when there are too few.
 	if d := got.Dropped - want.Dropped; d <= lost+doubt {

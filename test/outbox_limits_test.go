@@ -22,7 +22,7 @@ func TestWriteWithoutProgressIsCut(t *testing.T) {
 			t.Fatalf("got %+v after %v", e, took)
 		}
 		s.expectError(tank.CodeWrite)
-		if got := s.Stats(); got.Dropped != 1 || got.OutboxBytes != 0 {
+		if got := s.Stats(); got.Dropped != 1 || got.OutboxMemory != 0 {
 			t.Fatalf("got %+v", got)
 		}
 		p.conn.Close()
@@ -69,7 +69,7 @@ func TestBudgetOfAllOutboxesClosesTheLargestFirst(t *testing.T) {
 		send("large", 450)
 		send("medium", 300)
 		s.expectNoErrors()
-		if got := s.Stats().OutboxBytes; got < 950<<10 || got > budget {
+		if got := s.Stats().OutboxMemory; got < 950<<10 || got > budget {
 			t.Fatalf("%d bytes are held", got)
 		}
 		send("small", 100)
@@ -83,7 +83,7 @@ func TestBudgetOfAllOutboxesClosesTheLargestFirst(t *testing.T) {
 		if e := s.expectError(tank.CodeSlowClient); e.UserID != "small" && e.UserID != "medium" {
 			t.Fatalf("got %+v", e)
 		}
-		if got := s.Stats(); got.Evicted != 2 || got.OutboxBytes > budget {
+		if got := s.Stats(); got.Evicted != 2 || got.OutboxMemory > budget {
 			t.Fatalf("got %+v", got)
 		}
 	})
@@ -101,11 +101,11 @@ func TestBudgetCountsWhatIsSharedOnce(t *testing.T) {
 		}
 		synctest.Wait()
 		s.expectNoErrors()
-		if got := s.Stats().OutboxBytes; got < 500<<10 || got > 600<<10 {
+		if got := s.Stats().OutboxMemory; got < 500<<10 || got > 600<<10 {
 			t.Fatalf("%d bytes are held", got)
 		}
 		must(t, s.Shutdown(within(t, time.Minute)))
-		if got := s.Stats().OutboxBytes; got != 0 {
+		if got := s.Stats().OutboxMemory; got != 0 {
 			t.Fatalf("%d bytes are held at the end", got)
 		}
 	})

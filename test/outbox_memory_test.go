@@ -46,7 +46,7 @@ func TestOutboxesCountTheMemoryTheyKeep(t *testing.T) {
 						synctest.Wait() // or there would be fewer batches
 					}
 				}
-				grown, held := int64(heap())-int64(before), s.Stats().OutboxBytes-64<<10
+				grown, held := int64(heap())-int64(before), s.Stats().OutboxMemory-64<<10
 				if grown > 4<<20 || held < grown*3/4 {
 					t.Errorf("the heap has grown by %d bytes, of which %d are accounted for", grown, held)
 				}
@@ -75,7 +75,7 @@ func TestOutboxesCountWhatPartsKeep(t *testing.T) {
 			must(t, s.BroadcastMessage(make([]byte, 400)))
 			synctest.Wait()
 		}
-		grown, held := int64(heap())-int64(before), s.Stats().OutboxBytes
+		grown, held := int64(heap())-int64(before), s.Stats().OutboxMemory
 		if held < grown*3/4 || held > 2*grown+limit {
 			t.Errorf("the heap has grown by %d bytes, of which %d are accounted for", grown, held)
 		}

@@ -158,7 +158,7 @@ func TestPromiseBroadcastAfterTheConnectEventIsDelivered(t *testing.T) {
 
 func TestPromiseSubscribeThenPublishOnOneConnectionSeesItsOwnMessage(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		s := serve(t, tank.WithPublishAuthorizer(func(*tank.Client, string) error { return nil }))
+		s := serve(t, tank.WithPublishAuthorizer(func(*tank.Client, *tank.Publication) error { return nil }))
 		p := s.dial("ann")
 		for i := range 100 {
 			topic := fmt.Sprint("t", i)
@@ -271,7 +271,7 @@ func TestPromiseRequestsTakeEffectBeforeWhatComesBehindThem(t *testing.T) {
 							t.Error(err)
 						}
 					}),
-					tank.WithPublishAuthorizer(func(*tank.Client, string) error { return nil }))
+					tank.WithPublishAuthorizer(func(*tank.Client, *tank.Publication) error { return nil }))
 				for round := range 50 {
 					p := m.dial("")
 					const topics = 200

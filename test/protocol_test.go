@@ -79,8 +79,8 @@ func TestPublishingByClients(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var handled []string
 		s := serve(t,
-			tank.WithPublishAuthorizer(func(c *tank.Client, topic string) error {
-				if c.UserID() != "ann" || topic != "news" {
+			tank.WithPublishAuthorizer(func(c *tank.Client, p *tank.Publication) error {
+				if c.UserID() != "ann" || p.Topic != "news" {
 					return fmt.Errorf("the secret reason")
 				}
 				return nil

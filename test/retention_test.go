@@ -83,7 +83,7 @@ func startTCP(t *testing.T, opts ...tank.Option) *tank.Manager {
 const shutdownPatience = 10_000_000_000 // nanoseconds
 
 func TestIdleConnectionsKeepNothingOfTheirRequests(t *testing.T) {
-	byToken := tank.WithAuthenticator(func(r *http.Request) (string, error) { return r.URL.Query().Get("token"), nil })
+	byToken := tank.WithAuthenticator(func(r *http.Request) (tank.Identity, error) { return named(r.URL.Query().Get("token"), nil) })
 	compressed := tank.WithCompression(1, 0)
 	spoken := tank.WithUpgrader(tank.Upgrader{Subprotocols: []string{"chat"}})
 	for name, c := range map[string]struct {

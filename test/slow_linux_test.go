@@ -55,7 +55,7 @@ func TestSlowReaderOverTLSIsNotCut(t *testing.T) {
 		tank.WithHeartbeat(time.Hour, time.Hour))
 	p := upgradeTLS(t, server, net.Dialer{Control: smallWindow})
 	<-m.ConnEvents
-	for m.Stats().OutboxBytes < 1<<20 { // the system's buffers are full
+	for m.Stats().OutboxMemory < 1<<20 { // the system's buffers are full
 		must(t, m.BroadcastMessage(make([]byte, 10<<10)))
 	}
 	pace := time.NewTicker(writeTimeout / 10)
@@ -92,7 +92,7 @@ func TestWriteWithoutProgressOverTLSOnAUnixSocketIsCut(t *testing.T) {
 	t.Cleanup(server.Close)
 	upgradeTLS(t, server, net.Dialer{})
 	<-m.ConnEvents
-	for m.Stats().OutboxBytes < 1<<20 { // the system's buffers are full
+	for m.Stats().OutboxMemory < 1<<20 { // the system's buffers are full
 		must(t, m.BroadcastMessage(make([]byte, 10<<10)))
 	}
 	if e := <-m.ConnEvents; e.Reason != "1006 write timeout" {

@@ -11,7 +11,7 @@ import (
 	tank "github.com/fanqie/tank-websocket-go-server"
 )
 
-var allowAll = tank.WithPublishAuthorizer(func(*tank.Client, string) error { return nil })
+var allowAll = tank.WithPublishAuthorizer(func(*tank.Client, *tank.Publication) error { return nil })
 
 // explanation returns the message of the next frame, which has to be an error frame bad_message.
 func (p *peer) explanation() string {

@@ -22,20 +22,31 @@ const (
 
 // A topic collects what is published in a batch and delivers that as a whole. All functions in this file run in its actor.
 
-func (m publish) handle(t *Topic) {
+// append encodes a message behind the others, in the encodings of frames. It reports false when that is not wanted any more.
+func (t *Topic) append(data string) bool {
 	if t.aborted.Load() {
-		return
+		return false
 	}
 	if t.batch == nil {
 		t.batch = &wire.Batch{Lost: &t.dropped}
 	}
 	switch {
 	case t.needing[wire.Deflated] > 0:
-		t.appendDeflated(m.data)
+		t.appendDeflated(data)
 	case t.needing[wire.Plain] > 0:
-		t.appendPlain(m.data)
+		t.appendPlain(data)
 	}
 	t.batch.Messages++
+	return true
+}
+
+// appendObject adds the message that append has encoded, if somebody needs it as it is.
+func (t *Topic) appendObject(p wire.Publication) {
+	if t.needing[wire.Objects] > 0 {
+		p.Topic = t.name
+		t.batch.Objects = append(t.batch.Objects, p)
+		t.objects += p.Bytes()
+	}
 }
 
 // appendPlain encodes a message behind the batch's plain frames, and returns its frame.
@@ -70,13 +81,6 @@ func (t *Topic) room(data string) int {
 	return max(size, min(t.last, size*(t.ref.Left()+1)))
 }
 
-func (m sampled) handle(t *Topic) {
-	m.publish.handle(t)
-	if t.batch != nil && t.batch.SampledAt == 0 { // one in a batch is enough
-		t.batch.SampledAt = m.at
-	}
-}
-
 // deliverBatch delivers the batch to every member.
 func (t *Topic) deliverBatch() {
 	b := t.batch
@@ -87,25 +91,28 @@ func (t *Topic) deliverBatch() {
 		b.Frames[wire.Plain] = nil
 	}
 	b.Fit()
-	t.batch, t.plain, t.last = nil, 0, min(t.plain, maxBatch+maxBatch/4)
+	t.batch, t.plain, t.objects, t.last = nil, 0, 0, min(t.plain, maxBatch+maxBatch/4)
 	t.published.Add(uint64(b.Messages)) // #nosec G115 -- a count
 	t.lastPublished.Store(time.Now().UnixNano())
 	t.batches.Observe(int64(b.Messages))
 	if n := len(t.members); n > 0 && b.SampledAt != 0 {
 		b.SampledFor = t.members[rand.IntN(n)].Subscriber // #nosec G404 -- nobody gains by guessing it
 	}
-	for i := 0; i < len(t.members); {
-		i = t.deliver(b, i)
+	t.deliverTo(b, t.members)
+}
+
+// deliverTo delivers a batch to some of the members. One that panics must not cost the others their messages.
+func (t *Topic) deliverTo(b *wire.Batch, members []*Member) {
+	for len(members) > 0 {
+		members = members[t.deliver(b, members):]
 	}
 }
 
-// deliver hands the batch to the members from i on and returns where to continue: past the end, or behind a member
-// that panicked, which must not cost the others their messages.
-func (t *Topic) deliver(b *wire.Batch, first int) (next int) {
-	next = first
+// deliver hands the batch to members and returns to how many: all, or those up to one that has panicked.
+func (t *Topic) deliver(b *wire.Batch, members []*Member) (done int) {
 	refused := 0
 	err := actor.Recovered(func() {
-		for _, m := range t.members[first:] {
+		for _, m := range members {
 			taken, idle := m.Subscriber.Deliver(b)
 			if !taken {
 				refused++
@@ -113,15 +120,15 @@ func (t *Topic) deliver(b *wire.Batch, first int) (next int) {
 			if idle {
 				t.flushLater(m.Subscriber)
 			}
-			next++
+			done++
 		}
 	})
 	if err != nil {
 		t.onPanic(err)
 		t.dropped.Add(uint64(b.Messages)) // #nosec G115 -- a count
 		refused++
-		next++
+		done++
 	}
-	t.delivered.Add(uint64((next - first - refused) * b.Messages)) // #nosec G115 -- not more are refused than there are
-	return next
+	t.delivered.Add(uint64((done - refused) * b.Messages)) // #nosec G115 -- not more are refused than there are
+	return done
 }

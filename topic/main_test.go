@@ -2,6 +2,7 @@ package topic_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"slices"
 	"sync"
@@ -131,10 +132,20 @@ func (h *hub) release() {
 	synctest.Wait()
 }
 
+// putter is a topic, or what stands for it.
+type putter interface {
+	Put(context.Context, topic.Message) error
+}
+
+// publish publishes text.
+func publish(t putter, ctx context.Context, data string) error {
+	return t.Put(ctx, topic.NewPublish(&wire.Publication{Data: data}))
+}
+
 func (h *hub) publish(msgs ...string) {
 	h.t.Helper()
 	for _, msg := range msgs {
-		if err := h.Publish(h.t.Context(), msg); err != nil {
+		if err := publish(h, h.t.Context(), msg); err != nil {
 			h.t.Fatalf("publishing %.20q: %v", msg, err)
 		}
 	}

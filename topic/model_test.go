@@ -76,7 +76,7 @@ func (m *setModel) Leave(rt *rapid.T) {
 func (m *setModel) Publish(rt *rapid.T) {
 	m.published++
 	msg := fmt.Sprintf("%d ", m.published)
-	if err := m.real.Publish(rt.Context(), msg); err != nil {
+	if err := publish(m.real, rt.Context(), msg); err != nil {
 		rt.Fatalf("Publish returned %v", err)
 	}
 	for i := range m.joined {

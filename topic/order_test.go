@@ -57,7 +57,7 @@ func TestWhoComesAndGoesSeesAnUnbrokenRun(t *testing.T) {
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for n := range messages {
-			h.Publish(t.Context(), fmt.Sprint(n))
+			publish(h, t.Context(), fmt.Sprint(n))
 		}
 	})
 	guests := make([][]*inbox, 4)
@@ -67,7 +67,7 @@ func TestWhoComesAndGoesSeesAnUnbrokenRun(t *testing.T) {
 				s := &inbox{}
 				m := &topic.Member{Subscriber: s}
 				h.Join(m)
-				h.Publish(t.Context(), "own")
+				publish(h, t.Context(), "own")
 				h.Leave(m, nil)
 				guests[g] = append(guests[g], s)
 			}
@@ -77,7 +77,7 @@ func TestWhoComesAndGoesSeesAnUnbrokenRun(t *testing.T) {
 	stopped := &sync.WaitGroup{}
 	stopped.Add(1)
 	h.Join(&topic.Member{Subscriber: signal{stopped}})
-	h.Publish(t.Context(), "the end")
+	publish(h, t.Context(), "the end")
 	stopped.Wait()
 	h.Stop()
 	for _, visits := range guests {

@@ -32,8 +32,8 @@ func TestAPanicOverTheLastMessageCostsNoOther(t *testing.T) {
 		topic.Join(&Member{Subscriber: s})
 		synctest.Wait()
 		topic.ref.Claim() // so that both come in one go
-		topic.TryPublish("good")
-		topic.TryPublish("bad")
+		topic.TryPut(NewPublish(&wire.Publication{Data: "good"}))
+		topic.TryPut(NewPublish(&wire.Publication{Data: "bad"}))
 		topic.ref.Run()
 		synctest.Wait()
 		if s.messages != 1 {

@@ -20,7 +20,7 @@ var filler = strings.Repeat("x", 36)
 // publishing publishes in the background.
 func (h *hub) publishing(ctx context.Context, msg string) <-chan error {
 	result := make(chan error, 1)
-	go func() { result <- h.Publish(ctx, msg) }()
+	go func() { result <- publish(h, ctx, msg) }()
 	synctest.Wait()
 	return result
 }
@@ -73,7 +73,7 @@ func TestEmptyMessagesFillTheQueueToo(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		for n := range 100 {
-			if err := h.Publish(ctx, ""); err != nil {
+			if err := publish(h, ctx, ""); err != nil {
 				if n == 0 {
 					t.Error("not even one empty message was taken")
 				}
@@ -109,7 +109,7 @@ func TestAFloodFromManyGoroutinesIsBounded(t *testing.T) {
 		for range publishers {
 			go func() {
 				for range each {
-					if err := h.Publish(t.Context(), filler); err != nil {
+					if err := publish(h, t.Context(), filler); err != nil {
 						t.Error(err)
 					}
 				}

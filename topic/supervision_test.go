@@ -115,7 +115,7 @@ func TestATopicThatPanicsWithoutEndIsGivenUp(t *testing.T) {
 		if len(stops) != 1 || !errors.As(stops[0], &err) {
 			t.Fatalf("OnStop was called with %v, want once with the panic", stops)
 		}
-		if err := h.Publish(t.Context(), "late"); !errors.Is(err, actor.ErrStopped) {
+		if err := publish(h, t.Context(), "late"); !errors.Is(err, actor.ErrStopped) {
 			t.Errorf("Publish to a topic that was given up returned %v, want ErrStopped", err)
 		}
 	})

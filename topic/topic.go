@@ -1,17 +1,16 @@
-// Package topic holds the topic actor: the one place that knows who subscribes to a topic, and that encodes each of
-// its messages once for all of them.
+// Package topic is the inside of package tank, whose Manager and Topic are for users: it holds the topic actor, the one place that
+// knows who subscribes to a topic, and that encodes each of its messages once for all of them.
 //
 // Everything published to a topic goes through its mailbox, so all subscribers see the same messages in the same
 // order. The actor takes all that waits in the mailbox, encodes it back to back into one buffer of bounded size and
 // hands that one buffer to every subscriber.
 //
-// It is for package tank, which promises compatibility; this package, whose types take those of an internal one, does not.
+// Package tank promises compatibility; this package, whose types take those of an internal one, does not.
 package topic
 
 import (
 	"context"
 	"iter"
-	"math/rand/v2"
 	"sync/atomic"
 	"time"
 
@@ -19,10 +18,6 @@ import (
 	"github.com/fanqie/tank-websocket-go-server/internal/metrics"
 	"github.com/fanqie/tank-websocket-go-server/internal/wire"
 )
-
-// messageOverhead is what a queued message counts beside its data, in bytes, so that a flood of empty messages is
-// bounded too.
-const messageOverhead = 64
 
 // Subscriber is what a topic sees of a client.
 type Subscriber interface {
@@ -75,13 +70,14 @@ type Topic struct {
 	pool     *Pool
 	batches  *metrics.Histogram // nil: batches are not counted
 	onPanic  func(*actor.PanicError)
-	ref      *actor.Ref[message]
+	ref      *actor.Ref[Message]
 
 	// Owned by the actor.
 	members []*Member
 	needing [wire.Encodings]int // members by encoding
 	batch   *wire.Batch         // encoded, not yet delivered; nil when there is none
 	plain   int                 // bytes of the batch's plain frames
+	objects int                 // bytes of its objects
 	last    int                 // those of the batch that was delivered last, bounded: the work of writing it, and what the next one may need
 	idle    *group              // subscribers that have to be flushed; nil: none
 
@@ -107,8 +103,8 @@ type Stats struct {
 	LastPublishedAt time.Time // zero before the first message
 }
 
-// message is what a topic actor understands.
-type message interface{ handle(*Topic) }
+// Message is what a topic actor understands.
+type Message interface{ handle(*Topic) }
 
 type (
 	join  struct{ *Member }
@@ -117,25 +113,8 @@ type (
 		*Member
 		done func()
 	}
-	publish struct{ data string }
-	sampled struct { // a publish whose way to a socket is timed
-		publish
-		at int64 // Unix nanoseconds
-	}
 	list struct{ actor.Request[[]Subscriber] }
 )
-
-// sampleEvery is how many messages there are for each one whose way to a socket is timed. To look at the clock costs something.
-const sampleEvery = 16
-
-// newPublish makes a message of data. Whether it is a sample is left to chance, so that nothing can fall into step with it.
-func newPublish(data string) message {
-	m := publish{data}
-	if rand.Uint32N(sampleEvery) == 0 { // #nosec G404 -- nobody gains by guessing it
-		return sampled{m, time.Now().UnixNano()}
-	}
-	return m
-}
 
 // Spawn makes a topic without subscribers.
 func Spawn(name string, opts Options) *Topic {
@@ -196,20 +175,15 @@ func (t *Topic) Leave(m *Member, done func()) {
 // Members returns the subscribers of all members that were there when everything taken before had been delivered. It waits for
 // that. It returns actor.ErrStopped after Stop, or the context's error. Only edges may call it.
 func (t *Topic) Members(ctx context.Context) ([]Subscriber, error) {
-	return actor.Call(ctx, t.ref, func(r actor.Request[[]Subscriber]) message { return list{r} })
+	return actor.Call(ctx, t.ref, func(r actor.Request[[]Subscriber]) Message { return list{r} })
 }
 
-// TryPublish is Publish without waiting: it reports false, and the message was not taken, when the mailbox is full.
-func (t *Topic) TryPublish(data string) (taken bool, err error) {
-	return t.ref.TryPut(newPublish(data), len(data)+messageOverhead)
-}
+// TryPut is Put without waiting: it reports false, and the message was not taken, when the mailbox is full.
+func (t *Topic) TryPut(m Message) (taken bool, err error) { return t.ref.TryPut(m, size(m)) }
 
-// Publish puts a message into the topic's mailbox, blocking while that is full. data must be valid UTF-8 unless the
-// topic is verbatim. It returns nil when the topic has taken the message, actor.ErrStopped after Stop, or the
-// context's error. Only edges may call it.
-func (t *Topic) Publish(ctx context.Context, data string) error {
-	return t.ref.Put(ctx, newPublish(data), len(data)+messageOverhead)
-}
+// Put puts a message into the topic's mailbox, blocking while that is full. It returns nil when the topic has taken the message,
+// actor.ErrStopped after Stop, or the context's error. Only edges may call it.
+func (t *Topic) Put(ctx context.Context, m Message) error { return t.ref.Put(ctx, m, size(m)) }
 
 // Stop refuses further messages, delivers those already taken, and ends the topic. It never blocks.
 func (t *Topic) Stop() { t.ref.Stop() }
@@ -238,11 +212,11 @@ func (t *Topic) Stats() Stats {
 }
 
 // receive is the actor: all functions below run in its goroutine.
-func (t *Topic) receive(mail iter.Seq[message]) {
+func (t *Topic) receive(mail iter.Seq[Message]) {
 	defer t.handOut() // also when this panics: nobody else will
 	for msg := range mail {
 		msg.handle(t)
-		if t.plain >= maxBatch {
+		if t.plain >= maxBatch || t.objects >= maxBatch {
 			break // others want their turn
 		}
 	}
@@ -306,7 +280,7 @@ func (m leave) Discard() {
 // need counts a member's encoding. It is called between batches only, so that each batch has all of its messages in the same encodings.
 func (t *Topic) need(m *Member, by int) {
 	encoding := m.Subscriber.Encoding()
-	if t.deflater == nil {
+	if encoding == wire.Deflated && t.deflater == nil {
 		encoding = wire.Plain
 	}
 	t.needing[encoding] += by

@@ -186,7 +186,7 @@ func TestStopDeliversWhatWasTakenAndRefusesTheRest(t *testing.T) {
 		h.Leave(h.holder, nil)
 		h.Stop()
 		h.Stop()
-		if err := h.Publish(t.Context(), "late"); !errors.Is(err, actor.ErrStopped) {
+		if err := publish(h, t.Context(), "late"); !errors.Is(err, actor.ErrStopped) {
 			t.Errorf("Publish after Stop returned %v, want ErrStopped", err)
 		}
 		h.Join(&topic.Member{Subscriber: &inbox{}})
@@ -331,9 +331,11 @@ func TestOnlyEncodingsThatAMemberNeedsAreMade(t *testing.T) {
 			want [wire.Encodings]bool
 		}{
 			{"for a plain member", func() { h.Join(members[wire.Plain]) }, [wire.Encodings]bool{wire.Plain: true}},
-			{"for both", func() { h.Join(members[wire.Deflated]) }, [wire.Encodings]bool{true, true}},
+			{"for two", func() { h.Join(members[wire.Deflated]) }, [wire.Encodings]bool{wire.Plain: true, wire.Deflated: true}},
 			{"for one with compression", func() { h.Leave(members[wire.Plain], nil) }, [wire.Encodings]bool{wire.Deflated: true}},
-			{"for both again", func() { h.Join(members[wire.Plain]) }, [wire.Encodings]bool{true, true}},
+			{"and one of the program's", func() { h.Join(members[wire.Objects]) }, [wire.Encodings]bool{wire.Deflated: true, wire.Objects: true}},
+			{"for that one alone", func() { h.Leave(members[wire.Deflated], nil) }, [wire.Encodings]bool{wire.Objects: true}},
+			{"for all", func() { h.Join(members[wire.Plain]); h.Join(members[wire.Deflated]) }, [wire.Encodings]bool{true, true, true}},
 		} {
 			step.do()
 			h.hold()
@@ -348,12 +350,15 @@ func TestOnlyEncodingsThatAMemberNeedsAreMade(t *testing.T) {
 				if b.Messages != 2 {
 					t.Errorf("%s: a batch of %d messages, want 2", step.what, b.Messages)
 				}
-				for e, want := range step.want {
-					if got := len(b.Frames[e]) > 0; got != want {
-						t.Errorf("%s: encoding %d was made: %v, want %v", step.what, e, got, want)
-					}
+				made := [wire.Encodings]bool{len(b.Frames[wire.Plain]) > 0, len(b.Frames[wire.Deflated]) > 0, len(b.Objects) > 0}
+				if made != step.want {
+					t.Errorf("%s: the encodings made are %v, want %v", step.what, made, step.want)
 				}
-				if frames := decode(t, b.For(s.encoding)); len(frames) != 2 {
+				if s.encoding == wire.Objects {
+					if want := []wire.Publication{{Topic: "room", Data: message}, {Topic: "room", Data: message}}; !slices.Equal(b.Objects, want) {
+						t.Errorf("%s: got %+v", step.what, b.Objects)
+					}
+				} else if frames := decode(t, b.For(s.encoding)); len(frames) != 2 {
 					t.Errorf("%s: %d frames, want 2", step.what, len(frames))
 				}
 			}

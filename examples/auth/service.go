@@ -52,13 +52,13 @@ func newService(log *slog.Logger, lifetime time.Duration) *service {
 }
 
 // authenticate says whose connection it is going to be.
-func (s *service) authenticate(r *http.Request) (string, error) {
+func (s *service) authenticate(r *http.Request) (tank.Identity, error) {
 	token, _ := tokenOf(r)
 	live, err := s.sessions.check(token)
 	if err != nil {
-		return "", err
+		return tank.Identity{}, err
 	}
-	return userID(live.claims), nil
+	return tank.Identity{UserID: userID(live.claims)}, nil
 }
 
 // authorize decides by topic: orders are their owner's, admin: is for admins, news for everybody who is logged in.
@@ -131,7 +131,7 @@ func (s *service) sessionEnded(id string, why ending) {
 }
 
 func (s *service) close(c *tank.Client, why ending) {
-	if err := c.Close(why.code, why.reason); err != nil && !errors.Is(err, tank.ErrClosed) {
+	if err := c.Close(tank.CloseCode(why.code), why.reason); err != nil && !errors.Is(err, tank.ErrClosed) {
 		s.log.Warn("not closed", "client", c.ID(), "error", err)
 	}
 }

@@ -22,11 +22,11 @@ type source struct {
 }
 
 // sourceOf returns the origin of a session.
-func sourceOf(c *Session) source {
+func sourceOf(c *Session, address string) source {
 	if c.Authenticated {
 		return source{user: c.UserID}
 	}
-	return source{network: networkOf(c.Client.RemoteAddr())}
+	return source{network: networkOf(address)}
 }
 
 // hostBits6 is how many bits of an IPv6 address name its network. The others are for its owner to choose.
@@ -34,11 +34,13 @@ const hostBits6 = 64
 
 // networkOf returns an address without what the peer can choose freely: its port, and the second half of an IPv6 address.
 func networkOf(addr string) string {
-	parsed, err := netip.ParseAddrPort(addr)
-	if err != nil {
+	var ip netip.Addr
+	if parsed, err := netip.ParseAddrPort(addr); err == nil {
+		ip = parsed.Addr()
+	} else if ip, err = netip.ParseAddr(addr); err != nil {
 		return addr // such as that of a Unix socket
 	}
-	ip := parsed.Addr().Unmap().WithZone("")
+	ip = ip.Unmap().WithZone("")
 	if ip.Is6() {
 		return netip.PrefixFrom(ip, hostBits6).Masked().String()
 	}

@@ -22,18 +22,25 @@ func get[T any](h *Hub, build func(actor.Request[T]) message) T {
 	return answer
 }
 
-// Register makes a session of a connection. It returns ErrClosed when the instance is closing or closed, and ErrLimit when the
+// Register makes a session of a connection from an address, which may be any text. It returns ErrClosed when the instance is closing or closed, and ErrLimit when the
 // user has too many sessions that are being closed. A session whose user has too many others is registered, and closed.
-func (h *Hub) Register(s *Session) error {
-	s.source = sourceOf(s) // it asks the connection for its address, which may be anybody's code
+func (h *Hub) Register(s *Session, address string) error {
+	s.source = sourceOf(s, address)
 	return h.ask(func(r actor.Request[struct{}]) message { return register{r, s} })
 }
 
 // Gone ends a session whose socket is closed. It does not wait.
-func (h *Hub) Gone(s *Session, reason string) { h.supervisor.Post(gone{s, reason}) }
+func (h *Hub) Gone(s *Session, reason string) {
+	if !h.supervisor.Post(gone{session: s, reason: reason}) {
+		s.end()
+	}
+}
 
-// ReaderDone says that no callback of a session runs any more. It does not wait.
-func (h *Hub) ReaderDone() { h.supervisor.Post(readerDone{}) }
+// ReaderDone says that no callback of a session runs any more, but for a hook, if one comes. It does not wait.
+func (h *Hub) ReaderDone(hook bool) { h.supervisor.Post(readerDone{hook}) }
+
+// HookDone says that a hook has returned: one that a session was registered with, or that came with ReaderDone. It does not wait.
+func (h *Hub) HookDone() { h.supervisor.Post(hookDone{}) }
 
 // Subscribe returns nil when the session is subscribed, ErrLimit when it has as many subscriptions as it may have, or ErrClosed.
 // The name has to be valid, and must not be a piece of something large.
@@ -66,6 +73,21 @@ func (h *Hub) Run(do func()) bool { return h.supervisor.Post(run{do}) }
 // CloseUser closes every session of a user with 1000, and returns how many it closed.
 func (h *Hub) CloseUser(userID string) int {
 	return get(h, func(r actor.Request[int]) message { return closeUser{r, userID} })
+}
+
+// UserSessions returns the sessions of a user, in any order.
+func (h *Hub) UserSessions(userID string) []*Session {
+	return get(h, func(r actor.Request[[]*Session]) message { return listUser{r, userID} })
+}
+
+// UnsubscribeUser ends the subscriptions that the sessions of a user have to a topic, and returns how many these were.
+func (h *Hub) UnsubscribeUser(userID, topic string) int {
+	return get(h, func(r actor.Request[int]) message { return unsubscribeUser{r, userID, topic} })
+}
+
+// IsSubscribed reports whether a session is subscribed to a topic.
+func (h *Hub) IsSubscribed(s *Session, topic string) bool {
+	return get(h, func(r actor.Request[bool]) message { return isSubscribed{r, s, topic} })
 }
 
 // Session returns the session of a connection, or nil.

@@ -43,7 +43,7 @@ func (s *supervisor) closeDelivered(c *Session) {
 		}
 	}
 	for t := range c.subscriptions {
-		s.leave(c, t, done)
+		s.leaveForGood(c, t, done)
 	}
 	s.leaveBroadcast(c, done)
 }

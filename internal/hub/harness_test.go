@@ -94,7 +94,8 @@ func (o *owner) Received(data []byte, _ bool) {
 
 func (o *owner) Failed(client.Fault, error)   {}
 func (o *owner) Gone(code int, reason string) { o.x.Gone(o.session, fmt.Sprint(code, " ", reason)) }
-func (o *owner) ReaderDone()                  { o.x.ReaderDone() }
+func (o *owner) Ending()                      {}
+func (o *owner) ReaderDone()                  { o.x.ReaderDone(false) }
 
 // ServeHTTP makes a session of a request; the user is the query.
 func (x *instance) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -104,11 +105,11 @@ func (x *instance) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	o := &owner{x: x}
 	o.session = &Session{ID: uuid.NewString(), UserID: r.URL.RawQuery, Client: client.New(conn, x.options, o)}
-	if x.Register(o.session) != nil {
+	if x.Register(o.session, o.session.Client.RemoteAddr()) != nil {
 		o.session.Client.Cut("rejected")
 		return
 	}
-	go o.session.Client.Read()
+	go o.session.Client.Read(nil)
 }
 
 // dial connects as a user, and waits until the session is registered. It is for bubbles.
@@ -156,7 +157,7 @@ func send(t *testing.T, s *Session, bytes int) {
 
 func (x *instance) publish(t *testing.T, name, data string) {
 	t.Helper()
-	if err := x.PublishWithin(time.Second, name, data); err != nil {
+	if err := x.PublishWithin(time.Second, &wire.Publication{Topic: name, Data: data}); err != nil {
 		t.Fatal(err)
 	}
 }

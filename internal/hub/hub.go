@@ -49,8 +49,9 @@ type Observer interface {
 type Event struct {
 	Kind    EventKind
 	Session *Session
-	Topic   string // of Subscribed and Unsubscribed
-	Reason  string // of Disconnected
+	Topic   string   // of Subscribed and Unsubscribed
+	Topics  []string // of Disconnected: the subscriptions that ended with it, in any order
+	Reason  string   // of Disconnected
 }
 
 // EventKind says what has happened.
@@ -114,6 +115,7 @@ func New(c Config) *Hub {
 		users:      make(users),
 		rejected:   make(map[string]int),
 		topics:     make(map[string]*liveTopic),
+		listeners:  make(map[*Listener]struct{}),
 		wheel:      newWheel(c.HeartbeatInterval, c.HeartbeatTimeout),
 		allowances: newAllowances(c.Refill, maxAllowances),
 	}

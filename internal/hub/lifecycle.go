@@ -102,6 +102,17 @@ func (h *Hub) Uptime() time.Duration {
 	return time.Since(*began)
 }
 
+// Ready returns nil while the instance takes connections, ErrNotStarted before that, and ErrClosed once Shutdown was called.
+func (h *Hub) Ready() error {
+	switch state := h.life.state(); {
+	case state == unstarted:
+		return ErrNotStarted
+	case state >= draining:
+		return ErrClosed
+	}
+	return nil
+}
+
 // ErrNotStarted is an ErrBusy.
 var ErrNotStarted = fmt.Errorf("%w: not started", ErrBusy)
 
@@ -115,8 +126,5 @@ func (h *Hub) Admit(ctx context.Context, wait time.Duration) error {
 			return cmp.Or(ctx.Err(), ErrNotStarted)
 		}
 	}
-	if h.life.state() >= draining {
-		return ErrClosed
-	}
-	return nil
+	return h.Ready()
 }

@@ -1,6 +1,8 @@
 package hub
 
 import (
+	"time"
+
 	"github.com/fanqie/tank-websocket-go-server/actor"
 	"github.com/fanqie/tank-websocket-go-server/topic"
 )
@@ -37,6 +39,7 @@ type (
 		id string
 	}
 	listSessions      struct{ actor.Request[[]*Session] }
+	awaitHooks        struct{ actor.Request[struct{}] } // answered when no hook runs
 	barrier           struct{ actor.Request[struct{}] } // everything posted before has been handled
 	listTopics        struct{ actor.Request[[]liveTopic] }
 	listSubscriptions struct {
@@ -46,6 +49,34 @@ type (
 	closeUser struct {
 		actor.Request[int]
 		userID string
+	}
+	listen struct {
+		actor.Request[struct{}]
+		listener *Listener
+	}
+	isSubscribed struct {
+		actor.Request[bool]
+		session *Session
+		topic   string
+	}
+	findMember struct { // fails with ErrNotFound when there is none
+		actor.Request[Subscription]
+		session *Session
+		topic   string
+	}
+	listUser struct {
+		actor.Request[[]*Session]
+		userID string
+	}
+	unsubscribeUser struct {
+		actor.Request[int]
+		userID, topic string
+	}
+	renew struct { // see Hub.Renew
+		actor.Request[struct{}]
+		session *Session
+		expires time.Time
+		then    func()
 	}
 	drainSome struct { // answered with whether sessions are left that are not being closed
 		actor.Request[bool]
@@ -58,19 +89,22 @@ type (
 		session *Session
 		reason  string
 	}
-	readerDone struct{} // a connection's last callback has returned
-	topicEmpty struct { // a topic actor has delivered everything to its last subscriber
+	readerDone struct{ hook bool } // a connection's last callback has returned, or all but a hook that runs next
+	hookDone   struct{}            // a hook has returned
+	topicEmpty struct {            // a topic actor has delivered everything to its last subscriber
 		live *liveTopic
 	}
 	topicStopped struct { // a topic actor has ended
 		topic *topic.Topic
 		err   error // nil when it was told to
 	}
+	unlisten   struct{ listener *Listener }
 	overBudget struct{}            // the queued bytes of all clients exceed the budget
 	run        struct{ do func() } // see Hub.Run
 
 	// Of the instance's own life.
-	tick     struct{} // the clock's, see wheel.go
+	tick     struct{} // of the heartbeat, see wheel.go
+	due      struct{} // see clock.go
 	shutdown struct{} // begin
 	cutAll   struct{} // disconnect all clients that are left
 	finish   struct{} // end

@@ -6,20 +6,21 @@ import (
 	"time"
 
 	"github.com/fanqie/tank-websocket-go-server/actor"
+	"github.com/fanqie/tank-websocket-go-server/internal/wire"
 	"github.com/fanqie/tank-websocket-go-server/topic"
 )
 
 // All functions in this file run in the goroutines of edges. A publication does not pass through the supervisor.
 
-// Publish gives a message to a topic. While the topic's queue is full, it waits, as long as the context lasts. It returns nil when
-// the topic has accepted the message, or nobody subscribes to it; ErrBusy together with the context's error; or ErrClosed.
-func (h *Hub) Publish(ctx context.Context, name, data string) error {
-	return h.publish(patience{ctx: ctx}, name, data)
+// Publish gives a publication to its topic. While the topic's queue is full, it waits, as long as the context lasts. It returns nil
+// when the topic has accepted it, or nobody subscribes to the topic; ErrBusy together with the context's error; or ErrClosed.
+func (h *Hub) Publish(ctx context.Context, p *wire.Publication) error {
+	return h.publish(patience{ctx: ctx}, p)
 }
 
 // PublishWithin is Publish with a timeout for its context, which is made only when it has to wait.
-func (h *Hub) PublishWithin(timeout time.Duration, name, data string) error {
-	return h.publish(patience{timeout: timeout}, name, data)
+func (h *Hub) PublishWithin(timeout time.Duration, p *wire.Publication) error {
+	return h.publish(patience{timeout: timeout}, p)
 }
 
 // patience says how long to wait: as long as the context lasts, or without one for the timeout.
@@ -28,19 +29,13 @@ type patience struct {
 	timeout time.Duration
 }
 
-func (h *Hub) publish(p patience, name, data string) error {
-	for t := h.topics.find(name); t != nil && h.life.state() <= draining; {
-		taken, err := t.TryPublish(data)
-		if taken {
-			return nil
-		}
-		if err == nil {
-			err = p.put(t, data)
-		}
+func (h *Hub) publish(patience patience, p *wire.Publication) error {
+	for t := h.topics.find(p.Topic); t != nil && h.life.state() <= draining; {
+		err := patience.put(topic.NewPublish(p), t)
 		if !errors.Is(err, actor.ErrStopped) {
 			return translate(err)
 		}
-		if t, err = h.successor(name); err != nil {
+		if t, err = h.successor(p.Topic); err != nil {
 			return translate(err)
 		}
 	}
@@ -50,13 +45,42 @@ func (h *Hub) publish(p patience, name, data string) error {
 	return nil
 }
 
-// put gives a message to a topic actor that has no room for it now.
-func (p patience) put(t *topic.Topic, data string) error {
+// put gives a message to a topic actor.
+func (p patience) put(m topic.Message, t *topic.Topic) error {
+	taken, err := t.TryPut(m)
+	if taken || err != nil {
+		return err
+	}
 	ctx := p.ctx
 	if ctx == nil {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(context.Background(), p.timeout)
 		defer cancel()
 	}
-	return t.Publish(ctx, data)
+	return t.Put(ctx, m)
+}
+
+// Subscription is a session's part in a topic.
+type Subscription struct {
+	topic  *topic.Topic
+	member *topic.Member
+}
+
+// SendWithin gives a message of a topic to one of its sessions alone, behind the session's subscription and what was published
+// before. While the topic's queue is full, it waits, until the timeout. It returns ErrNotFound when the session is not subscribed,
+// ErrBusy, or ErrClosed.
+func (h *Hub) SendWithin(timeout time.Duration, s *Session, p *wire.Publication) error {
+	for {
+		found, err := actor.Call(context.Background(), h.supervisor, func(r actor.Request[Subscription]) message { return findMember{r, s, p.Topic} })
+		if err != nil {
+			return translate(err)
+		}
+		err = patience{timeout: timeout}.put(topic.NewDirect(found.member, p), found.topic)
+		if !errors.Is(err, actor.ErrStopped) {
+			return translate(err)
+		}
+		if h.life.state() > draining {
+			return ErrClosed
+		}
+	}
 }

@@ -27,6 +27,8 @@ func (finish) handle(s *supervisor) {
 	s.hub.life.moveTo(ended) // also when clients or callbacks are given up: nobody has to wait for them
 	s.hub.sessions.Store(0)  // a connection that could not even be cut in time counts no more
 	s.hub.liveTopics.Store(0)
+	s.stopClock()
+	s.endListeners()
 	s.hub.config.Observer.Ended()
 	s.hub.supervisor.Stop()
 }
@@ -35,6 +37,7 @@ func (finish) handle(s *supervisor) {
 func (s *supervisor) advance() {
 	life := s.hub.life
 	if life.state() == drainingTopics && s.topicActors == 0 && life.moveTo(closingClients) {
+		s.endListeners()
 		for _, c := range s.sessions {
 			c.Client.Close(wire.ShuttingDown)
 		}
@@ -42,7 +45,7 @@ func (s *supervisor) advance() {
 	if life.state() == closingClients && len(s.sessions) == 0 {
 		life.moveTo(awaitingCallbacks)
 	}
-	if life.state() == awaitingCallbacks && s.readers == 0 {
+	if life.state() == awaitingCallbacks && s.readers == 0 && s.hooks == 0 {
 		life.moveTo(quiescent)
 	}
 }

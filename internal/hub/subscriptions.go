@@ -31,9 +31,7 @@ func (m subscribe) handle(s *supervisor) {
 	c.subscriptions[t] = s.join(c, t, m.Request)
 	c.subscribed.Store(int64(len(c.subscriptions)))
 	c.refusals = 0
-	if t.subscribers++; t.subscribers == 1 {
-		s.hub.liveTopics.Add(1)
-	}
+	s.joined(t)
 	s.event(Event{Kind: Subscribed, Session: c, Topic: m.topic})
 }
 
@@ -78,9 +76,9 @@ func (m unsubscribe) handle(s *supervisor) {
 		refuse(m.Request, c, m.topic, wire.RefusedClosing, ErrClosed)
 		return
 	}
-	t := s.topics[m.topic]
-	if _, subscribed := c.subscriptions[t]; !subscribed {
-		m.Fail(fmt.Errorf("%w: not subscribed to %s", ErrNotFound, wire.Quote(m.topic)))
+	t := s.subscription(c, m.topic)
+	if t == nil {
+		m.Fail(notSubscribed(m.topic))
 		return
 	}
 	s.leave(c, t, whenAwaited(m.Request))
@@ -100,6 +98,18 @@ func (s *supervisor) leave(c *Session, t *liveTopic, done func()) {
 	member := c.subscriptions[t]
 	delete(c.subscriptions, t)
 	c.subscribed.Store(int64(len(c.subscriptions)))
+	s.leaveTopic(t, member, done)
+}
+
+// joined counts a new subscriber of a topic.
+func (s *supervisor) joined(t *liveTopic) {
+	if t.subscribers++; t.subscribers == 1 {
+		s.hub.liveTopics.Add(1)
+	}
+}
+
+// leaveTopic ends a membership, and with the last one the topic, see leave.
+func (s *supervisor) leaveTopic(t *liveTopic, member *topic.Member, done func()) {
 	if t.subscribers--; t.subscribers > 0 {
 		t.topic.Leave(member, done)
 		return
@@ -113,6 +123,15 @@ func (s *supervisor) leave(c *Session, t *liveTopic, done func()) {
 		}
 		s.post(empty)
 	})
+}
+
+// leaveForGood is leave for a session that ends.
+func (s *supervisor) leaveForGood(c *Session, t *liveTopic, done func()) {
+	if c.last == nil {
+		c.last = make([]string, 0, len(c.subscriptions))
+	}
+	c.last = append(c.last, t.topic.Name())
+	s.leave(c, t, done)
 }
 
 // leaveBroadcast ends a session's part in the topic of broadcasts, if it has one.
@@ -129,6 +148,46 @@ func (m countSubscribers) handle(s *supervisor) {
 		return
 	}
 	m.Reply(0)
+}
+
+// subscription returns the topic of that name, if a session is subscribed to it, or nil.
+func (s *supervisor) subscription(c *Session, name string) *liveTopic {
+	t := s.topics[name]
+	if _, subscribed := c.subscriptions[t]; !subscribed {
+		return nil
+	}
+	return t
+}
+
+func (m isSubscribed) handle(s *supervisor) { m.Reply(s.subscription(m.session, m.topic) != nil) }
+
+func (m findMember) handle(s *supervisor) {
+	if !s.active(m.session) || m.session.Client.Closing() {
+		m.Fail(ErrClosed)
+		return
+	}
+	t := s.subscription(m.session, m.topic)
+	if t == nil {
+		m.Fail(notSubscribed(m.topic))
+		return
+	}
+	m.Reply(Subscription{t.topic, m.session.subscriptions[t]})
+}
+
+func (m unsubscribeUser) handle(s *supervisor) {
+	n := 0
+	for _, c := range s.users[m.userID] {
+		if t := s.subscription(c, m.topic); t != nil && s.active(c) {
+			s.leave(c, t, nil)
+			s.event(Event{Kind: Unsubscribed, Session: c, Topic: m.topic})
+			n++
+		}
+	}
+	m.Reply(n)
+}
+
+func notSubscribed(name string) error {
+	return fmt.Errorf("%w: not subscribed to %s", ErrNotFound, wire.Quote(name))
 }
 
 func (m listSubscriptions) handle(*supervisor) {

@@ -3,6 +3,7 @@ package hub
 import (
 	"fmt"
 	"iter"
+	"slices"
 
 	"github.com/fanqie/tank-websocket-go-server/actor"
 	"github.com/fanqie/tank-websocket-go-server/client"
@@ -21,7 +22,10 @@ type supervisor struct {
 	rejected   map[string]int      // by user id: how many are being closed because the user had too many already
 	topics     map[string]*liveTopic
 	broadcast  *liveTopic
+	listeners  map[*Listener]struct{}
 	wheel      *wheel
+	expiries   expiries
+	clock      clock
 	allowances *allowances
 	candidates candidates     // for being closed over the budget
 	evicted    *client.Client // the last of them; nil: its memory is given back
@@ -29,6 +33,8 @@ type supervisor struct {
 
 	topicActors int             // that have not ended
 	readers     int             // reader goroutines that have not ended
+	hooks       int             // hooks that run, or are about to
+	awaiting    []awaitHooks    // callers who wait until there are none
 	empty       chan<- struct{} // closed when no session is left; nil: nobody waits for that
 }
 
@@ -65,8 +71,13 @@ func (m register) handle(s *supervisor) {
 	s.sessions[c.ID] = c
 	c.Client.Inherit(s.allowances.left(c.source), !c.Authenticated)
 	s.wheel.add(c)
+	s.expiries.add(c)
+	s.wakeFor(s.expiries.first())
 	s.departures.add(c)
 	s.readers++
+	if c.Greeted {
+		s.hooks++
+	}
 	s.hub.sessions.Store(int64(len(s.sessions)))
 	c.number = s.hub.accepted.Add(1)
 	c.subscriptions = make(map[*liveTopic]*topic.Member)
@@ -103,6 +114,7 @@ func (s *supervisor) active(c *Session) bool { return s.sessions[c.ID] == c && !
 func (m gone) handle(s *supervisor) {
 	c := m.session
 	if s.sessions[c.ID] != c || s.hub.life.state() >= ended {
+		c.end()
 		return // it was never registered, or nobody counts any more
 	}
 	c.leaving = true
@@ -113,7 +125,7 @@ func (m gone) handle(s *supervisor) {
 			s.post(m) // others want their turn
 			return
 		}
-		s.leave(c, t, nil)
+		s.leaveForGood(c, t, nil)
 	}
 	s.leaveBroadcast(c, nil)
 	delete(s.sessions, c.ID)
@@ -121,9 +133,11 @@ func (m gone) handle(s *supervisor) {
 		s.evicted = nil
 	}
 	s.wheel.remove(c)
+	s.expiries.remove(c)
 	s.removeUser(c)
 	s.hub.sessions.Store(int64(len(s.sessions)))
-	s.event(Event{Kind: Disconnected, Session: c, Reason: m.reason})
+	s.event(Event{Kind: Disconnected, Session: c, Topics: c.last, Reason: m.reason})
+	c.end()
 	s.signalEmpty()
 	s.advance()
 }
@@ -142,9 +156,31 @@ func (s *supervisor) removeUser(c *Session) {
 	s.users.remove(c)
 }
 
-func (readerDone) handle(s *supervisor) {
+func (m readerDone) handle(s *supervisor) {
 	s.readers--
+	if m.hook {
+		s.hooks++
+	}
 	s.advance()
+}
+
+func (hookDone) handle(s *supervisor) {
+	s.hooks--
+	s.advance()
+	if s.hooks == 0 {
+		for _, m := range s.awaiting {
+			m.Reply(struct{}{})
+		}
+		s.awaiting = nil
+	}
+}
+
+func (m awaitHooks) handle(s *supervisor) {
+	if s.hooks == 0 {
+		m.Reply(struct{}{})
+		return
+	}
+	s.awaiting = append(s.awaiting, m)
 }
 
 func (m closeUser) handle(s *supervisor) {
@@ -158,6 +194,8 @@ func (m closeUser) handle(s *supervisor) {
 }
 
 func (m findSession) handle(s *supervisor) { m.Reply(s.sessions[m.id]) }
+
+func (m listUser) handle(s *supervisor) { m.Reply(slices.Clone(s.users[m.userID])) }
 
 func (m listSessions) handle(s *supervisor) {
 	list := make([]*Session, 0, len(s.sessions))

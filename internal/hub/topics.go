@@ -9,7 +9,9 @@ import (
 // OnStop, which run in a topic's.
 
 // liveTopic is a topic that has subscribers, or still has messages to deliver to former ones: a client that subscribes again
-// gets these messages before new ones. Invariant: subscribers is the number of sessions that have it in their subscriptions.
+// gets these messages before new ones.
+//
+// Invariant: subscribers is the number of sessions that have it in their subscriptions, and of its listeners.
 type liveTopic struct {
 	topic        *topic.Topic
 	subscribers  int
@@ -78,6 +80,11 @@ func (s *supervisor) replace(old *topic.Topic) {
 			t.topic.Adopt(c.broadcast)
 		} else if member, subscribed := c.subscriptions[t]; subscribed {
 			t.topic.Adopt(member)
+		}
+	}
+	for l := range s.listeners {
+		if l.live == t {
+			t.topic.Adopt(l.member)
 		}
 	}
 	s.hub.topics.add(t.topic) // in front of the old one, so that publishers find one or the other all the while

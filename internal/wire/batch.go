@@ -13,15 +13,22 @@ const (
 	Plain    Encoding = iota
 	Deflated          // for peers that negotiated permessage-deflate, RFC 7692
 
-	Encodings = iota // how many there are
+	FrameEncodings = iota // how many encodings are frames
+)
+
+// The encoding of subscribers inside the process: the messages as they are.
+const (
+	Objects   Encoding = FrameEncodings
+	Encodings          = FrameEncodings + 1 // how many there are
 )
 
 // Batch is a run of messages, encoded once and shared by everyone they are sent to.
 // It is read-only from the moment it is handed to the first of them.
 type Batch struct {
-	Frames   [Encodings][]byte // a complete server frame for each message, in the encodings that somebody needs
-	Messages int               // how many messages there are
-	Lost     *atomic.Uint64    // its topic's count of messages for a subscriber that were never written; nil: it has no topic
+	Frames   [FrameEncodings][]byte // a complete server frame for each message, in the encodings that somebody needs
+	Objects  []Publication          // the messages as they are, if somebody needs that
+	Messages int                    // how many messages there are
+	Lost     *atomic.Uint64         // its topic's count of messages for a subscriber that were never written; nil: it has no topic
 
 	// Of a message that is a sample of how long the way to a socket is: when it was published, in Unix nanoseconds, and whose
 	// socket counts. A batch made of this one is no sample.
@@ -37,7 +44,7 @@ const batchOverhead = 128
 
 // NewBatch returns a batch of messages that are encoded plainly.
 func NewBatch(frames []byte, messages int) *Batch {
-	return &Batch{Frames: [Encodings][]byte{Plain: frames}, Messages: messages}
+	return &Batch{Frames: [FrameEncodings][]byte{Plain: frames}, Messages: messages}
 }
 
 // For returns the frames for a peer with an encoding: in this one, or else the plain ones, which every peer understands.
@@ -75,6 +82,9 @@ func (b *Batch) memory() int {
 	n := batchOverhead
 	for _, frames := range b.Frames {
 		n += cap(frames)
+	}
+	for i := range b.Objects {
+		n += b.Objects[i].Bytes()
 	}
 	return n
 }

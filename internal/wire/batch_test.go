@@ -15,11 +15,11 @@ func TestBatchWithoutItsFirstMessages(t *testing.T) {
 	deflater := wire.NewDeflater(1, 100)
 	rapid.Check(t, func(t *rapid.T) {
 		b := &wire.Batch{Lost: new(atomic.Uint64)}
-		var messages [wire.Encodings][]string
+		var messages [wire.FrameEncodings][]string
 		for range rapid.IntRange(1, 8).Draw(t, "messages") {
 			size := rapid.SampledFrom([]int{0, 1, 125, 126, 1000, 65535, 65536}).Draw(t, "size")
 			frame := wire.AppendFrame(nil, wire.OpText, strings.Repeat("x", size))
-			for e, frame := range [wire.Encodings][]byte{frame, deflater.Append(nil, frame)} {
+			for e, frame := range [wire.FrameEncodings][]byte{frame, deflater.Append(nil, frame)} {
 				messages[e] = append(messages[e], string(frame))
 				b.Frames[e] = append(b.Frames[e], frame...)
 			}

@@ -17,6 +17,8 @@ const (
 	CloseTooBig         = 1009
 	CloseInternalError  = 1011
 	CloseTryAgainLater  = 1013
+	CloseUnauthorized   = 3000
+	CloseForbidden      = 3003
 )
 
 // Close is why a connection ends: a close code, and its reason (RFC 6455, section 7.1.6).
@@ -42,6 +44,8 @@ var (
 	MessageTooBig        = Close{CloseTooBig, "message too big"}
 	InternalError        = Close{CloseInternalError, "internal error"}
 	SlowClient           = Close{CloseTryAgainLater, "slow client"}
+	CredentialsExpired   = Close{CloseUnauthorized, "credentials expired"}
+	Refused              = Close{CloseForbidden, "refused"}
 )
 
 // CheckClose says whether an application may send this code and reason in a close frame: 1000, 1001, 1003, 1007 to

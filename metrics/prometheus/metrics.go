@@ -77,7 +77,7 @@ var statMetrics = []statMetric{
 	gauge("topics", "Topics that have subscribers.",
 		func(s tank.Stats) float64 { return float64(s.Topics) }),
 	gauge("outbox_memory_bytes", "Memory of the queued bytes of all clients together; see Limits.TotalOutboxBytes.",
-		func(s tank.Stats) float64 { return float64(s.OutboxBytes) }),
+		func(s tank.Stats) float64 { return float64(s.OutboxMemory) }),
 	counter("connections_accepted", "Requests that became a connection.",
 		func(s tank.Stats) uint64 { return s.Accepted }),
 	counter("connections_refused", "Requests that did not become a connection.",

@@ -101,8 +101,8 @@ func TestValuesAreThoseOfStats(t *testing.T) {
 	if got := number(of(families["tank_uptime_seconds"], "chat")); got <= 0 || got > s.Uptime.Seconds() {
 		t.Errorf("tank_uptime_seconds is %v; a moment later it was %v", got, s.Uptime)
 	}
-	if got := number(of(families["tank_outbox_memory_bytes"], "chat")); got != float64(s.OutboxBytes) {
-		t.Errorf("tank_outbox_memory_bytes is %v, want %d", got, s.OutboxBytes)
+	if got := number(of(families["tank_outbox_memory_bytes"], "chat")); got != float64(s.OutboxMemory) {
+		t.Errorf("tank_outbox_memory_bytes is %v, want %d", got, s.OutboxMemory)
 	}
 }
 
@@ -114,10 +114,10 @@ func TestMemoryOfOutboxesIsExposed(t *testing.T) {
 	flood := strings.Repeat("x", 30_000)
 	until(t, "a full socket", func() bool {
 		must(t, i.BroadcastTopicMessage("floods", flood))
-		return i.Stats().OutboxBytes > 1<<20
+		return i.Stats().OutboxMemory > 1<<20
 	})
 	i.atRest()
-	got, want := number(of(scrape(t, server)["tank_outbox_memory_bytes"], "chat")), i.Stats().OutboxBytes
+	got, want := number(of(scrape(t, server)["tank_outbox_memory_bytes"], "chat")), i.Stats().OutboxMemory
 	if got != float64(want) {
 		t.Errorf("tank_outbox_memory_bytes is %v, want %d", got, want)
 	}

@@ -91,12 +91,12 @@ func (c *Chat) Shutdown(ctx context.Context) error {
 // nameOf takes the user's name from the query. It is a label that anybody can choose, not an identity: a service with
 // accounts looks at its session cookie here. What the server does guarantee is that a message carries the name of the
 // connection that it came from.
-func nameOf(r *http.Request) (string, error) {
+func nameOf(r *http.Request) (tank.Identity, error) {
 	name := strings.TrimSpace(r.URL.Query().Get("user_id"))
 	if n := utf8.RuneCountInString(name); n == 0 || n > maxName {
-		return "", fmt.Errorf("name has %d characters, want 1 to %d", n, maxName)
+		return tank.Identity{}, fmt.Errorf("name has %d characters, want 1 to %d", n, maxName)
 	}
-	return name, nil
+	return tank.Identity{UserID: name, Anonymous: true}, nil
 }
 
 // maySubscribe lets everybody listen to everything, but not make up reserved topics.

@@ -28,7 +28,7 @@ const tiles = [
   ['eventsDropped', 'events_dropped', 'events_dropped', true],
   ['refused', 'refused', 'refused', false],
   ['throttled', 'throttled', 'throttled', false],
-  ['outboxes', 'outbox_bytes', null, false, bytes],
+  ['outboxes', 'outbox_memory', null, false, bytes],
   ['bytesIn', 'bytes_in', null, false, bytes],
 ];
 

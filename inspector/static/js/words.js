@@ -20,7 +20,7 @@ const words = {
       events_dropped: 'Events that were dropped because Errors, ConnEvents or the logger was full',
       refused: 'Requests that did not become a connection',
       throttled: 'Messages from clients that had to wait for the rate limit',
-      outbox_bytes: 'Memory of the queued bytes of all clients',
+      outbox_memory: 'Memory of the queued bytes of all clients',
       bytes_in: 'Received from clients',
     },
     writeLatency: 'Publish to write', batchMessages: 'Messages per batch', outboxBytes: 'Outbox of a client',
@@ -52,7 +52,7 @@ const words = {
     hint: {
       dropped: '本应发给客户端、却从未写入其套接字的消息', evicted: '因积压过多而被断开的客户端', panics: '回调与 actor 中已恢复的 panic',
       events_dropped: 'Errors、ConnEvents 或日志已满而丢弃的事件', refused: '没有成为连接的请求', throttled: '因限流而等待的客户端消息',
-      outbox_bytes: '所有客户端积压的字节占用的内存', bytes_in: '从客户端收到',
+      outbox_memory: '所有客户端积压的字节占用的内存', bytes_in: '从客户端收到',
     },
     writeLatency: '从发布到写入', batchMessages: '每批消息数', outboxBytes: '单个客户端的发件箱',
     p50: '一半不超过', p99: '99% 不超过', none: '最近一分钟没有数据',

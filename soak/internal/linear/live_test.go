@@ -53,7 +53,7 @@ type server struct {
 func startServer(t *testing.T) *server {
 	m := tank.NewInstance(
 		tank.WithLimits(tank.Limits{MessagesPerSecond: 1_000_000, MessageBurst: 1_000_000}), // histories are bursts
-		tank.WithPublishAuthorizer(func(*tank.Client, string) error { return nil }),
+		tank.WithPublishAuthorizer(func(*tank.Client, *tank.Publication) error { return nil }),
 		tank.WithMessageHandler(func(c *tank.Client, m tank.Message) { c.Send(m) }), // an echo
 	)
 	go m.Start()

@@ -27,18 +27,18 @@ func (c *callbacks) panicIf(name string) {
 
 func (c *callbacks) options() []tank.Option {
 	return []tank.Option{
-		tank.WithAuthenticator(func(r *http.Request) (string, error) {
+		tank.WithAuthenticator(func(r *http.Request) (tank.Identity, error) {
 			user := r.URL.Query().Get("user")
 			c.panicIf(user)
-			return user, allow(user)
+			return tank.Identity{UserID: user}, allow(user)
 		}),
 		tank.WithSubscribeAuthorizer(func(_ *tank.Client, topic string) error {
 			c.panicIf(topic)
 			return allow(topic)
 		}),
-		tank.WithPublishAuthorizer(func(_ *tank.Client, topic string) error {
-			c.panicIf(topic)
-			return allow(topic)
+		tank.WithPublishAuthorizer(func(_ *tank.Client, p *tank.Publication) error {
+			c.panicIf(p.Topic)
+			return allow(p.Topic)
 		}),
 		tank.WithMessageHandler(func(client *tank.Client, m tank.Message) { // an echo
 			c.panicIf(string(m.Data))

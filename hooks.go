@@ -1,0 +1,125 @@
+package tank
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+
+	"github.com/fanqie/tank-websocket-go-server/internal/wire"
+)
+
+// The hooks of a connection: the first and the last callback that it has. All functions in this file run in the reader's goroutine,
+// which may wait, but prepareHooks, which runs in the request's, and Ending.
+
+// CloseError, returned by a connect handler, chooses how the connection is closed.
+type CloseError struct {
+	Code   CloseCode // what Client.Close allows; anything else is reported, and closes with 3003
+	Reason string    // at most 123 bytes of UTF-8; the client sees it
+}
+
+// Error returns the code and the reason.
+func (e *CloseError) Error() string {
+	return fmt.Sprintf("close with %d %s", int(e.Code), wire.Quote(e.Reason))
+}
+
+// Disconnect says how a connection has ended.
+type Disconnect struct {
+	Code   CloseCode // CloseAbnormal without a close frame, CloseNoStatus for a close frame without a code
+	Reason string    // may come from the client
+	Topics []string  // that the client was subscribed to, sorted
+}
+
+// hooks is what a client needs for its hooks. Without hooks it has none.
+type hooks struct {
+	request *http.Request      // for the connect handler alone; nil thereafter, so that it is not kept
+	cancel  context.CancelFunc // ends the request's context; nil without a connect handler
+
+	accepted bool // the disconnect handler is to be called; owned by the reader
+
+	// Written by Gone, before the session has ended.
+	end wire.Close
+}
+
+// prepareHooks makes what the client needs for its hooks, before it is registered.
+func (c *Client) prepareHooks(r *http.Request) {
+	if c.m.config.handleConnect == nil && c.m.config.handleDisconnect == nil {
+		return
+	}
+	c.hooks = &hooks{}
+	if c.m.config.handleConnect != nil {
+		ctx, cancel := context.WithCancel(context.WithoutCancel(r.Context()))
+		c.hooks.request, c.hooks.cancel = r.WithContext(ctx), cancel
+		c.hooks.request.Body = http.NoBody
+	}
+	c.session.Greeted = true
+	if c.m.config.handleDisconnect != nil {
+		c.session.Ended = make(chan struct{})
+	}
+}
+
+// greeting returns what the reader has to do before it reads; nil: nothing.
+func (c *Client) greeting() func() {
+	if c.hooks == nil {
+		return nil
+	}
+	return c.greet
+}
+
+// greet calls the connect handler, unless the connection is closing already, as one too many of its user.
+func (c *Client) greet() {
+	defer c.m.hub.HookDone()
+	if c.session.Client.Closing() {
+		return
+	}
+	if c.m.config.handleConnect == nil {
+		c.hooks.accepted = true
+		return
+	}
+	r := c.hooks.request
+	c.hooks.request = nil
+	err := c.guard("connect handler panicked", "", func() error { return c.m.config.handleConnect(c, r) })
+	switch {
+	case err == nil:
+		c.hooks.accepted = true
+	case !isPanic(err):
+		c.refuse(err)
+	}
+}
+
+// refuse closes a connection that the connect handler has refused.
+func (c *Client) refuse(err error) {
+	how := wire.Refused
+	var chosen *CloseError
+	if errors.As(err, &chosen) && chosen != nil && wire.CheckClose(int(chosen.Code), chosen.Reason) == nil {
+		how = wire.Close{Code: int(chosen.Code), Reason: chosen.Reason}
+	}
+	c.m.report(&ErrorEvent{Code: CodeForbidden, Message: "connection refused", Err: forbidden(err), ClientID: c.ID(), UserID: c.UserID()})
+	c.session.Client.Close(how)
+}
+
+// Ending ends the context of the connect handler's request. Any goroutine may call it; it does not block.
+func (o *owner) Ending() {
+	if o.hooks != nil && o.hooks.cancel != nil {
+		o.hooks.cancel()
+	}
+}
+
+// ReaderDone waits for the end of the connection and calls the disconnect handler, if there is one. No other callback of this client
+// runs any more.
+func (o *owner) ReaderDone() {
+	c := (*Client)(o)
+	if c.hooks == nil || !c.hooks.accepted || c.m.config.handleDisconnect == nil {
+		c.m.hub.ReaderDone(false)
+		return
+	}
+	c.m.hub.ReaderDone(true)
+	defer c.m.hub.HookDone()
+	<-c.session.Ended
+	topics := slices.Sorted(slices.Values(c.session.LastTopics()))
+	_ = c.guard("disconnect handler panicked", "", func() error {
+		c.m.config.handleDisconnect(c, Disconnect{Code: CloseCode(c.hooks.end.Code), Reason: c.hooks.end.Reason, Topics: topics})
+		return nil
+	})
+}

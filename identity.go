@@ -1,0 +1,161 @@
+package tank
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/fanqie/tank-websocket-go-server/actor"
+	"github.com/fanqie/tank-websocket-go-server/internal/hub"
+	"github.com/fanqie/tank-websocket-go-server/internal/wire"
+)
+
+// Identity says who a client is. The authenticator returns it.
+type Identity struct {
+	// UserID is what Client.UserID returns: up to 128 bytes of UTF-8 without control characters. It must not be empty, unless the
+	// identity is anonymous: then a UUID takes its place.
+	UserID string
+	// Value is what Client.Value returns: a session, a set of roles, whatever the application needs to know. Several goroutines
+	// may read it.
+	Value any
+	// Expires is when the credentials do. Within a second after that, the client is closed with 3000 "credentials expired", unless
+	// Client.Renew has moved it on. A time that has passed is refused. Zero: never.
+	Expires time.Time
+	// Anonymous says that nothing proves the UserID. Client.Authenticated is false then, and Limits.ConnectionsPerUser does not
+	// apply.
+	Anonymous bool
+}
+
+// Value returns the Value of the client's Identity, which the last Renew has set, or the authenticator; nil without one.
+func (c *Client) Value() any {
+	if who := c.identity.Load(); who != nil {
+		return who.Value
+	}
+	return nil
+}
+
+// ValueOf returns Client.Value as a T, and whether it is one. It is false for a nil client.
+func ValueOf[T any](c *Client) (value T, ok bool) {
+	if c != nil {
+		value, ok = c.Value().(T)
+	}
+	return value, ok
+}
+
+// Authenticated reports whether an authenticator has named the user. Without one, and for an anonymous identity, it is false.
+func (c *Client) Authenticated() bool { return c.session.Authenticated }
+
+// Renew gives the client a new Value, and a new time at which its credentials expire. The user has to be the same. Then the
+// subscribe authorizer is asked again for each of the client's topics, in the caller's goroutine; a subscription that it refuses
+// ends, with an error frame "forbidden" and an unsubscribe event.
+//
+// It returns ErrInvalidIdentity, and nothing has changed, for another user, an identity that is anonymous while the client is
+// authenticated or the reverse, and credentials that have expired; and ErrClosed when the connection or the instance has ended or
+// is about to.
+func (c *Client) Renew(who Identity) error {
+	if err := c.checkRenewal(who); err != nil {
+		return fmt.Errorf("%w: %w", ErrInvalidIdentity, err)
+	}
+	if err := c.m.hub.Renew(&c.session, who.Expires, func() { c.identity.Store(&who) }); err != nil {
+		return err
+	}
+	if c.m.config.authorizeSubscribe != nil {
+		for _, topic := range c.Topics() {
+			c.reauthorize(topic)
+		}
+	}
+	return nil
+}
+
+func (c *Client) checkRenewal(who Identity) error {
+	switch {
+	case who.Anonymous && c.Authenticated():
+		return errors.New("the client is authenticated, and the identity is anonymous")
+	case !who.Anonymous && !c.Authenticated():
+		return errors.New("the client is not authenticated, and the identity is not anonymous")
+	case who.UserID != c.UserID() && (who.UserID != "" || !who.Anonymous):
+		return fmt.Errorf("the client's user is %s and not %s", wire.Quote(c.UserID()), wire.Quote(who.UserID))
+	}
+	return checkExpiry(who)
+}
+
+// reauthorize ends a subscription that the authorizer does not allow any more. Any goroutine may call it.
+func (c *Client) reauthorize(topic string) {
+	err := c.authorize(topic, "subscription ended", func() error { return c.m.config.authorizeSubscribe(c, topic) })
+	if err != nil && c.m.hub.Unsubscribe(&c.session, topic) == nil {
+		c.answer(topic, err)
+	}
+}
+
+var errExpired = errors.New("credentials expired")
+
+func checkExpiry(who Identity) error {
+	if !who.Expires.IsZero() && !who.Expires.After(time.Now()) {
+		return errExpired
+	}
+	return nil
+}
+
+// identify makes a Client of who the request comes from. When it refuses, it has answered the request.
+func (m *Manager) identify(w http.ResponseWriter, r *http.Request) (*Client, bool) {
+	who := Identity{Anonymous: true}
+	var invalid error
+	if m.config.authenticate == nil {
+		who.UserID, invalid = userIDFromQuery(r.URL.RawQuery)
+	} else {
+		var err error
+		if who, err = m.authenticate(r); err != nil {
+			m.refuse(w, http.StatusUnauthorized, &ErrorEvent{Code: CodeAuth, Message: "authentication failed", Err: forbidden(err)})
+			return nil, false
+		}
+	}
+	id := uuid.NewString()
+	who.UserID = strings.Clone(cmp.Or(who.UserID, id)) // a piece of the request would keep all of it
+	if invalid == nil {
+		invalid = wire.CheckUserID(who.UserID)
+	}
+	if invalid != nil {
+		err := fmt.Errorf("%w: %w", ErrInvalidUserID, invalid)
+		m.refuse(w, http.StatusBadRequest, &ErrorEvent{Code: CodeUpgrade, Message: "request refused", Err: err})
+		return nil, false
+	}
+	c := &Client{m: m, session: hub.Session{ID: id, UserID: who.UserID, Authenticated: !who.Anonymous, Expires: who.Expires}}
+	if who.Value != nil {
+		c.identity.Store(&who)
+	}
+	return c, true
+}
+
+// authenticate asks the authenticator.
+func (m *Manager) authenticate(r *http.Request) (who Identity, err error) {
+	err = actor.Try(func() error {
+		who, err = m.config.authenticate(r)
+		return err
+	})
+	switch {
+	case err != nil:
+		return who, err
+	case who.UserID == "" && !who.Anonymous:
+		return who, errors.New("the user id is empty, and the identity is not anonymous")
+	}
+	return who, checkExpiry(who)
+}
+
+// userIDFromQuery returns the query parameter user_id, or "" when there is none. The error is no url.EscapeError, which is a
+// piece of the query and would keep all of it.
+func userIDFromQuery(query string) (string, error) {
+	values, err := url.ParseQuery(query)
+	switch {
+	case values.Has("user_id"): // whatever else is malformed is none of our business
+		return values.Get("user_id"), nil
+	case err != nil:
+		return "", errors.New(err.Error())
+	}
+	return "", nil
+}

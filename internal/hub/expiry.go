@@ -1,0 +1,91 @@
+package hub
+
+import (
+	"container/heap"
+	"time"
+
+	"github.com/fanqie/tank-websocket-go-server/actor"
+	"github.com/fanqie/tank-websocket-go-server/internal/wire"
+)
+
+// The end of sessions whose credentials expire. All functions in this file run in the supervisor's goroutine, but Hub.Renew, which
+// runs in an edge's.
+
+// Renew moves on when the credentials of a session expire, and calls then in the supervisor's goroutine, where it must not block. It
+// returns ErrClosed when the session is not registered, or is leaving.
+func (h *Hub) Renew(s *Session, expires time.Time, then func()) error {
+	return h.ask(func(r actor.Request[struct{}]) message { return renew{r, s, expires, then} })
+}
+
+func (m renew) handle(s *supervisor) {
+	if !s.active(m.session) {
+		m.Fail(ErrClosed)
+		return
+	}
+	s.expiries.remove(m.session)
+	m.session.Expires = m.expires
+	s.expiries.add(m.session)
+	m.then()
+	s.wakeFor(s.expiries.first())
+	m.Reply(struct{}{})
+}
+
+// closeExpired closes the sessions whose credentials have expired.
+func (s *supervisor) closeExpired(now time.Time) {
+	for first := s.expiries.first(); !first.IsZero() && !first.After(now); first = s.expiries.first() {
+		c := s.expiries[0]
+		s.expiries.remove(c)
+		c.Client.Close(wire.CredentialsExpired)
+	}
+	s.wakeFor(s.expiries.first())
+}
+
+// expiries are the sessions whose credentials expire, as a heap with the next one first. Owned by the supervisor.
+//
+// Invariant: a session that is in it has its index there, plus 1, as its expiry.
+type expiries []*Session
+
+// first returns when the next session expires, or the zero time when none does.
+func (e expiries) first() time.Time {
+	if len(e) == 0 {
+		return time.Time{}
+	}
+	return e[0].Expires
+}
+
+// add takes note of a session, if its credentials expire.
+func (e *expiries) add(c *Session) {
+	if !c.Expires.IsZero() {
+		heap.Push(e, c)
+	}
+}
+
+// remove forgets a session, if it is known.
+func (e *expiries) remove(c *Session) {
+	if c.expiry > 0 {
+		heap.Remove(e, c.expiry-1)
+	}
+}
+
+// Len, Less, Swap, Push and Pop are for package heap.
+
+func (e expiries) Len() int           { return len(e) }
+func (e expiries) Less(i, j int) bool { return e[i].Expires.Before(e[j].Expires) }
+func (e expiries) Swap(i, j int) {
+	e[i], e[j] = e[j], e[i]
+	e[i].expiry, e[j].expiry = i+1, j+1
+}
+
+func (e *expiries) Push(c any) {
+	*e = append(*e, c.(*Session))
+	(*e)[len(*e)-1].expiry = len(*e)
+}
+
+func (e *expiries) Pop() any {
+	last := len(*e) - 1
+	c := (*e)[last]
+	(*e)[last] = nil
+	*e = (*e)[:last]
+	c.expiry = 0
+	return c
+}

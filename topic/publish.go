@@ -1,0 +1,100 @@
+package topic
+
+import (
+	"math/rand/v2"
+	"time"
+
+	"github.com/fanqie/tank-websocket-go-server/internal/wire"
+)
+
+// What is published. All functions in this file run in the topic's actor, but those that make messages, which run in edges.
+
+type (
+	publish struct{ data string }         // text of the server's own, which most publications are
+	attach  struct{ p *wire.Publication } // any other publication
+	direct  struct {                      // for one member alone
+		member *Member
+		p      *wire.Publication
+	}
+	sampled struct { // a publication whose way to a socket is timed
+		Message
+		at int64 // Unix nanoseconds
+	}
+)
+
+// messageOverhead is what a queued message counts beside its data, in bytes, so that a flood of empty messages is
+// bounded too.
+const messageOverhead = 64
+
+// size returns what a message counts in the mailbox.
+func size(m Message) int {
+	switch m := m.(type) {
+	case publish:
+		return len(m.data) + messageOverhead
+	case attach:
+		return m.p.Bytes()
+	case direct:
+		return m.p.Bytes()
+	case sampled:
+		return size(m.Message)
+	}
+	return messageOverhead
+}
+
+// sampleEvery is how many messages there are for each one whose way to a socket is timed. To look at the clock costs something.
+const sampleEvery = 16
+
+// NewPublish makes a message of a publication, whose data must be valid UTF-8 unless the topic is verbatim. Whether it is a sample
+// is left to chance, so that nothing can fall into step with it.
+func NewPublish(p *wire.Publication) Message {
+	var m Message
+	if p.JSON || p.Key != "" || p.From != "" {
+		kept := *p
+		m = attach{&kept}
+	} else {
+		m = publish{p.Data}
+	}
+	if rand.Uint32N(sampleEvery) == 0 { // #nosec G404 -- nobody gains by guessing it
+		return sampled{m, time.Now().UnixNano()}
+	}
+	return m
+}
+
+// NewDirect makes a message for one member alone, behind what was published before. It is lost when the member has left.
+func NewDirect(m *Member, p *wire.Publication) Message {
+	kept := *p
+	return direct{m, &kept}
+}
+
+func (m publish) handle(t *Topic) {
+	if t.append(m.data) {
+		t.appendObject(wire.Publication{Data: m.data})
+	}
+}
+
+func (m attach) handle(t *Topic) {
+	if t.append(m.p.Data) {
+		t.appendObject(*m.p)
+	}
+}
+
+func (m sampled) handle(t *Topic) {
+	m.Message.handle(t)
+	if t.batch != nil && t.batch.SampledAt == 0 { // one in a batch is enough
+		t.batch.SampledAt = m.at
+	}
+}
+
+func (m direct) handle(t *Topic) {
+	t.deliverBatch()
+	if m.member.place == 0 || t.aborted.Load() {
+		t.dropped.Add(1)
+		return
+	}
+	b := &wire.Batch{Messages: 1, Lost: &t.dropped}
+	b.Frames[wire.Plain] = t.encode(nil, m.p.Data)
+	if m.member.Subscriber.Encoding() == wire.Deflated && t.deflater != nil {
+		b.Frames[wire.Deflated] = t.deflater.Append(nil, b.Frames[wire.Plain])
+	}
+	t.deliverTo(b, t.members[m.member.place-1:m.member.place])
+}
