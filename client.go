@@ -92,10 +92,10 @@ func (m *Manager) newBatch(msg Message, to ...*client.Client) (*wire.Batch, erro
 }
 
 // SendTopic sends a message of a topic, {"topic":topic,"data":data}, to this client alone: behind its subscription and behind what
-// was published to the topic before, such as a snapshot before what follows. It waits for room in the topic's queue, for the publish
-// timeout at most (default 5 s, see Limits), and not for the write. It returns ErrInvalidTopic, ErrInvalidData for text that is not
-// valid UTF-8, ErrNotFound when the client is not subscribed to the topic, ErrBusy, or ErrClosed. As with a publication, a client
-// that is closing does not get it.
+// was published to the topic before, such as a snapshot before what follows. It waits until the message is queued for the client, for
+// the publish timeout at most (default 5 s, see Limits), and not for the write. It returns ErrInvalidTopic, ErrInvalidData for text
+// that is not valid UTF-8, ErrNotFound when the client is not subscribed to the topic, ErrBusy, or ErrClosed when the connection is
+// closing, also because the outbox has no room for the message.
 func (c *Client) SendTopic(topic, data string) error {
 	if err := c.m.checkMessage(topic, data); err != nil {
 		return err

@@ -1,6 +1,7 @@
 package tank
 
 import (
+	"slices"
 	"time"
 
 	"github.com/fanqie/tank-websocket-go-server/internal/hub"
@@ -28,7 +29,7 @@ var eventTypes = [...]EventType{
 
 // Event sends a connection event. It runs in the hub's goroutine.
 func (f *feed) Event(e hub.Event) {
-	event := &ConnEvent{EventType: eventTypes[e.Kind], ClientID: e.Session.ID, UserID: e.Session.UserID, Topic: e.Topic, Topics: e.Topics, Reason: e.Reason, Time: time.Now()}
+	event := &ConnEvent{EventType: eventTypes[e.Kind], ClientID: e.Session.ID, UserID: e.Session.UserID, Topic: e.Topic, Topics: slices.Clone(e.Topics), Reason: e.Reason, Time: time.Now()}
 	f.journal.add(connEntry(*event)) // before a reader of the channel has it
 	offer(f, f.connEvents, event)
 }

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 
+	"github.com/fanqie/tank-websocket-go-server/actor"
 	"github.com/fanqie/tank-websocket-go-server/internal/wire"
 )
 
@@ -91,10 +92,13 @@ func (c *Client) greet() {
 // refuse closes a connection that the connect handler has refused.
 func (c *Client) refuse(err error) {
 	how := wire.Refused
-	var chosen *CloseError
-	if errors.As(err, &chosen) && chosen != nil && wire.CheckClose(int(chosen.Code), chosen.Reason) == nil {
-		how = wire.Close{Code: int(chosen.Code), Reason: chosen.Reason}
-	}
+	_ = actor.Try(func() error { // the error's methods may be anybody's
+		var chosen *CloseError
+		if errors.As(err, &chosen) && chosen != nil && wire.CheckClose(int(chosen.Code), chosen.Reason) == nil {
+			how = wire.Close{Code: int(chosen.Code), Reason: chosen.Reason}
+		}
+		return nil
+	})
 	c.m.report(&ErrorEvent{Code: CodeForbidden, Message: "connection refused", Err: forbidden(err), ClientID: c.ID(), UserID: c.UserID()})
 	c.session.Client.Close(how)
 }

@@ -45,11 +45,27 @@ func (q Request[R]) send(r result[R]) {
 // It returns ErrStopped when the actor has stopped, ErrPanicked when it panicked over this message, and the context's
 // error when the context ends first; then the actor may still handle the message.
 func Call[M, R any](ctx context.Context, to *Ref[M], build func(Request[R]) M) (R, error) {
-	var zero R
 	answer := make(chan result[R], 1)
 	if !to.Post(build(Request[R]{answer})) {
+		var zero R
 		return zero, ErrStopped
 	}
+	return await(ctx, to, answer)
+}
+
+// CallPut is Call with a message of a size, for which it waits for room like Ref.Put.
+func CallPut[M, R any](ctx context.Context, to *Ref[M], size int, build func(Request[R]) M) (R, error) {
+	answer := make(chan result[R], 1)
+	if err := to.Put(ctx, build(Request[R]{answer}), size); err != nil {
+		var zero R
+		return zero, err
+	}
+	return await(ctx, to, answer)
+}
+
+// await waits for an answer.
+func await[M, R any](ctx context.Context, to *Ref[M], answer <-chan result[R]) (R, error) {
+	var zero R
 	select {
 	case r := <-answer:
 		return r.value, r.err

@@ -16,7 +16,7 @@
 // a caller of a public API.
 //
 //   - [Ref.Post], [Ref.TryPut], [Ref.Claim], [Ref.Run] and [Ref.Stop] never block. Actors and edges may use them.
-//   - [Ref.Put] and [Call] may block, until there is room, an answer, or the context ends. Only edges may use them.
+//   - [Ref.Put], [Call] and [CallPut] may block, until there is room, an answer, or the context ends. Only edges may use them.
 //
 // So every wait-for arrow runs from an edge to an actor, no actor waits for another, and no cycle of waiting exists.
 //

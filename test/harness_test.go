@@ -80,9 +80,12 @@ func serve(t *testing.T, opts ...tank.Option) *server {
 }
 
 // mount puts an instance that is not started yet behind an HTTP server.
-func mount(t *testing.T, m *tank.Manager) *server {
+func mount(t *testing.T, m *tank.Manager) *server { return mountHandler(t, m, m) }
+
+// mountHandler is mount with a handler that leads to the instance.
+func mountHandler(t *testing.T, m *tank.Manager, h http.Handler) *server {
 	s := &server{Manager: m, t: t, listener: memnet.Listen()}
-	s.http = &http.Server{Handler: m}
+	s.http = &http.Server{Handler: h}
 	go s.http.Serve(s.listener)
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)

@@ -1,9 +1,11 @@
 package topic
 
 import (
+	"context"
 	"math/rand/v2"
 	"time"
 
+	"github.com/fanqie/tank-websocket-go-server/actor"
 	"github.com/fanqie/tank-websocket-go-server/internal/wire"
 )
 
@@ -12,7 +14,8 @@ import (
 type (
 	publish struct{ data string }         // text of the server's own, which most publications are
 	attach  struct{ p *wire.Publication } // any other publication
-	direct  struct {                      // for one member alone
+	direct  struct {                      // for one member alone; answered with whether the member has taken it
+		actor.Request[bool]
 		member *Member
 		p      *wire.Publication
 	}
@@ -32,8 +35,6 @@ func size(m Message) int {
 	case publish:
 		return len(m.data) + messageOverhead
 	case attach:
-		return m.p.Bytes()
-	case direct:
 		return m.p.Bytes()
 	case sampled:
 		return size(m.Message)
@@ -60,10 +61,11 @@ func NewPublish(p *wire.Publication) Message {
 	return m
 }
 
-// NewDirect makes a message for one member alone, behind what was published before. It is lost when the member has left.
-func NewDirect(m *Member, p *wire.Publication) Message {
-	kept := *p
-	return direct{m, &kept}
+// Send gives a publication to one member alone, behind what was published before, blocking while the mailbox is full and until the
+// member has it. It reports false when the member has left, or did not take it. It returns actor.ErrStopped after Stop, or the
+// context's error. Only edges may call it.
+func (t *Topic) Send(ctx context.Context, m *Member, p *wire.Publication) (taken bool, err error) {
+	return actor.CallPut(ctx, t.ref, p.Bytes(), func(r actor.Request[bool]) Message { return direct{r, m, p} })
 }
 
 func (m publish) handle(t *Topic) {
@@ -88,7 +90,7 @@ func (m sampled) handle(t *Topic) {
 func (m direct) handle(t *Topic) {
 	t.deliverBatch()
 	if m.member.place == 0 || t.aborted.Load() {
-		t.dropped.Add(1)
+		m.Reply(false)
 		return
 	}
 	b := &wire.Batch{Messages: 1, Lost: &t.dropped}
@@ -96,5 +98,7 @@ func (m direct) handle(t *Topic) {
 	if m.member.Subscriber.Encoding() == wire.Deflated && t.deflater != nil {
 		b.Frames[wire.Deflated] = t.deflater.Append(nil, b.Frames[wire.Plain])
 	}
+	before := t.delivered.Load()
 	t.deliverTo(b, t.members[m.member.place-1:m.member.place])
+	m.Reply(t.delivered.Load() > before)
 }

@@ -67,20 +67,28 @@ type Subscription struct {
 }
 
 // SendWithin gives a message of a topic to one of its sessions alone, behind the session's subscription and what was published
-// before. While the topic's queue is full, it waits, until the timeout. It returns ErrNotFound when the session is not subscribed,
-// ErrBusy, or ErrClosed.
+// before. It waits for that until the timeout. It returns ErrNotFound when the session is not subscribed, ErrBusy, or ErrClosed, also
+// when the session did not take it.
 func (h *Hub) SendWithin(timeout time.Duration, s *Session, p *wire.Publication) error {
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	var last *topic.Member
 	for {
-		found, err := actor.Call(context.Background(), h.supervisor, func(r actor.Request[Subscription]) message { return findMember{r, s, p.Topic} })
+		found, err := actor.Call(ctx, h.supervisor, func(r actor.Request[Subscription]) message { return findMember{r, s, p.Topic} })
 		if err != nil {
 			return translate(err)
 		}
-		err = patience{timeout: timeout}.put(topic.NewDirect(found.member, p), found.topic)
-		if !errors.Is(err, actor.ErrStopped) {
-			return translate(err)
-		}
-		if h.life.state() > draining {
+		if found.member == last {
 			return ErrClosed
+		}
+		taken, err := found.topic.Send(ctx, found.member, p)
+		switch {
+		case taken:
+			return nil
+		case err == nil: // it has left meanwhile, or did not take it
+			last = found.member
+		case !errors.Is(err, actor.ErrStopped):
+			return translate(err)
 		}
 	}
 }

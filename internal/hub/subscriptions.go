@@ -162,7 +162,7 @@ func (s *supervisor) subscription(c *Session, name string) *liveTopic {
 func (m isSubscribed) handle(s *supervisor) { m.Reply(s.subscription(m.session, m.topic) != nil) }
 
 func (m findMember) handle(s *supervisor) {
-	if !s.active(m.session) || m.session.Client.Closing() {
+	if !s.active(m.session) || m.session.Client.Closing() || s.hub.life.state() > draining {
 		m.Fail(ErrClosed)
 		return
 	}
