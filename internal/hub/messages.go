@@ -39,7 +39,7 @@ type (
 		id string
 	}
 	listSessions      struct{ actor.Request[[]*Session] }
-	awaitHooks        struct{ actor.Request[struct{}] } // answered when no hook runs
+	awaitHooks        struct{ actor.Request[bool] }     // answered when no hook runs, with whether one did before
 	barrier           struct{ actor.Request[struct{}] } // everything posted before has been handled
 	listTopics        struct{ actor.Request[[]liveTopic] }
 	listSubscriptions struct {

@@ -115,21 +115,22 @@ func (h *Hub) awaitSessions(ctx context.Context) error {
 	return err
 }
 
-// awaitCallbacks waits until no callback runs any more, or for callbackGrace; and then for hooks, as long as the context lasts.
+// awaitCallbacks waits until no callback runs any more: for hooks as long as the context lasts, for others for callbackGrace.
 func (h *Hub) awaitCallbacks(ctx context.Context) error {
-	select {
-	case <-h.life.reached[quiescent]:
-		return nil
-	case <-time.After(grace(ctx, callbackGrace)):
+	for {
+		select {
+		case <-h.life.reached[quiescent]:
+			return nil
+		case <-time.After(grace(ctx, callbackGrace)):
+		}
+		waited, err := actor.Call(ctx, h.supervisor, func(r actor.Request[bool]) message { return awaitHooks{r} })
+		if err != nil {
+			return fmt.Errorf("%w: a callback is still running (%w)", ErrBusy, err)
+		}
+		if !waited {
+			return fmt.Errorf("%w: a callback is still running", ErrBusy)
+		}
 	}
-	_, err := actor.Call(ctx, h.supervisor, func(r actor.Request[struct{}]) message { return awaitHooks{r} })
-	switch {
-	case h.life.state() >= quiescent:
-		return nil
-	case err != nil:
-		return fmt.Errorf("%w: a callback is still running (%w)", ErrBusy, err)
-	}
-	return fmt.Errorf("%w: a callback is still running", ErrBusy)
 }
 
 // grace is how long to wait for what cannot be stopped: not long when the context has ended.

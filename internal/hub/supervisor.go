@@ -169,7 +169,7 @@ func (hookDone) handle(s *supervisor) {
 	s.advance()
 	if s.hooks == 0 {
 		for _, m := range s.awaiting {
-			m.Reply(struct{}{})
+			m.Reply(true)
 		}
 		s.awaiting = nil
 	}
@@ -177,7 +177,7 @@ func (hookDone) handle(s *supervisor) {
 
 func (m awaitHooks) handle(s *supervisor) {
 	if s.hooks == 0 {
-		m.Reply(struct{}{})
+		m.Reply(false)
 		return
 	}
 	s.awaiting = append(s.awaiting, m)
