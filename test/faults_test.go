@@ -14,6 +14,7 @@ import (
 
 	tank "github.com/fanqie/tank-websocket-go-server"
 	"github.com/fanqie/tank-websocket-go-server/actor"
+	"github.com/fanqie/tank-websocket-go-server/internal/wstest"
 )
 
 // Each test here repeats one fault so often that whatever it costs each time would show.
@@ -244,11 +245,7 @@ func (s *server) plainDial() io.ReadWriteCloser {
 	s.t.Helper()
 	conn, err := s.listener.Dial(defaultBuffer)
 	must(s.t, err)
-	io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"+
-		"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n")
-	answer := make([]byte, 1024)
-	if n, err := conn.Read(answer); err != nil || !strings.HasPrefix(string(answer[:n]), "HTTP/1.1 101 ") {
-		s.t.Fatalf("handshake answered with %q (%v)", answer[:n], err)
-	}
+	_, err = wstest.Upgrade(conn, wstest.Handshake{})
+	must(s.t, err)
 	return conn
 }

@@ -1,11 +1,9 @@
 package test
 
 import (
-	"bufio"
 	"bytes"
 	"crypto/tls"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -15,6 +13,7 @@ import (
 	"time"
 
 	tank "github.com/fanqie/tank-websocket-go-server"
+	"github.com/fanqie/tank-websocket-go-server/internal/wstest"
 )
 
 // rawTCP is a connection to a real server of which the test writes every byte.
@@ -34,15 +33,9 @@ func rawTCPBy(t *testing.T, server *httptest.Server, addr net.Addr) *peer {
 		conn = tls.Client(conn, config)
 	}
 	t.Cleanup(func() { conn.Close() })
-	io.WriteString(conn, "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
-		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n")
-	r := bufio.NewReader(conn)
-	resp, err := http.ReadResponse(r, nil)
+	c, err := wstest.Upgrade(conn, wstest.Handshake{})
 	must(t, err)
-	if resp.StatusCode != http.StatusSwitchingProtocols {
-		t.Fatalf("answered with %s", resp.Status)
-	}
-	return &peer{t, conn, r}
+	return &peer{t, c}
 }
 
 // Floods go on until the server hangs up. Memory must not grow with them, and the close frame has to come through.
