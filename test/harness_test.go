@@ -38,6 +38,17 @@ func cases(few, all int) int {
 	return few
 }
 
+// sample returns as many of the tests as are few, whichever they are, or all of them.
+func sample[T any](few int, tests map[string]T) map[string]T {
+	for name := range tests {
+		if everyCase || len(tests) <= few {
+			break
+		}
+		delete(tests, name)
+	}
+	return tests
+}
+
 // bubble runs a test in a synctest bubble: time is fake, and nothing may outlive the test.
 func bubble(t *testing.T, test func(*testing.T)) {
 	t.Helper()

@@ -20,10 +20,12 @@ import (
 // as net/http and the limits let them be, and looks at what is kept once they are over.
 
 const (
-	longest   = 900_000 // bytes; net/http takes a request's headers up to 1 MiB
-	retainers = 50      // connections, requests or calls, each of which could keep so much
-	mostKept  = 64 << 10
+	longest  = 900_000 // bytes; net/http takes a request's headers up to 1 MiB
+	mostKept = 64 << 10
 )
+
+// retainers is how many connections, requests or calls each could keep so much.
+var retainers = cases(10, 50)
 
 // padding is what makes a request long.
 var padding = strings.Repeat("x", longest)
@@ -61,7 +63,7 @@ func expectKept(t *testing.T, before uint64) {
 	t.Helper()
 	var each int64
 	for range 200 {
-		if each = (int64(heap()) - int64(before)) / retainers; each < mostKept {
+		if each = (int64(heap()) - int64(before)) / int64(retainers); each < mostKept {
 			t.Logf("%d bytes are kept of each", each)
 			return
 		}

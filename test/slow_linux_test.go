@@ -43,6 +43,7 @@ func upgradeTLS(t *testing.T, server *httptest.Server, dialer net.Dialer) *peer 
 // A TLS write cannot go on after a deadline, and the socket below it takes the next bytes only when much of its buffer is free:
 // a peer that reads less than that within the write timeout is slow, and not gone. One that reads nothing is cut.
 func TestSlowReaderOverTLSIsNotCut(t *testing.T) {
+	t.Parallel() // it waits, for the most part
 	const writeTimeout = time.Second
 	m, server := overTCP(t, true, tank.WithLimits(tank.Limits{WriteTimeout: writeTimeout, OutboxBytes: 64 << 20}),
 		tank.WithHeartbeat(time.Hour, time.Hour))
@@ -53,7 +54,7 @@ func TestSlowReaderOverTLSIsNotCut(t *testing.T) {
 	}
 	pace := time.NewTicker(writeTimeout / 10)
 	defer pace.Stop()
-	for range 40 { // for four times the timeout
+	for range cases(15, 40) { // for 1.5 or 4 times the timeout
 		<-pace.C
 		if _, err := io.CopyN(io.Discard, p.conn, 2<<10); err != nil { // 20 KiB in one timeout
 			t.Fatal(err)

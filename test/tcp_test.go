@@ -86,6 +86,7 @@ func TestBurstOverRealSockets(t *testing.T) {
 }
 
 func TestFrozenPeerIsCutAtTheEndOfShutdownsContext(t *testing.T) {
+	t.Parallel() // it waits, for the most part
 	eachTransport(t, func(t *testing.T, secure bool) {
 		m, server := overTCP(t, secure, tank.WithLimits(tank.Limits{OutboxBytes: 1 << 30, CloseTimeout: time.Hour, WriteTimeout: time.Hour}))
 		dialTCP(t, server, "frozen")
@@ -101,6 +102,7 @@ func TestFrozenPeerIsCutAtTheEndOfShutdownsContext(t *testing.T) {
 }
 
 func TestProtocolErrorOverRealSocketsDeliversTheCloseFrame(t *testing.T) {
+	t.Parallel() // it waits, for the most part
 	eachTransport(t, func(t *testing.T, secure bool) {
 		m, server := overTCP(t, secure)
 		c := dialTCP(t, server, "ann")
