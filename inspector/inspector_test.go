@@ -313,7 +313,7 @@ func TestHealthHasRatesAndDistributions(t *testing.T) {
 				must(t, w.BroadcastTopicMessage("news", "x"))
 				synctest.Wait()
 			}
-			get[health](w, "/api/health")
+			w.ask(http.MethodGet, "/api/health")
 		}
 		last := get[health](w, "/api/health")
 		if n := len(last.Samples); n != 300 {
