@@ -144,7 +144,7 @@ func TestClientThatVanishesBehindABacklogIsReapedOverRealSockets(t *testing.T) {
 
 func TestClientThatIsThereIsNotReapedOverRealSockets(t *testing.T) {
 	t.Parallel() // it waits, for the most part
-	eachTransport(t, func(t *testing.T, secure bool) {
+	aTransport(t, func(t *testing.T, secure bool) {
 		managers := make(map[string]*tank.Manager)
 		for name, test := range map[string]struct {
 			messages int // negative: without end
