@@ -1,7 +1,6 @@
 package test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -17,6 +16,7 @@ import (
 	"time"
 
 	tank "github.com/fanqie/tank-websocket-go-server"
+	"github.com/fanqie/tank-websocket-go-server/internal/wstest"
 )
 
 // diary is what happens, in order.
@@ -351,20 +351,20 @@ func storm(s *server, all *sync.WaitGroup, clients int, after func(done int)) {
 	for range 16 {
 		all.Go(func() {
 			for i := range next {
-				conn, err := s.listener.Dial(defaultBuffer)
+				raw, err := s.listener.Dial(defaultBuffer)
 				if err != nil {
 					continue
 				}
-				fmt.Fprintf(conn, "GET /?how=%d HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n", i%8)
+				conn := wstest.NewConn(raw, 512)
 				conn.SetDeadline(time.Now().Add(10 * time.Second))
-				var answer [1000]byte
-				conn.Read(answer[:])
-				conn.Write(frame(opText, "hello"))
-				if i%3 > 0 {
-					conn.Write(closeFrame(1000, ""))
-				}
-				if i%3 == 1 && bytes.HasPrefix(answer[:], []byte("HTTP/1.1 101")) {
-					io.Copy(io.Discard, conn) // until the server hangs up
+				if conn.Upgrade(wstest.Handshake{Target: fmt.Sprint("/?how=", i%8)}) == nil {
+					conn.Write(frame(opText, "hello"))
+					if i%3 > 0 {
+						conn.Write(closeFrame(1000, ""))
+					}
+					if i%3 == 1 {
+						io.Copy(io.Discard, conn) // until the server hangs up
+					}
 				}
 				conn.Close()
 				after(int(through.Add(1)))
