@@ -18,17 +18,19 @@
 //
 // All methods are safe for concurrent use. A slow reader, a flooded topic or a blocked callback delays nothing else:
 //
-//   - A publish waits for room in its one topic, no longer than its context or Limits.PublishTimeout. It never waits for
-//     clients.
+//   - A publish, and [Client.SendTopic], wait for room in their one topic, no longer than the context or Limits.PublishTimeout.
+//     They never wait for clients.
+//   - A loop over [Manager.Subscribe] waits for publications.
 //   - [Manager.Shutdown] waits until all is done, little longer than its context.
 //   - A request waits for [Manager.Start], no longer than 2 s.
 //   - All other calls return at once, or as soon as an actor has answered, and actors never wait.
 //
 // # Callbacks
 //
-// The authenticator and CheckOrigin run in their request's goroutine; authorizers and the message handler run in their
-// connection's own goroutine. They may block, they may call any method of Manager and Client, and when they panic only
-// their own request (500) or connection (close 1011) ends.
+// The authenticator and CheckOrigin run in their request's goroutine; the connect handler, authorizers, the message handler and
+// the disconnect handler run in their connection's own goroutine, one after the other. They may block, they may call any method of
+// Manager and Client, and when they panic only their own request (500) or connection (close 1011) ends. [Client.Renew] calls the
+// subscribe authorizer in the goroutine of its caller, too.
 //
 // # Delivery
 //

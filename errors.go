@@ -18,8 +18,8 @@ var (
 	ErrBusy = hub.ErrBusy
 	// ErrInvalidTopic says that a name cannot be a topic: not 1 to 255 bytes of UTF-8 without control characters.
 	ErrInvalidTopic = errors.New("tank: invalid topic")
-	// ErrInvalidData says that the text to send is not valid UTF-8.
-	ErrInvalidData = errors.New("tank: data is not valid UTF-8")
+	// ErrInvalidData says that the text to send is not valid UTF-8, or that a value cannot be JSON.
+	ErrInvalidData = errors.New("tank: data is not valid")
 	// ErrInvalidClose says that a close code or reason may not be sent (RFC 6455, section 7.4).
 	ErrInvalidClose = errors.New("tank: invalid close code or reason")
 	// ErrInvalidUserID, in the Err of an ErrorEvent, says that a user id is not up to 128 bytes of UTF-8 without control
@@ -27,8 +27,8 @@ var (
 	ErrInvalidUserID = errors.New("tank: invalid user id")
 	// ErrInvalidIdentity says that an Identity cannot renew that of a client, see Client.Renew.
 	ErrInvalidIdentity = errors.New("tank: invalid identity")
-	// ErrForbidden, in the Err of an ErrorEvent, says that the authenticator, an authorizer or the origin check rejected a
-	// request. No method returns it.
+	// ErrForbidden, in the Err of an ErrorEvent, says that the authenticator, an authorizer, the connect handler or the origin
+	// check rejected a request. No method returns it.
 	ErrForbidden = errors.New("tank: forbidden")
 	// ErrLimit says that a limit is reached; see Limits.
 	ErrLimit = hub.ErrLimit
@@ -47,13 +47,13 @@ const (
 	CodeInternal   ErrorCode = 1011 // a callback, middleware or an actor panicked; Err is an *actor.PanicError with the stack
 	CodeSlowClient ErrorCode = 1013 // a client's outbox, or all outboxes together, exceeded the limit; it is closed, or loses messages
 
-	CodeSerialization ErrorCode = 2001 // a message could not be encoded; Err is ErrInvalidData
+	CodeSerialization ErrorCode = 2001 // a message could not be encoded; Err is ErrInvalidData, or ErrInvalidUserID for a From
 	CodeUpgrade       ErrorCode = 2002 // a request was rejected before the upgrade, or the handshake failed
 	CodeRead          ErrorCode = 2003 // a connection ended without a close frame
 	CodeWrite         ErrorCode = 2004 // a socket write failed; the client is disconnected
 	CodeHeartbeat     ErrorCode = 2005 // no byte arrived from a client since the last ping; it is disconnected
 	CodeAuth          ErrorCode = 2006 // the authenticator rejected a request: 401
-	CodeForbidden     ErrorCode = 2007 // an authorizer rejected a subscription or publication: error frame
+	CodeForbidden     ErrorCode = 2007 // an authorizer rejected a subscription or publication: error frame; or the connect handler a connection
 	CodeLimit         ErrorCode = 2008 // a client exceeded a limit: of time, pings, subscriptions or connections; Err says which
 )
 

@@ -1,9 +1,11 @@
 package tank_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"strings"
+	"net/http"
+	"net/http/httptest"
 	"time"
 
 	tank "github.com/fanqie/tank-websocket-go-server"
@@ -74,7 +76,40 @@ func ExampleClient_Topics() {
 	// Output: [news weather]
 }
 
-// Close tells this client why; codes from 3000 to 4999 are the application's own.
+// SendTopic sends the present state behind the subscription, and in front of what is published from then on.
+func ExampleClient_SendTopic() {
+	tkws := tank.NewInstance(tank.WithConnectHandler(func(c *tank.Client, _ *http.Request) error {
+		if err := c.Subscribe("score"); err != nil {
+			return err
+		}
+		return c.SendTopic("score", "2:1")
+	}))
+	server, stop := run(tkws)
+	defer stop()
+	page := open(server, "ann")
+	defer page.CloseNow()
+	fmt.Println(page.receive())
+	tkws.BroadcastTopicMessage("score", "3:1")
+	fmt.Println(page.receive())
+	// Output:
+	// {"topic":"score","data":"2:1"}
+	// {"topic":"score","data":"3:1"}
+}
+
+func ExampleClient_IsSubscribed() {
+	tkws := tank.NewInstance()
+	server, stop := run(tkws)
+	defer stop()
+	page := open(server, "ann")
+	defer page.CloseNow()
+	page.send("sub:news")
+	await(tkws, tank.EventSubscribe)
+	c := tkws.GetAllClients()[0]
+	fmt.Println(c.IsSubscribed("news"), c.IsSubscribed("weather"))
+	// Output: true false
+}
+
+// Close tells this client why; codes from 4000 on are the application's own.
 func ExampleClient_Close() {
 	tkws := tank.NewInstance()
 	server, stop := run(tkws)
@@ -85,11 +120,11 @@ func ExampleClient_Close() {
 
 	c := tkws.GetAllClients()[0]
 	fmt.Println(errors.Is(c.Close(999, "no such code"), tank.ErrInvalidClose))
-	c.Close(4001, "session expired")
+	c.Close(4001, "another game has begun")
 	fmt.Println(page.receive())
 	// Output:
 	// true
-	// closed with 4001 session expired
+	// closed with 4001 another game has begun
 }
 
 // Find the client that is furthest behind.
@@ -146,14 +181,19 @@ func ExampleClient_UserID() {
 	// false true
 }
 
-// Behind a proxy, this is the proxy's address.
+// Behind a proxy of yours that overwrites X-Real-IP, middleware may put the client's address into the request.
 func ExampleClient_RemoteAddr() {
 	tkws := tank.NewInstance()
-	server, stop := run(tkws)
-	defer stop()
+	go tkws.Start()
+	defer tkws.Shutdown(context.Background())
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Header.Set("X-Real-IP", "192.0.2.7") // what the proxy has done
+		r.RemoteAddr = r.Header.Get("X-Real-IP")
+		tkws.ServeHTTP(w, r)
+	}))
+	defer server.Close()
 	defer open(server, "ann").CloseNow()
 	await(tkws, tank.EventConnect)
-	host, _, _ := strings.Cut(tkws.GetAllClients()[0].RemoteAddr(), ":")
-	fmt.Println(host)
-	// Output: 127.0.0.1
+	fmt.Println(tkws.GetAllClients()[0].RemoteAddr())
+	// Output: 192.0.2.7
 }

@@ -24,19 +24,33 @@ func ExampleManager_Start() {
 	// Output: nothing is left running
 }
 
-// A readiness check that tells a load balancer to send nobody here any more as soon as Shutdown is called.
 func ExampleManager_IsRunning() {
 	tkws := tank.NewInstance()
+	fmt.Println(tkws.IsRunning())
+	server, stop := run(tkws)
+	open(server, "ann").CloseNow() // a request waits for Start
+	fmt.Println(tkws.IsRunning())
+	stop()
+	fmt.Println(tkws.IsRunning())
+	// Output:
+	// false
+	// true
+	// false
+}
+
+// A readiness probe that tells a load balancer to send nobody here before Start, nor once Shutdown is called.
+func ExampleManager_Ready() {
+	tkws := tank.NewInstance()
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /ready", func(w http.ResponseWriter, _ *http.Request) {
-		if !tkws.IsRunning() {
-			w.WriteHeader(http.StatusServiceUnavailable)
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		if err := tkws.Ready(); err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
 		}
 	})
 
 	ready := func() int {
 		answer := httptest.NewRecorder()
-		mux.ServeHTTP(answer, httptest.NewRequest("GET", "/ready", nil))
+		mux.ServeHTTP(answer, httptest.NewRequest("GET", "/readyz", nil))
 		return answer.Code
 	}
 	fmt.Println(ready())

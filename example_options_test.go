@@ -59,12 +59,13 @@ func ExampleWithSubscribeAuthorizer() {
 	// 0 1
 }
 
-// Pages may publish to chats, and to nothing else.
+// Pages may publish to chats that they are in, and to nothing else. The server writes in front of each message whom it comes from.
 func ExampleWithPublishAuthorizer() {
 	tkws := tank.NewInstance(tank.WithPublishAuthorizer(func(c *tank.Client, p *tank.Publication) error {
-		if !strings.HasPrefix(p.Topic, "chat:") {
-			return errors.New("clients publish to chats only")
+		if !strings.HasPrefix(p.Topic, "chat:") || !c.IsSubscribed(p.Topic) {
+			return errors.New("not in this chat")
 		}
+		p.Data = c.UserID() + ": " + p.Data
 		return nil
 	}))
 	server, stop := run(tkws)
@@ -77,7 +78,7 @@ func ExampleWithPublishAuthorizer() {
 	page.send(`{"topic":"news","data":"trust me"}`)
 	fmt.Println(page.receive())
 	// Output:
-	// {"topic":"chat:tea","data":"hello"}
+	// {"topic":"chat:tea","data":"ann: hello"}
 	// {"error":{"code":"forbidden","message":"tank: forbidden: publication refused","topic":"news"}}
 }
 
@@ -96,6 +97,63 @@ func ExampleWithMessageHandler() {
 	page.send("state:score")
 	fmt.Println(page.receive())
 	// Output: 2:1
+}
+
+// Each connection is subscribed to its user's inbox and greeted, before anything that it sends is looked at.
+func ExampleWithConnectHandler() {
+	tkws := tank.NewInstance(tank.WithConnectHandler(func(c *tank.Client, r *http.Request) error {
+		if c.UserID() == "eve" {
+			return errors.New("banned") // goes to Errors, and not to the client
+		}
+		if err := c.Subscribe("inbox:" + c.UserID()); err != nil {
+			return err
+		}
+		return c.Send(tank.Message{Data: []byte("welcome, " + c.UserID())})
+	}))
+	server, stop := run(tkws)
+	defer stop()
+	for _, user := range []string{"ann", "eve"} {
+		page := open(server, user)
+		defer page.CloseNow()
+		fmt.Println(page.receive())
+	}
+	fmt.Println(tkws.GetTopicSubscriberCount("inbox:ann"))
+	// Output:
+	// welcome, ann
+	// closed with 3003 refused
+	// 1
+}
+
+// A connect handler can say itself how it closes the connection. The application's own codes begin at 4000.
+func ExampleCloseError() {
+	tkws := tank.NewInstance(tank.WithConnectHandler(func(c *tank.Client, r *http.Request) error {
+		if r.FormValue("version") < "2" {
+			return &tank.CloseError{Code: 4001, Reason: "reload the page"}
+		}
+		return nil
+	}))
+	server, stop := run(tkws)
+	defer stop()
+	page := open(server, "ann&version=1")
+	defer page.CloseNow()
+	fmt.Println(page.receive())
+	// Output: closed with 4001 reload the page
+}
+
+// The disconnect handler is called once, when all else is over for this connection.
+func ExampleWithDisconnectHandler() {
+	left := make(chan string, 1)
+	tkws := tank.NewInstance(tank.WithDisconnectHandler(func(c *tank.Client, d tank.Disconnect) {
+		left <- fmt.Sprintln(c.UserID(), d.Code == tank.CloseNormal, d.Reason, d.Topics)
+	}))
+	server, stop := run(tkws)
+	defer stop()
+	page := open(server, "ann")
+	page.send("sub:room:tea")
+	await(tkws, tank.EventSubscribe)
+	page.Close(websocket.StatusNormalClosure, "bye")
+	fmt.Print(<-left)
+	// Output: ann true bye [room:tea]
 }
 
 // A client that does not answer a ping is cut. This one does not, because it does not read.

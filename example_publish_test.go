@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"time"
 
 	tank "github.com/fanqie/tank-websocket-go-server"
@@ -54,19 +55,85 @@ func ExampleManager_BroadcastMessage() {
 	// Output: maintenance at noon
 }
 
-// CloseClient closes all connections of a user. End the user's session before, or they come back.
-func ExampleManager_CloseClient() {
+// PublishJSON encodes a value once, for all subscribers. Pages parse what is in "data".
+func ExampleManager_PublishJSON() {
 	tkws := tank.NewInstance()
 	server, stop := run(tkws)
 	defer stop()
-	laptop, phone := open(server, "ann"), open(server, "ann")
-	defer laptop.CloseNow()
-	defer phone.CloseNow()
-	await(tkws, tank.EventConnect, tank.EventConnect)
+	page := open(server, "ann")
+	defer page.CloseNow()
+	page.send("sub:score")
+	await(tkws, tank.EventSubscribe)
 
-	fmt.Println(tkws.CloseClient("ann"), tkws.CloseClient("bob"))
-	fmt.Println(laptop.receive())
+	ctx := context.Background()
+	fmt.Println(tkws.PublishJSON(ctx, "score", map[string]int{"home": 2, "away": 1}))
+	fmt.Println(page.receive())
+	fmt.Println(errors.Is(tkws.PublishJSON(ctx, "score", func() {}), tank.ErrInvalidData))
 	// Output:
-	// 2 0
-	// closed with 1000 closed by server
+	// <nil>
+	// {"topic":"score","data":"{\"away\":1,\"home\":2}"}
+	// true
+}
+
+type order struct {
+	ID   int    `json:"id"`
+	Item string `json:"item"`
+}
+
+// A Topic takes values of one type, so that no other program of yours publishes something else there by mistake.
+func ExampleTopicOf() {
+	tkws := tank.NewInstance()
+	orders := tank.TopicOf[order](tkws, "orders")
+	server, stop := run(tkws)
+	defer stop()
+	page := open(server, "ann")
+	defer page.CloseNow()
+	page.send("sub:" + orders.Name())
+	await(tkws, tank.EventSubscribe)
+	orders.Publish(context.Background(), order{7, "tea"})
+	fmt.Println(page.receive())
+	// Output: {"topic":"orders","data":"{\"id\":7,\"item\":\"tea\"}"}
+}
+
+// A topic without subscribers takes a message and forgets it. A name that cannot be a topic's is refused.
+func ExampleTopic_Publish() {
+	tkws := tank.NewInstance()
+	go tkws.Start()
+	defer tkws.Shutdown(context.Background())
+	for _, name := range []string{"orders", ""} {
+		fmt.Println(tank.TopicOf[order](tkws, name).Publish(context.Background(), order{7, "tea"}))
+	}
+	// Output:
+	// <nil>
+	// tank: invalid topic: topic is empty
+}
+
+func ExampleTopic_Name() {
+	fmt.Println(tank.TopicOf[order](tank.NewInstance(), "orders").Name())
+	// Output: orders
+}
+
+// Subscribe hears what is published to a topic inside the program, here until Shutdown.
+func ExampleManager_Subscribe() {
+	tkws := tank.NewInstance()
+	go tkws.Start()
+	go func() {
+		for tkws.GetTopicSubscriberCount("orders") == 0 { // until the loop below listens
+			runtime.Gosched()
+		}
+		tkws.BroadcastTopicMessage("orders", "tea")
+		tkws.PublishJSON(context.Background(), "orders", order{8, "cake"})
+		tkws.Shutdown(context.Background())
+	}()
+	for p, err := range tkws.Subscribe(context.Background(), "orders") {
+		if err != nil {
+			fmt.Println(err)
+			break
+		}
+		fmt.Println(p.Topic, p.Data, p.JSON)
+	}
+	// Output:
+	// orders tea false
+	// orders {"id":8,"item":"cake"} true
+	// tank: closed
 }

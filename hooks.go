@@ -14,7 +14,7 @@ import (
 // The hooks of a connection: the first and the last callback that it has. All functions in this file run in the reader's goroutine,
 // which may wait, but prepareHooks, which runs in the request's, and Ending.
 
-// CloseError, returned by a connect handler, chooses how the connection is closed.
+// CloseError is what a connect handler returns to choose how the connection is closed.
 type CloseError struct {
 	Code   CloseCode // what Client.Close allows; anything else is reported, and closes with 3003
 	Reason string    // at most 123 bytes of UTF-8; the client sees it
@@ -71,11 +71,11 @@ func (c *Client) greeting() func() {
 // greet calls the connect handler, unless the connection is closing already, as one too many of its user.
 func (c *Client) greet() {
 	defer c.m.hub.HookDone()
-	if c.session.Client.Closing() {
-		return
-	}
 	if c.m.config.handleConnect == nil {
 		c.hooks.accepted = true
+		return
+	}
+	if c.session.Client.Closing() {
 		return
 	}
 	r := c.hooks.request

@@ -61,7 +61,7 @@ type Limits struct {
 	// OutboxBytes is the maximum number of queued bytes of one client: accepted, but not yet taken by its socket. The OutboxPolicy
 	// says what happens past the limit; by default the client is closed with 1013. Publishers do not wait for clients, so a
 	// burst over the limit affects every subscriber. An empty outbox accepts a single batch of any size (about 128 KiB, or one
-	// larger message). Default 1 MiB.
+	// larger message). A loop over Manager.Subscribe has a queue of the same limit. Default 1 MiB.
 	OutboxBytes int
 	// TotalOutboxBytes is the maximum memory of the queued bytes of all clients together. A message that is queued for several
 	// clients counts once. Past the limit, the client with the most queued bytes is closed with 1013. Default 1 GiB.
@@ -69,8 +69,8 @@ type Limits struct {
 	// TopicQueueBytes is the maximum number of bytes that are queued in one topic, to be encoded. Past the limit, publishers wait.
 	// Default 1 MiB.
 	TopicQueueBytes int
-	// PublishTimeout is how long BroadcastMessage, BroadcastTopicMessage and publications by clients wait for room in the queue
-	// of a topic. Default 5 s.
+	// PublishTimeout is how long BroadcastMessage, BroadcastTopicMessage, Client.SendTopic and publications by clients wait for room
+	// in the queue of a topic. Default 5 s.
 	PublishTimeout time.Duration
 	// WriteTimeout is how long a write may make no progress. Then the client is disconnected: a client that stops reading, after less
 	// than twice that time. With TLS on other systems than Linux, the client has to take a whole write in that time: 16 KiB, or

@@ -107,12 +107,13 @@ func (m *Manager) SetHTTPServer(s *http.Server) { m.httpServer.Store(s) }
 // It returns nil; the context's error (or another call's) when connections were cut or the HTTP server was not done in
 // time; or ErrBusy when another call cut connections, or when a callback did not return within a second after its
 // connection had ended: a goroutine in a callback cannot be stopped. So ErrBusy is also the result of calling it from a
-// message handler or an authorizer, which is allowed.
+// message handler or an authorizer, which is allowed. Connect and disconnect handlers are waited for as long as the context
+// lasts, and then the result is ErrBusy.
 //
 // It may be called again, concurrently, and before Start: then Start returns at once. Each call waits for the same end,
 // no longer than its own context, after which it takes less than a second: to cut what is left, and for callbacks and
-// the logger to return. With SetHTTPServer, a call from an authenticator or CheckOrigin waits for its own request, so its
-// context has to end. It panics when the context is nil.
+// the logger to return. A call from a connect or disconnect handler waits for itself, and with SetHTTPServer a call from an
+// authenticator or CheckOrigin for its own request, so the context of these has to end. It panics when the context is nil.
 func (m *Manager) Shutdown(ctx context.Context) error {
 	require(ctx != nil, "Shutdown", "context is nil")
 	return m.hub.Shutdown(ctx, hub.Last{Server: m.shutdownHTTPServer, Logger: m.feed.journal.close})

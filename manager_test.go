@@ -92,7 +92,7 @@ func TestInstancesShareNothing(t *testing.T) {
 		must(t, a.BroadcastMessage([]byte("all of a")))
 		ofA.ExpectText("all of a")
 		ofB.ExpectNothing()
-		if n := b.CloseClient("nobody"); n != 0 {
+		if n := b.CloseUser("nobody"); n != 0 {
 			t.Fatalf("CloseClient of nobody closed %d", n)
 		}
 		must(t, a.Shutdown(t.Context()))
@@ -105,10 +105,10 @@ func TestInstancesShareNothing(t *testing.T) {
 func TestCloseClientClosesEveryConnectionOfTheUser(t *testing.T) {
 	inBubble(t, func(t *testing.T, tkws *tank.Manager, s *tanktest.Server) {
 		first, bob, second := s.Dial("/?user_id=ann"), s.Dial("/?user_id=bob"), s.Dial("/?user_id=ann")
-		if n := tkws.CloseClient("ann"); n != 2 {
+		if n := tkws.CloseUser("ann"); n != 2 {
 			t.Fatalf("closed %d, want 2", n)
 		}
-		if n := tkws.CloseClient("ann"); n != 0 {
+		if n := tkws.CloseUser("ann"); n != 0 {
 			t.Fatalf("closed %d that were closing already", n)
 		}
 		first.ExpectClose(1000)

@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -283,7 +284,7 @@ func TestClientOffersSubprotocols(t *testing.T) {
 		return ['bearer.token' + calls_, 'tank'];
 	}`)
 	p.wait(noted("open") + ` === 1`)
-	if n := tkws.CloseClient("token1"); n != 1 {
+	if n := tkws.CloseUser("token1"); n != 1 {
 		t.Errorf("%d connections have the first token", n)
 	}
 	p.wait(noted("close") + ` === 1`) // for good, with 1000
@@ -292,12 +293,55 @@ func TestClientOffersSubprotocols(t *testing.T) {
 	if got := eval[string](p, `log_.filter(([what]) => what === 'close')[1][2].reason`); got != "Error: no token today" {
 		t.Errorf("the second attempt fails with %q", got)
 	}
-	if n := tkws.CloseClient("token3"); n != 1 {
+	if n := tkws.CloseUser("token3"); n != 1 {
 		t.Errorf("%d connections have the third token", n)
 	}
 	p.run(`live_.close(); dispatchEvent(new Event('online'))`)
 	if got := eval[string](p, `live_.state`); got != "closed" {
 		t.Errorf("after close, the client is %s", got)
+	}
+}
+
+// TestClientGetsNewCredentials: the function for the subprotocols is called again when the credentials have expired, and the client
+// stays away when it is refused, or when the application closes the connection with a code of its own.
+func TestClientGetsNewCredentials(t *testing.T) {
+	t.Parallel()
+	for _, final := range []tank.CloseCode{tank.CloseForbidden, 4000, 4999} {
+		t.Run(fmt.Sprint(int(final)), func(t *testing.T) {
+			t.Parallel()
+			tkws, s := liveClient(t, pageText(t, clientFile),
+				tank.WithUpgrader(tank.Upgrader{Subprotocols: []string{"tank"}}),
+				tank.WithAuthenticator(func(r *http.Request) (tank.Identity, error) {
+					token, _, _ := strings.Cut(strings.TrimPrefix(r.Header.Get("Sec-WebSocket-Protocol"), "bearer."), ",")
+					who := tank.Identity{UserID: token}
+					if token == "token1" {
+						who.Expires = time.Now().Add(time.Second)
+					}
+					return who, nil
+				}),
+				tank.WithConnectHandler(func(c *tank.Client, _ *http.Request) error {
+					if c.UserID() == "token3" {
+						return &tank.CloseError{Code: final, Reason: "not you"}
+					}
+					return nil
+				}))
+			p := openClient(t, s, s.url, `protocols: async () => ['bearer.token' + (window.calls_ = (window.calls_ ?? 0) + 1), 'tank']`)
+			p.wait(noted("open") + ` === 2`)
+			if got := eval[string](p, `JSON.stringify(log_.map((note) => note[2]))`); got != `[null,{"code":3000,"reason":"credentials expired","willRetry":true},null]` {
+				t.Errorf("the client notes %s", got)
+			}
+			if len(tkws.GetAllClients()) != 1 || tkws.GetAllClients()[0].UserID() != "token2" {
+				t.Errorf("the clients are %v", tkws.GetAllClients())
+			}
+			p.run(`live_.reconnect()`) // with the third token
+			p.wait(noted("close") + ` === 2`)
+			if got, want := eval[string](p, `JSON.stringify(log_.at(-1)[2])`), fmt.Sprintf(`{"code":%d,"reason":"not you","willRetry":false}`, final); got != want {
+				t.Errorf("it ends with %s, want %s", got, want)
+			}
+			if got := eval[string](p, `live_.state`); got != "closed" {
+				t.Errorf("the client is %s", got)
+			}
+		})
 	}
 }
 
@@ -346,7 +390,7 @@ func TestCompleteClient(t *testing.T) {
 			p.wait(logged("news: second"))
 
 			// It does not come back when the application says so.
-			if n := tkws.CloseClient("alice"); n != 1 {
+			if n := tkws.CloseUser("alice"); n != 1 {
 				t.Errorf("alice has %d connections", n)
 			}
 			p.wait(logged("closed with 1000 for good"))

@@ -37,7 +37,7 @@ func TestProgramDrainsOnSIGTERM(t *testing.T) {
 	p := background(t, exec.Command(buildProgram(t, code)), addr)
 
 	ready := func() int {
-		resp, err := http.Get("http://" + addr + "/ready")
+		resp, err := http.Get("http://" + addr + "/readyz")
 		if err != nil {
 			return 0
 		}
@@ -45,7 +45,7 @@ func TestProgramDrainsOnSIGTERM(t *testing.T) {
 		return resp.StatusCode
 	}
 	if got := ready(); got != http.StatusOK {
-		t.Fatalf("/ready is answered with %d", got)
+		t.Fatalf("/readyz is answered with %d", got)
 	}
 	type end struct {
 		err      error
@@ -70,7 +70,7 @@ func TestProgramDrainsOnSIGTERM(t *testing.T) {
 			t.Errorf("client %d was sent away with %v, want 1001", i+1, e.err)
 		}
 		if !e.notReady {
-			t.Errorf("client %d was sent away while /ready still said yes", i+1)
+			t.Errorf("client %d was sent away while /readyz still said yes", i+1)
 		}
 		if due := window / (clients / batch) * time.Duration(i/batch); e.at.Sub(terminated) < due-100*time.Millisecond {
 			t.Errorf("client %d was sent away after %v, too early for %v", i+1, e.at.Sub(terminated), due)
@@ -80,7 +80,7 @@ func TestProgramDrainsOnSIGTERM(t *testing.T) {
 				t.Errorf("a new connection is answered with %s while the program drains", resp.Status)
 			}
 			if got := ready(); got != http.StatusServiceUnavailable {
-				t.Errorf("/ready is answered with %d while the program drains", got)
+				t.Errorf("/readyz is answered with %d while the program drains", got)
 			}
 		}
 	}

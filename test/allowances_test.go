@@ -129,7 +129,7 @@ func TestHangingUpEarlyDoesNotSaveTheAllowance(t *testing.T) {
 	for name, end := range map[string]func(*metered, *peer){
 		"the peer hangs up": func(_ *metered, p *peer) { p.conn.Close() },
 		"the peer closes":   func(_ *metered, p *peer) { p.write(closeFrame(1000, "")) },
-		"the server closes": func(m *metered, p *peer) { synctest.Wait(); m.CloseClient("ann"); p.write(closeFrame(1000, "")) },
+		"the server closes": func(m *metered, p *peer) { synctest.Wait(); m.CloseUser("ann"); p.write(closeFrame(1000, "")) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {

@@ -84,7 +84,7 @@ func TestCloseClientInsideEachCallback(t *testing.T) {
 	insideEachCallback(t, func(s *server, c *callbacks, ann *peer, call func() *http.Response) {
 		second := s.dial("ann")
 		closed := make(chan int, 1)
-		c.action = func(*tank.Client) { closed <- s.CloseClient("ann") }
+		c.action = func(*tank.Client) { closed <- s.CloseUser("ann") }
 		if resp := call(); resp != nil && resp.StatusCode != http.StatusSwitchingProtocols {
 			s.t.Fatalf("answered with %s", resp.Status)
 		}

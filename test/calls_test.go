@@ -82,7 +82,7 @@ func (x *subject) rows() map[string]row {
 	return map[string]row{
 		"Manager.BroadcastMessage":        {func() string { return result(x.m.BroadcastMessage([]byte("x"))) }, [phases]string{"<nil>", "<nil>", isClosed, isClosed}},
 		"Manager.BroadcastTopicMessage":   {func() string { return result(x.m.BroadcastTopicMessage("kept", "x")) }, [phases]string{"<nil>", "<nil>", isClosed, isClosed}},
-		"Manager.CloseClient":             {func() string { return fmt.Sprint(x.m.CloseClient("twice")) }, [phases]string{"0", "2 once, 0", "0", "0"}},
+		"Manager.CloseClient":             {func() string { return fmt.Sprint(x.m.CloseUser("twice")) }, [phases]string{"0", "2 once, 0", "0", "0"}},
 		"Manager.CloseUser":               {func() string { return fmt.Sprint(x.m.CloseUser("nobody")) }, [phases]string{"0", "0", "0", "0"}},
 		"Manager.PublishJSON":             {func() string { return result(x.m.PublishJSON(context.Background(), "kept", 1)) }, [phases]string{"<nil>", "<nil>", isClosed, isClosed}},
 		"Manager.Ready":                   {func() string { return result(x.m.Ready()) }, [phases]string{isBusy, "<nil>", isClosed, isClosed}},

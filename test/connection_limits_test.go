@@ -100,7 +100,7 @@ func TestConnectionsOfOneUserPastTheLimitAreClosedWith1008(t *testing.T) {
 		for range 40 {
 			s.dial("") // nobody in particular
 		}
-		if n := s.CloseClient("ann"); n != 32 {
+		if n := s.CloseUser("ann"); n != 32 {
 			t.Fatalf("%d connections of ann were closed", n)
 		}
 		for _, p := range ann {

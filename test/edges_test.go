@@ -86,7 +86,7 @@ func TestSupervisorNeverTouchesASocket(t *testing.T) {
 		}},
 		"closed by the server": {nil, func(s *server) {
 			p := s.dial("ann")
-			s.CloseClient("ann")
+			s.CloseUser("ann")
 			p.expectClose(1000)
 		}},
 		"heartbeat": {nil, func(s *server) {

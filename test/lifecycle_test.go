@@ -119,7 +119,7 @@ func checkEmpty(t *testing.T, m *tank.Manager) {
 	if l := m.GetAllTopics(); len(l) != 0 {
 		t.Errorf("topics %v", l)
 	}
-	if n := m.CloseClient("ann"); n != 0 {
+	if n := m.CloseUser("ann"); n != 0 {
 		t.Errorf("closed %d clients", n)
 	}
 	if s := m.Stats(); s.Clients != 0 || s.Topics != 0 || s.Uptime != 0 {

@@ -16,9 +16,12 @@ var publicPackages = []string{".", "inspector", "tanktest"}
 
 // withoutExample are methods for which an example has nothing to show.
 var withoutExample = map[string]bool{
-	"Client.String":     true,
-	"ErrorEvent.Error":  true,
-	"ErrorEvent.Unwrap": true,
+	"Client.String":       true,
+	"CloseError.Error":    true,
+	"ErrorEvent.Error":    true,
+	"ErrorEvent.Unwrap":   true,
+	"OutboxPolicy.String": true,
+	"State.String":        true,
 }
 
 // TestExportedNamesHaveDocs looks at all that a public package exports: types, functions, methods, constants, variables.

@@ -1,6 +1,7 @@
 const RETRY = 1_000, LONGEST = 30_000; // ms: how long to wait at most before the second attempt, and before any
 const STABLE = 10_000; // ms that a connection has to last for the next loss to count as the first
 const FINAL = [1000, 1002, 1007]; // close codes after which coming back is no use
+const EXPIRED = 3000; // the close code for credentials that have expired: url and protocols get new ones
 
 /** Live is a connection to a tank server that comes back after each loss and subscribes again to what is wanted. */
 export class Live {
@@ -90,7 +91,7 @@ export class Live {
   lost(code, reason) {
     if (Date.now() - this.openedAt > STABLE) this.tries = 0;
     this.drop();
-    const willRetry = !FINAL.includes(code) && code < 3000; // what is above belongs to the application
+    const willRetry = !FINAL.includes(code) && code <= EXPIRED; // above: refused, or the application's own
     this.state = willRetry ? "waiting" : "closed";
     if (willRetry) {
       const delay = Live.delay(this.tries++);
