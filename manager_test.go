@@ -93,7 +93,7 @@ func TestInstancesShareNothing(t *testing.T) {
 		ofA.ExpectText("all of a")
 		ofB.ExpectNothing()
 		if n := b.CloseUser("nobody"); n != 0 {
-			t.Fatalf("CloseClient of nobody closed %d", n)
+			t.Fatalf("CloseUser of nobody closed %d", n)
 		}
 		must(t, a.Shutdown(t.Context()))
 		if !b.IsRunning() || b.GetClientCount() != 1 {
@@ -102,7 +102,7 @@ func TestInstancesShareNothing(t *testing.T) {
 	})
 }
 
-func TestCloseClientClosesEveryConnectionOfTheUser(t *testing.T) {
+func TestCloseUserClosesEveryConnectionOfTheUser(t *testing.T) {
 	inBubble(t, func(t *testing.T, tkws *tank.Manager, s *tanktest.Server) {
 		first, bob, second := s.Dial("/?user_id=ann"), s.Dial("/?user_id=bob"), s.Dial("/?user_id=ann")
 		if n := tkws.CloseUser("ann"); n != 2 {

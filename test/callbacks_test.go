@@ -80,7 +80,7 @@ func insideEachCallback(t *testing.T, test func(s *server, c *callbacks, ann *pe
 	}
 }
 
-func TestCloseClientInsideEachCallback(t *testing.T) {
+func TestCloseUserInsideEachCallback(t *testing.T) {
 	insideEachCallback(t, func(s *server, c *callbacks, ann *peer, call func() *http.Response) {
 		second := s.dial("ann")
 		closed := make(chan int, 1)

@@ -80,10 +80,11 @@ func (x *subject) rows() map[string]row {
 		}
 	}
 	return map[string]row{
-		"Manager.BroadcastMessage":        {func() string { return result(x.m.BroadcastMessage([]byte("x"))) }, [phases]string{"<nil>", "<nil>", isClosed, isClosed}},
-		"Manager.BroadcastTopicMessage":   {func() string { return result(x.m.BroadcastTopicMessage("kept", "x")) }, [phases]string{"<nil>", "<nil>", isClosed, isClosed}},
-		"Manager.CloseClient":             {func() string { return fmt.Sprint(x.m.CloseUser("twice")) }, [phases]string{"0", "2 once, 0", "0", "0"}},
-		"Manager.CloseUser":               {func() string { return fmt.Sprint(x.m.CloseUser("nobody")) }, [phases]string{"0", "0", "0", "0"}},
+		"Manager.BroadcastMessage":      {func() string { return result(x.m.BroadcastMessage([]byte("x"))) }, [phases]string{"<nil>", "<nil>", isClosed, isClosed}},
+		"Manager.BroadcastTopicMessage": {func() string { return result(x.m.BroadcastTopicMessage("kept", "x")) }, [phases]string{"<nil>", "<nil>", isClosed, isClosed}},
+		//lint:ignore SA1019 a deprecated method has to work, too
+		"Manager.CloseClient":             {func() string { return fmt.Sprint(x.m.CloseClient("nobody")) }, [phases]string{"0", "0", "0", "0"}},
+		"Manager.CloseUser":               {func() string { return fmt.Sprint(x.m.CloseUser("twice")) }, [phases]string{"0", "2 once, 0", "0", "0"}},
 		"Manager.PublishJSON":             {func() string { return result(x.m.PublishJSON(context.Background(), "kept", 1)) }, [phases]string{"<nil>", "<nil>", isClosed, isClosed}},
 		"Manager.Ready":                   {func() string { return result(x.m.Ready()) }, [phases]string{isBusy, "<nil>", isClosed, isClosed}},
 		"Manager.SendToUser":              {func() string { return fmt.Sprint(x.m.SendToUser("kept", tank.Message{Data: []byte("x")})) }, [phases]string{"0", "1", "0", "0"}},

@@ -102,13 +102,13 @@ func TestHandlerMayKeepTheData(t *testing.T) {
 	})
 }
 
-func TestCloseClientFromACallback(t *testing.T) {
+func TestCloseUserFromACallback(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var s *server
 		s = handled(t, map[string]func(*tank.Client){
 			"kick me": func(c *tank.Client) {
 				must(t, c.Send(tank.Message{Data: []byte("you go")}))
-				if n := s.CloseClient(c.UserID()); n != 1 {
+				if n := s.CloseUser(c.UserID()); n != 1 {
 					t.Errorf("closed %d", n)
 				}
 			},

@@ -595,8 +595,8 @@ func (m *model) doKick(p *player, _ step) {
 			want++
 		}
 	}
-	if got := m.CloseClient(p.user); got != want {
-		fail("CloseClient closed %d, want %d", got, want)
+	if got := m.CloseUser(p.user); got != want {
+		fail("CloseUser closed %d, want %d", got, want)
 	}
 }
 
