@@ -166,7 +166,6 @@ func ExampleManager_CloseClient() {
 	page := open(server, "ann")
 	defer page.CloseNow()
 	await(tkws, tank.EventConnect)
-	//lint:ignore SA1019 this is about the deprecated name
 	fmt.Println(tkws.CloseClient("ann"))
 	fmt.Println(page.receive())
 	// Output:
