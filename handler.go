@@ -67,7 +67,7 @@ func (m *Manager) connect(w http.ResponseWriter, r *http.Request) bool {
 		m.refuse(w, http.StatusForbidden, &ErrorEvent{Code: CodeUpgrade, Message: "origin refused", Err: err})
 		return false
 	}
-	c, ok := m.identify(w, r)
+	c, expires, ok := m.identify(w, r)
 	if !ok || !m.admit(w, r) { // again: while the callbacks were busy, Shutdown may have come
 		return false
 	}
@@ -87,7 +87,7 @@ func (m *Manager) connect(w http.ResponseWriter, r *http.Request) bool {
 		c.address = strings.Clone(wire.Clean(r.RemoteAddr))
 	}
 	c.prepareHooks(r)
-	if m.hub.Register(&c.session, c.RemoteAddr()) != nil {
+	if m.hub.Register(&c.session, hub.Registration{Address: c.RemoteAddr(), Expires: expires, Hook: c.hooks != nil}) != nil {
 		m.counters.refused.Add(1)
 		c.session.Client.Cut("rejected")
 		return true // until it is gone

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/fanqie/tank-websocket-go-server/actor"
+	"github.com/fanqie/tank-websocket-go-server/internal/hub"
 	"github.com/fanqie/tank-websocket-go-server/internal/wire"
 )
 
@@ -54,9 +55,8 @@ func (c *Client) prepareHooks(r *http.Request) {
 		c.hooks.request, c.hooks.cancel = r.WithContext(ctx), cancel
 		c.hooks.request.Body = http.NoBody
 	}
-	c.session.Greeted = true
 	if c.m.config.handleDisconnect != nil {
-		c.session.Ended = make(chan struct{})
+		c.session.Ending = &hub.Ending{Done: make(chan struct{})}
 	}
 }
 
@@ -120,8 +120,8 @@ func (o *owner) ReaderDone() {
 	}
 	c.m.hub.ReaderDone(true)
 	defer c.m.hub.HookDone()
-	<-c.session.Ended
-	topics := slices.Sorted(slices.Values(c.session.LastTopics()))
+	<-c.session.Ending.Done
+	topics := slices.Sorted(slices.Values(c.session.Ending.Topics))
 	_ = c.guard("disconnect handler panicked", "", func() error {
 		c.m.config.handleDisconnect(c, Disconnect{Code: CloseCode(c.hooks.end.Code), Reason: c.hooks.end.Reason, Topics: topics})
 		return nil

@@ -102,8 +102,9 @@ func checkExpiry(who Identity) error {
 	return nil
 }
 
-// identify makes a Client of who the request comes from. When it refuses, it has answered the request.
-func (m *Manager) identify(w http.ResponseWriter, r *http.Request) (*Client, bool) {
+// identify makes a Client of who the request comes from, and says when the credentials expire. When it refuses, it has answered the
+// request.
+func (m *Manager) identify(w http.ResponseWriter, r *http.Request) (c *Client, expires time.Time, ok bool) {
 	who := Identity{Anonymous: true}
 	var invalid error
 	if m.config.authenticate == nil {
@@ -112,7 +113,7 @@ func (m *Manager) identify(w http.ResponseWriter, r *http.Request) (*Client, boo
 		var err error
 		if who, err = m.authenticate(r); err != nil {
 			m.refuse(w, http.StatusUnauthorized, &ErrorEvent{Code: CodeAuth, Message: "authentication failed", Err: forbidden(err)})
-			return nil, false
+			return nil, expires, false
 		}
 	}
 	id := uuid.NewString()
@@ -123,13 +124,13 @@ func (m *Manager) identify(w http.ResponseWriter, r *http.Request) (*Client, boo
 	if invalid != nil {
 		err := fmt.Errorf("%w: %w", ErrInvalidUserID, invalid)
 		m.refuse(w, http.StatusBadRequest, &ErrorEvent{Code: CodeUpgrade, Message: "request refused", Err: err})
-		return nil, false
+		return nil, expires, false
 	}
-	c := &Client{m: m, session: hub.Session{ID: id, UserID: who.UserID, Authenticated: !who.Anonymous, Expires: who.Expires}}
+	c = &Client{m: m, session: hub.Session{ID: id, UserID: who.UserID, Authenticated: !who.Anonymous}}
 	if who.Value != nil {
 		c.identity.Store(&who)
 	}
-	return c, true
+	return c, who.Expires, true
 }
 
 // authenticate asks the authenticator.

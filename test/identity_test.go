@@ -89,8 +89,11 @@ func TestCredentialsExpire(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				began := time.Now()
 				s := identified(t, func(user string) tank.Identity {
-					if user == "never" {
+					switch user {
+					case "never":
 						return tank.Identity{UserID: user}
+					case "in ages":
+						return tank.Identity{UserID: user, Expires: time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)}
 					}
 					after, err := time.ParseDuration(user)
 					must(t, err)
@@ -99,30 +102,11 @@ func TestCredentialsExpire(t *testing.T) {
 				never := s.dial("never")
 				ends := []string{"1m30s", "500ms", "10s", "10.1s", "10.2s", "10.9s", "1m59s", "2m", "10s", "1ns"}
 				for _, user := range ends {
-					p := s.dial(user)
-					go func() { // answers as a peer does
-						for {
-							op, payload, err := p.receive()
-							if err != nil {
-								return
-							}
-							if op == opPing {
-								p.write(frame(opPong, payload))
-							}
-						}
-					}()
+					go s.dial(user).answerPings()
 				}
-				go func() {
-					for {
-						op, payload, err := never.receive()
-						if err != nil {
-							return
-						}
-						if op == opPing {
-							never.write(frame(opPong, payload))
-						}
-					}
-				}()
+				for _, p := range []*peer{never, s.dial("in%20ages")} {
+					go p.answerPings()
+				}
 				for range len(ends) {
 					var e *tank.ConnEvent
 					for e = s.event(); e.EventType != tank.EventDisconnect; e = s.event() {
@@ -133,11 +117,24 @@ func TestCredentialsExpire(t *testing.T) {
 						t.Errorf("%s ended %v late, with %s", e.UserID, late, e.Reason)
 					}
 				}
-				if s.GetClientCount() != 1 {
-					t.Errorf("%d clients are left, want the one that does not expire", s.GetClientCount())
+				if s.GetClientCount() != 2 {
+					t.Errorf("%d clients are left, want those that do not expire", s.GetClientCount())
 				}
 			})
 		})
+	}
+}
+
+// answerPings answers pings until the connection ends.
+func (p *peer) answerPings() {
+	for {
+		op, payload, err := p.receive()
+		if err != nil {
+			return
+		}
+		if op == opPing {
+			p.write(frame(opPong, payload))
+		}
 	}
 }
 

@@ -33,13 +33,11 @@ type Subscriber interface {
 
 // Member is one subscription. A Member belongs to one topic, and when that has ended, to the one that adopts it.
 type Member struct {
-	// Immutable.
-	Subscriber Subscriber
-	Joined     func() // is called once, in the topic's goroutine, in the turn in which the subscription begins; it must not block; may be nil
+	Subscriber Subscriber // immutable
 
-	// Owned by the topic.
-	answered bool // Joined was called
-	place    int  // index+1 in members, 0 while not a member
+	// Owned by the topic once it has the member.
+	Joined func() // is called once, in the topic's goroutine, in the turn in which the subscription begins; it must not block; may be nil
+	place  int    // index+1 in members, 0 while not a member
 }
 
 // Options of a topic. The zero value works.
@@ -244,9 +242,9 @@ func (m join) handle(t *Topic) {
 		m.place = len(t.members)
 		t.need(m.Member, 1)
 	}
-	if m.Joined != nil && !m.answered {
-		m.answered = true
-		m.Joined()
+	if joined := m.Joined; joined != nil {
+		m.Joined = nil
+		joined()
 	}
 }
 

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"time"
 
 	"github.com/fanqie/tank-websocket-go-server/actor"
 	"github.com/fanqie/tank-websocket-go-server/topic"
@@ -22,17 +23,24 @@ func get[T any](h *Hub, build func(actor.Request[T]) message) T {
 	return answer
 }
 
-// Register makes a session of a connection from an address, which may be any text. It returns ErrClosed when the instance is closing or closed, and ErrLimit when the
+// Registration is what Register has to know, beside the session.
+type Registration struct {
+	Address string    // of the connection, which may be any text
+	Expires time.Time // when the credentials do; zero: never
+	Hook    bool      // a hook runs next, see HookDone
+}
+
+// Register makes a session of a connection. It returns ErrClosed when the instance is closing or closed, and ErrLimit when the
 // user has too many sessions that are being closed. A session whose user has too many others is registered, and closed.
-func (h *Hub) Register(s *Session, address string) error {
-	s.source = sourceOf(s, address)
-	return h.ask(func(r actor.Request[struct{}]) message { return register{r, s} })
+func (h *Hub) Register(s *Session, how Registration) error {
+	s.source = sourceOf(s, how.Address)
+	return h.ask(func(r actor.Request[struct{}]) message { return register{r, s, unixNano(how.Expires), how.Hook} })
 }
 
 // Gone ends a session whose socket is closed. It does not wait.
 func (h *Hub) Gone(s *Session, reason string) {
 	if !h.supervisor.Post(gone{session: s, reason: reason}) {
-		s.end()
+		s.end(nil)
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 
 func (m drainSome) handle(s *supervisor) {
 	if s.departures == nil {
-		s.departures = newDepartures(s.sessions)
+		s.departures, s.drained = newDepartures(s.sessions), make(map[*Session][]string)
 	}
 	for turn := leaveAtOnce; m.most > 0; m.most-- {
 		c := s.departures.next()
@@ -43,7 +43,8 @@ func (s *supervisor) closeDelivered(c *Session) {
 		}
 	}
 	for t := range c.subscriptions {
-		s.leaveForGood(c, t, done)
+		s.drained[c] = append(s.drained[c], t.topic.Name())
+		s.leave(c, t, done)
 	}
 	s.leaveBroadcast(c, done)
 }

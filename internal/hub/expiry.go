@@ -2,6 +2,7 @@ package hub
 
 import (
 	"container/heap"
+	"math"
 	"time"
 
 	"github.com/fanqie/tank-websocket-go-server/actor"
@@ -14,7 +15,7 @@ import (
 // Renew moves on when the credentials of a session expire, and calls then in the supervisor's goroutine, where it must not block. It
 // returns ErrClosed when the session is not registered, or is leaving.
 func (h *Hub) Renew(s *Session, expires time.Time, then func()) error {
-	return h.ask(func(r actor.Request[struct{}]) message { return renew{r, s, expires, then} })
+	return h.ask(func(r actor.Request[struct{}]) message { return renew{r, s, unixNano(expires), then} })
 }
 
 func (m renew) handle(s *supervisor) {
@@ -23,7 +24,7 @@ func (m renew) handle(s *supervisor) {
 		return
 	}
 	s.expiries.remove(m.session)
-	m.session.Expires = m.expires
+	m.session.expires = m.expires
 	s.expiries.add(m.session)
 	m.then()
 	s.wakeFor(s.expiries.first())
@@ -50,12 +51,25 @@ func (e expiries) first() time.Time {
 	if len(e) == 0 {
 		return time.Time{}
 	}
-	return e[0].Expires
+	return time.Unix(0, e[0].expires)
+}
+
+// unixNano returns a time in Unix nanoseconds, the nearest one that there is, or 0 for the zero time.
+func unixNano(at time.Time) int64 {
+	switch {
+	case at.IsZero():
+		return 0
+	case at.Unix() >= math.MaxInt64/int64(time.Second): // in the year 2262
+		return math.MaxInt64
+	case at.Unix() <= 0:
+		return 1
+	}
+	return at.UnixNano()
 }
 
 // add takes note of a session, if its credentials expire.
 func (e *expiries) add(c *Session) {
-	if !c.Expires.IsZero() {
+	if c.expires != 0 {
 		heap.Push(e, c)
 	}
 }
@@ -63,22 +77,22 @@ func (e *expiries) add(c *Session) {
 // remove forgets a session, if it is known.
 func (e *expiries) remove(c *Session) {
 	if c.expiry > 0 {
-		heap.Remove(e, c.expiry-1)
+		heap.Remove(e, int(c.expiry)-1)
 	}
 }
 
 // Len, Less, Swap, Push and Pop are for package heap.
 
 func (e expiries) Len() int           { return len(e) }
-func (e expiries) Less(i, j int) bool { return e[i].Expires.Before(e[j].Expires) }
+func (e expiries) Less(i, j int) bool { return e[i].expires < e[j].expires }
 func (e expiries) Swap(i, j int) {
 	e[i], e[j] = e[j], e[i]
-	e[i].expiry, e[j].expiry = i+1, j+1
+	e[i].expiry, e[j].expiry = int32(i+1), int32(j+1) // #nosec G115 -- 2^31 do not fit into memory
 }
 
 func (e *expiries) Push(c any) {
 	*e = append(*e, c.(*Session))
-	(*e)[len(*e)-1].expiry = len(*e)
+	(*e)[len(*e)-1].expiry = int32(len(*e)) // #nosec G115 -- 2^31 do not fit into memory
 }
 
 func (e *expiries) Pop() any {

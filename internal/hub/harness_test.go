@@ -105,7 +105,7 @@ func (x *instance) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	o := &owner{x: x}
 	o.session = &Session{ID: uuid.NewString(), UserID: r.URL.RawQuery, Client: client.New(conn, x.options, o)}
-	if x.Register(o.session, o.session.Client.RemoteAddr()) != nil {
+	if x.Register(o.session, Registration{Address: o.session.Client.RemoteAddr()}) != nil {
 		o.session.Client.Cut("rejected")
 		return
 	}

@@ -1,8 +1,6 @@
 package hub
 
 import (
-	"time"
-
 	"github.com/fanqie/tank-websocket-go-server/actor"
 	"github.com/fanqie/tank-websocket-go-server/topic"
 )
@@ -15,6 +13,8 @@ type (
 	register struct { // a connection has been upgraded
 		actor.Request[struct{}]
 		session *Session
+		expires int64 // see Session
+		hook    bool  // runs next
 	}
 	subscribe struct { // with the zero Request, nobody waits: the request is the client's own
 		actor.Request[struct{}]
@@ -75,7 +75,7 @@ type (
 	renew struct { // see Hub.Renew
 		actor.Request[struct{}]
 		session *Session
-		expires time.Time
+		expires int64
 		then    func()
 	}
 	drainSome struct { // answered with whether sessions are left that are not being closed
@@ -88,6 +88,7 @@ type (
 	gone struct { // a connection's socket is closed
 		session *Session
 		reason  string
+		topics  []string // that it has left so far
 	}
 	readerDone struct{ hook bool } // a connection's last callback has returned, or all but a hook that runs next
 	hookDone   struct{}            // a hook has returned

@@ -16,20 +16,18 @@ type Session struct {
 	Authenticated bool // the authenticator has named the user
 	Client        *client.Client
 	ConnectedAt   time.Time
-	Expires       time.Time     // when its credentials do; zero: never. Owned by the supervisor once registered
-	Greeted       bool          // a hook runs that has to see it registered, see Hub.HookDone
-	Ended         chan struct{} // closed when the session has ended and its disconnect event is sent; nil: nobody waits for that
-	number        uint64        // of the connection, in the order in which they came
-	source        source        // whose allowance it inherits, and leaves
+	Ending        *Ending // nil: nobody waits for the end
+	number        uint64  // of the connection, in the order in which they came
+	source        source  // whose allowance it inherits, and leaves
 
 	// Owned by the supervisor.
+	expires       int64 // when its credentials do, Unix nanoseconds; 0: never
+	expiry        int32 // among those that expire, from 1; 0: it is not
 	rejected      bool  // its user has too many connections
 	leaving       bool  // its subscriptions are being ended, and it gets no more of them
 	refusals      uint8 // of subscriptions, in a row, up to maxRefusals
 	place         int   // among the sessions of its user
-	expiry        int   // among those that expire, from 1; 0: it is not
 	subscriptions map[*liveTopic]*topic.Member
-	last          []string      // the topics whose subscriptions were ended because the session ends; for anyone once Ended is closed
 	broadcast     *topic.Member // nil for a session that was rejected, or is leaving
 	slot          int           // on the heartbeat wheel
 	pinged        int           // the tick of the first ping without an answer
@@ -41,13 +39,17 @@ type Session struct {
 // Number returns how many connections there had been when this one was registered, itself included.
 func (s *Session) Number() uint64 { return s.number }
 
-// LastTopics returns the topics that it was subscribed to at its end, in any order. It may be called when Ended is closed.
-func (s *Session) LastTopics() []string { return s.last }
+// Ending is the end of a session, for whoever waits for that.
+type Ending struct {
+	Done   chan struct{} // closed when the session has ended and its disconnect event is sent
+	Topics []string      // that it was subscribed to at its end, in any order; set before Done is closed
+}
 
 // end tells whoever waits for the end.
-func (s *Session) end() {
-	if s.Ended != nil {
-		close(s.Ended)
+func (s *Session) end(topics []string) {
+	if s.Ending != nil {
+		s.Ending.Topics = topics
+		close(s.Ending.Done)
 	}
 }
 

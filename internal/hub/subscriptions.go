@@ -125,15 +125,6 @@ func (s *supervisor) leaveTopic(t *liveTopic, member *topic.Member, done func())
 	})
 }
 
-// leaveForGood is leave for a session that ends.
-func (s *supervisor) leaveForGood(c *Session, t *liveTopic, done func()) {
-	if c.last == nil {
-		c.last = make([]string, 0, len(c.subscriptions))
-	}
-	c.last = append(c.last, t.topic.Name())
-	s.leave(c, t, done)
-}
-
 // leaveBroadcast ends a session's part in the topic of broadcasts, if it has one.
 func (s *supervisor) leaveBroadcast(c *Session, done func()) {
 	if c.broadcast != nil {

@@ -27,9 +27,10 @@ type supervisor struct {
 	expiries   expiries
 	clock      clock
 	allowances *allowances
-	candidates candidates     // for being closed over the budget
-	evicted    *client.Client // the last of them; nil: its memory is given back
-	departures *departures    // nil: no drain has begun
+	candidates candidates            // for being closed over the budget
+	evicted    *client.Client        // the last of them; nil: its memory is given back
+	departures *departures           // nil: no drain has begun
+	drained    map[*Session][]string // topics whose subscriptions a drain has ended; nil: no drain has begun
 
 	topicActors int             // that have not ended
 	readers     int             // reader goroutines that have not ended
@@ -71,11 +72,12 @@ func (m register) handle(s *supervisor) {
 	s.sessions[c.ID] = c
 	c.Client.Inherit(s.allowances.left(c.source), !c.Authenticated)
 	s.wheel.add(c)
+	c.expires = m.expires
 	s.expiries.add(c)
 	s.wakeFor(s.expiries.first())
 	s.departures.add(c)
 	s.readers++
-	if c.Greeted {
+	if m.hook {
 		s.hooks++
 	}
 	s.hub.sessions.Store(int64(len(s.sessions)))
@@ -114,7 +116,7 @@ func (s *supervisor) active(c *Session) bool { return s.sessions[c.ID] == c && !
 func (m gone) handle(s *supervisor) {
 	c := m.session
 	if s.sessions[c.ID] != c || s.hub.life.state() >= ended {
-		c.end()
+		c.end(nil)
 		return // it was never registered, or nobody counts any more
 	}
 	c.leaving = true
@@ -125,8 +127,11 @@ func (m gone) handle(s *supervisor) {
 			s.post(m) // others want their turn
 			return
 		}
-		s.leaveForGood(c, t, nil)
+		m.topics = append(m.topics, t.topic.Name())
+		s.leave(c, t, nil)
 	}
+	m.topics = append(m.topics, s.drained[c]...)
+	delete(s.drained, c)
 	s.leaveBroadcast(c, nil)
 	delete(s.sessions, c.ID)
 	if s.evicted == c.Client {
@@ -136,8 +141,8 @@ func (m gone) handle(s *supervisor) {
 	s.expiries.remove(c)
 	s.removeUser(c)
 	s.hub.sessions.Store(int64(len(s.sessions)))
-	s.event(Event{Kind: Disconnected, Session: c, Topics: c.last, Reason: m.reason})
-	c.end()
+	s.event(Event{Kind: Disconnected, Session: c, Topics: m.topics, Reason: m.reason})
+	c.end(m.topics)
 	s.signalEmpty()
 	s.advance()
 }

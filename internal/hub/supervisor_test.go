@@ -117,7 +117,7 @@ func TestClientWithManySubscriptionsLeavesInTurns(t *testing.T) {
 	m, clients := crowdOf(t, 1, 3*leaveAtOnce+1)
 	left := make(chan int)
 	m.supervisor.Post(look(func(s *supervisor) {
-		gone{clients[0], "test"}.handle(s)
+		gone{session: clients[0], reason: "test"}.handle(s)
 		left <- len(clients[0].subscriptions)
 	}))
 	if n := <-left; n != 2*leaveAtOnce+1 {
@@ -247,7 +247,7 @@ func TestSessionThatIsGoneTooLate(t *testing.T) {
 	m.Sync()
 	m.supervisor.Post(look(func(s *supervisor) {
 		finish{}.handle(s)
-		gone{clients[0], "too late"}.handle(s)
+		gone{session: clients[0], reason: "too late"}.handle(s)
 	}))
 	<-m.supervisor.Done()
 	if m.Topics() != 0 || m.Sessions() != 0 {
