@@ -38,7 +38,7 @@ func TestPagesSpeakTwoLanguages(t *testing.T) {
 				p.logIn("alice", "wonderland")
 				p.stateIs("connected")
 				p.click("logout")
-				p.stateIs("closed by the server: 4002 logged out")
+				p.stateIs("logged out")
 			}
 			s.kill()
 			p.run(`new Promise((resolve) => setTimeout(resolve, 500))`)
