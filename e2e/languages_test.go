@@ -11,6 +11,7 @@ var titles = map[string][2]string{ // in English and Chinese
 	"multi":  {"tank: two instances", "tank：两个实例"},
 	"echo":   {"tank: echo", "tank：回显"},
 	"auth":   {"tank: auth", "tank：认证"},
+	"orders": {"tank: orders", "tank：订单"},
 	"ticker": {"tank ticker", "tank 行情"},
 	"chat":   {"tank chat", "tank 聊天室"},
 }
