@@ -1,9 +1,7 @@
 package client_test
 
 import (
-	"bufio"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -13,6 +11,7 @@ import (
 	"github.com/fanqie/tank-websocket-go-server/client"
 	"github.com/fanqie/tank-websocket-go-server/internal/memnet"
 	"github.com/fanqie/tank-websocket-go-server/internal/wire"
+	"github.com/fanqie/tank-websocket-go-server/internal/wstest"
 )
 
 // drain is the server's end of a connection whose peer takes everything at once.
@@ -125,9 +124,7 @@ func benchClientOn(b *testing.B, wrap func(net.Conn) net.Conn, opts *client.Opti
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { conn.Close() })
-	io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
-		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n")
-	if _, err := http.ReadResponse(bufio.NewReader(conn), nil); err != nil {
+	if _, err := wstest.Upgrade(conn, wstest.Handshake{}); err != nil {
 		b.Fatal(err)
 	}
 	end := silent{make(chan struct{})}

@@ -1,7 +1,6 @@
 package client_test
 
 import (
-	"bufio"
 	"fmt"
 	"io"
 	"net"
@@ -17,6 +16,7 @@ import (
 	"github.com/fanqie/tank-websocket-go-server/client"
 	"github.com/fanqie/tank-websocket-go-server/internal/memnet"
 	"github.com/fanqie/tank-websocket-go-server/internal/wire"
+	"github.com/fanqie/tank-websocket-go-server/internal/wstest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -54,8 +54,7 @@ func (o *owner) ReaderDone()                    { o.readerDone.Store(true) }
 type pair struct {
 	*client.Client
 	*owner
-	conn   net.Conn
-	r      *bufio.Reader
+	conn   *wstest.Conn
 	opts   *client.Options
 	writes chan int               // the sizes of the server's writes
 	before atomic.Pointer[func()] // called before each of them
@@ -140,12 +139,9 @@ func newPairOn(t *testing.T, listen func(*pair, net.Listener) net.Listener, buff
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
-		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n")
-	p.conn, p.r = conn, bufio.NewReader(conn)
 	var c *client.Conn
 	go func() { c = <-upgraded }()
-	if _, err := http.ReadResponse(p.r, nil); err != nil {
+	if p.conn, err = wstest.Upgrade(conn, wstest.Handshake{}); err != nil {
 		t.Fatal(err)
 	}
 	synctest.Wait()
@@ -163,7 +159,7 @@ func text(s string) *wire.Batch {
 func (p *pair) expectFrames(t *testing.T, want string) {
 	t.Helper()
 	got := make([]byte, len(want))
-	if n, err := io.ReadFull(p.r, got); err != nil || string(got) != want {
+	if n, err := io.ReadFull(p.conn, got); err != nil || string(got) != want {
 		t.Fatalf("got %q (%v)\nwant %q", got[:n], err, want)
 	}
 }
@@ -173,7 +169,7 @@ func (p *pair) expectGone(t *testing.T, want string) {
 	if got := <-p.gone; got != want {
 		t.Fatalf("gone with %q, want %q", got, want)
 	}
-	if got, err := io.ReadAll(p.r); err == nil && len(got) > 0 {
+	if got, err := io.ReadAll(p.conn); err == nil && len(got) > 0 {
 		t.Fatalf("%q came last", got)
 	}
 	synctest.Wait()
@@ -257,7 +253,7 @@ func TestOutboxTakesWhatTheLimitAllows(t *testing.T) {
 		if p.Queued() != 1000 {
 			t.Fatalf("%d bytes are queued", p.Queued())
 		}
-		go io.Copy(io.Discard, p.r)
+		go io.Copy(io.Discard, p.conn)
 		synctest.Wait()
 		if p.Queued() != 0 || p.Closing() {
 			t.Fatalf("%d bytes are queued behind a peer that reads", p.Queued())

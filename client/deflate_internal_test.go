@@ -9,6 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/fanqie/tank-websocket-go-server/internal/wire"
+	"github.com/fanqie/tank-websocket-go-server/internal/wstest"
 )
 
 // TestStreamFollowsTheFrames passes random frames in random pieces, and compares with what was put together.
@@ -52,16 +53,7 @@ func TestStreamFollowsTheFrames(t *testing.T) {
 }
 
 func clientFrame(first byte, payload []byte) []byte {
-	frame := []byte{first}
-	switch n := len(payload); {
-	case n < 126:
-		frame = append(frame, 0x80|byte(n))
-	case n <= 0xFFFF:
-		frame = append(frame, 0x80|126, byte(n>>8), byte(n))
-	default:
-		frame = append(frame, 0x80|127, 0, 0, 0, 0, byte(n>>24), byte(n>>16), byte(n>>8), byte(n))
-	}
-	return append(append(frame, 0xC1, 0x41, 0xC2, 0x42), payload...) // a masking key that looks like frames
+	return append(append(wstest.AppendHeader(nil, first, true, len(payload)), 0xC1, 0x41, 0xC2, 0x42), payload...) // a masking key that looks like frames
 }
 
 func TestOffersOfCompression(t *testing.T) {

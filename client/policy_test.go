@@ -133,7 +133,7 @@ func runPolicy(t *testing.T, policy client.Policy, lent bool, program []batch) s
 		want += m.frame
 	}
 	got := make([]byte, len(want))
-	io.ReadFull(p.r, got)
+	io.ReadFull(p.conn, got)
 	synctest.Wait()
 	if string(got) != want {
 		return fmt.Sprintf("got  %q\nwant %q", got, want)

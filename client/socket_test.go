@@ -1,7 +1,6 @@
 package client_test
 
 import (
-	"bufio"
 	"fmt"
 	"io"
 	"net"
@@ -13,6 +12,7 @@ import (
 	"time"
 
 	"github.com/fanqie/tank-websocket-go-server/client"
+	"github.com/fanqie/tank-websocket-go-server/internal/wstest"
 )
 
 // newSocketPair is newPair with real sockets.
@@ -37,15 +37,12 @@ func dialSocketPair(t *testing.T, dialer *net.Dialer, configure func(*client.Opt
 		upgraded <- c
 	}))
 	t.Cleanup(server.Close)
-	var err error
-	if p.conn, err = dialer.Dial("tcp", server.Listener.Addr().String()); err != nil {
+	conn, err := dialer.Dial("tcp", server.Listener.Addr().String())
+	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { p.conn.Close() })
-	io.WriteString(p.conn, "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
-		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n")
-	p.r = bufio.NewReader(p.conn)
-	if _, err := http.ReadResponse(p.r, nil); err != nil {
+	t.Cleanup(func() { conn.Close() })
+	if p.conn, err = wstest.Upgrade(conn, wstest.Handshake{}); err != nil {
 		t.Fatal(err)
 	}
 	p.Client = client.New(<-upgraded, p.opts, p.owner)
@@ -53,14 +50,8 @@ func dialSocketPair(t *testing.T, dialer *net.Dialer, configure func(*client.Opt
 	return p
 }
 
-// masked is a client frame with a masking key of zero.
-func masked(op byte, payload string) string {
-	n := len(payload)
-	if n > 125 {
-		return string([]byte{0x80 | op, 0x80 | 126, byte(n >> 8), byte(n), 0, 0, 0, 0}) + payload
-	}
-	return string([]byte{0x80 | op, 0x80 | byte(n), 0, 0, 0, 0}) + payload
-}
+// masked is a client frame.
+func masked(op byte, payload string) string { return string(wstest.Masked(wstest.Fin|op, payload)) }
 
 // Whatever the pieces in which it comes, and whatever stands between messages.
 func TestInputInPieces(t *testing.T) {

@@ -157,7 +157,7 @@ func waitForReader(p *pair, queued, percent int) error {
 	}
 	began, reads, got, buf := time.Now(), 0, 0, make([]byte, 64<<10)
 	read := func(most int) error {
-		n, err := p.r.Read(buf[:min(most, len(buf))])
+		n, err := p.conn.Read(buf[:min(most, len(buf))])
 		if err != nil {
 			return fmt.Errorf("after %d of %d bytes: %w", got, sent, err)
 		}

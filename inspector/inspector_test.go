@@ -1,7 +1,6 @@
 package inspector_test
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -21,6 +20,7 @@ import (
 	tank "github.com/fanqie/tank-websocket-go-server"
 	"github.com/fanqie/tank-websocket-go-server/inspector"
 	"github.com/fanqie/tank-websocket-go-server/internal/memnet"
+	"github.com/fanqie/tank-websocket-go-server/internal/wstest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -58,9 +58,7 @@ func (w *watched) connect(user string, buffer int) *tank.Client {
 		w.t.Fatal(err)
 	}
 	w.t.Cleanup(func() { conn.Close() })
-	fmt.Fprintf(conn, "GET /?user_id=%s HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
-		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n", url.QueryEscape(user))
-	if _, err := http.ReadResponse(bufio.NewReader(conn), nil); err != nil {
+	if _, err := wstest.Upgrade(conn, wstest.Handshake{Target: "/?user_id=" + url.QueryEscape(user)}); err != nil {
 		w.t.Fatal(err)
 	}
 	synctest.Wait()
@@ -315,7 +313,7 @@ func TestHealthHasRatesAndDistributions(t *testing.T) {
 				must(t, w.BroadcastTopicMessage("news", "x"))
 				synctest.Wait()
 			}
-			get[health](w, "/api/health")
+			w.ask(http.MethodGet, "/api/health")
 		}
 		last := get[health](w, "/api/health")
 		if n := len(last.Samples); n != 300 {

@@ -15,6 +15,7 @@ import (
 
 	tank "github.com/fanqie/tank-websocket-go-server"
 	"github.com/fanqie/tank-websocket-go-server/internal/memnet"
+	"github.com/fanqie/tank-websocket-go-server/internal/wstest"
 )
 
 // Client is a WebSocket client. On the wire it is a browser: it reads all the time and keeps what comes, answers pings and
@@ -46,11 +47,8 @@ type Client struct {
 	stopPace func() // ends ReadSlowly; nil when it does not run
 }
 
-// Close codes that are never sent, RFC 6455 section 7.4.1.
-const (
-	noStatus = 1005 // there was a close frame without a code
-	abnormal = 1006 // there was none
-)
+// abnormal is the close code of a connection that ended without a close frame, RFC 6455 section 7.4.1.
+const abnormal = 1006
 
 // closing is what a close frame says.
 type closing struct {
@@ -115,7 +113,7 @@ func (c *Client) read(r *bufio.Reader) {
 
 func (c *Client) readAll(r *bufio.Reader) end {
 	for {
-		f, err := readFrame(r)
+		f, err := wstest.ReadFrame(r)
 		if err == nil {
 			err = c.receive(f)
 		}
@@ -126,34 +124,31 @@ func (c *Client) readAll(r *bufio.Reader) end {
 }
 
 // receive deals with a frame.
-func (c *Client) receive(f frame) error {
+func (c *Client) receive(f wstest.Frame) error {
 	if c.goodbye.Load() != nil {
-		return fmt.Errorf("%w: a frame came behind its close frame", errProtocol)
+		return fmt.Errorf("%w: a frame came behind its close frame", wstest.ErrProtocol)
 	}
-	switch f.op {
-	case opPing:
-		return c.reply(encode(opPong, string(f.payload)))
-	case opPong:
+	switch f.Opcode() {
+	case wstest.Ping:
+		return c.reply(encode(wstest.Pong, string(f.Payload)))
+	case wstest.Pong:
 		return nil
-	case opClose:
-		return c.receiveClose(string(f.payload))
+	case wstest.Close:
+		return c.receiveClose(f)
 	}
-	data, err := f.message(c.deflate)
+	data, err := message(f, c.deflate)
 	if err == nil {
-		c.inbox.put(decode(data, f.op == opBinary, time.Now()))
+		c.inbox.put(decode(data, f.Opcode() == wstest.Binary, time.Now()))
 	}
 	return err
 }
 
 // receiveClose answers a close frame, RFC 6455 section 5.5.1. Then it is the server's turn to hang up (section 7.1.1).
-func (c *Client) receiveClose(payload string) error {
-	bye := closing{code: noStatus}
-	switch {
-	case len(payload) == 1:
-		return fmt.Errorf("%w: its close frame has one byte", errProtocol)
-	case len(payload) > 1:
-		bye = closing{int(payload[0])<<8 | int(payload[1]), payload[2:]}
+func (c *Client) receiveClose(f wstest.Frame) error {
+	if len(f.Payload) == 1 {
+		return fmt.Errorf("%w: its close frame has one byte", wstest.ErrProtocol)
 	}
+	bye := closing{code: f.CloseCode(), reason: string(f.Payload[min(2, len(f.Payload)):])}
 	c.goodbye.Store(&bye)
 	if c.leaving.Load() {
 		return nil
@@ -173,7 +168,7 @@ func (c *Client) reply(frame []byte) error {
 func (c *Client) outcome(err error) end {
 	bye, leaving := c.goodbye.Load(), c.leaving.Load()
 	switch {
-	case errors.Is(err, errProtocol):
+	case errors.Is(err, wstest.ErrProtocol):
 		return end{closing: closing{code: abnormal}, how: err.Error()}
 	case bye != nil && leaving:
 		return end{closing: *bye, how: fmt.Sprint("closed by this client, and answered with ", bye)}

@@ -13,6 +13,7 @@ import (
 
 	tank "github.com/fanqie/tank-websocket-go-server"
 	"github.com/fanqie/tank-websocket-go-server/internal/memnet"
+	"github.com/fanqie/tank-websocket-go-server/internal/wstest"
 )
 
 // DialOption varies an opening handshake.
@@ -70,12 +71,6 @@ func body(answer *http.Response) string {
 	return strings.TrimSpace(string(data))
 }
 
-// Nonce and answer of RFC 6455, section 1.3. They are the same for all clients, so that runs of a test do not differ in it.
-const (
-	nonce       = "dGhlIHNhbXBsZSBub25jZQ=="
-	nonceAnswer = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
-)
-
 // handshake does the opening handshake of RFC 6455, section 4.1. It returns no client when the server refuses.
 func (s *Server) handshake(verb, path string, opts []DialOption) (*Client, *http.Response) {
 	s.t.Helper()
@@ -117,7 +112,7 @@ func (s *Server) handshake(verb, path string, opts []DialOption) (*Client, *http
 		_ = conn.Close()
 		return nil, answer
 	}
-	if got := answer.Header.Get("Sec-WebSocket-Accept"); got != nonceAnswer {
+	if got := answer.Header.Get("Sec-WebSocket-Accept"); got != wstest.Accept {
 		fail("this is no WebSocket handshake: the answer has Sec-WebSocket-Accept %s", quote(got))
 	}
 	_ = conn.SetDeadline(time.Time{})
@@ -140,10 +135,7 @@ func (h handshake) request(server, path string) (*http.Request, error) {
 		request.Host = host
 	}
 	request.Header = h.header
-	h.header.Set("Connection", "Upgrade")
-	h.header.Set("Upgrade", "websocket")
-	h.header.Set("Sec-WebSocket-Version", "13")
-	h.header.Set("Sec-WebSocket-Key", nonce)
+	wstest.SetHeader(h.header)
 	if len(h.header.Values("Sec-WebSocket-Extensions")) == 0 {
 		h.header.Set("Sec-WebSocket-Extensions", "permessage-deflate; client_max_window_bits")
 	}
@@ -176,7 +168,7 @@ func (s *Server) connected(verb, path string, conn *memnet.Conn, r *bufio.Reader
 	s.t.Cleanup(c.hangUp)
 	// The answer comes before the instance knows of the connection. Who reads frames does; this one is not answered, and has
 	// no meaning (RFC 6455, section 5.5.3).
-	if err := c.write(encode(opPong, "")); err == nil {
+	if err := c.write(encode(wstest.Pong, "")); err == nil {
 		err = conn.AwaitPeer(s.Patience)
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			c.fail("%s: the server answered the handshake, but does not read", verb)

@@ -8,6 +8,8 @@ import (
 	"os"
 	"slices"
 	"unicode/utf8"
+
+	"github.com/fanqie/tank-websocket-go-server/internal/wstest"
 )
 
 // Send sends a text message. It does not wait for the server to handle it; see Sync. Like everything below, it fails the test
@@ -20,7 +22,7 @@ func (c *Client) Send(text string) {
 // SendBinary sends a binary message, like Send.
 func (c *Client) SendBinary(data []byte) {
 	c.t.Helper()
-	c.send("SendBinary", opBinary, string(data))
+	c.send("SendBinary", wstest.Binary, string(data))
 }
 
 // Publish sends {"topic":topic,"data":data}, like Send. What the server thinks of it, it says in an error frame or not at
@@ -45,10 +47,10 @@ func (c *Client) sendText(verb, text string) {
 	if !utf8.ValidString(text) {
 		c.fail("%s(%s): a client can send text only that is valid UTF-8", verb, quote(text))
 	}
-	c.send(verb, opText, text)
+	c.send(verb, wstest.Text, text)
 }
 
-func (c *Client) send(verb string, op opcode, payload string) {
+func (c *Client) send(verb string, op byte, payload string) {
 	c.t.Helper()
 	if c.hasEnded() {
 		c.fail("%s(%s): the connection has ended", verb, quote(payload))
@@ -141,13 +143,13 @@ func (c *Client) Close(code int, reason string) {
 	c.t.Helper()
 	bye := closing{code, reason}
 	switch {
-	case code >= 1000 && code <= 1003, code >= 1007 && code <= 1014, code >= 3000 && code <= 4999, code == noStatus && reason == "":
+	case code >= 1000 && code <= 1003, code >= 1007 && code <= 1014, code >= 3000 && code <= 4999, code == wstest.NoStatus && reason == "":
 	default:
 		c.fail("Close(%v): this cannot be sent (RFC 6455, section 7.4)", bye)
 	}
 	switch {
-	case len(reason) > maxControl-2 || !utf8.ValidString(reason):
-		c.fail("Close(%v): a reason is at most %d bytes of valid UTF-8", bye, maxControl-2)
+	case len(reason) > wstest.MaxControl-2 || !utf8.ValidString(reason):
+		c.fail("Close(%v): a reason is at most %d bytes of valid UTF-8", bye, wstest.MaxControl-2)
 	case c.hasEnded():
 		c.fail("Close(%v): the connection has ended", bye)
 	case c.frozen:

@@ -97,6 +97,7 @@ func TestPingsBehindASlowHandlerAreNotTooMany(t *testing.T) {
 
 // A socket may call itself full although its peer reads, if slowly: many bytes are freed at a time.
 func TestSlowReaderOfARealSocketIsNotCut(t *testing.T) {
+	t.Parallel() // it waits, for the most part
 	m, server := overTCP(t, false, tank.WithLimits(tank.Limits{WriteTimeout: time.Second, OutboxBytes: 64 << 20}), tank.WithHeartbeat(time.Hour, time.Hour))
 	p := rawTCP(t, server)
 	<-m.ConnEvents
@@ -105,7 +106,7 @@ func TestSlowReaderOfARealSocketIsNotCut(t *testing.T) {
 	}
 	pace := time.NewTicker(50 * time.Millisecond) // much less than the timeout, also on a machine with other work
 	defer pace.Stop()
-	for range 80 { // for four times the timeout
+	for range cases(30, 80) { // for 1.5 or 4 times the timeout
 		<-pace.C
 		if _, err := p.conn.Read(make([]byte, 16<<10)); err != nil {
 			t.Fatal(err)

@@ -1,11 +1,9 @@
 package test
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"net"
-	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
@@ -13,6 +11,7 @@ import (
 	"testing"
 
 	tank "github.com/fanqie/tank-websocket-go-server"
+	"github.com/fanqie/tank-websocket-go-server/internal/wstest"
 )
 
 // benchServer runs an instance behind a real HTTP server until the benchmark ends.
@@ -31,17 +30,15 @@ func rawSubscriber(b *testing.B, addr, topic string, received *atomic.Int64) net
 	if err != nil {
 		b.Fatal(err)
 	}
-	fmt.Fprint(conn, "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n")
-	r := bufio.NewReaderSize(conn, 512)
-	resp, err := http.ReadResponse(r, nil)
-	if err != nil || resp.StatusCode != 101 {
-		b.Fatal(resp, err)
+	c := wstest.NewConn(conn, 512)
+	if err := c.Upgrade(wstest.Handshake{}); err != nil {
+		b.Fatal(err)
 	}
-	conn.Write(frame(opText, "sub:"+topic))
+	c.Write(frame(opText, "sub:"+topic))
 	go func() {
 		buf := make([]byte, 64<<10)
 		for {
-			n, err := r.Read(buf)
+			n, err := c.Read(buf)
 			received.Add(int64(n))
 			if err != nil {
 				return

@@ -1,20 +1,18 @@
 package test
 
 import (
-	"bufio"
 	"context"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	tank "github.com/fanqie/tank-websocket-go-server"
+	"github.com/fanqie/tank-websocket-go-server/internal/wstest"
 )
 
 // The attack of BenchmarkSubscribeUnderChurn: as many connections as some users may have, each of which uses up its message
@@ -48,7 +46,7 @@ func subscribeUnderChurn(b *testing.B, attack string) {
 	server := httptest.NewServer(m)
 	defer server.Close()
 	addr := server.Listener.Addr().String()
-	honest, r, err := churnDial(addr, "honest")
+	honest, err := churnDial(addr, "honest")
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -71,7 +69,7 @@ func subscribeUnderChurn(b *testing.B, attack string) {
 		calls = probe(ctx, 2*time.Millisecond, func(i int) time.Duration { return churnCall(b, client, i) })
 	})
 	wg.Go(func() {
-		sockets = probe(ctx, 50*time.Millisecond, func(i int) time.Duration { return churnSocket(b, honest, r, i) })
+		sockets = probe(ctx, 50*time.Millisecond, func(i int) time.Duration { return churnSocket(b, honest, i) })
 	})
 	wg.Wait()
 	after := m.Stats()
@@ -83,22 +81,12 @@ func subscribeUnderChurn(b *testing.B, attack string) {
 }
 
 // churnDial connects as user.
-func churnDial(addr, user string) (net.Conn, *bufio.Reader, error) {
+func churnDial(addr, user string) (*wstest.Conn, error) {
 	conn, err := net.Dial("tcp", addr)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	fmt.Fprintf(conn, "GET /?user_id=%s HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n", user)
-	r := bufio.NewReaderSize(conn, 512)
-	resp, err := http.ReadResponse(r, nil)
-	if err == nil && resp.StatusCode != http.StatusSwitchingProtocols {
-		err = fmt.Errorf("the handshake was answered with %s", resp.Status)
-	}
-	if err != nil {
-		conn.Close()
-		return nil, nil, err
-	}
-	return conn, r, nil
+	return wstest.Upgrade(conn, wstest.Handshake{Target: "/?user_id=" + user})
 }
 
 // churn is one attacker. What goes wrong for it is not of interest.
@@ -110,7 +98,7 @@ func churn(ctx context.Context, addr string, i int, patient bool) {
 	}
 	burst = append(burst, frame(opText, "sub:")...) // which is answered
 	for ctx.Err() == nil {
-		conn, r, err := churnDial(addr, fmt.Sprint("attacker", i%churnUsers))
+		conn, err := churnDial(addr, fmt.Sprint("attacker", i%churnUsers))
 		if err != nil {
 			continue
 		}
@@ -118,7 +106,7 @@ func churn(ctx context.Context, addr string, i int, patient bool) {
 		if patient {
 			deadline, _ := ctx.Deadline()
 			conn.SetReadDeadline(deadline)
-			r.Peek(1)
+			conn.R.Peek(1)
 		}
 		conn.Close()
 	}
@@ -153,15 +141,14 @@ func churnCall(b *testing.B, c *tank.Client, i int) time.Duration {
 }
 
 // churnSocket subscribes, publishes, and waits for the message.
-func churnSocket(b *testing.B, conn net.Conn, r *bufio.Reader, i int) time.Duration {
+func churnSocket(b *testing.B, conn *wstest.Conn, i int) time.Duration {
 	topic := fmt.Sprintf("socket%06d", i)
 	want := fmt.Sprintf(`{"topic":%q,"data":"x"}`, topic)
 	sent := append(append(frame(opText, "sub:"+topic), frame(opText, want)...), frame(opText, "unsub:"+topic)...)
 	began := time.Now()
 	conn.Write(sent)
-	got := make([]byte, 2+len(want))
-	if _, err := io.ReadFull(r, got); err != nil || !strings.HasSuffix(string(got), want) {
-		b.Errorf("got %q (%v)", got, err)
+	if f, err := conn.ReadFrame(); err != nil || string(f.Payload) != want {
+		b.Errorf("got %q (%v)", f.Payload, err)
 	}
 	return time.Since(began)
 }

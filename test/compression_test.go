@@ -104,7 +104,7 @@ func TestOneMessageComesCompressedAndPlain(t *testing.T) {
 		data := strings.Repeat("x", 1000)
 		must(t, s.BroadcastTopicMessage("news", data))
 		plain.expectTopic("news", data)
-		head, err := deflating.r.Peek(2)
+		head, err := deflating.conn.R.Peek(2)
 		if err != nil || head[0] != 0xC1 || int(head[1]) > 100 {
 			t.Fatalf("frame starts with % x (%v), want a short compressed one", head, err)
 		}

@@ -89,7 +89,7 @@ func padded(n int) string { return fmt.Sprint(n, " ", strings.Repeat("x", 1000))
 // A fifth of all clients stop reading: they are closed, and the others get everything, while memory stays bounded.
 func TestManyClientsThatStopReading(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		clients := cases(1000, 5000)
+		clients := cases(500, 5000)
 		const messages, outbox = 80, 32 << 10
 		s := serve(t, tank.WithLimits(tank.Limits{OutboxBytes: outbox}), tank.WithHeartbeat(time.Hour, time.Hour))
 		frozen := func(i int) bool { return i%5 == 0 }
@@ -129,7 +129,8 @@ func TestManyClientsThatStopReading(t *testing.T) {
 // Shutdown in a storm: some clients are frozen, some have stopped in mid frame, and publishers go on until they are told.
 func TestShutdownInAStorm(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		const clients, publishers = 5000, 4
+		const publishers = 4
+		clients := cases(1000, 5000)
 		s := serve(t, tank.WithHeartbeat(time.Hour, time.Hour), tank.WithLimits(tank.Limits{CloseTimeout: time.Hour}))
 		frozen := func(i int) bool { return i%10 == 0 }
 		stuck := func(i int) bool { return i%10 == 1 }

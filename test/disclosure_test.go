@@ -125,7 +125,7 @@ func (d *disclosure) refusals(p *peer) string {
 // pending reports whether something has come that was not read.
 func (d *disclosure) pending(p *peer) bool {
 	synctest.Wait()
-	return p.r.Buffered() > 0 || len(p.conn.(*memnet.Conn).Buffered()) > 0
+	return p.conn.R.Buffered() > 0 || len(p.conn.Conn.(*memnet.Conn).Buffered()) > 0
 }
 
 // places are where a hostile name can stand. Each returns what comes back to somebody.

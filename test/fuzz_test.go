@@ -1,8 +1,9 @@
 package test
 
 import (
+	"bufio"
 	"bytes"
-	"encoding/binary"
+	"errors"
 	"io"
 	"net/http"
 	"slices"
@@ -14,6 +15,7 @@ import (
 
 	tank "github.com/fanqie/tank-websocket-go-server"
 	"github.com/fanqie/tank-websocket-go-server/internal/memnet"
+	"github.com/fanqie/tank-websocket-go-server/internal/wstest"
 )
 
 // fuzzed serves with callbacks that allow everything, a handler that sends each message back, and no heartbeat, so that a
@@ -135,7 +137,7 @@ func FuzzStream(f *testing.F) {
 			ended := make(chan struct{})
 			go func() {
 				defer close(ended)
-				io.Copy(&received, p.r)
+				io.Copy(&received, p.conn)
 			}()
 			for n := len(stream)/(int(pieces)+1) + 1; len(stream) > 0; stream = stream[min(n, len(stream)):] {
 				p.write(stream[:min(n, len(stream))])
@@ -143,7 +145,7 @@ func FuzzStream(f *testing.F) {
 			}
 			time.Sleep(time.Second)
 			s.expectWell(bystander)
-			p.conn.(*memnet.Conn).CloseWrite()
+			p.conn.Conn.(*memnet.Conn).CloseWrite()
 			time.Sleep(20 * time.Second) // as long as the slowest limit takes
 			p.conn.Close()
 			<-ended
@@ -158,28 +160,20 @@ func FuzzStream(f *testing.F) {
 
 // checkServerFrames takes apart what a client has received.
 func checkServerFrames(t *testing.T, b []byte) {
-	for len(b) >= 2 {
-		op, header, n := b[0]&0x0F, 2, int(b[1])
-		if b[0]&0xB0 != 0x80 || b[1]&0x80 != 0 {
-			t.Fatalf("a frame starts with %x", b[:2])
+	for r := bufio.NewReader(bytes.NewReader(b)); ; {
+		f, err := wstest.ReadFrame(r)
+		if errors.Is(err, wstest.ErrProtocol) {
+			t.Fatal(err)
 		}
-		switch {
-		case n == 126 && len(b) >= 4:
-			header, n = 4, int(binary.BigEndian.Uint16(b[2:]))
-		case n == 127 && len(b) >= 10:
-			header, n = 10, int(binary.BigEndian.Uint64(b[2:]))
-		}
-		if len(b) < header+n { // cut
+		if err != nil { // cut
 			return
 		}
-		payload := b[header : header+n]
-		b = b[header+n:]
-		if op == opClose {
-			if n > 0 && (n == 1 || !mayClose(int(payload[0])<<8|int(payload[1])) || !utf8.Valid(payload[2:])) {
-				t.Errorf("close frame %q", payload)
+		if f.Opcode() == opClose {
+			if n := len(f.Payload); n > 0 && (n == 1 || !mayClose(f.CloseCode()) || !utf8.Valid(f.Payload[2:])) {
+				t.Errorf("close frame %q", f.Payload)
 			}
-			if len(b) > 0 {
-				t.Errorf("%q behind the close frame", b)
+			if rest, _ := io.ReadAll(r); len(rest) > 0 {
+				t.Errorf("%q behind the close frame", rest)
 			}
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	tank "github.com/fanqie/tank-websocket-go-server"
+	"github.com/fanqie/tank-websocket-go-server/internal/wstest"
 )
 
 func TestUserIDFromTheQuery(t *testing.T) {
@@ -166,10 +167,8 @@ func TestPortsThatAreNotSaid(t *testing.T) {
 			{"a.test:", "https", "https://a.test:80", 403},
 			{"a.test:80:", "", "http://a.test:80", 403},
 		} {
-			h := "GET / HTTP/1.1\r\nHost: " + c.host + "\r\nOrigin: " + c.origin + "\r\nX-Forwarded-Proto: " + c.proto +
-				"\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" +
-				"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
-			if resp := s.raw(h); resp.StatusCode != c.want {
+			h := wstest.Handshake{Host: c.host, Header: "Origin: " + c.origin + "\r\nX-Forwarded-Proto: " + c.proto + "\r\n"}
+			if _, resp := s.raw(h.String(), defaultBuffer); resp.StatusCode != c.want {
 				t.Errorf("host %q, scheme %q, origin %q: %s, want %d", c.host, c.proto, c.origin, resp.Status, c.want)
 			}
 		}
@@ -210,8 +209,7 @@ func TestOriginOfATLSRequest(t *testing.T) {
 }
 
 func TestRequestsThatAreNoHandshakeAreRefused(t *testing.T) {
-	const good = "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" +
-		"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+	good := wstest.Handshake{}.String()
 	with := func(old, replacement string) string {
 		if !strings.Contains(good, old) {
 			t.Fatalf("there is no %q to replace", old)
@@ -238,14 +236,15 @@ func TestRequestsThatAreNoHandshakeAreRefused(t *testing.T) {
 			"versions 8 and 13":       {with("Version: 13", "Version: 8\r\nSec-WebSocket-Version: 13"), 400, nil},
 			"versions 13, 8 in one":   {with("Version: 13", "Version: 13, 8"), 400, nil},
 			"versions 8, 13 in one":   {with("Version: 13", "Version: 8, 13"), 400, nil},
-			"no key":                  {with("Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n", ""), 400, nil},
+			"no key":                  {with("Sec-WebSocket-Key: "+wstest.Key+"\r\n", ""), 400, nil},
 			"POST":                    {with("GET", "POST"), 405, http.Header{"Allow": {"GET"}}},
 			"a body":                  {ending("Content-Length: 2\r\n\r\nhi"), 400, nil},
 			"a body in chunks":        {ending("Transfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n"), 400, nil},
 			"an empty body in chunks": {ending("Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"), 400, nil},
 			"no body":                 {ending("Content-Length: 0\r\n\r\n"), 101, nil},
 		} {
-			resp := s.raw(c.request)
+			conn, resp := s.raw(c.request, defaultBuffer)
+			conn.Close()
 			if resp.StatusCode != c.want {
 				t.Errorf("%s is answered with %s, want %d", name, resp.Status, c.want)
 			}

@@ -1,16 +1,13 @@
 package test
 
 import (
-	"bufio"
 	"compress/flate"
 	"context"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"math"
-	"net"
 	"net/http"
 	"os"
 	"strings"
@@ -22,6 +19,7 @@ import (
 
 	tank "github.com/fanqie/tank-websocket-go-server"
 	"github.com/fanqie/tank-websocket-go-server/internal/memnet"
+	"github.com/fanqie/tank-websocket-go-server/internal/wstest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -38,6 +36,17 @@ func cases(few, all int) int {
 		return all
 	}
 	return few
+}
+
+// sample returns as many of the tests as are few, whichever they are, or all of them.
+func sample[T any](few int, tests map[string]T) map[string]T {
+	for name := range tests {
+		if everyCase || len(tests) <= few {
+			break
+		}
+		delete(tests, name)
+	}
+	return tests
 }
 
 // bubble runs a test in a synctest bubble: time is fake, and nothing may outlive the test.
@@ -104,11 +113,14 @@ type handshake struct {
 // peer is the other end of a connection, in full control of every byte.
 type peer struct {
 	t    *testing.T
-	conn net.Conn
-	r    *bufio.Reader
+	conn *wstest.Conn
 }
 
-const defaultBuffer = 64 << 10
+// In bytes: what the server can write to a peer before it reads, and what a peer reads ahead.
+const (
+	defaultBuffer = 64 << 10
+	readAhead     = 4 << 10
+)
 
 // dial connects, as user name unless that is empty.
 func (s *server) dial(name string) *peer {
@@ -137,50 +149,37 @@ func (s *server) request(h handshake) (*peer, *http.Response) {
 	if h.buffer == 0 {
 		h.buffer = defaultBuffer
 	}
-	conn, err := s.listener.Dial(h.buffer)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	s.t.Cleanup(func() { conn.Close() })
-	var b strings.Builder
-	fmt.Fprintf(&b, "GET %s HTTP/1.1\r\nHost: example.test\r\n", h.path)
-	fmt.Fprintf(&b, "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n")
-	h.header.Write(&b)
-	b.WriteString("\r\n")
-	conn.Write(append([]byte(b.String()), h.early...))
-	r := bufio.NewReader(conn)
-	resp, err := http.ReadResponse(r, nil)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return &peer{s.t, conn, r}, resp
+	var header strings.Builder
+	h.header.Write(&header)
+	conn, resp := s.raw(wstest.Handshake{Target: h.path, Header: header.String()}.String()+string(h.early), h.buffer)
+	return &peer{s.t, conn}, resp
 }
 
-// The opcodes, RFC 6455 section 5.2.
+// raw sends a request as it is and returns the answer.
+func (s *server) raw(request string, buffer int) (*wstest.Conn, *http.Response) {
+	s.t.Helper()
+	conn, err := s.listener.Dial(buffer)
+	must(s.t, err)
+	s.t.Cleanup(func() { conn.Close() })
+	c := wstest.NewConn(conn, readAhead)
+	resp, err := c.Do(request)
+	must(s.t, err)
+	return c, resp
+}
+
 const (
-	opText   = 1
-	opBinary = 2
-	opClose  = 8
-	opPing   = 9
-	opPong   = 10
+	opText   = wstest.Text
+	opBinary = wstest.Binary
+	opClose  = wstest.Close
+	opPing   = wstest.Ping
+	opPong   = wstest.Pong
 )
 
-// frame encodes a complete client frame. The masking key is zero, which RFC 6455 cannot forbid.
-func frame(op byte, payload string) []byte {
-	b := []byte{0x80 | op}
-	switch n := len(payload); {
-	case n < 126:
-		b = append(b, 0x80|byte(n))
-	case n <= 0xFFFF:
-		b = append(b, 0x80|126, byte(n>>8), byte(n))
-	default:
-		b = binary.BigEndian.AppendUint64(append(b, 0x80|127), uint64(n))
-	}
-	return append(append(b, 0, 0, 0, 0), payload...)
-}
+// frame encodes a complete client frame.
+func frame(op byte, payload string) []byte { return wstest.Masked(wstest.Fin|op, payload) }
 
 func closeFrame(code int, reason string) []byte {
-	return frame(opClose, string([]byte{byte(code >> 8), byte(code)})+reason)
+	return frame(opClose, wstest.ClosePayload(code, reason))
 }
 
 // write sends raw bytes. It fails silently: the server may have hung up, which what it sent before will tell.
@@ -189,30 +188,13 @@ func (p *peer) write(b []byte) { p.conn.Write(b) }
 // send sends a text message.
 func (p *peer) send(text string) { p.write(frame(opText, text)) }
 
-// receive returns the next frame.
+// receive returns the next frame, which may not be compressed.
 func (p *peer) receive() (op byte, payload string, err error) {
-	var head [2]byte
-	if _, err := io.ReadFull(p.r, head[:]); err != nil {
-		return 0, "", err
+	f, err := p.conn.ReadFrame()
+	if err == nil && f.Compressed() {
+		err = fmt.Errorf("server frame starts with %#02x", f.First)
 	}
-	if head[0]&0xF0 != 0x80 || head[1]&0x80 != 0 {
-		return 0, "", fmt.Errorf("server frame starts with %x", head)
-	}
-	n := uint64(head[1])
-	if n >= 126 {
-		extended := make([]byte, 8)
-		from := 6
-		if n == 127 {
-			from = 0
-		}
-		if _, err := io.ReadFull(p.r, extended[from:]); err != nil {
-			return 0, "", err
-		}
-		n = binary.BigEndian.Uint64(extended)
-	}
-	data := make([]byte, n)
-	_, err = io.ReadFull(p.r, data)
-	return head[0] & 0x0F, string(data), err
+	return f.Opcode(), string(f.Payload), err
 }
 
 // next returns the next data message, answering pings before it.
@@ -313,11 +295,11 @@ func (p *peer) subscribe(s *server, topic string) {
 func (p *peer) expectNothing() {
 	p.t.Helper()
 	synctest.Wait()
-	if n := p.r.Buffered(); n > 0 {
-		rest, _ := p.r.Peek(n)
+	if n := p.conn.R.Buffered(); n > 0 {
+		rest, _ := p.conn.R.Peek(n)
 		p.t.Fatalf("got %q, want nothing", rest)
 	}
-	if b := p.conn.(*memnet.Conn).Buffered(); len(b) > 0 {
+	if b := p.conn.Conn.(*memnet.Conn).Buffered(); len(b) > 0 {
 		p.t.Fatalf("got %q, want nothing", b)
 	}
 }
@@ -399,18 +381,6 @@ func serveOn(t *testing.T, s *http.Server) *memnet.Listener {
 	go s.Serve(l)
 	t.Cleanup(func() { s.Close() })
 	return l
-}
-
-// raw sends a request as it is and returns the answer.
-func (s *server) raw(request string) *http.Response {
-	s.t.Helper()
-	conn, err := s.listener.Dial(defaultBuffer)
-	must(s.t, err)
-	defer conn.Close()
-	conn.Write([]byte(request))
-	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
-	must(s.t, err)
-	return resp
 }
 
 // deflate compresses a message, RFC 7692 section 7.2.1.

@@ -21,6 +21,7 @@ import (
 	"github.com/coder/websocket"
 
 	tank "github.com/fanqie/tank-websocket-go-server"
+	"github.com/fanqie/tank-websocket-go-server/internal/wstest"
 )
 
 // Each test here is the end of a way that was found to break the library.
@@ -308,7 +309,7 @@ func TestCompressedFragmentsWithControlFramesBetween(t *testing.T) {
 		for range 3 {
 			p.write(mixed)
 		}
-		go io.Copy(io.Discard, p.r)
+		go io.Copy(io.Discard, p.conn)
 		synctest.Wait()
 		if len(got) != 5 || got[0] != text || got[1] != "plain behind it" || got[4] != text {
 			t.Fatalf("got %q", got)
@@ -334,9 +335,7 @@ func TestOneClientsCloseFrameIsNobodyElses(t *testing.T) {
 	dial := func(user string) net.Conn {
 		c, err := net.Dial("tcp", server.Listener.Addr().String())
 		must(t, err)
-		fmt.Fprintf(c, "GET /?user_id=%s HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"+
-			"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n", user)
-		_, err = http.ReadResponse(bufio.NewReader(c), nil)
+		_, err = wstest.Upgrade(c, wstest.Handshake{Target: "/?user_id=" + user, Header: "Sec-WebSocket-Extensions: permessage-deflate\r\n"})
 		must(t, err)
 		return c
 	}

@@ -21,6 +21,7 @@ import (
 	tank "github.com/fanqie/tank-websocket-go-server"
 	"github.com/fanqie/tank-websocket-go-server/internal/memnet"
 	"github.com/fanqie/tank-websocket-go-server/internal/wire"
+	"github.com/fanqie/tank-websocket-go-server/internal/wstest"
 )
 
 // huffmanTables is a block that holds nothing but two Huffman tables (RFC 1951, section 3.2.7): 38 bytes that become 9,000
@@ -233,8 +234,7 @@ func inflateFlood(b *testing.B, message []byte) (handled int) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	fmt.Fprint(conn, "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"+
-		"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n")
+	io.WriteString(conn, wstest.Handshake{Header: "Sec-WebSocket-Extensions: permessage-deflate\r\n"}.String())
 	go io.Copy(io.Discard, conn)
 	for range 200 {
 		conn.Write(message)

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/fanqie/tank-websocket-go-server/internal/wstest"
 )
 
 // pooledWriter is middleware that gives its buffers back when the connection is hijacked: there is no header any more then.
@@ -43,8 +45,7 @@ func TestMiddlewareThatFailsOnceItIsHijacked(t *testing.T) {
 				conn, err := s.listener.Dial(defaultBuffer)
 				must(t, err)
 				defer conn.Close()
-				io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
-					"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n")
+				io.WriteString(conn, wstest.Handshake{}.String())
 				synctest.Wait()
 				conn.SetReadDeadline(time.Now().Add(time.Minute))
 				answer, err := io.ReadAll(conn)

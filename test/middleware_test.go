@@ -16,6 +16,7 @@ import (
 	"time"
 
 	tank "github.com/fanqie/tank-websocket-go-server"
+	"github.com/fanqie/tank-websocket-go-server/internal/wstest"
 )
 
 // wrapped serves an instance behind middleware, in a bubble.
@@ -79,7 +80,7 @@ func TestWritersThatHoldBackTheStatus(t *testing.T) {
 func TestWritersThatHoldBackARefusal(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := wrapped(t, holding)
-		resp := s.raw("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+		_, resp := s.raw("GET / HTTP/1.1\r\nHost: x\r\n\r\n", defaultBuffer)
 		body, _ := io.ReadAll(resp.Body)
 		if resp.StatusCode != http.StatusUpgradeRequired || resp.Header.Get("Upgrade") != "websocket" || !strings.Contains(string(body), "Connection") {
 			t.Fatalf("answered with %s %v %q", resp.Status, resp.Header, body)
@@ -191,7 +192,7 @@ func TestHeadersOfMiddleware(t *testing.T) {
 			"Vary":                        {"Accept-Encoding"},
 			"Connection":                  {"Upgrade"},
 			"Upgrade":                     {"websocket"},
-			"Sec-Websocket-Accept":        {"ICX+Yqv66kxgM0FcWaLWlFLwTAI="},
+			"Sec-Websocket-Accept":        {wstest.Accept},
 		}
 		if resp.StatusCode != 101 || len(resp.Header) != len(want) {
 			t.Errorf("answered with %s %v", resp.Status, resp.Header)
@@ -217,8 +218,7 @@ func TestPeerThatDoesNotReadTheAnswer(t *testing.T) {
 				must(t, err)
 				defer conn.Close()
 				began := time.Now()
-				io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
-					"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n")
+				io.WriteString(conn, wstest.Handshake{}.String())
 				mustBe(t, s.expectError(tank.CodeUpgrade), os.ErrDeadlineExceeded)
 				if took := time.Since(began); took != 3*time.Second {
 					t.Errorf("given up after %v", took)

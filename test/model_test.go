@@ -23,6 +23,7 @@ import (
 	tank "github.com/fanqie/tank-websocket-go-server"
 	"github.com/fanqie/tank-websocket-go-server/actor"
 	"github.com/fanqie/tank-websocket-go-server/internal/memnet"
+	"github.com/fanqie/tank-websocket-go-server/internal/wstest"
 )
 
 // TestModel runs random programs of steps against an instance and a model of it, each in a bubble of its own. After each
@@ -334,10 +335,10 @@ func (m *model) connect(user string, buffer int) {
 	p := &player{peer: peer, m: m, user: user, buffer: buffer, topics: make(map[string]bool), spans: make(map[string][]span),
 		due: make(map[string][]string), lost: make(map[string]map[int]bool), got: make(map[string][]int), sign: time.Now(), seen: time.Now()}
 	p.messages.inherit(m.left, modelLimits.MessageBurst)
-	early, _ := peer.r.Peek(peer.r.Buffered()) // behind the handshake
-	p.gate = &gate{conn: peer.conn.(*memnet.Conn), raw: bytes.Clone(early), sipped: bytes.Clone(early), thawed: make(chan struct{})}
+	early, _ := peer.conn.R.Peek(peer.conn.R.Buffered()) // behind the handshake
+	p.gate = &gate{conn: peer.conn.Conn.(*memnet.Conn), raw: bytes.Clone(early), sipped: bytes.Clone(early), thawed: make(chan struct{})}
 	close(p.gate.thawed)
-	peer.r = bufio.NewReader(p.gate)
+	peer.conn.R = bufio.NewReader(p.gate)
 	if all := m.GetAllClients(); len(all) > 0 { // else it has ended already
 		p.handle = all[len(all)-1]
 	}
@@ -879,12 +880,12 @@ type received struct {
 // frames returns the frames that were not looked at, and the length of the stream.
 func (p *player) frames() (list []received, length int) {
 	stream := append(bytes.Clone(p.gate.raw), p.gate.conn.Buffered()...)
-	for r := (&peer{r: bufio.NewReader(bytes.NewReader(stream[p.at:]))}); ; {
-		op, payload, err := r.receive()
+	for r := bufio.NewReader(bytes.NewReader(stream[p.at:])); ; {
+		f, err := wstest.ReadFrame(r)
 		if err != nil {
 			return list, len(stream)
 		}
-		list = append(list, received{op, payload})
+		list = append(list, received{f.Opcode(), string(f.Payload)})
 	}
 }
 

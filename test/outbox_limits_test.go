@@ -36,7 +36,7 @@ func TestSlowWriteThatMakesProgressIsNotCut(t *testing.T) {
 		must(t, s.BroadcastMessage([]byte(strings.Repeat("x", 100))))
 		for range 102 {
 			time.Sleep(4 * time.Second)
-			if _, err := p.conn.Read(make([]byte, 1)); err != nil {
+			if _, err := p.conn.Conn.Read(make([]byte, 1)); err != nil {
 				t.Fatal(err)
 			}
 		}

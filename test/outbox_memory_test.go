@@ -1,9 +1,7 @@
 package test
 
 import (
-	"encoding/binary"
 	"fmt"
-	"io"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -85,12 +83,8 @@ func TestOutboxesCountWhatPartsKeep(t *testing.T) {
 // skipLarge reads a frame of 64 KiB or more, compressed or not.
 func (p *peer) skipLarge() {
 	p.t.Helper()
-	header := make([]byte, 10)
-	if _, err := io.ReadFull(p.r, header); err != nil || header[1] != 127 {
-		p.t.Fatalf("got header %x, %v", header, err)
-	}
-	if _, err := io.CopyN(io.Discard, p.r, int64(binary.BigEndian.Uint64(header[2:]))); err != nil {
-		p.t.Fatal(err)
+	if f, err := p.conn.ReadFrame(); err != nil || len(f.Payload) < 64<<10 {
+		p.t.Fatalf("got a frame of %d bytes, %v", len(f.Payload), err)
 	}
 }
 

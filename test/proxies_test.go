@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	tank "github.com/fanqie/tank-websocket-go-server"
+	"github.com/fanqie/tank-websocket-go-server/internal/wstest"
 )
 
 // TestOriginBehindProxies sends what proxies send on for the handshake of a page at https://chat.example.com, as each is
@@ -13,9 +14,8 @@ func TestOriginBehindProxies(t *testing.T) {
 		welcome = 101
 		refused = 403
 
-		host    = "Host: chat.example.com\r\n"
-		origin  = "Origin: https://chat.example.com\r\n"
-		upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+		host   = "Host: chat.example.com\r\n"
+		origin = "Origin: https://chat.example.com\r\n"
 	)
 	bubble(t, func(t *testing.T) {
 		s := serve(t)
@@ -66,7 +66,8 @@ func TestOriginBehindProxies(t *testing.T) {
 			{"nginx behind a load balancer, as on the page", host + origin + "X-Forwarded-Proto: https\r\nCF-Visitor: {\"scheme\":\"https\"}\r\n", welcome},
 			{"Vite with rewriteWsOrigin", "host: localhost:5173\r\norigin: http://127.0.0.1:8080\r\n", refused},
 		} {
-			resp := s.raw("GET /ws HTTP/1.1\r\n" + c.headers + upgrade + "\r\n")
+			conn, resp := s.raw("GET /ws HTTP/1.1\r\n"+c.headers+wstest.UpgradeHeader+"\r\n", defaultBuffer)
+			conn.Close()
 			if resp.StatusCode != c.want {
 				t.Errorf("%s: answered with %s, want %d", c.name, resp.Status, c.want)
 			}

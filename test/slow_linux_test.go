@@ -3,7 +3,6 @@ package test
 // Elsewhere nobody tells what a peer has acknowledged.
 
 import (
-	"bufio"
 	"crypto/tls"
 	"io"
 	"net"
@@ -15,6 +14,7 @@ import (
 	"time"
 
 	tank "github.com/fanqie/tank-websocket-go-server"
+	"github.com/fanqie/tank-websocket-go-server/internal/wstest"
 )
 
 // smallWindow makes the receive buffer of a peer's socket, and its segments, as small as those of a slow link.
@@ -35,21 +35,15 @@ func upgradeTLS(t *testing.T, server *httptest.Server, dialer net.Dialer) *peer 
 	config.ServerName = "127.0.0.1"
 	conn := tls.Client(socket, config)
 	t.Cleanup(func() { conn.Close() })
-	_, err = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
-		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n")
-	must(t, err)
-	p := &peer{t, conn, bufio.NewReaderSize(conn, 16)}
-	resp, err := http.ReadResponse(p.r, nil)
-	must(t, err)
-	if resp.StatusCode != http.StatusSwitchingProtocols {
-		t.Fatalf("answered with %s", resp.Status)
-	}
+	p := &peer{t, wstest.NewConn(conn, 16)}
+	must(t, p.conn.Upgrade(wstest.Handshake{}))
 	return p
 }
 
 // A TLS write cannot go on after a deadline, and the socket below it takes the next bytes only when much of its buffer is free:
 // a peer that reads less than that within the write timeout is slow, and not gone. One that reads nothing is cut.
 func TestSlowReaderOverTLSIsNotCut(t *testing.T) {
+	t.Parallel() // it waits, for the most part
 	const writeTimeout = time.Second
 	m, server := overTCP(t, true, tank.WithLimits(tank.Limits{WriteTimeout: writeTimeout, OutboxBytes: 64 << 20}),
 		tank.WithHeartbeat(time.Hour, time.Hour))
@@ -60,9 +54,9 @@ func TestSlowReaderOverTLSIsNotCut(t *testing.T) {
 	}
 	pace := time.NewTicker(writeTimeout / 10)
 	defer pace.Stop()
-	for range 40 { // for four times the timeout
+	for range cases(15, 40) { // for 1.5 or 4 times the timeout
 		<-pace.C
-		if _, err := io.CopyN(io.Discard, p.r, 2<<10); err != nil { // 20 KiB in one timeout
+		if _, err := io.CopyN(io.Discard, p.conn, 2<<10); err != nil { // 20 KiB in one timeout
 			t.Fatal(err)
 		}
 	}

@@ -44,8 +44,13 @@ func dialTCP(t *testing.T, server *httptest.Server, user string) *websocket.Conn
 	return c
 }
 
-func eachTransport(t *testing.T, test func(t *testing.T, secure bool)) {
-	for name, secure := range map[string]bool{"TCP": false, "TLS": true} {
+func eachTransport(t *testing.T, test func(t *testing.T, secure bool)) { transports(t, 2, test) }
+
+// aTransport is for tests that take long over each: it is one of them, whichever, or all.
+func aTransport(t *testing.T, test func(t *testing.T, secure bool)) { transports(t, 1, test) }
+
+func transports(t *testing.T, few int, test func(t *testing.T, secure bool)) {
+	for name, secure := range sample(few, map[string]bool{"TCP": false, "TLS": true}) {
 		t.Run(name, func(t *testing.T) { test(t, secure) })
 	}
 }
@@ -86,7 +91,8 @@ func TestBurstOverRealSockets(t *testing.T) {
 }
 
 func TestFrozenPeerIsCutAtTheEndOfShutdownsContext(t *testing.T) {
-	eachTransport(t, func(t *testing.T, secure bool) {
+	t.Parallel() // it waits, for the most part
+	aTransport(t, func(t *testing.T, secure bool) {
 		m, server := overTCP(t, secure, tank.WithLimits(tank.Limits{OutboxBytes: 1 << 30, CloseTimeout: time.Hour, WriteTimeout: time.Hour}))
 		dialTCP(t, server, "frozen")
 		<-m.ConnEvents
@@ -101,7 +107,8 @@ func TestFrozenPeerIsCutAtTheEndOfShutdownsContext(t *testing.T) {
 }
 
 func TestProtocolErrorOverRealSocketsDeliversTheCloseFrame(t *testing.T) {
-	eachTransport(t, func(t *testing.T, secure bool) {
+	t.Parallel() // it waits, for the most part
+	aTransport(t, func(t *testing.T, secure bool) {
 		m, server := overTCP(t, secure)
 		c := dialTCP(t, server, "ann")
 		<-m.ConnEvents

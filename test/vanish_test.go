@@ -93,15 +93,21 @@ func TestClientThatIsThereIsNotReapedHoweverSlowlyItIsRead(t *testing.T) {
 const shortInterval, shortTimeout = 200 * time.Millisecond, 100 * time.Millisecond
 
 func TestClientThatVanishesBehindABacklogIsReapedOverRealSockets(t *testing.T) {
+	t.Parallel() // it waits, for the most part
 	eachTransport(t, func(t *testing.T, secure bool) {
-		for name, test := range map[string]struct {
+		few := 3
+		if secure {
+			few = 1
+		}
+		for name, test := range sample(few, map[string]struct {
 			messages int
 			isSlow   bool
 		}{
+			"idle":                         {0, false},
 			"throttled":                    {2000, false},    // 14 kB, 18 s
 			"throttled, with no room left": {100_000, false}, // 700 kB
 			"in a slow handler":            {2000, true},
-		} {
+		}) {
 			t.Run(name, func(t *testing.T) {
 				end := make(chan struct{})
 				m, server := overTCP(t, secure, tank.WithHeartbeat(shortInterval, shortTimeout), tank.WithMessageHandler(func(*tank.Client, tank.Message) {
@@ -127,6 +133,9 @@ func TestClientThatVanishesBehindABacklogIsReapedOverRealSockets(t *testing.T) {
 				if took := time.Since(began); e.Reason != "1006 heartbeat timeout" || took > 5*(shortInterval+shortTimeout) { // on a machine that is busy
 					t.Fatalf("got %+v after %v", e, took)
 				}
+				if e := <-m.Errors; e.Code != tank.CodeHeartbeat {
+					t.Fatalf("got %v", e)
+				}
 				p.conn.Close()
 			})
 		}
@@ -134,7 +143,9 @@ func TestClientThatVanishesBehindABacklogIsReapedOverRealSockets(t *testing.T) {
 }
 
 func TestClientThatIsThereIsNotReapedOverRealSockets(t *testing.T) {
-	eachTransport(t, func(t *testing.T, secure bool) {
+	t.Parallel() // it waits, for the most part
+	aTransport(t, func(t *testing.T, secure bool) {
+		managers := make(map[string]*tank.Manager)
 		for name, test := range map[string]struct {
 			messages int // negative: without end
 			isSlow   bool
@@ -143,36 +154,34 @@ func TestClientThatIsThereIsNotReapedOverRealSockets(t *testing.T) {
 			"in a slow handler":               {1, true},
 			"in a slow handler, with no room": {-1, true},
 		} {
-			t.Run(name, func(t *testing.T) {
-				t.Parallel()
-				end := make(chan struct{})
-				m, server := overTCP(t, secure, tank.WithHeartbeat(shortInterval, 2*shortInterval), tank.WithMessageHandler(func(*tank.Client, tank.Message) {
-					if test.isSlow {
-						<-end
-					}
-				}))
-				t.Cleanup(func() { close(end) })
-				p := rawTCP(t, server)
-				go p.answer()
-				<-m.ConnEvents
-				sent := make(chan struct{})
-				go func() {
-					defer close(sent)
-					p.write(backlog(max(1, test.messages)))
-					for test.messages < 0 {
-						if _, err := p.conn.Write(backlog(1000)); err != nil {
-							return
-						}
-					}
-				}()
-				select {
-				case e := <-m.ConnEvents:
-					t.Errorf("got %+v", e)
-				case <-time.After(2500 * time.Millisecond):
+			end := make(chan struct{})
+			m, server := overTCP(t, secure, tank.WithHeartbeat(shortInterval, 2*shortInterval), tank.WithMessageHandler(func(*tank.Client, tank.Message) {
+				if test.isSlow {
+					<-end
 				}
-				p.conn.Close()
-				<-sent
-			})
+			}))
+			managers[name] = m
+			t.Cleanup(func() { close(end) })
+			p := rawTCP(t, server)
+			go p.answer()
+			<-m.ConnEvents
+			sent := make(chan struct{})
+			t.Cleanup(func() { p.conn.Close(); <-sent })
+			go func() {
+				defer close(sent)
+				p.write(backlog(max(1, test.messages)))
+				for test.messages < 0 {
+					if _, err := p.conn.Write(backlog(1000)); err != nil {
+						return
+					}
+				}
+			}()
+		}
+		<-time.After(time.Duration(cases(5, 12)) * shortInterval)
+		for name, m := range managers {
+			if len(m.ConnEvents) > 0 {
+				t.Errorf("%s: got %+v", name, <-m.ConnEvents)
+			}
 		}
 	})
 }

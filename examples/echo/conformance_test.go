@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/fanqie/tank-websocket-go-server/internal/wstest"
 )
 
 // The tables in this file and its neighbours are RFC 6455, and in deflate_test.go RFC 7692, section by section: bytes that
@@ -44,10 +46,10 @@ func (x exchange) over(t *testing.T, p *peer, n int) {
 	want := slices.Clone(x.want)
 	switch {
 	case x.code != 0:
-		want = append(want, message{opClose, closing(x.code, "")})
+		want = append(want, message{opClose, wstest.ClosePayload(x.code, "")})
 	case len(want) == 0 || want[len(want)-1].op != opClose:
-		p.write(frame(fin|opText, "still here")+frame(fin|opClose, closing(1000, "the end")), 1<<10)
-		want = append(want, message{opText, "still here"}, message{opClose, closing(1000, "the end")})
+		p.write(frame(fin|opText, "still here")+frame(fin|opClose, wstest.ClosePayload(1000, "the end")), 1<<10)
+		want = append(want, message{opText, "still here"}, message{opClose, wstest.ClosePayload(1000, "the end")})
 	}
 	// Behind a close frame of the client's own, an answer would meet a closed socket.
 	got, err := p.rest(x.code != 0 && x.sent[0] != fin|opClose)
@@ -113,7 +115,7 @@ func TestOpeningHandshake(t *testing.T) {
 		{"4.2.1", "another Upgrade", with("Upgrade: websocket", "Upgrade: websockets"), 426},
 		{"4.2.1", "no Connection", with("Connection: Upgrade\r\n", ""), 426},
 		{"4.2.1", "another Connection", with("Connection: Upgrade", "Connection: close"), 426},
-		{"4.2.1", "no key", with("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n", ""), 400},
+		{"4.2.1", "no key", with("Sec-WebSocket-Key: "+wstest.Key+"\r\n", ""), 400},
 		{"4.2.1", "an empty key", with("dGhlIHNhbXBsZSBub25jZQ==", ""), 400},
 		{"4.2.1", "a key of 15 bytes", with("dGhlIHNhbXBsZSBub25jZQ==", "dGhlIHNhbXBsZSBub25j"), 400},
 		{"4.2.1", "a key of 17 bytes", with("dGhlIHNhbXBsZSBub25jZQ==", "dGhlIHNhbXBsZSBub25jZWU="), 400},
@@ -242,7 +244,7 @@ func TestFragmentation(t *testing.T) {
 		{"5.4", "a ping between", fragmented(opText, "hello", 3, ping), append(pongs("ping"), texts("hello")...), 0},
 		{"5.4", "a pong between", fragmented(opText, "hello", 1, pong), texts("hello"), 0},
 		{"5.4", "pings and pongs between", fragmented(opText, "hello", 2, ping+pong), append(pongs("ping", "ping"), texts("hello")...), 0},
-		{"5.4", "a close frame between", frame(opText, "hel") + frame(fin|opClose, closing(1000, "")), messages(opClose, closing(1000, "")), 0},
+		{"5.4", "a close frame between", frame(opText, "hel") + frame(fin|opClose, wstest.ClosePayload(1000, "")), messages(opClose, wstest.ClosePayload(1000, "")), 0},
 		{"5.4", "two messages in fragments", fragmented(opText, "hello", 3, "") + fragmented(opBinary, "world", 2, ""), []message{{opText, "hello"}, {opBinary, "world"}}, 0},
 		{"5.4", "a continuation of nothing", frame(fin|opCont, "hello"), nil, 1002},
 		{"5.4", "a continuation of nothing, not the last", frame(opCont, "hello"), nil, 1002},
@@ -289,8 +291,8 @@ func TestControlFrames(t *testing.T) {
 		{"5.5.3", "ten pongs and a ping", strings.Repeat(frame(fin|opPong, "x"), 10) + frame(fin|opPing, "hello"), pongs("hello"), 0},
 		{"5.5", "a pong of 126 bytes", frame(fin|opPong, most+"x"), nil, 1002},
 		{"5.5", "a fragmented pong", frame(opPong, "hel") + frame(fin|opCont, "lo"), nil, 1002},
-		{"5.5", "a close frame of 126 bytes", frame(fin|opClose, closing(1000, most[1:])), nil, 1002},
-		{"5.5", "a fragmented close frame", frame(opClose, closing(1000, "")), nil, 1002},
+		{"5.5", "a close frame of 126 bytes", frame(fin|opClose, wstest.ClosePayload(1000, most[1:])), nil, 1002},
+		{"5.5", "a fragmented close frame", frame(opClose, wstest.ClosePayload(1000, "")), nil, 1002},
 	} {
 		x.run(t, server, "")
 	}
@@ -300,39 +302,39 @@ func TestClosing(t *testing.T) {
 	t.Parallel()
 	_, server := start(t, 1<<20)
 	answered := func(payload string) []message { return messages(opClose, payload) }
-	end := frame(fin|opClose, closing(1000, "the end"))
+	end := frame(fin|opClose, wstest.ClosePayload(1000, "the end"))
 	for _, x := range []exchange{
 		{"5.5.1", "nothing", frame(fin|opClose, ""), answered(""), 0},
-		{"5.5.1", "a code", frame(fin|opClose, closing(1000, "")), answered(closing(1000, "")), 0},
-		{"5.5.1", "a code and a reason", end, answered(closing(1000, "the end")), 0},
-		{"5.5.1", "a reason in many alphabets", frame(fin|opClose, closing(1000, "κόσμε 世界 🎈")), answered(closing(1000, "κόσμε 世界 🎈")), 0},
-		{"5.5.1", "a reason of 123 bytes", frame(fin|opClose, closing(1000, strings.Repeat("*", 123))), answered(closing(1000, strings.Repeat("*", 123))), 0},
+		{"5.5.1", "a code", frame(fin|opClose, wstest.ClosePayload(1000, "")), answered(wstest.ClosePayload(1000, "")), 0},
+		{"5.5.1", "a code and a reason", end, answered(wstest.ClosePayload(1000, "the end")), 0},
+		{"5.5.1", "a reason in many alphabets", frame(fin|opClose, wstest.ClosePayload(1000, "κόσμε 世界 🎈")), answered(wstest.ClosePayload(1000, "κόσμε 世界 🎈")), 0},
+		{"5.5.1", "a reason of 123 bytes", frame(fin|opClose, wstest.ClosePayload(1000, strings.Repeat("*", 123))), answered(wstest.ClosePayload(1000, strings.Repeat("*", 123))), 0},
 		{"5.5.1", "one byte", frame(fin|opClose, "\x03"), nil, 1002},
-		{"5.5.1", "behind a message", frame(fin|opText, "hello") + end, append(texts("hello"), answered(closing(1000, "the end"))...), 0},
-		{"5.5.1", "behind a ping", frame(fin|opPing, "hello") + end, append(pongs("hello"), answered(closing(1000, "the end"))...), 0},
-		{"5.5.1", "twice", end + frame(fin|opClose, closing(1001, "again")), answered(closing(1000, "the end")), 0},
-		{"5.5.1", "a message behind it", end + frame(fin|opText, "hello"), answered(closing(1000, "the end")), 0},
-		{"5.5.1", "half a message behind it", end + frame(opText, "hello"), answered(closing(1000, "the end")), 0},
-		{"5.5.1", "a ping behind it", end + frame(fin|opPing, "hello"), answered(closing(1000, "the end")), 0},
-		{"5.5.1", "nonsense behind it", end + strings.Repeat("\xFF", 1000), answered(closing(1000, "the end")), 0},
-		{"5.5.1", "in the middle of a message, the rest behind it", frame(opText, "hel") + end + frame(fin|opCont, "lo"), answered(closing(1000, "the end")), 0},
+		{"5.5.1", "behind a message", frame(fin|opText, "hello") + end, append(texts("hello"), answered(wstest.ClosePayload(1000, "the end"))...), 0},
+		{"5.5.1", "behind a ping", frame(fin|opPing, "hello") + end, append(pongs("hello"), answered(wstest.ClosePayload(1000, "the end"))...), 0},
+		{"5.5.1", "twice", end + frame(fin|opClose, wstest.ClosePayload(1001, "again")), answered(wstest.ClosePayload(1000, "the end")), 0},
+		{"5.5.1", "a message behind it", end + frame(fin|opText, "hello"), answered(wstest.ClosePayload(1000, "the end")), 0},
+		{"5.5.1", "half a message behind it", end + frame(opText, "hello"), answered(wstest.ClosePayload(1000, "the end")), 0},
+		{"5.5.1", "a ping behind it", end + frame(fin|opPing, "hello"), answered(wstest.ClosePayload(1000, "the end")), 0},
+		{"5.5.1", "nonsense behind it", end + strings.Repeat("\xFF", 1000), answered(wstest.ClosePayload(1000, "the end")), 0},
+		{"5.5.1", "in the middle of a message, the rest behind it", frame(opText, "hel") + end + frame(fin|opCont, "lo"), answered(wstest.ClosePayload(1000, "the end")), 0},
 		{"5.5.1", "behind 256 KiB, a ping behind it", frame(fin|opText, strings.Repeat("*", 256<<10)) + end + frame(fin|opPing, ""),
-			append(texts(strings.Repeat("*", 256<<10)), answered(closing(1000, "the end"))...), 0},
-		{"5.5.1", "256 KiB behind it", end + frame(fin|opText, strings.Repeat("*", 256<<10)), answered(closing(1000, "the end")), 0},
-		{"8.1", "a reason that is not UTF-8", frame(fin|opClose, closing(1000, "\xCE\xBA\xE1\xBD\xB9\xCF\x83\xCE\xBC\xCE\xB5\xED\xA0\x80edited")), nil, 1007},
-		{"8.1", "a reason that is cut in a character", frame(fin|opClose, closing(1000, "\xE4\xB8")), nil, 1007},
-		{"7.4.2", "an invalid code, a reason that is not UTF-8", frame(fin|opClose, closing(999, "\xFF")), nil, 1002},
+			append(texts(strings.Repeat("*", 256<<10)), answered(wstest.ClosePayload(1000, "the end"))...), 0},
+		{"5.5.1", "256 KiB behind it", end + frame(fin|opText, strings.Repeat("*", 256<<10)), answered(wstest.ClosePayload(1000, "the end")), 0},
+		{"8.1", "a reason that is not UTF-8", frame(fin|opClose, wstest.ClosePayload(1000, "\xCE\xBA\xE1\xBD\xB9\xCF\x83\xCE\xBC\xCE\xB5\xED\xA0\x80edited")), nil, 1007},
+		{"8.1", "a reason that is cut in a character", frame(fin|opClose, wstest.ClosePayload(1000, "\xE4\xB8")), nil, 1007},
+		{"7.4.2", "an invalid code, a reason that is not UTF-8", frame(fin|opClose, wstest.ClosePayload(999, "\xFF")), nil, 1002},
 	} {
 		x.run(t, server, "")
 	}
 	for _, code := range []int{1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 3999, 4000, 4999} {
 		for _, reason := range []string{"", "why"} {
-			exchange{"7.4", fmt.Sprintf("code %d %s", code, reason), frame(fin|opClose, closing(code, reason)), answered(closing(code, reason)), 0}.run(t, server, "")
+			exchange{"7.4", fmt.Sprintf("code %d %s", code, reason), frame(fin|opClose, wstest.ClosePayload(code, reason)), answered(wstest.ClosePayload(code, reason)), 0}.run(t, server, "")
 		}
 	}
 	for _, code := range []int{0, 1, 999, 1004, 1005, 1006, 1015, 1016, 1100, 1999, 2000, 2999, 5000, 9999, 65535} {
 		for _, reason := range []string{"", "why"} {
-			exchange{"7.4", fmt.Sprintf("code %d %s", code, reason), frame(fin|opClose, closing(code, reason)), nil, 1002}.run(t, server, "")
+			exchange{"7.4", fmt.Sprintf("code %d %s", code, reason), frame(fin|opClose, wstest.ClosePayload(code, reason)), nil, 1002}.run(t, server, "")
 		}
 	}
 }

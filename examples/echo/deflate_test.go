@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+
+	"github.com/fanqie/tank-websocket-go-server/internal/wstest"
 )
 
 const (
@@ -147,7 +149,7 @@ func TestCompressedMessages(t *testing.T) {
 		{"7.2.2", "corrupt behind a good one", frame(compressed|opText, hello) + frame(compressed|opText, "\x07"), texts("Hello"), 1007},
 		{"8.1", "in many alphabets, in fragments", fragmented(rsv1|opText, deflated(strings.Join(validUTF8, " "), flate.BestCompression), 1, ""), texts(strings.Join(validUTF8, " ")), 0},
 		{"8.1", "bytes that are not UTF-8, as binary", frame(compressed|opBinary, deflated("\xFF\xFE", flate.BestSpeed)), messages(opBinary, "\xFF\xFE"), 0},
-		{"5.5.1", "a close frame in the middle", frame(rsv1|opText, hello[:3]) + frame(fin|opClose, closing(1000, "")), messages(opClose, closing(1000, "")), 0},
+		{"5.5.1", "a close frame in the middle", frame(rsv1|opText, hello[:3]) + frame(fin|opClose, wstest.ClosePayload(1000, "")), messages(opClose, wstest.ClosePayload(1000, "")), 0},
 	} {
 		x.run(t, server, offered)
 	}
@@ -196,7 +198,7 @@ func TestServerCompresses(t *testing.T) {
 	long := strings.Repeat("compress me ", 100)
 	for range 2 {
 		p.write(frame(fin|opText, long), 1<<20)
-		if head, err := p.r.Peek(2); err != nil || head[0] != fin|rsv1|opText || int(head[1]) > 100 {
+		if head, err := p.conn.R.Peek(2); err != nil || head[0] != fin|rsv1|opText || int(head[1]) > 100 {
 			t.Fatalf("a frame begins with %x (%v), want a short compressed one", head, err)
 		}
 		if got, err := p.next(); err != nil || got != (message{opText, long}) {

@@ -1,12 +1,8 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"compress/flate"
-	"crypto/subtle"
-	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -15,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/fanqie/tank-websocket-go-server/internal/wstest"
 )
 
 // patience is how long the server may take for anything.
@@ -22,39 +20,27 @@ const patience = 15 * time.Second
 
 // The first byte of a frame, RFC 6455 section 5.2: FIN, the reserved bits, and the opcode.
 const (
-	fin  = 0x80
-	rsv1 = 0x40
-	rsv2 = 0x20
-	rsv3 = 0x10
+	fin  = wstest.Fin
+	rsv1 = wstest.RSV1
+	rsv2 = wstest.RSV2
+	rsv3 = wstest.RSV3
 
-	opCont   = 0x0
-	opText   = 0x1
-	opBinary = 0x2
-	opClose  = 0x8
-	opPing   = 0x9
-	opPong   = 0xA
+	opCont   = wstest.Continuation
+	opText   = wstest.Text
+	opBinary = wstest.Binary
+	opClose  = wstest.Close
+	opPing   = wstest.Ping
+	opPong   = wstest.Pong
 )
 
 // frame is a masked frame.
-func frame(first byte, payload string) string {
-	n := len(payload)
-	switch {
-	case n < 126:
-		return masked(payload, first, byte(n))
-	case n <= 0xFFFF:
-		return masked(payload, first, 126, byte(n>>8), byte(n))
-	default:
-		return masked(payload, first, 127, 0, 0, 0, 0, byte(n>>24), byte(n>>16), byte(n>>8), byte(n))
-	}
-}
+func frame(first byte, payload string) string { return string(wstest.Masked(first, payload)) }
 
 // masked is a frame with this header, in which only the bit that says that there is a mask is missing.
 func masked(payload string, header ...byte) string {
-	key := [4]byte{0x37, 0xFA, 0x21, 0x3D}
 	header[1] |= 0x80
-	b := append(append(header, key[:]...), payload...)
-	masked := b[len(b)-len(payload):]
-	subtle.XORBytes(masked, masked, bytes.Repeat(key[:], len(payload)/len(key)+1))
+	b := append(append(header, wstest.MaskKey[:]...), payload...)
+	wstest.Mask(b[len(b)-len(payload):], wstest.MaskKey)
 	return string(b)
 }
 
@@ -68,11 +54,6 @@ func fragmented(first byte, payload string, n int, between string) string {
 	}
 	b.WriteString(frame(first|fin, payload))
 	return b.String()
-}
-
-// closing is the payload of a close frame.
-func closing(code int, reason string) string {
-	return string([]byte{byte(code >> 8), byte(code)}) + reason
 }
 
 // deflated compresses a message, RFC 7692 section 7.2.1.
@@ -108,8 +89,7 @@ func (m message) String() string {
 // peer is the client's end of a connection, in control of every byte.
 type peer struct {
 	t        *testing.T
-	conn     net.Conn
-	r        *bufio.Reader
+	conn     *wstest.Conn
 	deflates bool // compression was negotiated
 }
 
@@ -121,10 +101,9 @@ func request(t *testing.T, server *httptest.Server, text string, n int) (*peer, 
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	p := &peer{t: t, conn: conn, r: bufio.NewReader(conn)}
+	p := &peer{t: t, conn: wstest.NewConn(conn, 4<<10)}
 	p.write(text, n)
-	method, _, _ := strings.Cut(text, " ")
-	answer, err := http.ReadResponse(p.r, &http.Request{Method: method})
+	answer, err := p.conn.ReadResponse(text)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,10 +112,7 @@ func request(t *testing.T, server *httptest.Server, text string, n int) (*peer, 
 }
 
 // handshake is a request to open a connection, with more headers, each of them with its line's end.
-func handshake(more string) string {
-	return "GET / HTTP/1.1\r\nHost: example.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
-		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n" + more + "\r\n"
-}
+func handshake(more string) string { return wstest.Handshake{Header: more}.String() }
 
 // dial opens a connection, and asks for compression with an offer unless that is empty.
 func dial(t *testing.T, server *httptest.Server, offer string) *peer {
@@ -171,48 +147,20 @@ func (p *peer) write(b string, n int) {
 // next returns the next frame. The error is io.EOF when the server has hung up.
 func (p *peer) next() (message, error) {
 	p.conn.SetReadDeadline(time.Now().Add(patience))
-	first, err := p.r.ReadByte()
+	f, err := p.conn.ReadFrame()
 	if err != nil {
 		return message{}, err
 	}
-	length, err := p.r.ReadByte()
-	if err != nil {
-		return message{}, noEOF(err)
+	least := map[byte]int{126: 126, 127: 1 << 16}[f.Second]
+	if f.Compressed() && !p.deflates || len(f.Payload) < least {
+		return message{}, fmt.Errorf("a frame begins with %x %x and has %d bytes", f.First, f.Second, len(f.Payload))
 	}
-	n, least := uint64(length), uint64(0)
-	extended := map[byte]int{126: 2, 127: 8}[length]
-	if extended > 0 {
-		var b [8]byte
-		if _, err := io.ReadFull(p.r, b[8-extended:]); err != nil {
-			return message{}, noEOF(err)
-		}
-		n, least = binary.BigEndian.Uint64(b[:]), map[byte]uint64{126: 126, 127: 1 << 16}[length]
-	}
-	allowed := byte(0x8F)
-	if p.deflates && first&8 == 0 {
-		allowed |= rsv1
-	}
-	if first&fin == 0 || first&^allowed != 0 || length&0x80 != 0 || n < least || first&8 != 0 && n > 125 {
-		return message{}, fmt.Errorf("a frame begins with %x %x and has %d bytes", first, length, n)
-	}
-	payload := make([]byte, n)
-	if _, err := io.ReadFull(p.r, payload); err != nil {
-		return message{}, noEOF(err)
-	}
-	if first&rsv1 != 0 {
-		if payload, err = inflated(payload); err != nil {
+	if f.Compressed() {
+		if f.Payload, err = inflated(f.Payload); err != nil {
 			return message{}, fmt.Errorf("inflating: %w", err)
 		}
 	}
-	return message{first & 0xF, string(payload)}, nil
-}
-
-// noEOF makes an error of an end in the middle of a frame.
-func noEOF(err error) error {
-	if errors.Is(err, io.EOF) {
-		return io.ErrUnexpectedEOF
-	}
-	return err
+	return message{f.Opcode(), string(f.Payload)}, nil
 }
 
 // rest returns all frames until the server hangs up, and how it does that: io.EOF is how it should. A close frame is

@@ -28,37 +28,70 @@ import (
 // package main, statements inside its function main, and what they use of the packages in assumedImports is imported.
 // Statements may use a *tank.Manager named tkws that they do not declare.
 func TestGoInDocsCompiles(t *testing.T) {
-	type program struct{ module, text string }
-	programs := make(map[program]string) // where each was found first
+	programs := make(map[string]map[string]string) // by module and text, where each was found first
 	for _, page := range pages(t) {
 		for _, block := range page.blocks("go") {
 			text, err := complete(block.text)
-			p := program{page.module(), text}
 			if err != nil {
 				t.Errorf("%s:%d: %v", page.path, block.line, err)
-			} else if _, known := programs[p]; !known {
-				programs[p] = fmt.Sprintf("%s:%d", page.path, block.line)
+				continue
+			}
+			module := page.module()
+			if programs[module] == nil {
+				programs[module] = make(map[string]string)
+			}
+			if _, known := programs[module][text]; !known {
+				programs[module][text] = fmt.Sprintf("%s-%d", strings.ReplaceAll(page.path, "/", "-"), block.line)
 			}
 		}
 	}
 	if len(programs) == 0 {
 		t.Error("no Go block found in any page")
 	}
-	for p, place := range programs {
-		t.Run(place, func(t *testing.T) {
-			t.Parallel()
-			file := filepath.Join(t.TempDir(), "main.go")
-			if err := os.WriteFile(file, []byte(p.text), 0o666); err != nil {
-				t.Fatal(err)
+	for module, placeOf := range programs {
+		if out, err := vet(t, module, placeOf); err != nil {
+			t.Errorf("programs of module %s do not compile: %v\n%s", module, err, out)
+			for text, place := range placeOf {
+				if strings.Contains(out, place+"/") {
+					t.Errorf("%s is\n%s", place, numbered(text))
+				}
 			}
-			vet := exec.Command("go", "vet", file)
-			vet.Dir = filepath.FromSlash(p.module)
-			if out, err := vet.CombinedOutput(); err != nil {
-				t.Errorf("%s does not compile: %v\n%s\n%s", place, err, out, numbered(p.text))
-			}
-		})
+		}
 	}
 }
+
+// vet vets programs that import what a module and the root have, each in a folder named for its place, all in one run of the
+// go command, which needs longer to start than to look at a program.
+func vet(t *testing.T, module string, placeOf map[string]string) (out string, err error) {
+	t.Helper()
+	write := func(text string, name ...string) {
+		file := filepath.Join(name...)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o777), os.WriteFile(file, []byte(text), 0o666)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	dir := t.TempDir()
+	for text, place := range placeOf {
+		write(text, dir, place, "main.go")
+	}
+	real, err := filepath.Abs(filepath.FromSlash(module))
+	if err != nil {
+		t.Fatal(err)
+	}
+	goMod, err := os.ReadFile(filepath.Join(real, "go.mod"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	version := goLine.FindString(string(goMod))
+	write("module example.test/docs\n"+version, dir, "go.mod")
+	write(fmt.Sprintf("%s\nuse %q\nuse %q\n", version, dir, real), dir, "go.work")
+	cmd := exec.Command("go", "vet", "./...")
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), "GOWORK="+filepath.Join(dir, "go.work"))
+	b, err := cmd.CombinedOutput()
+	return string(b), err
+}
+
+var goLine = regexp.MustCompile(`(?m)^go \S+$`)
 
 func TestGoInDocsIsFormatted(t *testing.T) {
 	for _, page := range pages(t) {
@@ -271,9 +304,9 @@ func complete(block string) (string, error) {
 	}
 	var program bytes.Buffer
 	fmt.Fprintln(&program, "package main")
-	for name, path := range assumedImports {
+	for _, name := range slices.Sorted(maps.Keys(assumedImports)) { // so that both languages of a page have the same program
 		if regexp.MustCompile(`\b` + name + `\.`).MatchString(body) {
-			fmt.Fprintf(&program, "import %s %q\n", name, path)
+			fmt.Fprintf(&program, "import %s %q\n", name, assumedImports[name])
 		}
 	}
 	program.WriteString(body)

@@ -27,12 +27,13 @@ var layers = map[string][]string{
 	"internal/metrics": {},
 	"internal/wire":    {},
 	"internal/memnet":  {}, // the network of tests, and so of tanktest alone
+	"internal/wstest":  {}, // the client's side of tests, and so of tanktest alone; nothing of the server's
 	"topic":            {"actor", "internal/metrics", "internal/wire"},
 	"client":           {"actor", "internal/metrics", "internal/wire", "github.com/coder/websocket"},
 	"inspector":        {"."},
 	"internal/hub":     {"actor", "internal/metrics", "internal/wire", "topic", "client"},
 	".":                {"actor", "internal/hub", "internal/metrics", "internal/wire", "client", "github.com/google/uuid"},
-	"tanktest":         {".", "internal/memnet"}, // for tests of programs that use the library
+	"tanktest":         {".", "internal/memnet", "internal/wstest"}, // for tests of programs that use the library
 }
 
 // exampleLayer is the same for each package below examples/: what a user of the library can import.

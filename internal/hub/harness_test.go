@@ -1,7 +1,6 @@
 package hub
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"net/http"
@@ -17,6 +16,7 @@ import (
 	"github.com/fanqie/tank-websocket-go-server/internal/memnet"
 	"github.com/fanqie/tank-websocket-go-server/internal/metrics"
 	"github.com/fanqie/tank-websocket-go-server/internal/wire"
+	"github.com/fanqie/tank-websocket-go-server/internal/wstest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -120,8 +120,7 @@ func dial(t *testing.T, l *memnet.Listener, user string, buffer int) *memnet.Con
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	fmt.Fprintf(conn, "GET /?%s HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n", user)
-	if _, err := http.ReadResponse(bufio.NewReader(conn), nil); err != nil {
+	if _, err := wstest.Upgrade(conn, wstest.Handshake{Target: "/?" + user}); err != nil {
 		t.Fatal(err)
 	}
 	synctest.Wait() // the answer is sent before the session is registered

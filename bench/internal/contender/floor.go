@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"crypto/sha1" // #nosec G505 -- RFC 6455, section 4.2.2 asks for it
 	"encoding/base64"
-	"encoding/binary"
 	"fmt"
 	"io"
 	"net"
@@ -12,6 +11,7 @@ import (
 	"sync"
 
 	"github.com/fanqie/tank-websocket-go-server/bench/internal/payload"
+	"github.com/fanqie/tank-websocket-go-server/internal/wstest"
 )
 
 // floorServer is what any Go server has to pay: frames encoded beforehand, written straight to the sockets. It has no
@@ -56,9 +56,7 @@ func (s *floorServer) read(conn net.Conn, r *bufio.Reader) {
 		if _, err := io.ReadFull(r, message); err != nil {
 			return
 		}
-		for i := range message {
-			message[i] ^= head[2+i%4]
-		}
+		wstest.Mask(message, [4]byte(head[2:]))
 		s.index.handle(conn, message)
 	}
 }
@@ -66,15 +64,7 @@ func (s *floorServer) read(conn net.Conn, r *bufio.Reader) {
 // appendFrame appends a text frame, RFC 6455 section 5.2.
 func appendFrame(dst []byte, topic, data string) []byte {
 	message := payload.AppendEnvelope(nil, topic, data)
-	switch n := len(message); {
-	case n < 126:
-		dst = append(dst, 0x81, byte(n))
-	case n < 1<<16:
-		dst = binary.BigEndian.AppendUint16(append(dst, 0x81, 126), uint16(n))
-	default:
-		dst = binary.BigEndian.AppendUint64(append(dst, 0x81, 127), uint64(n))
-	}
-	return append(dst, message...)
+	return append(wstest.AppendHeader(dst, wstest.Fin|wstest.Text, false, len(message)), message...)
 }
 
 // Publish writes one message to one subscriber after the other.

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"syscall"
+
+	"github.com/fanqie/tank-websocket-go-server/internal/wstest"
 )
 
 // client is one connection. Its fields belong to the fleet's reader, but for those that say otherwise.
@@ -25,20 +27,13 @@ type client struct {
 	base     atomic.Int64 // messages before Arm
 }
 
-// key and accept are those of RFC 6455, section 1.3; a benchmark needs no better ones.
-const (
-	key    = "dGhlIHNhbXBsZSBub25jZQ=="
-	accept = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
-)
-
 // request is the opening handshake.
 func request(addr string, compress bool) []byte {
 	extensions := ""
 	if compress {
 		extensions = "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; client_no_context_takeover\r\n"
 	}
-	return fmt.Appendf(nil, "GET /ws HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
-		"Sec-WebSocket-Key: %s\r\nSec-WebSocket-Version: 13\r\n%s\r\n", addr, key, extensions)
+	return []byte(wstest.Handshake{Target: "/ws", Host: addr, Header: extensions}.String())
 }
 
 // maxResponse bounds the answer to a handshake in bytes.
@@ -57,7 +52,7 @@ func (c *client) received(b []byte) {
 		}
 		head := string(c.response[:end])
 		b, c.response = c.response[end+4:], nil
-		if !strings.HasPrefix(head, "HTTP/1.1 101 ") || !strings.Contains(head, accept) {
+		if !strings.HasPrefix(head, "HTTP/1.1 101 ") || !strings.Contains(head, wstest.Accept) {
 			first, _, _ := strings.Cut(head, "\r\n")
 			c.broken("handshake refused: " + first)
 			return
@@ -114,14 +109,14 @@ func (c *client) message(data []byte, deflated bool) {
 
 func (c *client) controlFrame(opcode byte, data []byte) {
 	switch opcode {
-	case opPing:
-		if err := c.write(opPong, data); err != nil {
+	case wstest.Ping:
+		if err := c.write(wstest.Pong, data); err != nil {
 			c.broken("pong: " + err.Error())
 		}
-	case opClose:
+	case wstest.Close:
 		why := "closed by the server"
 		if len(data) >= 2 {
-			why = fmt.Sprintf("closed by the server: %d %s", int(data[0])<<8|int(data[1]), data[2:])
+			why = fmt.Sprintf("closed by the server: %d %s", wstest.Frame{Payload: data}.CloseCode(), data[2:])
 		}
 		c.broken(why)
 	}
@@ -129,16 +124,5 @@ func (c *client) controlFrame(opcode byte, data []byte) {
 
 // write sends a frame.
 func (c *client) write(opcode byte, data []byte) error {
-	return writeAll(c.fd, appendFrame(nil, opcode, data))
-}
-
-// appendFrame appends a frame of at most 64 KiB. The mask is zero, which no server can tell from chance.
-func appendFrame(dst []byte, opcode byte, data []byte) []byte {
-	const masked = 0x80
-	if len(data) < 126 {
-		dst = append(dst, 0x80|opcode, masked|byte(len(data)))
-	} else {
-		dst = append(dst, 0x80|opcode, masked|126, byte(len(data)>>8), byte(len(data)))
-	}
-	return append(append(dst, 0, 0, 0, 0), data...)
+	return writeAll(c.fd, wstest.Masked(wstest.Fin|opcode, string(data)))
 }

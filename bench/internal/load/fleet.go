@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/fanqie/tank-websocket-go-server/internal/wstest"
 )
 
 // Options of a fleet.
@@ -144,17 +146,17 @@ func (f *Fleet) Compressed() (n int) {
 
 // Send has a client say something.
 func (f *Fleet) Send(client int, text string) error {
-	return f.clients[client].write(opText, []byte(text))
+	return f.clients[client].write(wstest.Text, []byte(text))
 }
 
 // Pong has a client answer a heartbeat, also one that there was not (RFC 6455, section 5.5.3).
-func (f *Fleet) Pong(client int) error { return f.clients[client].write(opPong, nil) }
+func (f *Fleet) Pong(client int) error { return f.clients[client].write(wstest.Pong, nil) }
 
 // SendAll has a client say several things at once.
 func (f *Fleet) SendAll(client int, texts []string) error {
 	var frames []byte
 	for _, text := range texts {
-		frames = appendFrame(frames, opText, []byte(text))
+		frames = append(frames, wstest.Masked(wstest.Fin|wstest.Text, text)...)
 	}
 	return writeAll(f.clients[client].fd, frames)
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/fanqie/tank-websocket-go-server/bench/internal/payload"
+	"github.com/fanqie/tank-websocket-go-server/internal/wstest"
 )
 
 // serve is a server that sends the same bytes to every client behind the handshake.
@@ -33,7 +34,7 @@ func serve(t *testing.T, extension string, frames []byte) string {
 				if _, err := http.ReadRequest(r); err != nil {
 					return
 				}
-				fmt.Fprintf(conn, "HTTP/1.1 101 Switching Protocols\r\nSec-WebSocket-Accept: %s\r\n%s\r\n", accept, extension)
+				fmt.Fprintf(conn, "HTTP/1.1 101 Switching Protocols\r\nSec-WebSocket-Accept: %s\r\n%s\r\n", wstest.Accept, extension)
 				go func() { // as if published once the client has said something
 					head := make([]byte, 6)
 					if _, err := r.Read(head); err == nil {

@@ -3,20 +3,13 @@ package load
 import (
 	"bytes"
 	"encoding/binary"
-)
 
-// The opcodes of RFC 6455, section 5.2.
-const (
-	opContinuation = 0x0
-	opText         = 0x1
-	opBinary       = 0x2
-	opClose        = 0x8
-	opPing         = 0x9
-	opPong         = 0xA
+	"github.com/fanqie/tank-websocket-go-server/internal/wstest"
 )
 
 // counter counts the messages in a stream of server frames. It looks at headers and skips what is between them, so
-// that counting costs little beside the system calls; a counter that keeps messages does more, for samples.
+// that counting costs little beside the system calls; a counter that keeps messages does more, for samples. The reader of
+// wstest would copy every payload, which would be measured as well.
 type counter struct {
 	header  [10]byte // of the frame in progress, as far as it has come
 	have    int      // bytes of header
@@ -78,7 +71,7 @@ func (c *counter) whole(b []byte, s sink) []byte {
 		return b
 	}
 	messages := 0
-	for len(b) >= 4 && (b[0] == 0x80|opText || b[0] == 0x80|opBinary) {
+	for len(b) >= 4 && (b[0] == wstest.Fin|wstest.Text || b[0] == wstest.Fin|wstest.Binary) {
 		size := 2 + int(b[1])
 		if b[1] == 126 {
 			size = 4 + int(b[2])<<8 + int(b[3])
@@ -144,10 +137,10 @@ func (c *counter) begin(h []byte, s sink) bool {
 	}
 	c.opcode, c.fin, c.skip, c.inside = h[0]&0x0F, h[0]&0x80 != 0, size, true
 	switch c.opcode {
-	case opText, opBinary:
+	case wstest.Text, wstest.Binary:
 		c.deflate = h[0]&0x40 != 0
-	case opContinuation:
-	case opClose, opPing, opPong:
+	case wstest.Continuation:
+	case wstest.Close, wstest.Ping, wstest.Pong:
 		c.control = c.control[:0]
 	default:
 		s.broken("unknown opcode")
@@ -158,7 +151,7 @@ func (c *counter) begin(h []byte, s sink) bool {
 
 func (c *counter) payload(part []byte) {
 	switch {
-	case c.opcode >= opClose:
+	case c.opcode >= wstest.Close:
 		c.control = append(c.control, part...)
 		return
 	case c.keep:
@@ -173,7 +166,7 @@ var newline = []byte{'\n'}
 
 func (c *counter) frameEnds(s sink) {
 	switch {
-	case c.opcode >= opClose:
+	case c.opcode >= wstest.Close:
 		s.controlFrame(c.opcode, c.control)
 	case c.fin:
 		if c.keep {

@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+
+	"github.com/fanqie/tank-websocket-go-server/internal/wstest"
 )
 
 // found is a sink that remembers.
@@ -21,14 +23,7 @@ func (f *found) controlFrame(op byte, _ []byte) { f.controls = append(f.controls
 func (f *found) broken(why string)              { f.why = why }
 
 func frame(first byte, payload []byte) []byte {
-	switch n := len(payload); {
-	case n < 126:
-		return append([]byte{first, byte(n)}, payload...)
-	case n < 1<<16:
-		return append([]byte{first, 126, byte(n >> 8), byte(n)}, payload...)
-	default:
-		return append([]byte{first, 127, 0, 0, 0, 0, byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)}, payload...)
-	}
+	return append(wstest.AppendHeader(nil, first, false, len(payload)), payload...)
 }
 
 // stream is messages of all sizes, an empty one, a fragmented one with a ping inside, and a close.
@@ -64,7 +59,7 @@ func TestCounterInPieces(t *testing.T) {
 			if keep && !slices.Equal(f.kept, messages) {
 				t.Errorf("pieces of up to %d: messages differ", most)
 			}
-			if !bytes.Equal(f.controls, []byte{opPing, opClose}) {
+			if !bytes.Equal(f.controls, []byte{wstest.Ping, wstest.Close}) {
 				t.Errorf("control frames %v", f.controls)
 			}
 		}

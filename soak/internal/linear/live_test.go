@@ -17,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	tank "github.com/fanqie/tank-websocket-go-server"
+	"github.com/fanqie/tank-websocket-go-server/internal/wstest"
 	"github.com/fanqie/tank-websocket-go-server/soak/internal/linear"
 	"github.com/fanqie/tank-websocket-go-server/soak/internal/ws"
 )
@@ -107,19 +108,19 @@ const lastMessage = "last"
 // read notes what comes until the connection ends.
 func (p *peer) read(t *testing.T) {
 	for {
-		op, payload, err := p.Receive()
+		f, err := p.Receive()
 		if err != nil {
 			return
 		}
-		switch op {
-		case ws.Ping:
-			p.Send(ws.Pong, string(payload))
-		case ws.Binary:
-			p.echoes <- string(payload)
-		case ws.Text:
+		switch f.Opcode() {
+		case wstest.Ping:
+			p.Send(wstest.Pong, string(f.Payload))
+		case wstest.Binary:
+			p.echoes <- string(f.Payload)
+		case wstest.Text:
 			var m struct{ Topic, Data string }
-			if err := json.Unmarshal(payload, &m); err != nil || m.Topic == "" {
-				t.Errorf("client %d got %q", p.number, payload)
+			if err := json.Unmarshal(f.Payload, &m); err != nil || m.Topic == "" {
+				t.Errorf("client %d got %q", p.number, f.Payload)
 			}
 			p.mu.Lock()
 			p.receipts = append(p.receipts, linear.Receipt{Client: p.number, Topic: m.Topic, Message: m.Data, At: p.server.now()})
@@ -134,7 +135,7 @@ func (p *peer) read(t *testing.T) {
 
 // flush waits until the server has handled all that was sent.
 func (p *peer) flush(t *testing.T) {
-	p.Send(ws.Binary, "echo")
+	p.Send(wstest.Binary, "echo")
 	select {
 	case <-p.echoes:
 	case <-time.After(10 * time.Second):
@@ -179,7 +180,7 @@ func (s *server) check(t *testing.T, seed uint64, keeper *peer) {
 		name := fmt.Sprintf("history %d, topic %d", seed, i)
 		r.names = append(r.names, name)
 		if keeper != nil {
-			keeper.Send(ws.Text, "sub:"+name)
+			keeper.Send(wstest.Text, "sub:"+name)
 		}
 	}
 	if keeper != nil {
@@ -196,7 +197,7 @@ func (s *server) check(t *testing.T, seed uint64, keeper *peer) {
 	r.quiet()
 	if keeper != nil {
 		for _, name := range r.names {
-			keeper.Send(ws.Text, "unsub:"+name)
+			keeper.Send(wstest.Text, "unsub:"+name)
 		}
 		keeper.flush(t)
 		keeper.take()
@@ -225,7 +226,7 @@ func (r *recorder) client(p *peer) {
 		}
 		o.Call = r.server.now()
 		ops = append(ops, o)
-		p.Send(ws.Text, text)
+		p.Send(wstest.Text, text)
 		if random.IntN(3) == 0 || i == steps-1 {
 			p.flush(r.t)
 			for now := r.server.now(); known < len(ops); known++ {
@@ -279,7 +280,7 @@ func (r *recorder) quiet() {
 		for _, name := range r.names {
 			last = append(last, p.expectLast(name))
 			ops = append(ops, linear.Operation{Kind: linear.Subscribe, Topic: name, Caller: p.number, Call: r.server.now()})
-			p.Send(ws.Text, "sub:"+name)
+			p.Send(wstest.Text, "sub:"+name)
 		}
 		p.flush(r.t)
 		for i := range ops {
@@ -301,7 +302,7 @@ func (r *recorder) quiet() {
 	}
 	for _, p := range r.server.peers {
 		for _, name := range r.names {
-			p.Send(ws.Text, "unsub:"+name)
+			p.Send(wstest.Text, "unsub:"+name)
 		}
 		p.flush(r.t)
 		r.history.Receipts = append(r.history.Receipts, p.take()...)

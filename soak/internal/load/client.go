@@ -7,8 +7,8 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/fanqie/tank-websocket-go-server/internal/wstest"
 	"github.com/fanqie/tank-websocket-go-server/soak/internal/check"
-	"github.com/fanqie/tank-websocket-go-server/soak/internal/ws"
 )
 
 // patience is how long a healthy client waits for what has to come.
@@ -42,13 +42,13 @@ func (c *client) next(topic string) check.Message {
 }
 
 func (c *client) publish(m check.Message) error {
-	return c.Send(ws.Text, m.Envelope(32+c.random.IntN(200)))
+	return c.Send(wstest.Text, m.Envelope(32+c.random.IntN(200)))
 }
 
 // subscribe returns when the subscription is known to have taken effect.
 func (c *client) subscribe(topic string) error {
 	c.begin(topic)
-	if err := c.Send(ws.Text, "sub:"+topic); err != nil {
+	if err := c.Send(wstest.Text, "sub:"+topic); err != nil {
 		return err
 	}
 	m, err := c.mark(topic)
@@ -92,7 +92,7 @@ func (c *client) unsubscribe(topic string) error {
 	if err := c.verify(topic); err != nil {
 		return err
 	}
-	if err := c.Send(ws.Text, "unsub:"+topic); err != nil {
+	if err := c.Send(wstest.Text, "unsub:"+topic); err != nil {
 		return err
 	}
 	m := c.next(topic)
@@ -118,7 +118,7 @@ func (c *client) ask() error {
 	c.echo++
 	payload := fmt.Sprint("echo ", c.echo, string(make([]byte, c.random.IntN(1000))))
 	answer := c.expectEcho(payload)
-	if err := c.Send(ws.Binary, payload); err != nil {
+	if err := c.Send(wstest.Binary, payload); err != nil {
 		return err
 	}
 	_, err := wait(c, answer)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	tank "github.com/fanqie/tank-websocket-go-server"
+	"github.com/fanqie/tank-websocket-go-server/internal/wstest"
 	"github.com/fanqie/tank-websocket-go-server/soak/internal/server"
 	"github.com/fanqie/tank-websocket-go-server/soak/internal/ws"
 )
@@ -99,7 +100,7 @@ func stallsInFrame(f *faulty) outcome {
 
 // half is the first half of a frame.
 func half(f *faulty) []byte {
-	b := ws.Frame(ws.Text, "sub:"+strings.Repeat("x", 10+f.random.IntN(200)))
+	b := ws.Frame(wstest.Text, "sub:"+strings.Repeat("x", 10+f.random.IntN(200)))
 	return b[:1+f.random.IntN(len(b)-1)]
 }
 
@@ -108,7 +109,7 @@ func drips(f *faulty) outcome {
 		return o
 	}
 	f.reading()
-	f.drip(ws.Frame(ws.Text, "sub:"+f.run.topics[0]), 50*time.Millisecond)
+	f.drip(ws.Frame(wstest.Text, "sub:"+f.run.topics[0]), 50*time.Millisecond)
 	return f.result(time.Second)
 }
 
@@ -117,7 +118,7 @@ func dripsForEver(f *faulty) outcome {
 		return o
 	}
 	f.reading()
-	f.drip(ws.Frame(ws.Text, strings.Repeat("x", 120)), 500*time.Millisecond)
+	f.drip(ws.Frame(wstest.Text, strings.Repeat("x", 120)), 500*time.Millisecond)
 	return f.result(time.Second)
 }
 
@@ -191,7 +192,7 @@ func sends(text string) func(*faulty) outcome {
 		}
 		f.reading()
 		f.follow(5)
-		f.Send(ws.Text, text)
+		f.Send(wstest.Text, text)
 		return f.result(patience)
 	}
 }
@@ -212,7 +213,7 @@ func floodsPings(f *faulty) outcome {
 	}
 	f.reading()
 	f.follow(5)
-	io.WriteString(f, strings.Repeat(string(ws.Frame(ws.Ping, "ping")), 5000))
+	io.WriteString(f, strings.Repeat(string(ws.Frame(wstest.Ping, "ping")), 5000))
 	return f.result(time.Second)
 }
 
@@ -226,7 +227,7 @@ func floodsMessages(f *faulty) outcome {
 	for i := range 600 {
 		payload := fmt.Sprint("flood ", i)
 		f.expectEcho(payload)
-		flood = append(flood, ws.Frame(ws.Binary, payload)...)
+		flood = append(flood, ws.Frame(wstest.Binary, payload)...)
 	}
 	f.Write(flood)
 	return f.result(time.Second)
@@ -238,7 +239,7 @@ func tooManyTopics(f *faulty) outcome {
 	}
 	f.reading()
 	for i := range 2 * tank.DefaultSubscriptions {
-		f.Send(ws.Text, fmt.Sprint("sub:nobody publishes here ", i))
+		f.Send(wstest.Text, fmt.Sprint("sub:nobody publishes here ", i))
 	}
 	return f.result(patience)
 }
@@ -276,7 +277,7 @@ func (f *faulty) isRefused(code string, messages ...string) outcome {
 	}
 	f.reading()
 	for _, m := range messages {
-		f.Send(ws.Text, m)
+		f.Send(wstest.Text, m)
 	}
 	if o := f.result(time.Second); o != served {
 		return o

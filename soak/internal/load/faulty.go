@@ -7,7 +7,7 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"github.com/fanqie/tank-websocket-go-server/soak/internal/ws"
+	"github.com/fanqie/tank-websocket-go-server/internal/wstest"
 )
 
 // fault is one way in which a client misbehaves.
@@ -70,7 +70,7 @@ const buffer = 128 << 10
 // dial connects as a user, and returns an outcome when the server refuses.
 func (f *faulty) dial(user string) (outcome, bool) {
 	p, err := f.run.connect(user, buffer)
-	var answer ws.StatusError
+	var answer wstest.StatusError
 	switch {
 	case errors.As(err, &answer):
 		return status(int(answer)), false
@@ -94,7 +94,7 @@ func (f *faulty) result(within time.Duration) outcome {
 		return cut
 	}
 	answer := f.expectEcho("still there?")
-	f.Send(ws.Binary, "still there?")
+	f.Send(wstest.Binary, "still there?")
 	select {
 	case <-answer:
 		return served
@@ -145,6 +145,6 @@ func (f *faulty) drip(b []byte, pause time.Duration) {
 // follow subscribes to many topics, without waiting.
 func (f *faulty) follow(topics int) {
 	for _, i := range f.random.Perm(len(f.run.topics))[:min(topics, len(f.run.topics))] {
-		f.Send(ws.Text, "sub:"+f.run.topics[i])
+		f.Send(wstest.Text, "sub:"+f.run.topics[i])
 	}
 }

@@ -8,9 +8,9 @@ import (
 	"slices"
 	"time"
 
+	"github.com/fanqie/tank-websocket-go-server/internal/wstest"
 	"github.com/fanqie/tank-websocket-go-server/soak/internal/check"
 	"github.com/fanqie/tank-websocket-go-server/soak/internal/server"
-	"github.com/fanqie/tank-websocket-go-server/soak/internal/ws"
 )
 
 const (
@@ -136,7 +136,7 @@ func (c *client) leave() error {
 		if err := c.verifyAll(); err != nil {
 			return err
 		}
-		if err := c.Send(ws.Close, "\x03\xe8done"); err != nil {
+		if err := c.Send(wstest.Close, "\x03\xe8done"); err != nil {
 			return err
 		}
 		if _, err := wait(c, c.over); err == errLate {

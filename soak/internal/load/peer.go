@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"sync"
 
+	"github.com/fanqie/tank-websocket-go-server/internal/wstest"
 	"github.com/fanqie/tank-websocket-go-server/soak/internal/ws"
 )
 
@@ -47,26 +48,26 @@ func (p *peer) read() {
 	defer close(p.over)
 	defer p.Close()
 	for {
-		op, payload, err := p.Receive()
-		if errors.Is(err, ws.ErrProtocol) {
+		f, err := p.Receive()
+		if errors.Is(err, wstest.ErrProtocol) {
 			p.tally.Other("%s: %v", p.who, err)
 		}
 		if err != nil {
 			return
 		}
 		if p.code != 0 {
-			p.tally.Other("%s: opcode %d came behind the close frame", p.who, op)
+			p.tally.Other("%s: opcode %d came behind the close frame", p.who, f.Opcode())
 		}
-		switch op {
-		case ws.Text:
-			p.text(payload)
-		case ws.Binary:
-			p.binary(payload)
-		case ws.Ping:
-			p.answer(ws.Pong, payload)
-		case ws.Close:
-			p.code = ws.CloseCode(payload)
-			p.answer(ws.Close, payload)
+		switch f.Opcode() {
+		case wstest.Text:
+			p.text(f.Payload)
+		case wstest.Binary:
+			p.binary(f.Payload)
+		case wstest.Ping:
+			p.answer(wstest.Pong, f.Payload)
+		case wstest.Close:
+			p.code = f.CloseCode()
+			p.answer(wstest.Close, f.Payload)
 		}
 	}
 }

@@ -8,7 +8,7 @@ import (
 // Slow makes the connection read no more than size bytes at a time, and no more often than every pause, until some time has
 // passed. It must be called before anything is read.
 func (c *Conn) Slow(size int, pause, until time.Duration) {
-	c.r.Reset(slowReader{c.Conn, size, pause, time.Now().Add(until)})
+	c.R.Reset(slowReader{c.Conn.Conn, size, pause, time.Now().Add(until)})
 }
 
 type slowReader struct {
