@@ -17,7 +17,7 @@ func TestATokenLetsIn(t *testing.T) {
 		for _, c := range []*tanktest.Client{
 			f.connect(l),
 			f.server.Dial("/ws", inCookie(cookie.Value)),
-			f.server.Dial("/ws", tanktest.Header("Authorization", "Bearer "+l.Token)), // not from a browser
+			f.server.Dial("/ws", tanktest.Token(l.Token)), // not from a browser
 		} {
 			c.Subscribe("news")
 			c.Subscribe("orders:alice")
@@ -59,7 +59,7 @@ func TestOthersAreRefused(t *testing.T) {
 			for way, option := range map[string]tanktest.DialOption{
 				"subprotocol":   tanktest.Subprotocols(bearer+token, subprotocol),
 				"cookie":        inCookie(token),
-				"Authorization": tanktest.Header("Authorization", "Bearer "+token),
+				"Authorization": tanktest.Token(token),
 			} {
 				if way == "subprotocol" && strings.Contains(token, "=") {
 					continue // no subprotocol is called that
@@ -93,7 +93,7 @@ func TestOtherSitesAreRefused(t *testing.T) {
 func TestABadTokenIsNotMadeUpForByACookie(t *testing.T) {
 	bubble(t, func(f *fixture) {
 		good := inCookie(f.logInByCookie("root").Value)
-		for _, bad := range []tanktest.DialOption{tanktest.Subprotocols(bearer+"x", subprotocol), tanktest.Header("Authorization", "Bearer x")} {
+		for _, bad := range []tanktest.DialOption{tanktest.Subprotocols(bearer+"x", subprotocol), tanktest.Token("x")} {
 			if answer := f.server.DialRefused("/ws", good, bad); answer.StatusCode != http.StatusUnauthorized {
 				t.Errorf("answered with %s", answer.Status)
 			}
