@@ -56,7 +56,7 @@ func TestAuthLetsInAndOut(t *testing.T) {
 	p.wait(expirySeconds + ` >= 59`)
 	p.topicIs("orders:alice", "allowed")
 	p.click("logout")
-	p.stateIs("closed by the server: 4002 logged out")
+	p.stateIs("logged out")
 	p.wait(element("login") + `.hidden === false`)
 	p.screenshot("auth-logged-out")
 }
@@ -89,7 +89,7 @@ func TestAuthByCookie(t *testing.T) {
 	phone.wait(expirySeconds + ` >= 59`)
 	phone.topicIs("admin:audit", "allowed")
 	phone.click("logout")
-	phone.stateIs("服务端关闭了连接：4002 logged out")
+	phone.stateIs("已退出登录")
 	do(phone, "reload", chromedp.Reload())
 	phone.stateIs("未连接")
 	phone.wait(element("login") + `.hidden === false`)
@@ -106,7 +106,30 @@ func TestAuthEndsWithTheToken(t *testing.T) {
 	p.topicIs("news", "allowed")
 	p.topicIs("admin:audit", "refused")
 	p.screenshot("auth-dark")
-	p.stateIs("closed by the server: 4001 token expired")
+	p.stateIs("the token has expired: log in again")
+}
+
+// TestAuthComesBackWithANewerToken: the connection ends with its token, and the page has another one meanwhile, of a login in another
+// window.
+func TestAuthComesBackWithANewerToken(t *testing.T) {
+	t.Parallel()
+	s := start(t, "auth", "127.0.0.1:0", "-lifetime", "6s")
+	p := open(t, s, "auth-newer", look{})
+	p.run(`window.sockets_ = []; window.WebSocket = class extends WebSocket {
+		constructor(...args) { super(...args); sockets_.push(this); }
+	}`)
+	p.run(`document.querySelector('[value="cookie"]').checked = true`)
+	p.logIn("root", "toor")
+	p.stateIs("connected")
+	p.click("subscribe-admin:audit")
+	p.topicIs("admin:audit", "allowed")
+	p.wait(expirySeconds + ` < 5`)
+	p.run(`fetch('login', { method: 'POST', body: new URLSearchParams({ name: 'root', password: 'toor', way: 'cookie' }) })`)
+	p.wait(`sockets_.length === 2`)
+	p.stateIs("connected")
+	p.topicIs("admin:audit", "allowed")
+	p.click("logout")
+	p.stateIs("logged out")
 }
 
 // TestAuthOutlastsItsFirstToken: the way out is there as long as the session, and not as long as the first token.
@@ -127,7 +150,7 @@ func TestAuthOutlastsItsFirstToken(t *testing.T) {
 			}
 			p.stateIs("connected")
 			p.click("logout")
-			p.stateIs("closed by the server: 4002 logged out")
+			p.stateIs("logged out")
 		})
 	}
 }

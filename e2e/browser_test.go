@@ -86,6 +86,7 @@ func buildExamples(into string) error {
 	for dir, programs := range map[string][]string{
 		"..":                  {"./examples/chat", "./examples/single", "./examples/multi", "./examples/echo", "./examples/ticker", "./examples/auth"},
 		"../examples/inspect": {"."}, // a module of its own
+		"../examples/orders":  {"."}, // and another
 	} {
 		build := exec.Command("go", append([]string{"build", "-o", into}, programs...)...)
 		build.Dir = dir

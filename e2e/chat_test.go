@@ -125,3 +125,27 @@ func TestRefusalIsShown(t *testing.T) {
 	ada.wait(`document.querySelector('[data-testid="toast"]')?.textContent.includes('does not let you join')`)
 	ada.wait(`!document.querySelector('[data-testid="room"][data-topic="chat:secret"]')`)
 }
+
+// TestRefusedMessageIsShown as one that can be sent again; the page stays in the topic.
+func TestRefusedMessageIsShown(t *testing.T) {
+	t.Parallel()
+	s := start(t, "chat", "127.0.0.1:0")
+	ada := openChat(t, s, "Ada", look{})
+	ada.join("tea")
+	ada.run(`{ // a page that does not know the limit
+		const send = WebSocket.prototype.send;
+		WebSocket.prototype.send = function (text) {
+			WebSocket.prototype.send = send;
+			const { topic, data } = JSON.parse(text);
+			this.send(JSON.stringify({ topic, data: JSON.stringify({ ...JSON.parse(data), text: 'x'.repeat(1001) }) }));
+		};
+	}`)
+	ada.write("composer", "hello")
+	ada.wait(`[...document.querySelectorAll('[data-testid="toast"]')].map((e) => e.textContent).join().includes('too long for one message')`)
+	ada.wait(`document.querySelector('[data-testid="message"].failed')?.querySelector('.text').textContent === 'hello'`)
+	ada.run(`document.querySelector('[data-testid="message"].failed [data-testid="again"]').click()`)
+	ada.waitMessage("Ada", "hello")
+	if n := eval[int](ada, `document.querySelectorAll('[data-testid="toast"]').length`); n > 1 {
+		t.Errorf("%d refusals are shown", n)
+	}
+}

@@ -11,6 +11,7 @@ var titles = map[string][2]string{ // in English and Chinese
 	"multi":  {"tank: two instances", "tank：两个实例"},
 	"echo":   {"tank: echo", "tank：回显"},
 	"auth":   {"tank: auth", "tank：认证"},
+	"orders": {"tank: orders", "tank：订单"},
 	"ticker": {"tank ticker", "tank 行情"},
 	"chat":   {"tank chat", "tank 聊天室"},
 }
@@ -38,7 +39,7 @@ func TestPagesSpeakTwoLanguages(t *testing.T) {
 				p.logIn("alice", "wonderland")
 				p.stateIs("connected")
 				p.click("logout")
-				p.stateIs("closed by the server: 4002 logged out")
+				p.stateIs("logged out")
 			}
 			s.kill()
 			p.run(`new Promise((resolve) => setTimeout(resolve, 500))`)

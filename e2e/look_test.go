@@ -15,7 +15,7 @@ const crowd = `(async () => {
 		ws.onopen = () => { topics.forEach((topic) => ws.send('sub:' + topic)); resolve(); };
 		say[name] = (topic, text) => new Promise((heard) => {
 			ws.onmessage = (e) => { const f = JSON.parse(e.data); if (f.topic === topic && JSON.parse(f.data).text === text) heard(); };
-			ws.send(JSON.stringify({ say: { topic, text } }));
+			ws.send(JSON.stringify({ topic, data: JSON.stringify({ text }) }));
 		});
 		(window.sockets_ ??= []).push(ws);
 	});

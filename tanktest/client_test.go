@@ -292,3 +292,20 @@ func TestRestIsWhatHasNotBeenLookedAt(t *testing.T) {
 		}
 	})
 }
+
+func TestExpectTopicPassesOverOtherSources(t *testing.T) {
+	everywhere(t, func(t *testing.T) {
+		s, m := serve(t)
+		c := s.Dial("/")
+		c.Subscribe("news", "weather")
+		c.Send("sub:")
+		c.Sync()
+		must(t, m.BroadcastTopicMessage("weather", "rain"))
+		must(t, m.BroadcastMessage([]byte("x")))
+		must(t, c.Conn().Send(tank.Message{Data: []byte("x"), Binary: true}))
+		must(t, m.BroadcastTopicMessage("news", "x"))
+		c.ExpectTopic("news", "x")
+		must(t, m.BroadcastTopicMessage("news", "y"))
+		c.ExpectTopic("news", "y")
+	})
+}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -21,6 +22,8 @@ type DialOption func(*handshake)
 
 type handshake struct {
 	header http.Header
+	query  []string // parts that are added to the path's
+	remote *string  // the address of RemoteAddr; nil without one
 	buffer int
 }
 
@@ -28,6 +31,20 @@ type handshake struct {
 // programs that are not browsers; compression is offered as browsers do, unless Sec-WebSocket-Extensions is given.
 func Header(key, value string) DialOption {
 	return func(h *handshake) { h.header.Add(key, value) }
+}
+
+// User adds the query parameter user_id to the path, which names the user of an instance without an authenticator.
+func User(name string) DialOption {
+	return func(h *handshake) { h.query = append(h.query, "user_id="+url.QueryEscape(name)) }
+}
+
+// Token adds the header Authorization with a bearer token (RFC 6750, section 2.1), as programs send it that are not browsers.
+func Token(token string) DialOption { return Header("Authorization", "Bearer "+token) }
+
+// RemoteAddr is what the handler sees as http.Request.RemoteAddr, such as "198.51.100.7:4711". Several clients can have the same.
+// Without it, each client has an address of its own, of those that RFC 5737 keeps free for documentation.
+func RemoteAddr(addr string) DialOption {
+	return func(h *handshake) { h.remote = &addr }
 }
 
 // Subprotocols are what the client offers to speak. What the server has chosen is in the header Sec-WebSocket-Protocol of
@@ -85,6 +102,7 @@ func (s *Server) handshake(verb, path string, opts []DialOption) (*Client, *http
 		}
 		opt(&h)
 	}
+	path = h.target(path)
 	request, err := h.request(s.URL, path)
 	if err != nil {
 		fail("%v", err)
@@ -116,7 +134,22 @@ func (s *Server) handshake(verb, path string, opts []DialOption) (*Client, *http
 		fail("this is no WebSocket handshake: the answer has Sec-WebSocket-Accept %s", quote(got))
 	}
 	_ = conn.SetDeadline(time.Time{})
-	return s.connected(verb, path, conn, r, answer), answer
+	c := s.connected(verb, path, conn, r, answer)
+	c.handle = s.find(conn.LocalAddr().String(), h.remote)
+	return c, answer
+}
+
+// target returns the path with what options add to its query.
+func (h handshake) target(path string) string {
+	separator := "?"
+	if strings.Contains(path, "?") {
+		separator = "&"
+	}
+	for _, part := range h.query {
+		path += separator + part
+		separator = "&"
+	}
+	return path
 }
 
 // request returns the request for a handshake.
@@ -127,9 +160,15 @@ func (h handshake) request(server, path string) (*http.Request, error) {
 	if h.buffer < 1 {
 		return nil, fmt.Errorf("ReadBuffer(%d): it has to have a byte at least", h.buffer)
 	}
+	if h.remote != nil && *h.remote == "" {
+		return nil, errors.New(`RemoteAddr(""): an address is not empty`)
+	}
 	request, err := http.NewRequest(http.MethodGet, server+path, nil)
 	if err != nil {
 		return nil, err
+	}
+	if h.remote != nil {
+		h.header.Set(remoteAddrHeader, *h.remote)
 	}
 	if host := h.header.Get("Host"); host != "" {
 		request.Host = host
@@ -174,15 +213,16 @@ func (s *Server) connected(verb, path string, conn *memnet.Conn, r *bufio.Reader
 			c.fail("%s: the server answered the handshake, but does not read", verb)
 		}
 	}
-	c.handle = s.find(conn.LocalAddr().String())
 	return c
 }
 
-// find returns the instance's view of the client with that address, which no other has; nil when it has left already.
-func (s *Server) find(addr string) *tank.Client {
+// find returns the instance's view of the client that has just been dialed; nil when it has left already. It has the address of
+// its connection, which no other has; or that of RemoteAddr, and then it is the one that has not been found before.
+func (s *Server) find(addr string, remote *string) *tank.Client {
 	for _, m := range s.managers {
 		for _, c := range m.GetAllClients() {
-			if c.RemoteAddr() == addr {
+			if c.RemoteAddr() == addr || remote != nil && c.RemoteAddr() == *remote && !s.found[c] {
+				s.found[c] = true
 				return c
 			}
 		}

@@ -26,7 +26,11 @@
 // The same works without the bubble, in real time.
 //
 // [ServeHandler] puts your own mux and middleware in front, [Server.Client] makes ordinary HTTP requests to it, and
-// [Server.DialRefused] is for connections that it must not take.
+// [Server.DialRefused] is for connections that it must not take. Options of both say who connects and from where: [User], [Token],
+// [Header], [Subprotocols], [RemoteAddr].
+//
+// [Client.Expect] wants the very next message. Where several topics, or broadcasts, reach a client, their order is not defined, and
+// [Client.ExpectTopic] looks for the next message of one of them.
 //
 // # Expected use
 //

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -111,6 +112,56 @@ func ExampleClient_Freeze_heartbeat() {
 	// Output:
 	// 2 after a working day, of which both answer pings
 	// 1 when one of them is gone: ann
+}
+
+// A client that listens to several topics gets their messages in any order.
+func ExampleClient_ExpectTopic() {
+	run(func(t *testing.T) {
+		tkws := tank.NewInstance()
+		ann := tanktest.Serve(t, tkws).Dial("/", tanktest.User("ann"))
+		ann.Subscribe("news", "weather")
+		tkws.BroadcastTopicMessage("weather", "rain")
+		tkws.BroadcastMessage([]byte("back in a minute"))
+		tkws.BroadcastTopicMessage("news", "hello")
+		ann.ExpectTopic("news", "hello")
+		fmt.Println(ann.Conn().UserID(), "got the news")
+	})
+	// Output: ann got the news
+}
+
+// A token that programs send, and a label for the user where there is no authenticator.
+func ExampleToken() {
+	run(func(t *testing.T) {
+		users := map[string]string{"t0p5ecret": "ann"}
+		s := tanktest.Serve(t, tank.NewInstance(tank.WithAuthenticator(func(r *http.Request) (tank.Identity, error) {
+			return tank.Identity{UserID: users[strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")]}, nil
+		})))
+		fmt.Println(s.DialRefused("/", tanktest.User("ann")).Status)
+		fmt.Println(s.Dial("/", tanktest.Token("t0p5ecret")).Conn().UserID())
+	})
+	// Output:
+	// 401 Unauthorized
+	// ann
+}
+
+// Middleware that looks at the peer's address.
+func ExampleRemoteAddr() {
+	tkws := tank.NewInstance()
+	local := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !strings.HasPrefix(r.RemoteAddr, "10.") {
+			http.Error(w, "from the intranet only", http.StatusForbidden)
+			return
+		}
+		tkws.ServeHTTP(w, r)
+	})
+	run(func(t *testing.T) {
+		s := tanktest.ServeHandler(t, local, tkws)
+		fmt.Println(s.DialRefused("/", tanktest.RemoteAddr("198.51.100.7:4711")).Status)
+		fmt.Println(s.Dial("/", tanktest.RemoteAddr("10.0.0.7:4711")).Conn().RemoteAddr())
+	})
+	// Output:
+	// 403 Forbidden
+	// 10.0.0.7:4711
 }
 
 // What clients may not do, they are told.

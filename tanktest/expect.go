@@ -16,7 +16,13 @@ func (c *Client) Next() Message {
 
 func (c *Client) next(what string) Message {
 	c.t.Helper()
-	m, ok := c.inbox.take(c.ended, c.s.Patience)
+	return c.nextUntil(time.Now().Add(c.s.Patience), what)
+}
+
+// nextUntil is next with a deadline, at the end of the patience.
+func (c *Client) nextUntil(deadline time.Time, what string) Message {
+	c.t.Helper()
+	m, ok := c.inbox.take(c.ended, time.Until(deadline))
 	switch {
 	case ok:
 	case c.hasEnded():
@@ -34,6 +40,26 @@ func (c *Client) next(what string) Message {
 func (c *Client) Expect(topic, data string) {
 	c.t.Helper()
 	c.expect(Message{Topic: topic, Data: data})
+}
+
+// ExpectTopic passes over messages that are not of this topic: of other topics, texts, binary messages, and error frames about other
+// topics. It fails the test unless the first of this topic has this data, and no error frame about the topic comes before it. It waits
+// no longer than Server.Patience for that.
+func (c *Client) ExpectTopic(topic, data string) {
+	c.t.Helper()
+	want := Message{Topic: topic, Data: data}
+	what := want.String()
+	deadline := time.Now().Add(c.s.Patience)
+	for passed := 1; ; passed++ {
+		got := c.nextUntil(deadline, what)
+		switch about := got.Topic == topic || got.Refusal != nil && got.Refusal.Topic == topic; {
+		case about && (got.Refusal != nil || got.Data != data):
+			c.fail("got %v, want %v", got, want)
+		case about:
+			return
+		}
+		what = fmt.Sprintf("%v, behind %d messages of other sources", want, passed)
+	}
 }
 
 // ExpectText fails the test unless the next message is this text, and neither a topic's nor an error frame: what the server

@@ -72,6 +72,39 @@ var failures = []failure{
 		m.BroadcastTopicMessage("news", "x")
 		c.Expect("weather", "x")
 	}, []string{`got "x" of topic "news", want "x" of topic "weather"`}, 0},
+	{"other sources only", func(t testing.TB, s *tanktest.Server, m *tank.Manager) {
+		c := s.Dial("/", tanktest.User("ann"))
+		c.Subscribe("news", "weather")
+		c.Send("sub:secret")
+		c.Sync()
+		m.BroadcastTopicMessage("weather", "rain")
+		for i := range 4 { // the last comes too late, and so does the one that is waited for
+			time.AfterFunc(time.Duration(i+1)*1500*time.Millisecond, func() { m.BroadcastMessage([]byte("hello")) })
+		}
+		time.AfterFunc(6*time.Second, func() { m.BroadcastTopicMessage("news", "x") })
+		c.ExpectTopic("news", "x")
+	}, []string{
+		`client 1 (/?user_id=ann): waiting for "x" of topic "news", behind 5 messages of other sources: nothing came within 5s`,
+		`looked at:   last, text "hello", which came 500ms ago`,
+		`server:      subscribed to "news", "weather"`,
+	}, patience},
+	{"other data, behind other sources", func(t testing.TB, s *tanktest.Server, m *tank.Manager) {
+		c := s.Dial("/")
+		c.Subscribe("news")
+		m.BroadcastMessage([]byte("hello"))
+		c.ExpectText("hello")
+		m.BroadcastTopicMessage("news", "y")
+		m.BroadcastTopicMessage("news", "x")
+		c.ExpectTopic("news", "x")
+	}, []string{`got "y" of topic "news", want "x" of topic "news"`}, 0},
+	{"a refusal of the topic", func(t testing.TB, s *tanktest.Server, m *tank.Manager) {
+		c := s.Dial("/")
+		c.Send("sub:secret")
+		c.ExpectTopic("secret", "x")
+	}, []string{`got refusal forbidden of topic "secret"`, `want "x" of topic "secret"`}, 0},
+	{"no address", func(t testing.TB, s *tanktest.Server, m *tank.Manager) {
+		s.Dial("/", tanktest.RemoteAddr(""))
+	}, []string{`Dial "/": RemoteAddr(""): an address is not empty`}, 0},
 	{"a topic's message for text", func(t testing.TB, s *tanktest.Server, m *tank.Manager) {
 		c := s.Dial("/")
 		c.Subscribe("news")

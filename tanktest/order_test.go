@@ -49,6 +49,7 @@ var calls = []struct {
 	{"ExpectClose", false, func(c *tanktest.Client) { c.ExpectClose(1000) }, "*"}, // but when it was closed so
 	{"ExpectNothing", true, func(c *tanktest.Client) { c.ExpectNothing() }, "frozen|cut by the server"},
 	{"ExpectRefusal", true, func(c *tanktest.Client) { c.ExpectRefusal("a", "b") }, "nothing|frozen|frozen and thawed|slow|cut by the server"},
+	{"ExpectTopic", true, func(c *tanktest.Client) { c.ExpectTopic("a", "b") }, "nothing|frozen|frozen and thawed|slow|cut by the server"},
 	{"ExpectText", true, func(c *tanktest.Client) { c.ExpectText("a") }, "nothing|frozen|frozen and thawed|slow|cut by the server"},
 	{"Freeze", false, func(c *tanktest.Client) { c.Freeze() }, ""},
 	{"Next", true, func(c *tanktest.Client) { c.Next() }, "nothing|frozen|frozen and thawed|slow|cut by the server"},

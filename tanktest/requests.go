@@ -31,6 +31,20 @@ func (q requests) count(h http.Handler) http.Handler {
 	})
 }
 
+// remoteAddrHeader has the address of RemoteAddr. The handler does not see it.
+const remoteAddrHeader = "Tanktest-Remote-Addr"
+
+// claimAddress passes requests on as if they came from where RemoteAddr says.
+func claimAddress(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if addr := r.Header.Get(remoteAddrHeader); addr != "" {
+			r.RemoteAddr = addr
+			r.Header.Del(remoteAddrHeader)
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
 func (q requests) leave(r *http.Request) {
 	open := <-q.open
 	delete(open, r)

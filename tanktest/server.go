@@ -44,6 +44,7 @@ type Server struct {
 	client   *http.Client
 	cancel   context.CancelFunc // ends the requests of client
 	dialed   int                // how many clients there have been
+	found    map[*tank.Client]bool
 }
 
 // Serve serves m in memory until the test ends: whatever the path, a request goes to m. It starts m, if that has not been done,
@@ -75,9 +76,10 @@ func ServeHandler(t testing.TB, h http.Handler, managers ...*tank.Manager) *Serv
 		listener: memnet.Listen(),
 		served:   make(chan struct{}),
 		requests: newRequests(),
+		found:    make(map[*tank.Client]bool),
 	}
 	s.http = &http.Server{
-		Handler:           s.requests.count(h),
+		Handler:           s.requests.count(claimAddress(h)),
 		ReadHeaderTimeout: time.Minute,
 		ErrorLog:          log.New(t.Output(), "", 0),
 	}

@@ -277,3 +277,45 @@ func TestServingWithoutATestPanics(t *testing.T) {
 		}()
 	}
 }
+
+func TestUser(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s, _ := serve(t)
+		for _, name := range []string{"ann", "小林 & co", "a=b#c?d%20"} {
+			for _, path := range []string{"/", "/ws?room=7"} {
+				c := s.Dial(path, tanktest.User(name))
+				if got := c.Conn().UserID(); got != name {
+					t.Errorf("at %s, %q is %q", path, name, got)
+				}
+				if got := c.Response().Request.URL.Query().Get("room"); strings.Contains(path, "room") != (got == "7") {
+					t.Errorf("at %s, the room is %q", path, got)
+				}
+			}
+		}
+	})
+}
+
+// TestRemoteAddr: the handler sees it, and nothing of how it came there; several clients with the same address are told apart.
+func TestRemoteAddr(t *testing.T) {
+	everywhere(t, func(t *testing.T) {
+		m := tank.NewInstance()
+		s := tanktest.ServeHandler(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			for name := range r.Header {
+				if strings.Contains(name, "Tanktest") {
+					t.Errorf("the handler sees the header %s", name)
+				}
+			}
+			m.ServeHTTP(w, r)
+		}), m)
+		const addr = "198.51.100.7:4711"
+		clients := []*tanktest.Client{
+			s.Dial("/", tanktest.User("0")), s.Dial("/", tanktest.User("1"), tanktest.RemoteAddr(addr)),
+			s.Dial("/", tanktest.RemoteAddr(addr), tanktest.User("2")), s.Dial("/", tanktest.User("3")),
+		}
+		for i, c := range clients {
+			if got := c.Conn(); got.UserID() != fmt.Sprint(i) || (got.RemoteAddr() == addr) != (i == 1 || i == 2) {
+				t.Errorf("client %d is %v, of %s", i, got, got.RemoteAddr())
+			}
+		}
+	})
+}

@@ -15,6 +15,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	tank "github.com/fanqie/tank-websocket-go-server"
 	"github.com/fanqie/tank-websocket-go-server/tanktest"
 )
 
@@ -41,8 +42,6 @@ func bubble(t *testing.T, test func(*fixture)) {
 			site.ServeHTTP(hijacked{w, f}, r)
 		}), f.tkws)
 		f.server.Patience = 2 * lifetime
-		go f.watch()
-		t.Cleanup(f.sessions.forget)
 		test(f)
 	})
 }
@@ -147,11 +146,11 @@ func (f *fixture) claims(token string) claims {
 	return c
 }
 
-// ends expects a connection to be closed for this reason.
-func (f *fixture) ends(c *tanktest.Client, why ending) {
+// expires expects a connection to be closed because its credentials have expired.
+func (f *fixture) expires(c *tanktest.Client) {
 	f.Helper()
-	if reason := c.ExpectClose(why.code); reason != why.reason {
-		f.Errorf("the reason is %q, want %q", reason, why.reason)
+	if reason := c.ExpectClose(int(tank.CloseUnauthorized)); reason != "credentials expired" {
+		f.Errorf("the reason is %q", reason)
 	}
 }
 

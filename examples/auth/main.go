@@ -1,5 +1,5 @@
 // Command auth shows who may connect, who may subscribe to what, and what happens when that ends: a token in the first
-// subprotocol or in a cookie, topics of one's own, and connections that are closed the moment their token expires.
+// subprotocol or in a cookie, topics of one's own, and connections that are closed when their token expires.
 package main
 
 import (
@@ -50,11 +50,9 @@ func run(ctx context.Context, addr string, lifetime time.Duration, log *slog.Log
 		return err
 	}
 	s := newService(log, lifetime)
-	defer s.sessions.forget()
 	server := newServer(s.handler())
 	s.tkws.SetHTTPServer(server) // Shutdown ends it after the last client has left
 	go s.tkws.Start()
-	go s.watch()
 	publishing, stop := context.WithCancel(ctx)
 	defer stop()
 	go s.publish(publishing, time.Second)

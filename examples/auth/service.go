@@ -17,18 +17,6 @@ import (
 // subprotocol is what the server answers with when a token was offered before it, so that it need not repeat the token.
 const subprotocol = "tank"
 
-// ending is why a connection is closed, in close codes of this application's own (RFC 6455, section 7.4.2).
-type ending struct {
-	code   int
-	reason string
-}
-
-var (
-	expired   = ending{4001, "token expired"}
-	loggedOut = ending{4002, "logged out"}
-	tooLate   = ending{4003, "session ended"} // while the connection was being made
-)
-
 // service lets people log in, and decides who may subscribe to what.
 type service struct {
 	tkws     *tank.Manager
@@ -40,9 +28,10 @@ func newService(log *slog.Logger, lifetime time.Duration) *service {
 	s := &service{log: log}
 	signing := make(key, sha256.Size)
 	rand.Read(signing) // which does not fail
-	s.sessions = &sessions{key: signing, lifetime: lifetime, ended: s.sessionEnded, all: make(map[string]*session)}
+	s.sessions = &sessions{key: signing, lifetime: lifetime, logouts: make(map[string]int)}
 	s.tkws = tank.NewInstance(
 		tank.WithAuthenticator(s.authenticate),
+		tank.WithConnectHandler(s.connected),
 		tank.WithSubscribeAuthorizer(s.authorize),
 		tank.WithMessageHandler(s.receive),
 		tank.WithUpgrader(tank.Upgrader{Subprotocols: []string{subprotocol}}),
@@ -51,22 +40,29 @@ func newService(log *slog.Logger, lifetime time.Duration) *service {
 	return s
 }
 
-// authenticate says whose connection it is going to be.
+// authenticate says whose connection it is going to be, and until when.
 func (s *service) authenticate(r *http.Request) (tank.Identity, error) {
 	token, _ := tokenOf(r)
-	live, err := s.sessions.check(token)
-	if err != nil {
-		return tank.Identity{}, err
+	who, err := s.sessions.check(token)
+	return identity(who), err
+}
+
+func identity(who claims) tank.Identity {
+	return tank.Identity{UserID: who.User, Value: who, Expires: who.Expires}
+}
+
+// connected looks again: who has logged out since authenticate was not connected yet, and so was not closed by CloseUser.
+func (s *service) connected(c *tank.Client, _ *http.Request) error {
+	who, _ := tank.ValueOf[claims](c)
+	if err := s.sessions.live(who); err != nil {
+		return &tank.CloseError{Code: tank.CloseNormal, Reason: "logged out"} // the code of CloseUser
 	}
-	return tank.Identity{UserID: userID(live.claims)}, nil
+	return nil
 }
 
 // authorize decides by topic: orders are their owner's, admin: is for admins, news for everybody who is logged in.
 func (s *service) authorize(c *tank.Client, topic string) error {
-	who, live := s.sessions.find(sessionOf(c.UserID()))
-	if !live {
-		return errLoggedOut
-	}
+	who, _ := tank.ValueOf[claims](c)
 	kind, name, _ := strings.Cut(topic, ":")
 	switch {
 	case topic == "news":
@@ -79,20 +75,27 @@ func (s *service) authorize(c *tank.Client, topic string) error {
 	return errors.New("not this user's topic")
 }
 
-// receive renews a session over its connection, which goes on. It runs in the connection's own goroutine.
+// receive renews a session over its connection. It runs in the connection's own goroutine.
 func (s *service) receive(c *tank.Client, m tank.Message) {
-	id := sessionOf(c.UserID())
-	live, ok := s.sessions.find(id)
+	who, _ := tank.ValueOf[claims](c)
 	switch {
-	case !ok: // it is being closed
 	case m.Binary || string(m.Data) != "renew":
 		s.send(c, refusal("bad_message", `want "renew"`))
-	case live.cookie:
+	case who.Cookie:
 		s.send(c, refusal("bad_message", "the token is in a cookie, which a message cannot set: POST /renew does"))
-	default:
-		if renewed, token, err := s.sessions.renew(id); err == nil {
-			s.send(c, map[string]login{"renewed": s.loginOf(renewed, token)})
-		}
+	case s.sessions.live(who) == nil: // or it is being closed
+		who, token := s.sessions.renew(who)
+		s.renewConnection(c, who, token)
+	}
+}
+
+// renewConnection lets a connection go on until the new token expires, and tells it.
+func (s *service) renewConnection(c *tank.Client, who claims, token string) {
+	switch err := c.Renew(identity(who)); {
+	case err == nil:
+		s.send(c, map[string]login{"renewed": s.loginOf(who, token)})
+	case !errors.Is(err, tank.ErrClosed):
+		s.log.Warn("not renewed", "client", c.ID(), "error", err)
 	}
 }
 
@@ -109,46 +112,6 @@ func (s *service) send(c *tank.Client, what any) {
 	}
 	if err != nil && !errors.Is(err, tank.ErrClosed) {
 		s.log.Warn("not told", "client", c.ID(), "error", err)
-	}
-}
-
-// connections returns those of a session. It looks at all that there are, which is no matter for thousands; for more, keep
-// a table of Client.ID by session, from ConnEvents, and ask GetClient.
-func (s *service) connections(session string) (list []*tank.Client) {
-	for _, c := range s.tkws.GetAllClients() {
-		if sessionOf(c.UserID()) == session {
-			list = append(list, c)
-		}
-	}
-	return list
-}
-
-// sessionEnded closes the connections of a session.
-func (s *service) sessionEnded(id string, why ending) {
-	for _, c := range s.connections(id) {
-		s.close(c, why)
-	}
-}
-
-func (s *service) close(c *tank.Client, why ending) {
-	if err := c.Close(tank.CloseCode(why.code), why.reason); err != nil && !errors.Is(err, tank.ErrClosed) {
-		s.log.Warn("not closed", "client", c.ID(), "error", err)
-	}
-}
-
-// watch closes those who were let in just before their session ended, and so were not there yet to be closed with it. It
-// returns after Shutdown.
-func (s *service) watch() {
-	for e := range s.tkws.ConnEvents {
-		if e.EventType != tank.EventConnect {
-			continue
-		}
-		if _, live := s.sessions.find(sessionOf(e.UserID)); live {
-			continue
-		}
-		if c := s.tkws.GetClient(e.ClientID); c != nil {
-			s.close(c, tooLate)
-		}
 	}
 }
 

@@ -15,6 +15,8 @@ type claims struct {
 	Session string    `json:"session"`
 	User    string    `json:"user"`
 	Role    string    `json:"role"`
+	Cookie  bool      `json:"cookie"`  // the token is in a cookie, where scripts do not see it, and nowhere else
+	Logouts int       `json:"logouts"` // how often the user had logged out everywhere
 	Expires time.Time `json:"expires"`
 }
 

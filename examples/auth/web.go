@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	tank "github.com/fanqie/tank-websocket-go-server"
 	"github.com/fanqie/tank-websocket-go-server/examples/internal/web"
 )
 
@@ -38,11 +39,11 @@ type login struct {
 }
 
 // loginOf leaves out a token that belongs in a cookie: scripts are not to have it.
-func (s *service) loginOf(live session, token string) login {
-	if live.cookie {
+func (s *service) loginOf(who claims, token string) login {
+	if who.Cookie {
 		token = ""
 	}
-	return login{live.User, live.Role, time.Until(live.Expires).Seconds(), s.sessions.lifetime.Seconds(), token}
+	return login{who.User, who.Role, time.Until(who.Expires).Seconds(), s.sessions.lifetime.Seconds(), token}
 }
 
 // tokenOf takes the token of a request from the first subprotocol, which is all that a page can say in a handshake beside the
@@ -88,45 +89,45 @@ func (s *service) logIn(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "wrong name or password", http.StatusUnauthorized)
 		return
 	}
-	live, token := s.sessions.begin(name, a.role, r.PostFormValue("way") == "cookie")
-	s.answer(w, r, live, token)
+	who, token := s.sessions.begin(name, a.role, r.PostFormValue("way") == "cookie")
+	s.answer(w, r, who, token)
 }
 
 // session tells who is logged in, or nothing: for a page that is opened again or has lost its connection.
 func (s *service) session(w http.ResponseWriter, r *http.Request) {
 	token, _ := tokenOf(r)
-	live, err := s.sessions.check(token)
+	who, err := s.sessions.check(token)
 	if err != nil {
 		w.Header().Set("Cache-Control", "no-store")
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
-	writeJSON(w, s.loginOf(live, ""))
+	writeJSON(w, s.loginOf(who, ""))
 }
 
-// renew is for cookies, which only an answer to a request can set; connections go on, and are told.
+// renew is for cookies, which only an answer to a request can set. The connections of the session go on, and are told.
 func (s *service) renew(w http.ResponseWriter, r *http.Request) {
 	token, _ := tokenOf(r)
-	live, err := s.sessions.check(token)
-	if err == nil {
-		live, token, err = s.sessions.renew(live.Session)
-	}
+	who, err := s.sessions.check(token)
 	if err != nil {
 		http.Error(w, "not logged in", http.StatusUnauthorized)
 		return
 	}
-	s.answer(w, r, live, token)
-	for _, c := range s.connections(live.Session) {
-		s.send(c, map[string]login{"renewed": s.loginOf(live, token)})
+	who, token = s.sessions.renew(who)
+	s.answer(w, r, who, token)
+	for _, c := range s.tkws.GetAllClients() {
+		if of, _ := tank.ValueOf[claims](c); of.Session == who.Session {
+			s.renewConnection(c, who, token)
+		}
 	}
 }
 
 // answer hands over a new token.
-func (s *service) answer(w http.ResponseWriter, r *http.Request, live session, token string) {
-	if live.cookie {
+func (s *service) answer(w http.ResponseWriter, r *http.Request, who claims, token string) {
+	if who.Cookie {
 		setCookie(w, r, token, s.sessions.lifetime)
 	}
-	writeJSON(w, s.loginOf(live, token))
+	writeJSON(w, s.loginOf(who, token))
 }
 
 func writeJSON(w http.ResponseWriter, l login) {
@@ -135,10 +136,10 @@ func writeJSON(w http.ResponseWriter, l login) {
 	_ = json.NewEncoder(w).Encode(l) // whoever asked may have gone
 }
 
-// logOut ends all sessions of the user that the token is of, and so all of that user's connections.
+// logOut takes back all tokens of the user that the token is of, and closes all of that user's connections.
 func (s *service) logOut(w http.ResponseWriter, r *http.Request) {
 	token, inCookie := tokenOf(r)
-	live, err := s.sessions.check(token)
+	who, err := s.sessions.check(token)
 	if inCookie {
 		setCookie(w, r, "", -time.Second)
 	}
@@ -146,9 +147,8 @@ func (s *service) logOut(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "not logged in", http.StatusUnauthorized)
 		return
 	}
-	for _, id := range s.sessions.of(live.User) {
-		s.sessions.end(id, loggedOut)
-	}
+	s.sessions.logOut(who.User) // before the connections: one that comes later is refused, by the authenticator or by connected
+	s.tkws.CloseUser(who.User)
 	w.WriteHeader(http.StatusNoContent)
 }
 

@@ -125,8 +125,6 @@ func TestThePageIsNotFramed(t *testing.T) {
 func TestSlowPeersAreCutOff(t *testing.T) {
 	s := newService(slog.New(slog.DiscardHandler), time.Hour)
 	go s.tkws.Start()
-	go s.watch()
-	defer s.sessions.forget()
 	defer s.tkws.Shutdown(context.Background())
 	servertest.Check(t, newServer(s.handler()), func(addr string) (alive func()) {
 		_, token := s.sessions.begin("alice", "customer", false)

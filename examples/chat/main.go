@@ -1,5 +1,5 @@
 // Command chat is a small chat for browsers: everybody talks in topics, sees who does what, and which topics are busy.
-// It shows how a service embeds package tank: handling messages, feeds made of events and statistics, shutting down. The
+// It shows how a service embeds package tank: checking what clients publish, feeds made of events and statistics, shutting down. The
 // chat itself is package chat below examples/internal, because examples/inspect shows it, too.
 package main
 

@@ -88,7 +88,11 @@ func talk(ctx context.Context, ws *websocket.Conn, topic string) error {
 		case <-time.After(time.Second + time.Duration(rand.Int64N(int64(8*time.Second)))): // #nosec G404 -- small talk
 		}
 		text := sayings[rand.IntN(len(sayings))] // #nosec G404 -- small talk
-		message, err := json.Marshal(map[string]any{"say": map[string]string{"topic": topic, "text": text}})
+		data, err := json.Marshal(map[string]string{"text": text})
+		if err != nil {
+			return err
+		}
+		message, err := json.Marshal(map[string]string{"topic": topic, "data": string(data)})
 		if err != nil {
 			return err
 		}

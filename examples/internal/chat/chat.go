@@ -54,7 +54,7 @@ func New(log *slog.Logger, tick time.Duration) *Chat {
 	c.Manager = tank.NewInstance(
 		tank.WithAuthenticator(nameOf),
 		tank.WithSubscribeAuthorizer(maySubscribe),
-		tank.WithMessageHandler(c.receive),
+		tank.WithPublishAuthorizer(c.stamp),
 		tank.WithLimits(tank.Limits{
 			MessageBytes:       16 << 10, // the longest text, escaped, and a topic
 			Subscriptions:      maxTopics,
@@ -112,7 +112,7 @@ func (c *Chat) logErrors() {
 	for e := range c.Manager.Errors {
 		level := slog.LevelWarn
 		switch e.Code {
-		case tank.CodeRead: // somebody closed a laptop: nothing that anyone has to look at
+		case tank.CodeRead, tank.CodeForbidden: // somebody closed a laptop, or sent too long a text: nothing that anyone has to look at
 			level = slog.LevelDebug
 		case tank.CodeInternal:
 			level = slog.LevelError

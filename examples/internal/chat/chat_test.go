@@ -83,17 +83,38 @@ func (u *user) send(text string) {
 func (u *user) subscribe(topic string) {
 	u.f.Helper()
 	u.send("sub:" + topic)
-	u.send(`{"say":{"ref":"barrier"}}`)
+	u.publish("barrier", `{"ref":"barrier"}`)
 	u.await(func(f frame) bool { return f.Error != nil && f.Error.Ref == "barrier" })
+	u.refused("forbidden")
+}
+
+// refused reads on to a refusal, which has to have this code.
+func (u *user) refused(code string) *refusal {
+	u.f.Helper()
+	got := u.await(func(f frame) bool { return f.Error != nil }).Error
+	if got.Code != code || got.Message == "" {
+		u.f.Fatalf("%s got %+v, want %s", u.name, got, code)
+	}
+	return got
 }
 
 func (u *user) say(topic, text string) {
 	u.f.Helper()
-	message, err := json.Marshal(request{&say{Topic: topic, Text: text, Ref: "r1"}})
+	u.publish(topic, encode(u.f.T, draft{Text: text, Ref: "r1"}))
+}
+
+func (u *user) publish(topic, data string) {
+	u.f.Helper()
+	u.send(encode(u.f.T, map[string]string{"topic": topic, "data": data}))
+}
+
+func encode(t *testing.T, value any) string {
+	t.Helper()
+	text, err := json.Marshal(value)
 	if err != nil {
-		u.f.Fatal(err)
+		t.Fatal(err)
 	}
-	u.send(string(message))
+	return string(text)
 }
 
 // await reads on to a frame that fits, and returns it.
@@ -142,7 +163,7 @@ func TestSaidWithTheSendersNameAndTheServersTime(t *testing.T) {
 	ada, lin := f.connect("Ada", "茶:tea"), f.connect("小林", "茶:tea")
 	before := time.Now()
 	// What the client claims besides topic, text and ref counts for nothing.
-	ada.send(`{"say":{"topic":"茶:tea","text":" hello ","ref":"r7","from":"小林","time":"2001-01-01T00:00:00Z"},"from":"小林"}`)
+	ada.publish("茶:tea", `{"text":" hello ","ref":"r7","from":"小林","time":"2001-01-01T00:00:00Z"}`)
 	for _, u := range []*user{ada, lin} {
 		m := published(u, "茶:tea", whatever[said])
 		if m.From != "Ada" || m.Text != "hello" || m.Ref != "r7" {
@@ -154,38 +175,50 @@ func TestSaidWithTheSendersNameAndTheServersTime(t *testing.T) {
 	}
 }
 
-func TestRefusals(t *testing.T) {
+// TestRefusalsOfPublications: the chat says why, and then the library that it is forbidden.
+func TestRefusalsOfPublications(t *testing.T) {
 	f := serve(t)
 	u := f.connect("Ada", "tea", eventsTopic, topicsTopic)
-	message := func(topic, text string) string {
-		m, _ := json.Marshal(request{&say{Topic: topic, Text: text}})
-		return string(m)
-	}
-	for name, c := range map[string]struct{ send, code string }{
-		"not subscribed":   {message("coffee", "hi"), "not_subscribed"},
-		"no topic":         {message("", "hi"), "not_subscribed"},
-		"no text":          {message("tea", " \n "), "empty_text"},
-		"too long":         {message("tea", strings.Repeat("茶", maxText+1)), "text_too_long"},
-		"events feed":      {message(eventsTopic, "hi"), "reserved_topic"},
-		"topics feed":      {message(topicsTopic, "hi"), "reserved_topic"},
-		"no JSON":          {"hello", "bad_message"},
-		"other JSON":       {`{"shout":{}}`, "bad_message"},
-		"wrong type":       {`{"say":{"topic":["tea"],"text":"hi"}}`, "bad_message"},
-		"long ref":         {`{"say":{"topic":"tea","text":"hi","ref":"` + strings.Repeat("r", maxRef+1) + `"}}`, "bad_message"},
-		"library publish":  {`{"topic":"tea","data":"{\"from\":\"Bo\"}"}`, "bad_message"},
-		"publish on feed":  {`{"topic":"chat:events","data":"{}"}`, "bad_message"},
-		"reserved join":    {"sub:chat:secret", "forbidden"},
-		"impossible topic": {"sub:", "invalid_topic"},
+	text := func(text string) string { return encode(t, draft{text, "r7"}) }
+	for name, c := range map[string]struct{ topic, data, code string }{
+		"not subscribed":   {"coffee", text("hi"), "not_subscribed"},
+		"no text":          {"tea", text(" \n "), "empty_text"},
+		"too long":         {"tea", text(strings.Repeat("茶", maxText+1)), "text_too_long"},
+		"events feed":      {eventsTopic, text("hi"), "reserved_topic"},
+		"topics feed":      {topicsTopic, text("hi"), "reserved_topic"},
+		"an event":         {eventsTopic, `{"event":"connect","user":"Bo","ref":"r7"}`, "reserved_topic"},
+		"a sender":         {"tea", `{"from":"Bo","ref":"r7"}`, "empty_text"},
+		"no JSON":          {"tea", "hi", "bad_message"},
+		"other JSON":       {"tea", `["hi"]`, "bad_message"},
+		"text is a number": {"tea", `{"text":1,"ref":"r7"}`, "bad_message"},
+		"long ref":         {"tea", encode(t, draft{"hi", strings.Repeat("r", maxRef+1)}), "bad_message"},
 	} {
-		u.send(c.send)
-		got := u.await(func(f frame) bool { return f.Error != nil }).Error
-		if got.Code != c.code || got.Message == "" {
-			t.Errorf("%s: got %+v, want %s", name, got, c.code)
+		u.publish(c.topic, c.data)
+		if got := u.refused(c.code); got.Topic != c.topic || (got.Ref == "r7") != (c.code != "bad_message") {
+			t.Errorf("%s: the chat says %+v", name, got)
+		}
+		if got := u.refused("forbidden"); got.Topic != c.topic || got.Ref != "" {
+			t.Errorf("%s: the library says %+v", name, got)
 		}
 	}
 	u.say("tea", strings.Repeat("茶", maxText))
 	if m := published(u, "tea", whatever[said]); m.Text != strings.Repeat("茶", maxText) {
 		t.Errorf("the longest text came as %q", m.Text)
+	}
+}
+
+func TestRefusalsOfOtherMessages(t *testing.T) {
+	u := serve(t).connect("Ada")
+	for message, code := range map[string]string{
+		"hello":                       "bad_message",
+		`{"shout":{}}`:                "bad_message",
+		`{"topic":["tea"],"data":""}`: "bad_message",
+		`{"topic":"","data":"{}"}`:    "invalid_topic",
+		"sub:chat:secret":             "forbidden",
+		"sub:":                        "invalid_topic",
+	} {
+		u.send(message)
+		u.refused(code)
 	}
 }
 
@@ -196,9 +229,7 @@ func TestSubscriptionsAreBounded(t *testing.T) {
 		u.subscribe("topic " + strings.Repeat("i", i+1))
 	}
 	u.send("sub:one too many")
-	if e := u.await(func(f frame) bool { return f.Error != nil }).Error; e.Code != "limit" {
-		t.Errorf("got %+v", e)
-	}
+	u.refused("limit")
 }
 
 func TestEventsTellWhoDidWhat(t *testing.T) {

@@ -2,9 +2,7 @@ package chat
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -12,19 +10,14 @@ import (
 	tank "github.com/fanqie/tank-websocket-go-server"
 )
 
-// request is what a client may send, beside the library's own "sub:" and "unsub:".
-type request struct {
-	Say *say `json:"say"`
+// draft is what a client puts into the data of a publication. Ref comes back in the message or in the refusal, so that a page knows
+// its own.
+type draft struct {
+	Text string `json:"text"`
+	Ref  string `json:"ref"`
 }
 
-// say asks to say something in a topic. Ref comes back in the message or in the refusal, so that a page knows its own.
-type say struct {
-	Topic string `json:"topic"`
-	Text  string `json:"text"`
-	Ref   string `json:"ref"`
-}
-
-// said is what the subscribers of a topic get. Who and when are the server's word, not the client's.
+// said is what the subscribers of a topic get in its place. Who and when are the server's word, not the client's.
 type said struct {
 	From string    `json:"from"`
 	Text string    `json:"text"`
@@ -32,7 +25,7 @@ type said struct {
 	Ref  string    `json:"ref,omitempty"`
 }
 
-// refusal says why something was not said. It looks like the library's refusals, with a ref.
+// refusal says why something is not published. It looks like the library's refusals, with a ref.
 type refusal struct {
 	Code    string `json:"code"`
 	Message string `json:"message"`
@@ -44,50 +37,41 @@ func (r *refusal) Error() string { return r.Code + ": " + r.Message }
 
 const maxRef = 64 // bytes
 
-// receive is the message handler. It runs in the connection's own goroutine, so it may wait for a busy topic.
-func (c *Chat) receive(client *tank.Client, m tank.Message) {
-	var req request
-	if m.Binary || json.Unmarshal(m.Data, &req) != nil || req.Say == nil || len(req.Say.Ref) > maxRef {
-		c.refuse(client, &refusal{Code: "bad_message", Message: `want {"say":{"topic":"...","text":"..."}}`})
-		return
+// stamp is the publish authorizer. It makes a message of a draft, in the name of the connection that it came from. Of a draft that it
+// refuses, the library tells the client that it is forbidden; the frame before that says why.
+func (c *Chat) stamp(client *tank.Client, p *tank.Publication) error {
+	d, err := readDraft(client, p)
+	if err != nil {
+		c.explain(client, &refusal{err.Code, err.Message, p.Topic, d.Ref})
+		return err
 	}
-	if err := c.say(client, req.Say); err != nil {
-		err.Topic, err.Ref = req.Say.Topic, req.Say.Ref
-		c.refuse(client, err)
-	}
+	data, failed := json.Marshal(said{From: client.UserID(), Text: d.Text, Time: time.Now().UTC(), Ref: d.Ref})
+	p.Data, p.JSON, p.From = string(data), true, client.UserID()
+	return failed
 }
 
-// say publishes what a client says, in its name. Only who listens to a topic may talk in it: a topic is a room, and
-// nobody shouts into a room from outside, unseen.
-func (c *Chat) say(client *tank.Client, s *say) *refusal {
-	text := strings.TrimSpace(s.Text)
+// readDraft refuses what is no message for the topic. Only who listens to a topic may talk in it: a topic is a room, and nobody shouts
+// into a room from outside, unseen.
+func readDraft(client *tank.Client, p *tank.Publication) (d draft, refused *refusal) {
+	if json.Unmarshal([]byte(p.Data), &d) != nil || len(d.Ref) > maxRef {
+		return draft{}, &refusal{Code: "bad_message", Message: `want {"text":"...","ref":"..."} as the data`}
+	}
+	d.Text = strings.TrimSpace(d.Text)
 	switch {
-	case strings.HasPrefix(s.Topic, reservedPrefix):
-		return &refusal{Code: "reserved_topic", Message: "only the server publishes on topics that start with " + reservedPrefix}
-	case text == "":
-		return &refusal{Code: "empty_text", Message: "there is no text"}
-	case utf8.RuneCountInString(text) > maxText:
-		return &refusal{Code: "text_too_long", Message: fmt.Sprintf("the text has more than %d characters", maxText)}
-	case !slices.Contains(client.Topics(), s.Topic):
-		return &refusal{Code: "not_subscribed", Message: "subscribe to the topic before talking in it"}
+	case strings.HasPrefix(p.Topic, reservedPrefix):
+		refused = &refusal{Code: "reserved_topic", Message: "only the server publishes on topics that start with " + reservedPrefix}
+	case d.Text == "":
+		refused = &refusal{Code: "empty_text", Message: "there is no text"}
+	case utf8.RuneCountInString(d.Text) > maxText:
+		refused = &refusal{Code: "text_too_long", Message: fmt.Sprintf("the text has more than %d characters", maxText)}
+	case !client.IsSubscribed(p.Topic):
+		refused = &refusal{Code: "not_subscribed", Message: "subscribe to the topic before talking in it"}
 	}
-	data, err := json.Marshal(said{From: client.UserID(), Text: text, Time: time.Now().UTC(), Ref: s.Ref})
-	if err == nil {
-		err = c.Manager.BroadcastTopicMessage(s.Topic, string(data))
-	}
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, tank.ErrBusy):
-		return &refusal{Code: "busy", Message: "the topic is too busy, try again"}
-	case errors.Is(err, tank.ErrClosed):
-		return &refusal{Code: "shutting_down", Message: "the server is shutting down"}
-	}
-	return &refusal{Code: "bad_message", Message: err.Error()}
+	return d, refused
 }
 
-// refuse tells this client alone.
-func (c *Chat) refuse(client *tank.Client, r *refusal) {
+// explain tells this client alone.
+func (c *Chat) explain(client *tank.Client, r *refusal) {
 	data, err := json.Marshal(map[string]*refusal{"error": r})
 	if err == nil {
 		err = client.Send(tank.Message{Data: data})

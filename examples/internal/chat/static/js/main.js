@@ -129,7 +129,7 @@ function drop(topic) {
 function say(text) {
   const ref = Array.from(crypto.getRandomValues(new Uint8Array(8)), (b) => b.toString(16).padStart(2, '0')).join('');
   rooms.sending(rooms.active, name, text, ref);
-  if (!connection.send(JSON.stringify({ say: { topic: rooms.active, text, ref } }))) rooms.failed(ref);
+  if (!connection.publish(rooms.active, JSON.stringify({ text, ref }))) rooms.failed({ ref });
   draw();
 }
 
@@ -151,10 +151,18 @@ function rename(newName) {
   draw();
 }
 
-/** refused shows what the server did not do: {"error":{...}} frames, the library's as well as the chat's. */
+const explained = []; // topics of publications that the chat has refused, and the library has not yet
+
+/**
+ * refused shows what the server did not do: {"error":{...}} frames. For a publication that is refused, there are two: the chat says
+ * why, with a ref, and then the library says that it is forbidden. All other frames are the library's alone.
+ */
 function refused({ code, message, topic, ref }) {
+  if (ref) explained.push(topic);
+  else if (code === 'forbidden' && explained.includes(topic)) return void explained.splice(explained.indexOf(topic), 1);
   toast(t('refused', topic && t('room', topic), t('refusal', code) ?? message), 'bad');
-  if (ref) rooms.failed(ref);
+  if (ref) rooms.failed({ ref });
+  else if (['busy', 'shutting_down'].includes(code)) rooms.failed({ topic }); // one of those that are on their way there
   const subscription = !ref && ['invalid_topic', 'forbidden', 'limit'].includes(code);
   if (subscription && topic) {
     if (code === 'forbidden') connection.unsubscribe(topic); // or it is asked for again with each connection
@@ -169,6 +177,7 @@ function said(topic, data) {
 }
 
 function opened() {
+  explained.length = 0;
   status.opened();
   for (const topic of rooms.all.keys()) rooms.note(topic, known.has(topic) ? 'gap' : 'joined');
   known = new Set(rooms.all.keys());

@@ -69,9 +69,10 @@ export class Rooms {
     if (!own && !isRead) room.unread++;
   }
 
-  /** failed marks messages of one's own as unconfirmed: one, or all that are on their way. */
-  failed(ref) {
+  /** failed marks messages of one's own as unconfirmed: one, or all that are on their way, to a topic or to any. */
+  failed({ ref, topic } = {}) {
     for (const room of this.all.values()) {
+      if (topic && topic !== room.topic) continue;
       for (const m of room.messages) {
         if (m.state === 'sending' && (ref === undefined || m.ref === ref)) m.state = 'failed';
       }

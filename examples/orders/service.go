@@ -1,0 +1,120 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	tank "github.com/fanqie/tank-websocket-go-server"
+)
+
+// accounts are the identities of the demo's tokens, which are no secret. The value is a role. examples/auth has tokens that are signed.
+var accounts = map[string]tank.Identity{
+	"demo-ada": {UserID: "ada", Value: "customer"},
+	"demo-lin": {UserID: "lin", Value: "customer"},
+	"demo-sam": {UserID: "sam", Value: "staff"},
+}
+
+// Order is what the topics carry: orders:USER those of a user, and orders:all each.
+type Order struct {
+	ID   int    `json:"id"`
+	User string `json:"user"`
+	Item int    `json:"item"` // of so many in the catalogue
+	Step int    `json:"step"` // placed, packed, shipped, delivered
+}
+
+const items, delivered, maxOrders = 6, 3, 40
+
+// service pushes each order to its owner and to the staff.
+type service struct {
+	tkws     *tank.Manager
+	lifetime time.Duration // of credentials
+	mu       sync.Mutex    // held while publishing, so that a snapshot comes before all that is not in it
+	placed   int
+	orders   []Order // the latest maxOrders; they stand for a database
+}
+
+func newService(log *slog.Logger, lifetime time.Duration) *service {
+	s := &service{lifetime: lifetime, placed: 5, orders: []Order{
+		{1, "ada", 4, 3}, {2, "lin", 0, 2}, {3, "ada", 1, 1}, {4, "lin", 5, 1}, {5, "ada", 2, 0}}}
+	s.tkws = tank.NewInstance(tank.WithLogger(log), tank.WithDrain(2*time.Second, 100), tank.WithUpgrader(tank.Upgrader{Subprotocols: []string{"tank"}}),
+		tank.WithAuthenticator(s.authenticate), tank.WithSubscribeAuthorizer(authorize), tank.WithConnectHandler(s.connected),
+		tank.WithMessageHandler(func(c *tank.Client, _ tank.Message) { s.place(c.UserID()) }),
+		tank.WithDisconnectHandler(func(c *tank.Client, d tank.Disconnect) {
+			log.Info("disconnected", "user", c.UserID(), "code", int(d.Code))
+		}))
+	return s
+}
+
+// authenticate looks for a token where a page can put it: it offers the subprotocols bearer.TOKEN and tank, and gets tank.
+func (s *service) authenticate(r *http.Request) (tank.Identity, error) {
+	first, _, _ := strings.Cut(r.Header.Get("Sec-WebSocket-Protocol"), ",")
+	who, ok := accounts[strings.TrimPrefix(first, "bearer.")]
+	if !ok {
+		return who, errors.New("unknown token")
+	}
+	who.Expires = time.Now().Add(s.lifetime)
+	return who, nil
+}
+
+// authorize lets customers see their own orders, and the staff those of each customer and of all.
+func authorize(c *tank.Client, topic string) error {
+	if topic == "orders:"+c.UserID() || c.Value() == "staff" && strings.HasPrefix(topic, "orders:") {
+		return nil
+	}
+	return errors.New("not this user's orders")
+}
+
+// connected greets the client, and subscribes it to what concerns it.
+func (s *service) connected(c *tank.Client, _ *http.Request) error {
+	hello, err := json.Marshal(map[string]any{"user": c.UserID(), "role": c.Value()})
+	err = errors.Join(err, c.Send(tank.Message{Data: hello}), s.subscribe(c, c.UserID()))
+	if c.Value() == "staff" {
+		err = errors.Join(err, s.subscribe(c, "all"))
+	}
+	if err != nil { // the page is to come back, which 3003 would forbid
+		return errors.Join(err, &tank.CloseError{Code: tank.CloseTryAgainLater, Reason: "no snapshot"})
+	}
+	return nil
+}
+
+// subscribe sends the orders that there are behind the subscription.
+func (s *service) subscribe(c *tank.Client, user string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list := slices.DeleteFunc(slices.Clone(s.orders), func(o Order) bool { return user != "all" && user != o.User })
+	snapshot, err := json.Marshal(list)
+	return errors.Join(err, c.Subscribe("orders:"+user), c.SendTopic("orders:"+user, string(snapshot)))
+}
+
+func (s *service) place(user string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.placed++
+	o := Order{ID: s.placed, User: user, Item: rand.IntN(items)} // #nosec G404 -- a demo's taste
+	s.orders = append(s.orders[max(0, len(s.orders)-maxOrders+1):], o)
+	s.publish(o)
+}
+
+// advance moves on an order that has not been delivered, most times.
+func (s *service) advance() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if i := slices.IndexFunc(s.orders, func(o Order) bool { return o.Step < delivered && rand.IntN(3) == 0 }); i >= 0 { // #nosec G404 -- a demo's pace
+		s.orders[i].Step++
+		s.publish(s.orders[i])
+	}
+}
+
+// publish pushes an order to all whom it concerns. What goes wrong is logged by the library.
+func (s *service) publish(o Order) {
+	mine, all := tank.TopicOf[Order](s.tkws, "orders:"+o.User), tank.TopicOf[Order](s.tkws, "orders:all")
+	_ = errors.Join(mine.Publish(context.Background(), o), all.Publish(context.Background(), o))
+}
