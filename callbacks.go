@@ -8,7 +8,8 @@ import (
 	"github.com/fanqie/tank-websocket-go-server/internal/wire"
 )
 
-// The callbacks of a client. All functions in this file run in the reader's goroutine, which may wait.
+// The callbacks of a client. All functions in this file run in the reader's goroutine, which may wait, but authorize and guard, which
+// any edge may call.
 
 // handleMessage gives a message that is no command to the message handler. The problem says why it is none.
 func (c *Client) handleMessage(data []byte, binary bool, problem wire.Problem) {

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"unicode/utf8"
 
 	"github.com/fanqie/tank-websocket-go-server/client"
@@ -26,9 +25,6 @@ type Client struct {
 	session hub.Session // the hub's record of it, and the connection
 	address string      // of the peer, where the connection has another one
 	hooks   *hooks      // nil: the instance has none
-
-	// For any goroutine. Nil: the zero Identity, but for what the session has. Renew alone replaces it, in the hub's goroutine.
-	identity atomic.Pointer[Identity]
 
 	// Owned by the reader.
 	pending uint8 // requests that the hub was not seen to have handled, up to maxPending
@@ -94,8 +90,8 @@ func (m *Manager) newBatch(msg Message, to ...*client.Client) (*wire.Batch, erro
 // SendTopic sends a message of a topic, {"topic":topic,"data":data}, to this client alone: behind its subscription and behind what
 // was published to the topic before, such as a snapshot before what follows. It waits until the message is queued for the client, for
 // the publish timeout at most (default 5 s, see Limits), and not for the write. It returns ErrInvalidTopic, ErrInvalidData for text
-// that is not valid UTF-8, ErrNotFound when the client is not subscribed to the topic, ErrBusy, or ErrClosed when the connection is
-// closing, also because the outbox has no room for the message.
+// that is not valid UTF-8, ErrNotFound when the client is not subscribed to the topic, ErrBusy, after which the message may still be
+// sent, or ErrClosed when the connection or the instance is closing, also because the outbox has no room for the message.
 func (c *Client) SendTopic(topic, data string) error {
 	if err := c.m.checkMessage(topic, data); err != nil {
 		return err
@@ -103,7 +99,7 @@ func (c *Client) SendTopic(topic, data string) error {
 	return c.m.hub.SendWithin(c.m.config.limits.PublishTimeout, &c.session, &wire.Publication{Topic: topic, Data: data})
 }
 
-// IsSubscribed reports whether the client is subscribed to a topic. It is false after the connection has ended.
+// IsSubscribed reports whether the client is subscribed to a topic. It is false after the connection has ended, and does not block.
 func (c *Client) IsSubscribed(topic string) bool { return c.m.hub.IsSubscribed(&c.session, topic) }
 
 // Subscribe subscribes the client without asking the authorizer. Once it has returned nil, every message whose publish

@@ -12,7 +12,8 @@ import (
 	"github.com/fanqie/tank-websocket-go-server/internal/wire"
 )
 
-// What a client sends. All functions in this file run in the reader's goroutine, which may wait.
+// What a client sends. All functions in this file run in the reader's goroutine, which may wait, but answer and refusal, which any edge
+// may call.
 
 // owner is a Client as package client sees it: the same value with other methods, which are for that package only.
 type owner Client
@@ -42,18 +43,19 @@ func (o *owner) Received(data []byte, binary bool) {
 
 func (c *Client) handleSubscribe(topic string) {
 	err := checkTopic(topic)
-	identity := c.identity.Load()
+	value := c.session.Value.Load()
 	if err == nil && c.m.config.authorizeSubscribe != nil {
 		c.sync()
 		err = c.authorize(topic, "subscription refused", func() error { return c.m.config.authorizeSubscribe(c, topic) })
 	}
-	if err == nil {
-		c.noteSpaces(topic)
-		c.awaitPending()
-		c.m.hub.PostSubscribe(&c.session, topic)
+	if err != nil {
+		c.answer(topic, err)
+		return
 	}
-	c.answer(topic, err)
-	if err == nil && c.m.config.authorizeSubscribe != nil && c.identity.Load() != identity { // which Renew has changed meanwhile
+	c.noteSpaces(topic)
+	c.awaitPending()
+	c.m.hub.PostSubscribe(&c.session, topic)
+	if c.m.config.authorizeSubscribe != nil && c.session.Value.Load() != value { // a Renew meanwhile may have missed this subscription
 		c.reauthorize(topic)
 	}
 }
@@ -73,8 +75,7 @@ func (c *Client) handleUnsubscribe(topic string) {
 func (c *Client) noteSpaces(topic string) {
 	if c.m.feed.journal != nil && !c.noted && strings.TrimSpace(topic) != topic {
 		c.noted = true
-		entry := spacesEntry{client: c, topic: topic, at: time.Now()}
-		c.m.hub.Run(func() { c.m.feed.journal.add(entry) })
+		c.m.hub.Report(spacesEntry{client: c, topic: topic, at: time.Now()})
 	}
 }
 

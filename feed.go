@@ -65,20 +65,19 @@ func (m *Manager) report(e *ErrorEvent) {
 	if isPanic(e.Err) {
 		m.counters.panicsRecovered.Add(1)
 	}
-	sent := m.hub.Run(func() {
-		m.feed.journal.add(errorEntry(*e)) // before a reader of the channel has it
-		offer(m.feed, m.feed.errors, e)
-	})
-	if !sent {
+	if !m.hub.Report(e) {
 		m.counters.eventsDropped.Add(1)
 	}
 }
 
-// warn has something logged that is no event.
-func (f *feed) warn(message, advice string) {
-	if f.journal != nil {
-		at := time.Now()
-		f.m.hub.Run(func() { f.journal.add(warning{message, advice, at}) })
+// Report sends an error event, or has something else logged. It runs in the hub's goroutine.
+func (f *feed) Report(what any) {
+	switch what := what.(type) {
+	case *ErrorEvent:
+		f.journal.add(errorEntry(*what)) // before a reader of the channel has it
+		offer(f, f.errors, what)
+	case entry:
+		f.journal.add(what)
 	}
 }
 

@@ -87,10 +87,10 @@ func (m *Manager) connect(w http.ResponseWriter, r *http.Request) bool {
 		c.address = strings.Clone(wire.Clean(r.RemoteAddr))
 	}
 	c.prepareHooks(r)
-	if m.hub.Register(&c.session, hub.Registration{Address: c.RemoteAddr(), Expires: expires, Hook: c.hooks != nil}) != nil {
+	if m.hub.Register(&c.session, hub.Registration{Address: c.RemoteAddr(), Expires: expires, Hook: m.config.handleConnect != nil}) != nil {
 		m.counters.refused.Add(1)
 		c.session.Client.Cut("rejected")
-		return true // until it is gone
+		return true // owner.Gone gives the place back
 	}
 	go c.session.Client.Read(c.greeting())
 	return true

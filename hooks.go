@@ -13,7 +13,7 @@ import (
 )
 
 // The hooks of a connection: the first and the last callback that it has. All functions in this file run in the reader's goroutine,
-// which may wait, but prepareHooks, which runs in the request's, and Ending.
+// which may wait, but prepareHooks and greeting, which run in the request's, and CloseBegun and CloseError.Error, which run in any.
 
 // CloseError is what a connect handler returns to choose how the connection is closed.
 type CloseError struct {
@@ -49,20 +49,20 @@ func (c *Client) prepareHooks(r *http.Request) {
 	if c.m.config.handleConnect == nil && c.m.config.handleDisconnect == nil {
 		return
 	}
-	c.hooks = &hooks{}
+	c.hooks = &hooks{accepted: c.m.config.handleConnect == nil}
 	if c.m.config.handleConnect != nil {
 		ctx, cancel := context.WithCancel(context.WithoutCancel(r.Context()))
 		c.hooks.request, c.hooks.cancel = r.WithContext(ctx), cancel
 		c.hooks.request.Body = http.NoBody
 	}
 	if c.m.config.handleDisconnect != nil {
-		c.session.Ending = &hub.Ending{Done: make(chan struct{})}
+		c.session.End = &hub.SessionEnd{Done: make(chan struct{})}
 	}
 }
 
 // greeting returns what the reader has to do before it reads; nil: nothing.
 func (c *Client) greeting() func() {
-	if c.hooks == nil {
+	if c.m.config.handleConnect == nil {
 		return nil
 	}
 	return c.greet
@@ -71,27 +71,23 @@ func (c *Client) greeting() func() {
 // greet calls the connect handler, unless the connection is closing already, as one too many of its user.
 func (c *Client) greet() {
 	defer c.m.hub.HookDone()
-	if c.m.config.handleConnect == nil {
-		c.hooks.accepted = true
-		return
-	}
+	r := c.hooks.request
+	c.hooks.request = nil
 	if c.session.Client.Closing() {
 		return
 	}
-	r := c.hooks.request
-	c.hooks.request = nil
 	err := c.guard("connect handler panicked", "", func() error { return c.m.config.handleConnect(c, r) })
 	switch {
 	case err == nil:
 		c.hooks.accepted = true
 	case !isPanic(err):
-		c.refuse(err)
+		c.reject(err)
 	}
 }
 
-// refuse closes a connection that the connect handler has refused.
-func (c *Client) refuse(err error) {
-	how := wire.Refused
+// reject closes a connection that the connect handler has refused.
+func (c *Client) reject(err error) {
+	how := wire.ConnectionRefused
 	_ = actor.Try(func() error { // the error's methods may be anybody's
 		var chosen *CloseError
 		if errors.As(err, &chosen) && chosen != nil && wire.CheckClose(int(chosen.Code), chosen.Reason) == nil {
@@ -103,8 +99,8 @@ func (c *Client) refuse(err error) {
 	c.session.Client.Close(how)
 }
 
-// Ending ends the context of the connect handler's request. Any goroutine may call it; it does not block.
-func (o *owner) Ending() {
+// CloseBegun ends the context of the connect handler's request. Any goroutine may call it; it does not block.
+func (o *owner) CloseBegun() {
 	if o.hooks != nil && o.hooks.cancel != nil {
 		o.hooks.cancel()
 	}
@@ -120,8 +116,8 @@ func (o *owner) ReaderDone() {
 	}
 	c.m.hub.ReaderDone(true)
 	defer c.m.hub.HookDone()
-	<-c.session.Ending.Done
-	topics := slices.Sorted(slices.Values(c.session.Ending.Topics))
+	<-c.session.End.Done
+	topics := slices.Sorted(slices.Values(c.session.End.Topics))
 	_ = c.guard("disconnect handler panicked", "", func() error {
 		c.m.config.handleDisconnect(c, Disconnect{Code: CloseCode(c.hooks.end.Code), Reason: c.hooks.end.Reason, Topics: topics})
 		return nil

@@ -34,8 +34,8 @@ type Identity struct {
 
 // Value returns the Value of the client's Identity, which the last Renew has set, or the authenticator; nil without one.
 func (c *Client) Value() any {
-	if who := c.identity.Load(); who != nil {
-		return who.Value
+	if value := c.session.Value.Load(); value != nil {
+		return *value
 	}
 	return nil
 }
@@ -52,8 +52,9 @@ func ValueOf[T any](c *Client) (value T, ok bool) {
 func (c *Client) Authenticated() bool { return c.session.Authenticated }
 
 // Renew gives the client a new Value, and a new time at which its credentials expire. The user has to be the same. Then the
-// subscribe authorizer is asked again for each of the client's topics, in the caller's goroutine; a subscription that it refuses
-// ends, with an error frame "forbidden" and an unsubscribe event.
+// subscribe authorizer is asked about all topics of the client, those of Client.Subscribe included, in the caller's goroutine. A
+// subscription that it refuses ends, with an error frame "forbidden" and an unsubscribe event. Renew blocks as long as the authorizer
+// does, and must not be called from it.
 //
 // It returns ErrInvalidIdentity, and nothing has changed, for another user, an identity that is anonymous while the client is
 // authenticated or the reverse, and credentials that have expired; and ErrClosed when the connection or the instance has ended or
@@ -62,7 +63,7 @@ func (c *Client) Renew(who Identity) error {
 	if err := c.checkRenewal(who); err != nil {
 		return fmt.Errorf("%w: %w", ErrInvalidIdentity, err)
 	}
-	if err := c.m.hub.Renew(&c.session, who.Expires, func() { c.identity.Store(&who) }); err != nil {
+	if err := c.m.hub.Renew(&c.session, who.Expires, who.Value); err != nil {
 		return err
 	}
 	if c.m.config.authorizeSubscribe != nil {
@@ -128,7 +129,7 @@ func (m *Manager) identify(w http.ResponseWriter, r *http.Request) (c *Client, e
 	}
 	c = &Client{m: m, session: hub.Session{ID: id, UserID: who.UserID, Authenticated: !who.Anonymous}}
 	if who.Value != nil {
-		c.identity.Store(&who)
+		c.session.Value.Store(&who.Value)
 	}
 	return c, who.Expires, true
 }

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/fanqie/tank-websocket-go-server/client"
 	"github.com/fanqie/tank-websocket-go-server/internal/hub"
@@ -71,7 +72,7 @@ func NewInstance(opts ...Option) *Manager {
 		Observer:          m.feed,
 	})
 	if c.authenticate == nil && c.authorizeSubscribe != nil {
-		m.feed.warn("a subscribe authorizer without an authenticator: user_id is no proof of who a client is", adviceIdentity)
+		m.hub.Report(warning{"a subscribe authorizer without an authenticator: user_id is no proof of who a client is", adviceIdentity, time.Now()})
 	}
 	m.clientOptions = c.clientOptions(m.hub.Budget(), m.histograms.writeLatency)
 	return m
@@ -116,7 +117,7 @@ func (m *Manager) SetHTTPServer(s *http.Server) { m.httpServer.Store(s) }
 // authenticator or CheckOrigin for its own request, so the context of these has to end. It panics when the context is nil.
 func (m *Manager) Shutdown(ctx context.Context) error {
 	require(ctx != nil, "Shutdown", "context is nil")
-	return m.hub.Shutdown(ctx, hub.Last{Server: m.shutdownHTTPServer, Logger: m.feed.journal.close})
+	return m.hub.Shutdown(ctx, hub.Steps{BeforeEnd: m.shutdownHTTPServer, AfterEnd: m.feed.journal.close})
 }
 
 func (m *Manager) shutdownHTTPServer(ctx context.Context) error {

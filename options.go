@@ -91,7 +91,8 @@ func WithAuthenticator(f func(*http.Request) (Identity, error)) Option {
 
 // WithSubscribeAuthorizer sets the callback that decides whether a client may subscribe to a topic with "sub:TOPIC". An error
 // rejects the subscription with an error frame "forbidden"; its text goes to Errors and not to the client. The callback runs in
-// the connection's own goroutine and may block. Client.Subscribe, which is the server's decision, does not call it.
+// the connection's own goroutine and may block. Client.Renew calls it in the goroutine of its caller, perhaps while another call for
+// the same client runs. Client.Subscribe, which is the server's decision, does not call it.
 // Default: everyone may.
 func WithSubscribeAuthorizer(f func(c *Client, topic string) error) Option {
 	require(f != nil, "WithSubscribeAuthorizer", "function is nil")
@@ -134,7 +135,7 @@ func WithConnectHandler(f func(c *Client, r *http.Request) error) Option {
 }
 
 // WithDisconnectHandler sets the callback that is called exactly once for each connection that the connect handler has accepted, or
-// without one for every connection: after its disconnect event and after all its other callbacks have returned. It runs in a goroutine of its own and may block.
+// without one for every connection, those over Limits.ConnectionsPerUser included: after its disconnect event and after all its other callbacks have returned. It runs in a goroutine of its own and may block.
 // Shutdown waits for it, as long as its context lasts. A panic is reported, and has no other effect. Default: none.
 func WithDisconnectHandler(f func(c *Client, d Disconnect)) Option {
 	require(f != nil, "WithDisconnectHandler", "function is nil")

@@ -66,7 +66,8 @@ func (m *Manager) publish(ctx context.Context, p *Publication) error {
 }
 
 // PublishJSON is Publish of a value, encoded once as by encoding/json, but without escaping HTML. A plain socket gets the JSON as the
-// text in "data". It returns ErrInvalidData with the reason when the value cannot be encoded.
+// text in "data". Methods such as MarshalJSON run in the caller's goroutine, and their panics are the caller's. It returns
+// ErrInvalidData with the reason when the value cannot be encoded, and otherwise like Publish. It panics when the context is nil.
 func (m *Manager) PublishJSON(ctx context.Context, topic string, v any) error {
 	require(ctx != nil, "PublishJSON", "context is nil")
 	if err := checkTopic(topic); err != nil {

@@ -15,10 +15,10 @@ type TopicStats struct {
 	Subscribers     int       `json:"subscribers"`
 	Published       uint64    `json:"published"`         // messages that the topic has accepted
 	Delivered       uint64    `json:"delivered"`         // messages queued for subscribers, counted once for each
-	Dropped         uint64    `json:"dropped"`           // messages for a subscriber that were never written to its socket
+	Dropped         uint64    `json:"dropped"`           // messages for a subscriber that were never written to its socket, or that a loop over Manager.Subscribe did not get
 	MailboxDepth    int       `json:"mailbox_depth"`     // messages waiting to be encoded
 	Restarts        uint64    `json:"restarts"`          // panics survived
-	CreatedAt       time.Time `json:"created_at"`        // when its first client subscribed
+	CreatedAt       time.Time `json:"created_at"`        // when its first subscriber came
 	LastPublishedAt time.Time `json:"last_published_at"` // zero before the first message
 }
 

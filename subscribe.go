@@ -20,11 +20,12 @@ import (
 //		store(p)
 //	}
 //
-// Up to Limits.OutboxBytes of publications wait for the loop, in a queue of its own that does not count in Limits.TotalOutboxBytes.
-// When it is full, the OutboxPolicy decides: with OutboxClose the loop gets what was queued and ErrLimit as its last step. With the
+// Up to Limits.OutboxBytes of publications wait for the loop in a queue of its own, and as many may be with the loop; neither counts
+// in Limits.TotalOutboxBytes. When the queue is full, the OutboxPolicy decides: with OutboxClose the loop gets what was queued and ErrLimit as its last step. With the
 // policies that drop publications, it gets ErrLimit with their number in place of those that were dropped, and goes on.
 //
-// The last step has an error and no publication: ErrInvalidTopic; ErrClosed once Shutdown has ended the topics; or the context's error.
+// The last step has an error and no publication: ErrInvalidTopic; ErrClosed once Shutdown has ended the topics; or the context's
+// error, behind what the loop was given before the context ended.
 // It may be called before Start. It panics when the context is nil.
 func (m *Manager) Subscribe(ctx context.Context, topic string) iter.Seq2[Publication, error] {
 	require(ctx != nil, "Subscribe", "context is nil")

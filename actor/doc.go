@@ -1,4 +1,4 @@
-// Package actor is the inside of package tank, which is for users. It holds the few pieces that the rest of the library is built
+// Package actor is internal to package tank, which is what applications import. It holds the few pieces that the rest of the library is built
 // from: an unbounded [Mailbox], an actor that
 // empties it ([Spawn], [Ref]) and a request with an answer for callers from outside ([Call]).
 //

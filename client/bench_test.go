@@ -55,7 +55,7 @@ func (silent) Received([]byte, bool)      {}
 func (silent) Failed(client.Fault, error) {}
 func (s silent) Gone(int, string)         { close(s.gone) }
 func (silent) ReaderDone()                {}
-func (silent) Ending()                    {}
+func (silent) CloseBegun()                {}
 
 // clogged is the server's end of a connection whose peer takes nothing once the handshake is done.
 type clogged struct {

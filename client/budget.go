@@ -14,10 +14,10 @@ type Budget struct {
 	exceeded func()
 
 	held   atomic.Int64
-	called atomic.Bool // exceeded was called, and Look was not since
+	called atomic.Bool // exceeded was called, and Rearm was not since
 }
 
-// NewBudget makes a budget of so many bytes; zero: no bound. exceeded is called when more bytes wait, to have Look called, and a
+// NewBudget makes a budget of so many bytes; zero: no bound. exceeded is called when more bytes wait, to have Rearm called, and a
 // client with a large outbox closed by Evict; and once more when that one has given its memory back and it was not enough. It
 // must not block.
 func NewBudget(bytes int, exceeded func()) *Budget {
@@ -33,8 +33,8 @@ const slotBytes = 8
 func (b *Budget) add(batch *wire.Batch)    { b.held.Add(int64(batch.Hold())) }
 func (b *Budget) remove(batch *wire.Batch) { b.held.Add(-int64(batch.Release())) }
 
-// Look reports whether more waits than may. From here on, exceeded may be called again.
-func (b *Budget) Look() bool {
+// Rearm lets exceeded be called again, and reports whether more bytes are held than allowed.
+func (b *Budget) Rearm() (exceeded bool) {
 	b.called.Store(false)
 	return b.isExceeded()
 }

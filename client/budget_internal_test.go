@@ -21,7 +21,7 @@ func TestBudgetCallsOncePerLook(t *testing.T) {
 		if calls != most {
 			t.Fatalf("%s: called %d times, want %d", when, calls, most)
 		}
-		if got := opts.Budget.Look(); got != exceeded {
+		if got := opts.Budget.Rearm(); got != exceeded {
 			t.Fatalf("%s: exceeded is %v", when, got)
 		}
 	}

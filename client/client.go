@@ -43,8 +43,8 @@ type Owner interface {
 	Received(data []byte, binary bool)
 	// Failed is called for each fault, before Gone, from any goroutine. It must not block.
 	Failed(kind Fault, err error)
-	// Ending is called once, when the client begins to close, from any goroutine. It must not block.
-	Ending()
+	// CloseBegun is called once, when the client begins to close, from any goroutine. It must not block.
+	CloseBegun()
 	// Gone is called once, when the socket is closed. It must not block.
 	Gone(code int, reason string)
 	// ReaderDone is called once, at the end of the reader's goroutine: before Gone or after it, when Received kept it

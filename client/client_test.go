@@ -47,7 +47,7 @@ func (o *owner) Received(data []byte, binary bool) {
 }
 func (o *owner) Failed(f client.Fault, _ error) { o.failed <- f }
 func (o *owner) Gone(code int, reason string)   { o.gone <- fmt.Sprint(code, " ", reason) }
-func (o *owner) Ending()                        {}
+func (o *owner) CloseBegun()                    {}
 func (o *owner) ReaderDone()                    { o.readerDone.Store(true) }
 
 // pair is a client and the raw other end of its connection, whose reads give the server room for buffer bytes.

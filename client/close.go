@@ -28,7 +28,7 @@ import (
 type closing struct {
 	wire.Close
 	discards    bool // queued bytes are discarded
-	evicted     bool // the budget waits for the memory of the queued bytes
+	byBudget    bool // the budget waits for the memory of the queued bytes
 	ignoresPeer bool // the peer's frames are not looked at any more
 }
 
@@ -43,7 +43,7 @@ func (c *Client) Close(why wire.Close) bool { return c.startClosing(closing{Clos
 
 // Cut ends the connection without a closing handshake, at once.
 func (c *Client) Cut(reason string) {
-	c.begin(closing{Close: wire.Close{Code: wire.CloseAbnormal, Reason: reason}})
+	c.markClosing(closing{Close: wire.Close{Code: wire.CloseAbnormal, Reason: reason}})
 	c.ref.Post(cut{})
 }
 
@@ -58,8 +58,8 @@ func (c *Client) Evict(why error) bool { return c.evict(why, true) }
 func (c *Client) IsEmptied() bool { return c.emptied.Load() }
 
 // evict closes a client with too many queued bytes, and discards these bytes: the peer has shown that it does not read them.
-func (c *Client) evict(why error, evicted bool) bool {
-	if !c.startClosing(closing{Close: wire.SlowClient, discards: true, evicted: evicted}) {
+func (c *Client) evict(why error, byBudget bool) bool {
+	if !c.startClosing(closing{Close: wire.SlowClient, discards: true, byBudget: byBudget}) {
 		return false
 	}
 	c.opts.Counters.Evicted.Add(1)
@@ -67,18 +67,18 @@ func (c *Client) evict(why error, evicted bool) bool {
 	return true
 }
 
-// begin makes an open client closing. It reports false when it is that already.
-func (c *Client) begin(why closing) bool {
+// markClosing makes an open client closing. It reports false when it is that already.
+func (c *Client) markClosing(why closing) bool {
 	if !c.closing.CompareAndSwap(nil, &why) {
 		return false
 	}
-	c.owner.Ending()
+	c.owner.CloseBegun()
 	return true
 }
 
 // startClosing begins the closing handshake. A timer stands behind every close, because the peer may stall anywhere.
 func (c *Client) startClosing(why closing) bool {
-	if !c.begin(why) {
+	if !c.markClosing(why) {
 		return false
 	}
 	c.hardClose.Store(time.AfterFunc(c.opts.CloseTimeout, func() { c.Cut("close timeout") }))
@@ -176,7 +176,7 @@ func (sendClose) handle(c *Client) {
 	why := c.closing.Load()
 	switch {
 	case !why.discards:
-	case why.evicted && c.out.outbox.begun > 0: // that would stay in memory, and in the way of the close frame
+	case why.byBudget && c.out.outbox.begun > 0: // that would stay in memory, and in the way of the close frame
 		c.finish()
 	default:
 		c.discard()
@@ -227,7 +227,7 @@ func (c *Client) writeFailed(err error) {
 	if err == errStalled {
 		failed.Reason = "write timeout"
 	}
-	if c.begin(failed) { // else it was to end anyway
+	if c.markClosing(failed) { // else it was to end anyway
 		c.owner.Failed(WriteFault, err)
 	}
 	c.finish()

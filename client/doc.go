@@ -1,4 +1,4 @@
-// Package client is the inside of package tank, and not a WebSocket client: it holds the client actor, the server's side of one
+// Package client is internal to package tank, and not a WebSocket client. It holds the client actor, the server's side of one
 // connection. For tests of a server, package tanktest has a client; other Go programs connect with any WebSocket library, see
 // docs/protocol.md.
 //

@@ -32,7 +32,7 @@ func (c *Client) Read(greet func()) {
 	}()
 	if greet != nil {
 		err = errAborted // unless the line below returns
-		err = actor.Try(func() error { c.whileBusy(greet); return nil })
+		err = actor.Try(func() error { c.whileHolding(holdingOwner, func() { c.callOwner(greet) }); return nil })
 		if err == nil {
 			renewed = true
 			go c.Read(nil) // the stack has grown, see reader.shouldRenew
@@ -133,19 +133,16 @@ const busyAfter = 10 * time.Millisecond
 func (c *Client) hand(data []byte, binary bool, events int) {
 	c.whileHolding(holdingRate, func() {
 		if c.throttle(events); !c.Closing() {
-			c.holding.Store(holdingOwner)
-			defer c.handled(time.Now())
-			c.owner.Received(data, binary)
+			c.callOwner(func() { c.owner.Received(data, binary) })
 		}
 	})
 }
 
-// whileBusy calls something else of the owner's.
-func (c *Client) whileBusy(do func()) {
-	c.whileHolding(holdingOwner, func() {
-		defer c.handled(time.Now())
-		do()
-	})
+// callOwner calls the owner, which may take its time.
+func (c *Client) callOwner(do func()) {
+	c.holding.Store(holdingOwner)
+	defer c.handled(time.Now())
+	do()
 }
 
 // whileHolding does something that may take its time. Meanwhile pongs are not seen, so the heartbeat has to look away; and when it

@@ -107,7 +107,7 @@ func (x *subject) rows() map[string]row {
 		"Manager.Stats":                   {func() string { return string(x.m.Stats().State) }, [phases]string{"new", "running", "closing", "closed"}},
 		"Client.Authenticated":            {func() string { return fmt.Sprint(x.kept.Authenticated()) }, [phases]string{"", "false", "false", "false"}},
 		"Client.IsSubscribed":             {func() string { return fmt.Sprint(x.kept.IsSubscribed("kept")) }, [phases]string{"", "true", "true", "false"}},
-		"Client.Renew":                    {func() string { return result(x.kept.Renew(tank.Identity{UserID: "kept", Anonymous: true})) }, [phases]string{"", "<nil>", "<nil>", isClosed}},
+		"Client.Renew":                    {func() string { return result(x.kept.Renew(tank.Identity{UserID: "kept", Anonymous: true})) }, [phases]string{"", "<nil>", isClosed, isClosed}},
 		"Client.SendTopic":                {func() string { return result(x.kept.SendTopic("never", "x")) }, [phases]string{"", isNotFound, isClosed, isClosed}},
 		"Client.Value":                    {func() string { return fmt.Sprint(x.kept.Value()) }, [phases]string{"", "<nil>", "<nil>", "<nil>"}},
 		"Client.Close":                    {func() string { return result(x.left.Close(4000, "enough")) }, [phases]string{"", "<nil> once, closed", isClosed, isClosed}},

@@ -9,12 +9,12 @@ import (
 	"github.com/fanqie/tank-websocket-go-server/internal/wire"
 )
 
-// What is published. All functions in this file run in the topic's actor, but those that make messages, which run in edges.
+// What is published. All functions in this file run in the topic's actor, but size, NewPublish and Topic.Send, which run in edges.
 
 type (
-	publish struct{ data string }         // text of the server's own, which most publications are
-	attach  struct{ p *wire.Publication } // any other publication
-	direct  struct {                      // for one member alone; answered with whether the member has taken it
+	publishText  struct{ data string }         // text of the server's own, which most publications are
+	publishWhole struct{ p *wire.Publication } // any other publication
+	direct       struct {                      // for one member alone; answered with whether the member has taken it
 		actor.Request[bool]
 		member *Member
 		p      *wire.Publication
@@ -32,9 +32,9 @@ const messageOverhead = 64
 // size returns what a message counts in the mailbox.
 func size(m Message) int {
 	switch m := m.(type) {
-	case publish:
+	case publishText:
 		return len(m.data) + messageOverhead
-	case attach:
+	case publishWhole:
 		return m.p.Bytes()
 	case sampled:
 		return size(m.Message)
@@ -51,9 +51,9 @@ func NewPublish(p *wire.Publication) Message {
 	var m Message
 	if p.JSON || p.Key != "" || p.From != "" {
 		kept := *p
-		m = attach{&kept}
+		m = publishWhole{&kept}
 	} else {
-		m = publish{p.Data}
+		m = publishText{p.Data}
 	}
 	if rand.Uint32N(sampleEvery) == 0 { // #nosec G404 -- nobody gains by guessing it
 		return sampled{m, time.Now().UnixNano()}
@@ -63,18 +63,18 @@ func NewPublish(p *wire.Publication) Message {
 
 // Send gives a publication to one member alone, behind what was published before, blocking while the mailbox is full and until the
 // member has it. It reports false when the member has left, or did not take it. It returns actor.ErrStopped after Stop, or the
-// context's error. Only edges may call it.
+// context's error, after which the publication may still be sent. Only edges may call it.
 func (t *Topic) Send(ctx context.Context, m *Member, p *wire.Publication) (taken bool, err error) {
 	return actor.CallPut(ctx, t.ref, p.Bytes(), func(r actor.Request[bool]) Message { return direct{r, m, p} })
 }
 
-func (m publish) handle(t *Topic) {
+func (m publishText) handle(t *Topic) {
 	if t.append(m.data) {
 		t.appendObject(wire.Publication{Data: m.data})
 	}
 }
 
-func (m attach) handle(t *Topic) {
+func (m publishWhole) handle(t *Topic) {
 	if t.append(m.p.Data) {
 		t.appendObject(*m.p)
 	}

@@ -1,4 +1,4 @@
-// Package topic is the inside of package tank, whose Manager and Topic are for users: it holds the topic actor, the one place that
+// Package topic is internal to package tank, whose Manager and Topic are for applications. It holds the topic actor, the one place that
 // knows who subscribes to a topic, and that encodes each of its messages once for all of them.
 //
 // Everything published to a topic goes through its mailbox, so all subscribers see the same messages in the same
@@ -75,8 +75,8 @@ type Topic struct {
 	needing [wire.Encodings]int // members by encoding
 	batch   *wire.Batch         // encoded, not yet delivered; nil when there is none
 	plain   int                 // bytes of the batch's plain frames
-	objects int                 // bytes of its objects
-	last    int                 // those of the batch that was delivered last, bounded: the work of writing it, and what the next one may need
+	objects int                 // bytes of the batch's publications
+	last    int                 // bytes of plain frames in the last delivered batch, at most 1.25 maxBatch: the work of writing it, and what the next one may need
 	idle    *group              // subscribers that have to be flushed; nil: none
 
 	// For any goroutine.
@@ -162,7 +162,7 @@ func (t *Topic) Join(m *Member) { t.ref.Post(join{m}) }
 func (t *Topic) Adopt(m *Member) { t.ref.Post(adopt{m}) }
 
 // Leave removes a member, who gets every message published before and none after. Then done is called in the topic's goroutine,
-// or at once when the topic has been stopped before. It must not block, and may be nil. A topic that is given up calls it too,
+// or at once in the caller's when the topic has been stopped before. It must not block, and may be nil. A topic that is given up calls it too,
 // although messages are lost then. Leave never blocks.
 func (t *Topic) Leave(m *Member, done func()) {
 	if l := (leave{m, done}); !t.ref.Post(l) {
@@ -209,7 +209,7 @@ func (t *Topic) Stats() Stats {
 	return s
 }
 
-// receive is the actor: all functions below run in its goroutine.
+// receive is the actor: all functions below run in its goroutine, but leave.Discard when the topic has been stopped.
 func (t *Topic) receive(mail iter.Seq[Message]) {
 	defer t.handOut() // also when this panics: nobody else will
 	for msg := range mail {

@@ -74,9 +74,8 @@ func (h *Hub) PostUnsubscribe(s *Session, topic string) {
 // Sync waits until the supervisor has handled all that was posted to it before, or has ended.
 func (h *Hub) Sync() { _ = h.ask(func(r actor.Request[struct{}]) message { return barrier{r} }) }
 
-// Run has the supervisor's goroutine call a function, which must not block. It does not wait. It reports false when the
-// supervisor has ended.
-func (h *Hub) Run(do func()) bool { return h.supervisor.Post(run{do}) }
+// Report gives something to Observer.Report. It does not wait. It reports false when the supervisor has ended.
+func (h *Hub) Report(what any) bool { return h.supervisor.Post(report{what}) }
 
 // CloseUser closes every session of a user with 1000, and returns how many it closed.
 func (h *Hub) CloseUser(userID string) int {

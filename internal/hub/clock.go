@@ -8,10 +8,14 @@ import "time"
 // resolution is the shortest time between two ticks, and so how late what is due may be.
 const resolution = time.Second
 
+// longest is the longest time between two ticks while something is due: what is due goes by the wall clock, which may be set, or go on
+// while the machine sleeps, and a timer does not know of that.
+const longest = time.Minute
+
 // clock is one timer for all that is due. Owned by the supervisor.
 type clock struct {
-	timer  *time.Timer // posts due; nil before it is needed
-	next   time.Time   // when it does; zero: it does not
+	timer  *time.Timer // posts a clockTick; nil before it is needed
+	next   time.Time   // when something is due next; zero: nothing is
 	ticked time.Time   // when it last did
 }
 
@@ -25,10 +29,11 @@ func (s *supervisor) wakeFor(at time.Time) {
 		at = earliest
 	}
 	c.next = at
+	wait := min(time.Until(at), longest)
 	if c.timer == nil {
-		c.timer = time.AfterFunc(time.Until(at), func() { s.post(due{}) })
+		c.timer = time.AfterFunc(wait, func() { s.post(clockTick{}) })
 	} else {
-		c.timer.Reset(time.Until(at))
+		c.timer.Reset(wait)
 	}
 }
 
@@ -39,11 +44,9 @@ func (s *supervisor) stopClock() {
 	}
 }
 
-func (due) handle(s *supervisor) {
+// handle may come before anything is due: closeExpired sets the next tick.
+func (clockTick) handle(s *supervisor) {
 	now := time.Now()
-	if s.clock.next.IsZero() || now.Before(s.clock.next) { // the timer was moved on when it had fired already
-		return
-	}
 	s.clock.next, s.clock.ticked = time.Time{}, now
 	s.closeExpired(now)
 }

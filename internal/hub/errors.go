@@ -21,7 +21,7 @@ func translate(err error) error {
 	switch {
 	case errors.Is(err, actor.ErrStopped):
 		return ErrClosed
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled), errors.Is(err, actor.ErrPanicked):
 		return fmt.Errorf("%w: %w", ErrBusy, err)
 	}
 	return err

@@ -15,11 +15,11 @@ var errBudget = errors.New("the queued bytes of all clients together are over th
 // handle closes the session that has the most queued bytes, one at a time. It is called again when that one's memory is given back
 // and the rest is still too much, and whenever more bytes are queued.
 func (overBudget) handle(s *supervisor) {
-	exceeded := s.hub.budget.Look()
+	exceeded := s.hub.budget.Rearm()
 	switch {
 	case !exceeded: // others have made room meanwhile
 		s.candidates.clear()
-	case s.evicted != nil && !s.evicted.IsEmptied(): // which has this called again
+	case s.evicted != nil && !s.evicted.IsEmptied(): // the client looks at the budget when it is
 	default:
 		s.evicted = nil
 		if largest := s.candidates.next(s.sessions); largest != nil && largest.Client.Evict(errBudget) {
@@ -50,6 +50,11 @@ type candidate struct {
 }
 
 func (c *candidates) clear() { c.list = nil }
+
+// forget drops a session that has ended.
+func (c *candidates) forget(s *Session) {
+	c.list = slices.DeleteFunc(c.list, func(e candidate) bool { return e.Session == s })
+}
 
 // next returns the candidate with the most queued bytes, or nil when no open session has any. A session whose queue has grown since
 // the last look at all of them may have more by now.

@@ -9,24 +9,24 @@ import (
 	"github.com/fanqie/tank-websocket-go-server/internal/wire"
 )
 
-// The end of sessions whose credentials expire. All functions in this file run in the supervisor's goroutine, but Hub.Renew, which
-// runs in an edge's.
+// The end of sessions whose credentials expire. All functions in this file run in the supervisor's goroutine, but Hub.Renew and
+// unixNano, which run in an edge's.
 
-// Renew moves on when the credentials of a session expire, and calls then in the supervisor's goroutine, where it must not block. It
-// returns ErrClosed when the session is not registered, or is leaving.
-func (h *Hub) Renew(s *Session, expires time.Time, then func()) error {
-	return h.ask(func(r actor.Request[struct{}]) message { return renew{r, s, unixNano(expires), then} })
+// Renew sets the time at which a session's credentials expire, and its value. It returns ErrClosed when the session is closing or has
+// ended.
+func (h *Hub) Renew(s *Session, expires time.Time, value any) error {
+	return h.ask(func(r actor.Request[struct{}]) message { return renew{r, s, unixNano(expires), value} })
 }
 
 func (m renew) handle(s *supervisor) {
-	if !s.active(m.session) {
+	if !s.open(m.session) {
 		m.Fail(ErrClosed)
 		return
 	}
 	s.expiries.remove(m.session)
 	m.session.expires = m.expires
 	s.expiries.add(m.session)
-	m.then()
+	m.session.Value.Store(&m.value)
 	s.wakeFor(s.expiries.first())
 	m.Reply(struct{}{})
 }
@@ -43,7 +43,7 @@ func (s *supervisor) closeExpired(now time.Time) {
 
 // expiries are the sessions whose credentials expire, as a heap with the next one first. Owned by the supervisor.
 //
-// Invariant: a session that is in it has its index there, plus 1, as its expiry.
+// Invariant: a session that is in it has its index there, plus 1, as its heapPlace.
 type expiries []*Session
 
 // first returns when the next session expires, or the zero time when none does.
@@ -76,8 +76,8 @@ func (e *expiries) add(c *Session) {
 
 // remove forgets a session, if it is known.
 func (e *expiries) remove(c *Session) {
-	if c.expiry > 0 {
-		heap.Remove(e, int(c.expiry)-1)
+	if c.heapPlace > 0 {
+		heap.Remove(e, int(c.heapPlace)-1)
 	}
 }
 
@@ -87,12 +87,12 @@ func (e expiries) Len() int           { return len(e) }
 func (e expiries) Less(i, j int) bool { return e[i].expires < e[j].expires }
 func (e expiries) Swap(i, j int) {
 	e[i], e[j] = e[j], e[i]
-	e[i].expiry, e[j].expiry = int32(i+1), int32(j+1) // #nosec G115 -- 2^31 do not fit into memory
+	e[i].heapPlace, e[j].heapPlace = int32(i+1), int32(j+1) // #nosec G115 -- 2^31 do not fit into memory
 }
 
 func (e *expiries) Push(c any) {
 	*e = append(*e, c.(*Session))
-	(*e)[len(*e)-1].expiry = int32(len(*e)) // #nosec G115 -- 2^31 do not fit into memory
+	(*e)[len(*e)-1].heapPlace = int32(len(*e)) // #nosec G115 -- 2^31 do not fit into memory
 }
 
 func (e *expiries) Pop() any {
@@ -100,6 +100,6 @@ func (e *expiries) Pop() any {
 	c := (*e)[last]
 	(*e)[last] = nil
 	*e = (*e)[:last]
-	c.expiry = 0
+	c.heapPlace = 0
 	return c
 }

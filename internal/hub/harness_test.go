@@ -58,7 +58,7 @@ func start(t *testing.T, configure func(*Config, *client.Options)) *instance {
 }
 
 func (x *instance) shutdown(ctx context.Context) error {
-	return x.Shutdown(ctx, Last{Server: func(context.Context) error { return nil }, Logger: func(time.Duration) {}})
+	return x.Shutdown(ctx, Steps{BeforeEnd: func(context.Context) error { return nil }, AfterEnd: func(time.Duration) {}})
 }
 
 func (x *instance) Event(e Event) {
@@ -75,7 +75,8 @@ func (x *instance) Fault(f Fault) {
 	}
 }
 
-func (x *instance) Ended() {}
+func (x *instance) Report(any) {}
+func (x *instance) Ended()     {}
 
 // owner is the owner of a connection. It understands the commands "sub:" and "unsub:".
 type owner struct {
@@ -94,7 +95,7 @@ func (o *owner) Received(data []byte, _ bool) {
 
 func (o *owner) Failed(client.Fault, error)   {}
 func (o *owner) Gone(code int, reason string) { o.x.Gone(o.session, fmt.Sprint(code, " ", reason)) }
-func (o *owner) Ending()                      {}
+func (o *owner) CloseBegun()                  {}
 func (o *owner) ReaderDone()                  { o.x.ReaderDone(false) }
 
 // ServeHTTP makes a session of a request; the user is the query.

@@ -38,10 +38,11 @@ type Config struct {
 }
 
 // Observer hears what happens. Its methods must not block. All of them but Fault run in the supervisor's goroutine. After Ended,
-// nothing can be reported any more; calls of Event and Fault may still come, and have to be harmless.
+// nothing can be reported any more; calls of Event, Fault and Report may still come, and have to be harmless.
 type Observer interface {
 	Event(Event)
 	Fault(Fault) // runs in any goroutine
+	Report(any)  // what Hub.Report was given
 	Ended()
 }
 

@@ -113,7 +113,7 @@ func (h *Hub) Ready() error {
 	return nil
 }
 
-// ErrNotStarted is an ErrBusy.
+// ErrNotStarted wraps ErrBusy: Start was not called.
 var ErrNotStarted = fmt.Errorf("%w: not started", ErrBusy)
 
 // Admit returns nil when the instance takes connections. Before Start, it waits for that for the given time at most, and then

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"iter"
-	"sync/atomic"
 
 	"github.com/fanqie/tank-websocket-go-server/actor"
 	"github.com/fanqie/tank-websocket-go-server/client"
@@ -26,9 +25,8 @@ type Listener struct {
 
 	// Owned by the listener's actor.
 	queue   []wire.Publication
-	queued  int // bytes of the queue
-	lost    int // publications that were dropped, and Next has not told of
-	losses  *atomic.Uint64
+	queued  int   // bytes of the queue
+	lost    int   // publications that were dropped, and Next has not told of
 	end     error // what Next returns when the queue is empty; nil: it waits
 	waiting actor.Request[Heard]
 }
@@ -43,9 +41,9 @@ type Heard struct {
 type listenerMessage interface{ handle(*Listener) }
 
 type (
-	hear     struct{ *wire.Batch }
-	next     struct{ actor.Request[Heard] }
-	endHears struct{ err error } // nothing more comes
+	hear   struct{ *wire.Batch }
+	next   struct{ actor.Request[Heard] }
+	noMore struct{ err error } // nothing more comes
 )
 
 // The functions from here on run in the goroutines of edges.
@@ -64,12 +62,13 @@ func (h *Hub) Listen(name string, bytes int, policy client.Policy) (*Listener, e
 
 // Unlisten ends the subscription. It does not wait.
 func (h *Hub) Unlisten(l *Listener) {
-	h.supervisor.Post(unlisten{l})
-	l.ref.Stop()
+	if !h.supervisor.Post(unlisten{l}) {
+		l.ref.Stop()
+	}
 }
 
 // Next waits for publications, and returns all that wait. When nothing more comes it returns ErrLimit, because the queue was full, or
-// ErrClosed. It returns the context's error when that ends first.
+// ErrClosed. It returns the context's error when that ends first. After an error it must not be called again.
 func (l *Listener) Next(ctx context.Context) (Heard, error) {
 	heard, err := actor.Call(ctx, l.ref, func(r actor.Request[Heard]) listenerMessage { return next{r} })
 	if err == actor.ErrStopped {
@@ -104,53 +103,44 @@ func (l *Listener) receive(mail iter.Seq[listenerMessage]) {
 }
 
 func (m hear) handle(l *Listener) {
-	l.losses = m.Lost
+	dropped := 0
 	for _, p := range m.Objects {
 		if l.end != nil {
-			l.lose(1)
+			dropped++
 			continue
 		}
 		l.queue = append(l.queue, p)
 		l.queued += p.Bytes()
 		if l.queued > l.bytes && len(l.queue) > 1 {
-			l.shed()
+			dropped += l.shed()
 		}
 	}
+	m.Lost.Add(uint64(dropped)) // #nosec G115 -- a count
 }
 
-// shed makes room in a queue that is over its limit. The newest publication stays, unless nothing may be skipped.
-func (l *Listener) shed() {
-	drop := 0
-	switch l.policy {
-	case client.CloseSlow:
+// shed makes room in a queue that is over its limit, and returns how many publications it drops. The newest one stays, unless nothing
+// may be skipped.
+func (l *Listener) shed() (dropped int) {
+	if l.policy == client.CloseSlow {
 		l.end = fmt.Errorf("%w: %d bytes of publications wait", ErrLimit, l.queued)
 		newest := len(l.queue) - 1
 		l.queued -= l.queue[newest].Bytes()
 		l.queue = l.queue[:newest]
-		l.lose(1)
-		return
-	case client.KeepLatest:
-		drop = len(l.queue) - 1
-	default:
-		for left := l.queued; left > l.bytes && drop < len(l.queue)-1; drop++ {
-			left -= l.queue[drop].Bytes()
-		}
+		return 1
 	}
-	for i := range l.queue[:drop] {
-		l.queued -= l.queue[i].Bytes()
-		l.queue[i] = wire.Publication{}
+	for len(l.queue) > 1 && (l.policy == client.KeepLatest || l.queued > l.bytes) {
+		l.queued -= l.queue[0].Bytes()
+		l.queue[0] = wire.Publication{}
+		l.queue = l.queue[1:]
+		dropped++
 	}
-	l.queue = l.queue[drop:]
-	l.lost += drop
-	l.lose(drop)
+	l.lost += dropped
+	return dropped
 }
-
-// lose counts publications that were delivered and never heard.
-func (l *Listener) lose(n int) { l.losses.Add(uint64(n)) } // #nosec G115 -- a count
 
 func (m next) handle(l *Listener) { l.waiting = m.Request }
 
-func (m endHears) handle(l *Listener) {
+func (m noMore) handle(l *Listener) {
 	if l.end == nil {
 		l.end = m.err
 	}
@@ -194,13 +184,13 @@ func (m unlisten) handle(s *supervisor) {
 	l := m.listener
 	if _, listening := s.listeners[l]; listening {
 		delete(s.listeners, l)
-		s.leaveTopic(l.live, l.member, nil)
+		s.leaveTopic(l.live, l.member, l.ref.Stop)
 	}
 }
 
 // endListeners tells all listeners that nothing more comes.
 func (s *supervisor) endListeners() {
 	for l := range s.listeners {
-		l.ref.Post(endHears{ErrClosed})
+		l.ref.Post(noMore{ErrClosed})
 	}
 }

@@ -14,7 +14,7 @@ type (
 		actor.Request[struct{}]
 		session *Session
 		expires int64 // see Session
-		hook    bool  // runs next
+		hook    bool  // a hook runs next, and then says HookDone
 	}
 	subscribe struct { // with the zero Request, nobody waits: the request is the client's own
 		actor.Request[struct{}]
@@ -60,7 +60,7 @@ type (
 		topic   string
 	}
 	findMember struct { // fails with ErrNotFound when there is none
-		actor.Request[Subscription]
+		actor.Request[membership]
 		session *Session
 		topic   string
 	}
@@ -76,7 +76,7 @@ type (
 		actor.Request[struct{}]
 		session *Session
 		expires int64
-		then    func()
+		value   any
 	}
 	drainSome struct { // answered with whether sessions are left that are not being closed
 		actor.Request[bool]
@@ -100,13 +100,13 @@ type (
 		err   error // nil when it was told to
 	}
 	unlisten   struct{ listener *Listener }
-	overBudget struct{}            // the queued bytes of all clients exceed the budget
-	run        struct{ do func() } // see Hub.Run
+	overBudget struct{}           // the queued bytes of all clients exceed the budget
+	report     struct{ what any } // see Hub.Report
 
 	// Of the instance's own life.
-	tick     struct{} // of the heartbeat, see wheel.go
-	due      struct{} // see clock.go
-	shutdown struct{} // begin
-	cutAll   struct{} // disconnect all clients that are left
-	finish   struct{} // end
+	tick      struct{} // of the heartbeat, see wheel.go
+	clockTick struct{} // see clock.go
+	shutdown  struct{} // begin
+	cutAll    struct{} // disconnect all clients that are left
+	finish    struct{} // end
 )

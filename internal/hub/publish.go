@@ -60,8 +60,8 @@ func (p patience) put(m topic.Message, t *topic.Topic) error {
 	return t.Put(ctx, m)
 }
 
-// Subscription is a session's part in a topic.
-type Subscription struct {
+// membership is a session's part in a topic.
+type membership struct {
 	topic  *topic.Topic
 	member *topic.Member
 }
@@ -74,7 +74,7 @@ func (h *Hub) SendWithin(timeout time.Duration, s *Session, p *wire.Publication)
 	defer cancel()
 	var last *topic.Member
 	for {
-		found, err := actor.Call(ctx, h.supervisor, func(r actor.Request[Subscription]) message { return findMember{r, s, p.Topic} })
+		found, err := actor.Call(ctx, h.supervisor, func(r actor.Request[membership]) message { return findMember{r, s, p.Topic} })
 		if err != nil {
 			return translate(err)
 		}

@@ -16,13 +16,14 @@ type Session struct {
 	Authenticated bool // the authenticator has named the user
 	Client        *client.Client
 	ConnectedAt   time.Time
-	Ending        *Ending // nil: nobody waits for the end
-	number        uint64  // of the connection, in the order in which they came
-	source        source  // whose allowance it inherits, and leaves
+	End           *SessionEnd         // nil: nobody waits for the end
+	Value         atomic.Pointer[any] // of the application's; once registered, written by Renew alone, and read by anyone
+	number        uint64              // of the connection, in the order in which they came
+	source        source              // whose allowance it inherits, and leaves
 
 	// Owned by the supervisor.
-	expires       int64 // when its credentials do, Unix nanoseconds; 0: never
-	expiry        int32 // among those that expire, from 1; 0: it is not
+	expires       int64 // when its credentials expire, Unix nanoseconds; 0: never
+	heapPlace     int32 // index+1 in expiries; 0: its credentials do not expire
 	rejected      bool  // its user has too many connections
 	leaving       bool  // its subscriptions are being ended, and it gets no more of them
 	refusals      uint8 // of subscriptions, in a row, up to maxRefusals
@@ -39,17 +40,17 @@ type Session struct {
 // Number returns how many connections there had been when this one was registered, itself included.
 func (s *Session) Number() uint64 { return s.number }
 
-// Ending is the end of a session, for whoever waits for that.
-type Ending struct {
+// SessionEnd is the end of a session, for whoever waits for that.
+type SessionEnd struct {
 	Done   chan struct{} // closed when the session has ended and its disconnect event is sent
 	Topics []string      // that it was subscribed to at its end, in any order; set before Done is closed
 }
 
-// end tells whoever waits for the end.
+// end tells whoever waits for the end. It runs in the supervisor's goroutine, or in that of Gone's caller once the supervisor has ended.
 func (s *Session) end(topics []string) {
-	if s.Ending != nil {
-		s.Ending.Topics = topics
-		close(s.Ending.Done)
+	if s.End != nil {
+		s.End.Topics = topics
+		close(s.End.Done)
 	}
 }
 

@@ -20,8 +20,8 @@ const (
 	// bounded because Shutdown may have been called from one of them.
 	callbackGrace = time.Second
 
-	// loggerGrace is how long Shutdown waits for what is to be done at the end, such as by a logger.
-	loggerGrace = time.Second
+	// endGrace is how long Shutdown waits for Steps.AfterEnd.
+	endGrace = time.Second
 )
 
 // Start starts the instance, unless that, or Shutdown, was called before, and blocks until Shutdown is complete.
@@ -29,19 +29,19 @@ func (h *Hub) Start() {
 	if h.life.moveTo(running) {
 		now := time.Now()
 		h.startedAt.Store(&now)
-		h.runClock()
+		h.runHeartbeat()
 	}
 	<-h.life.reached[closed]
 }
 
-// Last are the steps of a Shutdown that are not the hub's.
-type Last struct {
-	Server func(context.Context) error // shuts down what serves the handler, as long as the context lasts
-	Logger func(grace time.Duration)   // waits for the logger for that long, after the observer was told of the end
+// Steps are those of a Shutdown that are not the hub's.
+type Steps struct {
+	BeforeEnd func(context.Context) error // when no session is left; may last as long as the context
+	AfterEnd  func(grace time.Duration)   // after the observer was told of the end; may last for that long
 }
 
 // Shutdown ends the instance, see Manager.Shutdown of package tank. One of its callers has the last steps done.
-func (h *Hub) Shutdown(ctx context.Context, last Last) error {
+func (h *Hub) Shutdown(ctx context.Context, steps Steps) error {
 	h.beginShutdown(ctx)
 	cut := h.awaitSessions(ctx)
 	if !h.finishing.CompareAndSwap(false, true) {
@@ -50,13 +50,13 @@ func (h *Hub) Shutdown(ctx context.Context, last Last) error {
 		}
 		return h.outcome
 	}
-	h.outcome = cmp.Or(cut, h.awaitCallbacks(ctx), last.Server(ctx)) // evaluates, and so does, all of them
+	h.outcome = cmp.Or(cut, h.awaitCallbacks(ctx), steps.BeforeEnd(ctx)) // all three run, in this order, and the first error counts
 	if h.outcome == nil && h.cut.Load() {
 		h.outcome = fmt.Errorf("%w: connections were cut by another Shutdown", ErrBusy)
 	}
 	h.supervisor.Post(finish{})
 	<-h.supervisor.Done()
-	last.Logger(grace(ctx, loggerGrace))
+	steps.AfterEnd(grace(ctx, endGrace))
 	h.life.moveTo(closed)
 	return h.outcome
 }
@@ -83,15 +83,15 @@ func (h *Hub) drain(ctx context.Context) {
 	}
 	batches := (sessions-1)/batch + 1
 	empty := make(chan struct{})
-	clock := time.NewTicker(max(1, h.config.DrainWindow/time.Duration(batches)))
-	defer clock.Stop()
+	ticker := time.NewTicker(max(1, h.config.DrainWindow/time.Duration(batches)))
+	defer ticker.Stop()
 	for range batches {
 		left, err := actor.Call(ctx, h.supervisor, func(r actor.Request[bool]) message { return drainSome{r, batch, empty} })
 		if err != nil || !left {
 			return
 		}
 		select {
-		case <-clock.C:
+		case <-ticker.C:
 		case <-empty: // by themselves, or cut by another Shutdown
 			return
 		case <-ctx.Done():
@@ -141,14 +141,14 @@ func grace(ctx context.Context, longest time.Duration) time.Duration {
 	return longest
 }
 
-// runClock posts a tick to the supervisor whenever it is time to look at the next slot, until Shutdown is complete.
-func (h *Hub) runClock() {
+// runHeartbeat posts a tick to the supervisor whenever it is time to look at the next slot, until Shutdown is complete.
+func (h *Hub) runHeartbeat() {
 	_, every := divide(h.config.HeartbeatInterval, h.config.HeartbeatTimeout)
-	clock := time.NewTicker(every)
-	defer clock.Stop()
+	ticker := time.NewTicker(every)
+	defer ticker.Stop()
 	for {
 		select {
-		case <-clock.C:
+		case <-ticker.C:
 			// Ticks that pile up behind something that takes its time would be handled at once, and clients reaped
 			// who had no time to answer.
 			if !h.ticking.Swap(true) {

@@ -153,7 +153,7 @@ func (s *supervisor) subscription(c *Session, name string) *liveTopic {
 func (m isSubscribed) handle(s *supervisor) { m.Reply(s.subscription(m.session, m.topic) != nil) }
 
 func (m findMember) handle(s *supervisor) {
-	if !s.active(m.session) || m.session.Client.Closing() || s.hub.life.state() > draining {
+	if !s.open(m.session) {
 		m.Fail(ErrClosed)
 		return
 	}
@@ -162,7 +162,7 @@ func (m findMember) handle(s *supervisor) {
 		m.Fail(notSubscribed(m.topic))
 		return
 	}
-	m.Reply(Subscription{t.topic, m.session.subscriptions[t]})
+	m.Reply(membership{t.topic, m.session.subscriptions[t]})
 }
 
 func (m unsubscribeUser) handle(s *supervisor) {

@@ -113,6 +113,11 @@ func (s *supervisor) tooManySessions(c *Session) {
 // active reports whether the requests of a session are handled: it is registered, and its subscriptions are not being ended.
 func (s *supervisor) active(c *Session) bool { return s.sessions[c.ID] == c && !c.leaving }
 
+// open reports whether a session is active, and its connection not closing.
+func (s *supervisor) open(c *Session) bool {
+	return s.active(c) && !c.Client.Closing() && s.hub.life.state() <= draining
+}
+
 func (m gone) handle(s *supervisor) {
 	c := m.session
 	if s.sessions[c.ID] != c || s.hub.life.state() >= ended {
@@ -134,6 +139,7 @@ func (m gone) handle(s *supervisor) {
 	delete(s.drained, c)
 	s.leaveBroadcast(c, nil)
 	delete(s.sessions, c.ID)
+	s.candidates.forget(c)
 	if s.evicted == c.Client {
 		s.evicted = nil
 	}
@@ -212,4 +218,4 @@ func (m listSessions) handle(s *supervisor) {
 
 func (m barrier) handle(*supervisor) { m.Reply(struct{}{}) }
 
-func (m run) handle(*supervisor) { m.do() }
+func (m report) handle(s *supervisor) { s.hub.config.Observer.Report(m.what) }

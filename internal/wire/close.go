@@ -45,7 +45,7 @@ var (
 	InternalError        = Close{CloseInternalError, "internal error"}
 	SlowClient           = Close{CloseTryAgainLater, "slow client"}
 	CredentialsExpired   = Close{CloseUnauthorized, "credentials expired"}
-	Refused              = Close{CloseForbidden, "refused"}
+	ConnectionRefused    = Close{CloseForbidden, "refused"}
 )
 
 // CheckClose says whether an application may send this code and reason in a close frame: 1000, 1001, 1003, 1007 to
