@@ -139,3 +139,43 @@ func TestRenewalKeepsNothingOfWhatTheUserIDIsAPieceOf(t *testing.T) {
 	}
 	expectKept(t, before)
 }
+
+// The context that a connect handler has is kept as long as the connection lasts, for its end. What middleware has put into it is a
+// piece of the request.
+func TestIdleConnectionsKeepNothingOfTheContextsOfTheirRequests(t *testing.T) {
+	type key struct{}
+	m := startTCP(t, tank.WithConnectHandler(func(*tank.Client, *http.Request) error { return nil }))
+	addr, _ := tcpServer(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		m.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), key{}, r)))
+	}))
+	before := heap()
+	for range retainers {
+		exchange(t, addr, handshakeWith("", "Cookie: "+padding+"\r\n"))
+		<-m.ConnEvents
+	}
+	expectKept(t, before)
+}
+
+// The connect handler runs beside the middleware that the request came through, so it has a header of its own: else one that
+// middleware changes on its way back ends the process ("concurrent map read and map write").
+func TestConnectHandlerHasAHeaderOfItsOwn(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var token string
+		m := tank.NewInstance(tank.WithConnectHandler(func(_ *tank.Client, r *http.Request) error {
+			time.Sleep(time.Second)
+			token = r.Header.Get("Token")
+			return nil
+		}))
+		s := mountHandler(t, m, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			r.Header.Set("Token", "secret")
+			defer r.Header.Del("Token")
+			m.ServeHTTP(w, r)
+		}))
+		go m.Start()
+		s.dial("ann")
+		time.Sleep(2 * time.Second)
+		if token != "secret" {
+			t.Errorf("the handler saw the token %q, which middleware has taken away meanwhile", token)
+		}
+	})
+}
