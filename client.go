@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"unicode/utf8"
 
 	"github.com/fanqie/tank-websocket-go-server/client"
@@ -25,6 +26,9 @@ type Client struct {
 	session hub.Session // the hub's record of it, and the connection
 	address string      // of the peer, where the connection has another one
 	hooks   *hooks      // nil: the instance has none
+
+	// For any goroutine.
+	renewals atomic.Int32 // calls of Renew whose change the authorizer has to be asked about
 
 	// Owned by the reader.
 	pending uint8 // requests that the hub was not seen to have handled, up to maxPending

@@ -44,6 +44,20 @@ type hooks struct {
 	end wire.Close
 }
 
+// requestContext is the context of the connect handler's request: it has the values of the original one, and ends with the connection.
+// What ends it does not know the values, so that they are not kept.
+type requestContext struct {
+	context.Context // ends with the connection
+	values          context.Context
+}
+
+func (c requestContext) Value(key any) any {
+	if v := c.Context.Value(key); v != nil { // those of package context itself
+		return v
+	}
+	return c.values.Value(key)
+}
+
 // prepareHooks makes what the client needs for its hooks, before it is registered.
 func (c *Client) prepareHooks(r *http.Request) {
 	if c.m.config.handleConnect == nil && c.m.config.handleDisconnect == nil {
@@ -51,9 +65,10 @@ func (c *Client) prepareHooks(r *http.Request) {
 	}
 	c.hooks = &hooks{accepted: c.m.config.handleConnect == nil}
 	if c.m.config.handleConnect != nil {
-		ctx, cancel := context.WithCancel(context.WithoutCancel(r.Context()))
-		c.hooks.request, c.hooks.cancel = r.WithContext(ctx), cancel
+		ctx, cancel := context.WithCancel(context.Background())
+		c.hooks.request = r.Clone(requestContext{ctx, context.WithoutCancel(r.Context())}) // middleware may change the header meanwhile
 		c.hooks.request.Body = http.NoBody
+		c.hooks.cancel = cancel
 	}
 	if c.m.config.handleDisconnect != nil {
 		c.session.End = &hub.SessionEnd{Done: make(chan struct{})}

@@ -54,7 +54,8 @@ func (c *Client) Authenticated() bool { return c.session.Authenticated }
 // Renew gives the client a new Value, and a new time at which its credentials expire. The user has to be the same. Then the
 // subscribe authorizer is asked about all topics of the client, those of Client.Subscribe included, in the caller's goroutine. A
 // subscription that it refuses ends, with an error frame "forbidden" and an unsubscribe event. Renew blocks as long as the authorizer
-// does, and must not be called from it.
+// does. While another call of it asks the authorizer, it returns at once, and that call asks again; so an authorizer must not call it
+// each time that it is asked.
 //
 // It returns ErrInvalidIdentity, and nothing has changed, for another user, an identity that is anonymous while the client is
 // authenticated or the reverse, and credentials that have expired; and ErrClosed when the connection or the instance has ended or
@@ -67,11 +68,31 @@ func (c *Client) Renew(who Identity) error {
 		return err
 	}
 	if c.m.config.authorizeSubscribe != nil {
+		c.reauthorizeAll()
+	}
+	return nil
+}
+
+// maxRenewals is how many times in a row a client's topics are looked at because it was renewed meanwhile.
+const maxRenewals = 100
+
+// reauthorizeAll asks the authorizer about all topics. While one call is at it, another one, maybe the authorizer's own, only has it
+// begin again.
+func (c *Client) reauthorizeAll() {
+	if c.renewals.Add(1) > 1 {
+		return
+	}
+	for range maxRenewals {
+		seen := c.renewals.Load()
 		for _, topic := range c.Topics() {
 			c.reauthorize(topic)
 		}
+		if c.renewals.CompareAndSwap(seen, 0) {
+			return
+		}
 	}
-	return nil
+	c.m.report(&ErrorEvent{Code: CodeInternal, Message: "renewed without end", ClientID: c.ID(), UserID: c.UserID()})
+	c.session.Client.Close(wire.InternalError)
 }
 
 func (c *Client) checkRenewal(who Identity) error {

@@ -135,8 +135,10 @@ func WithConnectHandler(f func(c *Client, r *http.Request) error) Option {
 }
 
 // WithDisconnectHandler sets the callback that is called exactly once for each connection that the connect handler has accepted, or
-// without one for every connection, those over Limits.ConnectionsPerUser included: after its disconnect event and after all its other callbacks have returned. It runs in a goroutine of its own and may block.
-// Shutdown waits for it, as long as its context lasts. A panic is reported, and has no other effect. Default: none.
+// without one for every connection, those over Limits.ConnectionsPerUser included: after its disconnect event and after all its other
+// callbacks have returned. It runs in a goroutine of its own and may block. Shutdown waits for it, as long as its context lasts. A
+// panic is reported, and has no other effect. An authorizer that Client.Renew calls in the goroutine of its caller may outlast it.
+// Default: none.
 func WithDisconnectHandler(f func(c *Client, d Disconnect)) Option {
 	require(f != nil, "WithDisconnectHandler", "function is nil")
 	return func(c *config) { c.handleDisconnect = f }

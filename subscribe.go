@@ -24,8 +24,8 @@ import (
 // in Limits.TotalOutboxBytes. When the queue is full, the OutboxPolicy decides: with OutboxClose the loop gets what was queued and ErrLimit as its last step. With the
 // policies that drop publications, it gets ErrLimit with their number in place of those that were dropped, and goes on.
 //
-// The last step has an error and no publication: ErrInvalidTopic; ErrClosed once Shutdown has ended the topics; or the context's
-// error, behind what the loop was given before the context ended.
+// The last step has an error and no publication: ErrInvalidTopic; ErrClosed once Shutdown has ended the topics and the loop has
+// everything; or the context's error, also while publications wait.
 // It may be called before Start. It panics when the context is nil.
 func (m *Manager) Subscribe(ctx context.Context, topic string) iter.Seq2[Publication, error] {
 	require(ctx != nil, "Subscribe", "context is nil")
@@ -58,6 +58,9 @@ func (m *Manager) listen(ctx context.Context, topic string, yield func(Publicati
 			return nil
 		}
 		for _, p := range heard.Publications {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
 			if !yield(Publication(p), nil) {
 				return nil
 			}

@@ -164,7 +164,9 @@ func (c *Client) discard() {
 	}
 	o.slots, o.held = o.slots[:first], min(o.held, first)
 	o.forget()
-	if first == o.done {
+	if first == o.done { // nothing is being written
+		c.countSlots(0)
+		o.reset()
 		c.emptied.Store(true)
 		c.opts.Budget.check() // nobody else looks when the last bytes are gone
 	}

@@ -1,6 +1,7 @@
 package test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -327,4 +328,66 @@ func TestRemoteAddrIsWhatMiddlewareHasLeft(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Renew returns ErrClosed when the connection is about to end, as it is when its credentials have expired.
+func TestRenewalOfAConnectionThatIsClosing(t *testing.T) {
+	for name, end := range map[string]func(s *server, c *tank.Client){
+		"expired":   func(*server, *tank.Client) { time.Sleep(time.Minute + time.Second) },
+		"closed":    func(_ *server, c *tank.Client) { c.Close(4000, "") },
+		"shut down": func(s *server, _ *tank.Client) { go s.Shutdown(context.Background()); synctest.Wait() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				s := identified(t, func(user string) tank.Identity {
+					return tank.Identity{UserID: user, Expires: time.Now().Add(time.Minute)}
+				}, tank.WithHeartbeat(time.Hour, time.Hour))
+				s.dial("ann") // who does not answer the close frame
+				c := s.GetAllClients()[0]
+				end(s, c)
+				if !c.Stats().Closing {
+					t.Fatal("it is not closing")
+				}
+				mustBe(t, c.Renew(tank.Identity{UserID: "ann", Value: "new"}), tank.ErrClosed)
+			})
+		})
+	}
+}
+
+// An authorizer that renews its client, such as one that has looked its roles up, is not called by itself.
+func TestRenewalInTheAuthorizerDoesNotRecur(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		depth, deepest := 0, 0
+		s := identified(t, func(user string) tank.Identity { return tank.Identity{UserID: user} },
+			tank.WithSubscribeAuthorizer(func(c *tank.Client, _ string) error {
+				depth++
+				defer func() { depth-- }()
+				if deepest = max(deepest, depth); depth > 100 {
+					return errors.New("enough") // else the process would end: a stack overflow cannot be recovered from
+				}
+				return c.Renew(tank.Identity{UserID: c.UserID(), Value: "roles"})
+			}))
+		p := s.dial("ann")
+		p.send("sub:news")
+		synctest.Wait()
+		if deepest > 2 {
+			t.Errorf("the authorizer was called by itself, %d deep", deepest)
+		}
+	})
+}
+
+// What a renewal's user id is a piece of is not kept.
+func TestRenewalKeepsNothingOfWhatTheUserIDIsAPieceOf(t *testing.T) {
+	m := startTCP(t, tank.WithAuthenticator(func(*http.Request) (tank.Identity, error) { return tank.Identity{UserID: "ann"}, nil }))
+	addr, _ := tcpServer(t, m)
+	for range retainers {
+		exchange(t, addr, handshakeWith("", ""))
+		<-m.ConnEvents
+	}
+	before := heap()
+	for _, c := range m.GetAllClients() {
+		token := "ann" + strings.Clone(padding)
+		must(t, c.Renew(tank.Identity{UserID: token[:3]}))
+	}
+	expectKept(t, before)
 }

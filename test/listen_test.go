@@ -238,3 +238,37 @@ func TestLoopsInsideTheProgramUnderStorms(t *testing.T) {
 	publishing.Wait()
 	must(t, m.Shutdown(within(t, 10*time.Second)))
 }
+
+// A loop ends soon after its context, and does not go through all that is queued first.
+func TestLoopInsideTheProgramEndsWithItsContext(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := serve(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		steps, after := 0, 0
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			for _, err := range s.Subscribe(ctx, "news") {
+				if err != nil {
+					mustBe(t, err, context.Canceled)
+					return
+				}
+				steps++
+				if ctx.Err() != nil {
+					after++
+				}
+				time.Sleep(time.Second)
+			}
+		}()
+		synctest.Wait()
+		for i := range 1000 {
+			must(t, s.BroadcastTopicMessage("news", fmt.Sprint(i)))
+		}
+		time.Sleep(10*time.Second + time.Millisecond)
+		cancel()
+		<-done
+		if after > 1 {
+			t.Errorf("%d steps, of them %d after the end of the context", steps, after)
+		}
+	})
+}

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/fanqie/tank-websocket-go-server/client"
@@ -37,7 +38,7 @@ func networkOf(addr string) string {
 	var ip netip.Addr
 	if parsed, err := netip.ParseAddrPort(addr); err == nil {
 		ip = parsed.Addr()
-	} else if ip, err = netip.ParseAddr(addr); err != nil {
+	} else if ip, err = netip.ParseAddr(strings.Trim(addr, "[]")); err != nil {
 		return addr // such as that of a Unix socket
 	}
 	ip = ip.Unmap().WithZone("")

@@ -148,3 +148,12 @@ func TestAllowancesAreForgottenByAnIdleInstance(t *testing.T) {
 		}
 	})
 }
+
+// In a Forwarded header, and in what some middleware makes of it, an IPv6 address has brackets.
+func TestNetworkOfAnAddressInBrackets(t *testing.T) {
+	for _, addr := range []string{"[2001:db8::1]", "[2001:db8::ffff]", "2001:db8::1", "[2001:db8::1]:80"} {
+		if got := networkOf(addr); got != "2001:db8::/64" {
+			t.Errorf("the network of %s is %s", addr, got)
+		}
+	}
+}

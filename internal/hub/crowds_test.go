@@ -199,3 +199,38 @@ func TestOneSessionIsEvictedAtATime(t *testing.T) {
 		m.shutdown(t.Context())
 	})
 }
+
+// A session that is gone is kept by nobody, also when it was a candidate for being closed over the budget.
+func TestCandidatesKeepNoSessionThatIsGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := start(t, func(c *Config, o *client.Options) {
+			c.TotalOutboxBytes = 100_000
+			o.WriteTimeout, o.CloseTimeout = time.Minute, time.Second
+		})
+		l := memnet.Listen()
+		server := &http.Server{Handler: x}
+		go server.Serve(l)
+		defer server.Close()
+		var conns []*memnet.Conn
+		for range 10 {
+			conns = append(conns, dial(t, l, "ann", 16))
+		}
+		for _, s := range x.all() {
+			send(t, s, 10_500)
+		}
+		synctest.Wait()
+		if n := x.options.Counters.Evicted.Load(); n != 1 {
+			t.Fatalf("%d were evicted", n)
+		}
+		for _, c := range conns {
+			c.Close()
+		}
+		time.Sleep(time.Hour)
+		if n := x.Sessions(); n != 0 {
+			t.Fatalf("%d sessions are left", n)
+		}
+		if kept := see(x, func(s *supervisor) int { return len(s.candidates.list) }); kept != 0 {
+			t.Errorf("%d sessions that are gone are kept as candidates, an hour later", kept)
+		}
+	})
+}
