@@ -50,9 +50,19 @@ func (c *Client) Cut(reason string) {
 var errSlow = errors.New("outbox is full")
 
 // Evict closes the client with 1013 because the queued bytes of all clients exceed the budget, see Budget. Its queued bytes are
-// discarded; when some of them are being written, there is no close frame either. It reports false when the client is closing
-// already.
-func (c *Client) Evict(why error) bool { return c.evict(why, true) }
+// discarded; when some of them are being written, there is no close frame either. A client that is closing already is disconnected.
+// It reports false when the client has no queued bytes any more.
+func (c *Client) Evict(why error) bool {
+	if c.evict(why, true) {
+		return true
+	}
+	if c.IsEmptied() {
+		return false
+	}
+	c.owner.Failed(SlowFault, why)
+	c.Cut(wire.SlowClient.Reason)
+	return true
+}
 
 // IsEmptied reports whether the memory of the queued bytes is given back for good: the client is closing, and has discarded them.
 func (c *Client) IsEmptied() bool { return c.emptied.Load() }

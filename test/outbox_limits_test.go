@@ -165,3 +165,25 @@ func TestOutboxPoliciesLoseMessagesAndCountThem(t *testing.T) {
 		})
 	}
 }
+
+// A client that is closing holds memory, too. When it has the most queued bytes, no other is closed in its stead.
+func TestClientsThatAreClosingDoNotCostOthersTheirConnections(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := serve(t, tank.WithHeartbeat(time.Hour, time.Hour),
+			tank.WithLimits(tank.Limits{TotalOutboxBytes: 100_000, CloseTimeout: time.Minute, WriteTimeout: time.Hour}))
+		send := func(user string, bytes int) {
+			s.connect(handshake{path: "/?user_id=" + user, buffer: 16})
+			if n := s.SendToUser(user, tank.Message{Data: []byte(strings.Repeat("x", bytes))}); n != 1 {
+				t.Fatalf("sent to %d", n)
+			}
+			synctest.Wait()
+		}
+		send("slow", 90_000)
+		s.CloseUser("slow")
+		synctest.Wait()
+		send("ann", 20_000)
+		if n := s.SendToUser("ann", tank.Message{}); n != 1 {
+			t.Error("ann, who has 20 kB, is closed, while one that is closing has 90 kB")
+		}
+	})
+}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"runtime"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -128,6 +129,9 @@ func TestEvictionsBeginWithTheLargest(t *testing.T) {
 					t.Errorf("client %d has %d queued bytes, want %d", i, got.Client.Queued(), want.Client.Queued())
 				}
 				got.Client.Evict(errBudget)
+				for !got.Client.IsEmptied() { // as the supervisor awaits
+					runtime.Gosched()
+				}
 			}
 			if got := s.candidates.next(s.sessions); got != nil {
 				t.Errorf("%v is still a candidate", got)

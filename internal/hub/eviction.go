@@ -56,7 +56,7 @@ func (c *candidates) forget(s *Session) {
 	c.list = slices.DeleteFunc(c.list, func(e candidate) bool { return e.Session == s })
 }
 
-// next returns the candidate with the most queued bytes, or nil when no open session has any. A session whose queue has grown since
+// next returns the candidate with the most queued bytes, or nil when no session has any. A session whose queue has grown since
 // the last look at all of them may have more by now.
 func (c *candidates) next(sessions map[string]*Session) *Session {
 	if time.Since(c.found) < candidacy {
@@ -75,7 +75,7 @@ func (c *candidates) look(sessions map[string]*Session) {
 	for _, session := range sessions {
 		queued := session.Client.Queued()
 		switch isFull := len(c.list) == maxCandidates; {
-		case queued == 0, session.Client.Closing(), isFull && queued <= c.list[0].queued:
+		case queued == 0, session.Client.IsEmptied(), isFull && queued <= c.list[0].queued:
 			continue
 		case isFull:
 			c.list = c.list[:copy(c.list, c.list[1:])]
@@ -92,7 +92,7 @@ func (c *candidates) look(sessions map[string]*Session) {
 func (c *candidates) take() *Session {
 	largest, most := -1, c.enough-1
 	for i, e := range c.list {
-		if queued := e.Client.Queued(); queued > most && !e.Client.Closing() {
+		if queued := e.Client.Queued(); queued > most && !e.Client.IsEmptied() {
 			largest, most = i, queued
 		}
 	}
