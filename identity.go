@@ -82,17 +82,22 @@ func (c *Client) reauthorizeAll() {
 	if c.renewals.Add(1) > 1 {
 		return
 	}
+	asked := false
+	defer func() {
+		if !asked { // also when the authorizer ends the goroutine
+			c.m.report(&ErrorEvent{Code: CodeInternal, Message: "renewal failed", ClientID: c.ID(), UserID: c.UserID()})
+			c.session.Client.Close(wire.InternalError)
+		}
+	}()
 	for range maxRenewals {
 		seen := c.renewals.Load()
 		for _, topic := range c.Topics() {
 			c.reauthorize(topic)
 		}
-		if c.renewals.CompareAndSwap(seen, 0) {
+		if asked = c.renewals.CompareAndSwap(seen, 0); asked {
 			return
 		}
 	}
-	c.m.report(&ErrorEvent{Code: CodeInternal, Message: "renewed without end", ClientID: c.ID(), UserID: c.UserID()})
-	c.session.Client.Close(wire.InternalError)
 }
 
 func (c *Client) checkRenewal(who Identity) error {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -390,4 +391,29 @@ func TestRenewalKeepsNothingOfWhatTheUserIDIsAPieceOf(t *testing.T) {
 		must(t, c.Renew(tank.Identity{UserID: token[:3]}))
 	}
 	expectKept(t, before)
+}
+
+// An authorizer that ends the goroutine has not allowed anything. Where the reader calls it, the client is closed with 1011. So it is
+// where Renew does: else the client keeps all of its subscriptions, those behind this one included.
+func TestRenewalWhoseAuthorizerExitsEndsTheSubscriptions(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		exit := false
+		s := identified(t, func(user string) tank.Identity { return tank.Identity{UserID: user} },
+			tank.WithSubscribeAuthorizer(func(*tank.Client, string) error {
+				if exit {
+					runtime.Goexit()
+				}
+				return nil
+			}))
+		p := s.dial("ann")
+		p.subscribe(s, "a")
+		p.subscribe(s, "b")
+		exit = true
+		c := s.GetAllClients()[0]
+		go c.Renew(tank.Identity{UserID: "ann"})
+		synctest.Wait()
+		if topics := c.Topics(); len(topics) > 0 && !c.Stats().Closing {
+			t.Errorf("it is still subscribed to %v, and not closing", topics)
+		}
+	})
 }
