@@ -92,7 +92,7 @@ func (e errorEntry) level() slog.Level {
 	switch {
 	case e.Code == CodeInternal:
 		return slog.LevelError
-	case e.Code == CodeRead:
+	case e.Code == CodeRead, e.Code == CodeUpgrade && errors.Is(e.Err, ErrClosed): // a page that comes back during a drain
 		return slog.LevelInfo
 	}
 	return slog.LevelWarn

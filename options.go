@@ -162,10 +162,10 @@ func WithDrain(window time.Duration, batch int) Option {
 	return func(c *config) { c.drainWindow, c.drainBatch = window, batch }
 }
 
-// WithLogger logs every ErrorEvent (level Warn; Error for panics; Info for a lost connection) and every ConnEvent (level Debug),
-// never a message's data. The attribute advice says what to do about a fault, where something can be done. A logger that
-// blocks delays nothing else: events that it cannot keep up with are not logged, and are counted in Stats.EventsDropped.
-// Default: nothing is logged.
+// WithLogger logs every ErrorEvent (level Warn; Error for panics; Info for a lost connection, and for a request during Shutdown) and
+// every ConnEvent (level Debug), never a message's data. The attribute advice says what to do about a fault, where something can be
+// done. A logger that blocks delays nothing else: events that it cannot keep up with are not logged, and are counted in
+// Stats.EventsDropped. Default: nothing is logged.
 func WithLogger(l *slog.Logger) Option {
 	require(l != nil, "WithLogger", "logger is nil")
 	return func(c *config) { c.logger = l }

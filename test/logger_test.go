@@ -2,6 +2,7 @@ package test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"log"
@@ -166,6 +167,26 @@ func TestLostConnectionIsLoggedAsInformation(t *testing.T) {
 		must(t, s.Shutdown(within(t, time.Minute)))
 		if !strings.Contains(log.String(), `level=INFO msg="read failed" code=2003`) {
 			t.Errorf("logged %s", &log)
+		}
+	})
+}
+
+// A page that comes back while its server drains is nothing to be warned of.
+func TestRequestsDuringShutdownAreLoggedAsInformation(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		log := &records{block: make(chan struct{})}
+		close(log.block)
+		s := serve(t, tank.WithLogger(slog.New(log)), tank.WithDrain(time.Minute, 1))
+		s.dial("ann")
+		go s.dial("bob").answerClose()
+		go s.Shutdown(context.Background())
+		synctest.Wait()
+		if _, resp := s.request(handshake{path: "/?user_id=bob"}); resp.StatusCode != http.StatusServiceUnavailable {
+			t.Errorf("answered with %s", resp.Status)
+		}
+		synctest.Wait()
+		if logged := strings.Join(log.lines, "\n"); !strings.Contains(logged, "INFO request refused code=2002 error=tank: closed") {
+			t.Errorf("logged:\n%s", logged)
 		}
 	})
 }

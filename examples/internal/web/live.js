@@ -75,7 +75,12 @@ export class Live {
     this.state = "connecting";
     this.onConnecting();
     if (attempt !== this.attempt) return;
-    this.socket = new WebSocket(...target);
+    try {
+      this.socket = new WebSocket(...target);
+    } catch (error) { // such as for a subprotocol that is none
+      this.lost(1006, String(error));
+      return;
+    }
     this.socket.onopen = () => this.opened();
     this.socket.onmessage = ({ data }) => this.received(data);
     this.socket.onclose = ({ code, reason }) => this.lost(code, reason);
