@@ -118,7 +118,7 @@ func TestAuthComesBackWithANewerToken(t *testing.T) {
 	p.run(`window.sockets_ = []; window.WebSocket = class extends WebSocket {
 		constructor(...args) { super(...args); sockets_.push(this); }
 	}`)
-	p.run(`document.querySelector('[value="cookie"]').checked = true`)
+	p.run(`document.querySelector('[value="cookie"]').click()`)
 	p.logIn("root", "toor")
 	p.stateIs("connected")
 	p.click("subscribe-admin:audit")
@@ -140,7 +140,7 @@ func TestAuthOutlastsItsFirstToken(t *testing.T) {
 		t.Run(way, func(t *testing.T) {
 			t.Parallel()
 			p := open(t, s, "auth-"+way, look{})
-			p.run(`document.querySelector('[value="` + way + `"]').checked = true`)
+			p.run(`document.querySelector('[value="` + way + `"]').click()`)
 			p.logIn(user[0], user[1])
 			p.stateIs("connected")
 			for began := time.Now(); time.Since(began) < 9*time.Second; {
