@@ -17,7 +17,7 @@ type Publication struct {
 	Topic string
 	Data  string // valid UTF-8
 	JSON  bool   // Data is JSON, such as that of PublishJSON, and not just text
-	Key   string // makes a repetition known; empty for publications of plain sockets
+	Key   string // makes a repetition known; empty in this version
 	From  string // the user id of the authenticated client that has published it, or what the publish authorizer has made of it; empty: the server
 }
 
