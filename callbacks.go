@@ -2,14 +2,144 @@ package tank
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
+	"net/http"
+	"slices"
 
 	"github.com/fanqie/tank-websocket-go-server/actor"
+	"github.com/fanqie/tank-websocket-go-server/internal/hub"
 	"github.com/fanqie/tank-websocket-go-server/internal/wire"
 )
 
-// The callbacks of a client. All functions in this file run in the reader's goroutine, which may wait, but authorize and guard, which
-// any edge may call.
+// The callbacks of a client: the connect handler, authorizers, the message handler, and the disconnect handler. All functions in this
+// file run in the reader's goroutine, which may wait, but prepareHooks and greeting, which run in the request's; authorize and guard,
+// which any edge may call; and CloseBegun and CloseError.Error, which run in any goroutine.
+
+// CloseError is what a connect handler returns to choose how the connection is closed.
+type CloseError struct {
+	Code   CloseCode // what Client.Close allows; anything else is reported, and closes with 3003
+	Reason string    // at most 123 bytes of UTF-8; the client sees it
+}
+
+// Error returns the code and the reason.
+func (e *CloseError) Error() string {
+	return fmt.Sprintf("close with %d %s", int(e.Code), wire.Quote(e.Reason))
+}
+
+// Disconnect says how a connection has ended.
+type Disconnect struct {
+	Code   CloseCode // CloseAbnormal without a close frame, CloseNoStatus for a close frame without a code
+	Reason string    // may come from the client
+	Topics []string  // that the client was subscribed to, sorted
+}
+
+// hooks is what a client needs for its hooks. Without hooks it has none.
+type hooks struct {
+	request *http.Request      // for the connect handler alone; nil thereafter, so that it is not kept
+	cancel  context.CancelFunc // ends the request's context; nil without a connect handler
+
+	accepted bool // the disconnect handler is to be called; owned by the reader
+
+	// Written by Gone, before the session has ended.
+	end wire.Close
+}
+
+// requestContext is the context of the connect handler's request: it has the values of the original one, and ends with the connection.
+// What ends it does not know the values, so that they are not kept.
+type requestContext struct {
+	context.Context // ends with the connection
+	values          context.Context
+}
+
+func (c requestContext) Value(key any) any {
+	if v := c.Context.Value(key); v != nil { // those of package context itself
+		return v
+	}
+	return c.values.Value(key)
+}
+
+// prepareHooks makes what the client needs for its hooks, before it is registered.
+func (c *Client) prepareHooks(r *http.Request) {
+	if c.m.config.handleConnect == nil && c.m.config.handleDisconnect == nil {
+		return
+	}
+	c.hooks = &hooks{accepted: c.m.config.handleConnect == nil}
+	if c.m.config.handleConnect != nil {
+		ctx, cancel := context.WithCancel(context.Background())
+		c.hooks.request = r.Clone(requestContext{ctx, context.WithoutCancel(r.Context())}) // middleware may change the header meanwhile
+		c.hooks.request.Body = http.NoBody
+		c.hooks.cancel = cancel
+	}
+	if c.m.config.handleDisconnect != nil {
+		c.session.End = &hub.SessionEnd{Done: make(chan struct{})}
+	}
+}
+
+// greeting returns what the reader has to do before it reads; nil: nothing.
+func (c *Client) greeting() func() {
+	if c.m.config.handleConnect == nil {
+		return nil
+	}
+	return c.greet
+}
+
+// greet calls the connect handler, unless the connection is closing already, as one too many of its user.
+func (c *Client) greet() {
+	defer c.m.hub.HookDone()
+	r := c.hooks.request
+	c.hooks.request = nil
+	if c.session.Client.Closing() {
+		return
+	}
+	err := c.guard("connect handler panicked", "", func() error { return c.m.config.handleConnect(c, r) })
+	switch {
+	case err == nil:
+		c.hooks.accepted = true
+	case !isPanic(err):
+		c.reject(err)
+	}
+}
+
+// reject closes a connection that the connect handler has refused.
+func (c *Client) reject(err error) {
+	how := wire.ConnectionRefused
+	_ = actor.Try(func() error { // the error's methods may be anybody's
+		var chosen *CloseError
+		if errors.As(err, &chosen) && chosen != nil && wire.CheckClose(int(chosen.Code), chosen.Reason) == nil {
+			how = wire.Close{Code: int(chosen.Code), Reason: chosen.Reason}
+		}
+		return nil
+	})
+	c.m.report(&ErrorEvent{Code: CodeForbidden, Message: "connection refused", Err: forbidden(err), ClientID: c.ID(), UserID: c.UserID()})
+	c.session.Client.Close(how)
+}
+
+// CloseBegun ends the context of the connect handler's request. Any goroutine may call it; it does not block.
+func (o *owner) CloseBegun() {
+	if o.hooks != nil && o.hooks.cancel != nil {
+		o.hooks.cancel()
+	}
+}
+
+// ReaderDone waits for the end of the connection and calls the disconnect handler, if there is one. No other callback of this client
+// runs any more.
+func (o *owner) ReaderDone() {
+	c := (*Client)(o)
+	if c.hooks == nil || !c.hooks.accepted || c.m.config.handleDisconnect == nil {
+		c.m.hub.ReaderDone(false)
+		return
+	}
+	c.m.hub.ReaderDone(true)
+	defer c.m.hub.HookDone()
+	<-c.session.End.Done
+	topics := slices.Sorted(slices.Values(c.session.End.Topics))
+	_ = c.guard("disconnect handler panicked", "", func() error {
+		c.m.config.handleDisconnect(c, Disconnect{Code: CloseCode(c.hooks.end.Code), Reason: c.hooks.end.Reason, Topics: topics})
+		return nil
+	})
+}
 
 // handleMessage gives a message that is no command to the message handler. The problem says why it is none.
 func (c *Client) handleMessage(data []byte, binary bool, problem wire.Problem) {
