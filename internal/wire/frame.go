@@ -1,5 +1,6 @@
 // Package wire turns messages into bytes and bytes into commands: server frames (RFC 6455, section 5), the JSON
-// envelope and the text protocol. Pure functions; nothing here knows of connections or goroutines.
+// envelopes and the commands of both protocols; the files whose names end with 2 are those of tank.v2. Pure functions; nothing
+// here knows of connections or goroutines.
 package wire
 
 import (

@@ -1,6 +1,7 @@
 package wire_test
 
 import (
+	"encoding/json"
 	"strconv"
 	"strings"
 	"testing"
@@ -105,4 +106,36 @@ func checkName(t tester, what string, err error, problem string) {
 	if err != nil {
 		checkLogSafe(t, what, err.Error())
 	}
+}
+
+// FuzzCommand2 compares ParseCommand2 with its reference.
+func FuzzCommand2(f *testing.F) {
+	for _, c := range commands2 {
+		f.Add(c.text)
+	}
+	for _, r := range refusals2 {
+		f.Add(r.text)
+	}
+	f.Fuzz(func(t *testing.T, text string) { checkCommand2(t, text) })
+}
+
+// FuzzPublication2 checks with encoding/json what is sent to peers that use tank.v2.
+func FuzzPublication2(f *testing.F) {
+	for i, s := range awkward {
+		f.Add(s, awkward[len(awkward)-1-i], s, uint64(i), uint64(i/2), i%2 == 0)
+	}
+	f.Add("t", `{"a":[1,"]"]}`, "alice", uint64(1235), uint64(1200), true)
+	f.Fuzz(func(t *testing.T, topic, data, from string, seq, prev uint64, isJSON bool) {
+		if !utf8.ValidString(topic) || !utf8.ValidString(data) || !utf8.ValidString(from) || isJSON && !json.Valid([]byte(data)) {
+			return
+		}
+		p := wire.Publication{Topic: topic, Data: data, From: from, JSON: isJSON}
+		checkPublication2(t, encode2(t, seq, prev, &p), seq, prev, &p)
+		if isJSON && len(data) < 1000 {
+			text := `{"pub":"t","data":` + data + `}`
+			if got, refusal := wire.ParseCommand2([]byte(text)); refusal != nil || got.Data != strings.Trim(data, " \t\r\n") {
+				t.Fatalf("%q is %+v (%+v)", text, got, refusal)
+			}
+		}
+	})
 }
