@@ -3,7 +3,6 @@ package wire_test
 import (
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/fanqie/tank-websocket-go-server/internal/wire"
 )
@@ -184,8 +183,8 @@ func TestParseCommand2RefusesHalvesOfSurrogatePairs(t *testing.T) {
 	}
 }
 
-// TestParseCommand2IsLinear: what is long or deep is accepted or rejected in a time that nobody notices.
-func TestParseCommand2IsLinear(t *testing.T) {
+// What is long or deep is accepted or rejected in linear time. In quadratic time, this test would not come to its end.
+func TestParseCommand2ComesToAnEnd(t *testing.T) {
 	const n = 1 << 20
 	for name, text := range map[string]string{
 		"brackets":           `{"pub":"t","data":` + long("[", n),
@@ -203,10 +202,8 @@ func TestParseCommand2IsLinear(t *testing.T) {
 		"text behind":        `{"sub":"t"}` + long("{", n),
 		"brackets in a text": `{"pub":"t","data":"` + long("[", n) + `"}`,
 	} {
-		start := time.Now()
-		wire.ParseCommand2([]byte(text))
-		if took := time.Since(start); took > 5*time.Second {
-			t.Errorf("%s: %d bytes took %v", name, len(text), took)
+		if _, refusal := wire.ParseCommand2([]byte(text)); refusal != nil && len(refusal.Message) > 1000 {
+			t.Errorf("%s: the refusal has %d bytes", name, len(refusal.Message))
 		}
 	}
 }
