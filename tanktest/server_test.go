@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -34,7 +35,8 @@ func restricted() *tank.Manager {
 
 func TestRefusedHandshakes(t *testing.T) {
 	everywhere(t, func(t *testing.T) {
-		s := tanktest.Serve(t, restricted())
+		m := restricted()
+		s := tanktest.Serve(t, m)
 		session := tanktest.Header("Cookie", "session=s1")
 		check := func(status int, opts ...tanktest.DialOption) {
 			t.Helper()
@@ -52,6 +54,9 @@ func TestRefusedHandshakes(t *testing.T) {
 		}
 		check(503, session)
 		c.Close(1000, "")
+		for m.GetClientCount() > 0 { // the client sees the end before the instance counts it
+			runtime.Gosched()
+		}
 		s.Dial("/ws", session, tanktest.Header("Host", "public.example"), tanktest.Header("Origin", "http://public.example")).Cut()
 	})
 }

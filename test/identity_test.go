@@ -379,7 +379,8 @@ func TestRenewalInTheAuthorizerDoesNotRecur(t *testing.T) {
 
 // What a renewal's user id is a piece of is not kept.
 func TestRenewalKeepsNothingOfWhatTheUserIDIsAPieceOf(t *testing.T) {
-	m := startTCP(t, tank.WithAuthenticator(func(*http.Request) (tank.Identity, error) { return tank.Identity{UserID: "ann"}, nil }))
+	m := startTCP(t, tank.WithAuthenticator(func(*http.Request) (tank.Identity, error) { return tank.Identity{UserID: "ann"}, nil }),
+		tank.WithLimits(tank.Limits{ConnectionsPerUser: retainers}))
 	addr, _ := tcpServer(t, m)
 	for range retainers {
 		exchange(t, addr, handshakeWith("", ""))

@@ -227,6 +227,7 @@ func TestPeerThatDoesNotReadTheAnswer(t *testing.T) {
 				if len(rest) > 1 || err != nil {
 					t.Errorf("read %q and %v, want the end behind one byte", rest, err)
 				}
+				synctest.Wait() // the handler returns behind that
 				if got := s.Stats(); got.Clients != 0 || got.Refused != 1 || got.Accepted != 0 {
 					t.Errorf("%+v", got)
 				}
