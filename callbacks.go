@@ -14,8 +14,8 @@ import (
 )
 
 // The callbacks of a client: the connect handler, authorizers, the message handler, and the disconnect handler. All functions in this
-// file run in the reader's goroutine, which may wait, but prepareHooks and greeting, which run in the request's; authorize and guard,
-// which any edge may call; and CloseBegun and CloseError.Error, which run in any goroutine.
+// file run in the reader's goroutine, which may wait, but prepareHooks, which runs in the request's; authorize and guard, which any
+// edge may call; and CloseBegun and CloseError.Error, which run in any goroutine.
 
 // CloseError is what a connect handler returns to choose how the connection is closed.
 type CloseError struct {
@@ -60,29 +60,24 @@ func (c requestContext) Value(key any) any {
 	return c.values.Value(key)
 }
 
-// prepareHooks makes what the client needs for its hooks, before it is registered.
-func (c *Client) prepareHooks(r *http.Request) {
-	if c.m.config.handleConnect == nil && c.m.config.handleDisconnect == nil {
-		return
+// prepareHooks makes what the client needs for its hooks, before it is registered. It returns what the reader has to do before it
+// reads; nil: nothing.
+func (c *Client) prepareHooks(r *http.Request) (greet func()) {
+	connect, disconnect := c.m.config.handleConnect != nil, c.m.config.handleDisconnect != nil
+	if connect || disconnect {
+		c.hooks = &hooks{accepted: !connect}
 	}
-	c.hooks = &hooks{accepted: c.m.config.handleConnect == nil}
-	if c.m.config.handleConnect != nil {
+	if connect {
 		ctx, cancel := context.WithCancel(context.Background())
 		c.hooks.request = r.Clone(requestContext{ctx, context.WithoutCancel(r.Context())}) // middleware may change the header meanwhile
 		c.hooks.request.Body = http.NoBody
 		c.hooks.cancel = cancel
+		greet = c.greet
 	}
-	if c.m.config.handleDisconnect != nil {
+	if disconnect {
 		c.session.End = &hub.SessionEnd{Done: make(chan struct{})}
 	}
-}
-
-// greeting returns what the reader has to do before it reads; nil: nothing.
-func (c *Client) greeting() func() {
-	if c.m.config.handleConnect == nil {
-		return nil
-	}
-	return c.greet
+	return greet
 }
 
 // greet calls the connect handler, unless the connection is closing already, as one too many of its user.
@@ -112,7 +107,7 @@ func (c *Client) reject(err error) {
 		}
 		return nil
 	})
-	c.m.report(&ErrorEvent{Code: CodeForbidden, Message: "connection refused", Err: forbidden(err), ClientID: c.ID(), UserID: c.UserID()})
+	c.report(CodeForbidden, "connection refused", "", forbidden(err))
 	c.session.Client.Close(how)
 }
 
@@ -127,7 +122,7 @@ func (o *owner) CloseBegun() {
 // runs any more.
 func (o *owner) ReaderDone() {
 	c := (*Client)(o)
-	if c.hooks == nil || !c.hooks.accepted || c.m.config.handleDisconnect == nil {
+	if c.session.End == nil || !c.hooks.accepted {
 		c.m.hub.ReaderDone(false)
 		return
 	}
@@ -172,7 +167,7 @@ func (c *Client) ignore(data []byte, binary bool, problem wire.Problem) {
 func (c *Client) authorize(topic, refusal string, allow func() error) error {
 	err := c.guard("authorizer panicked", topic, allow)
 	if err != nil && !isPanic(err) {
-		c.m.report(&ErrorEvent{Code: CodeForbidden, Message: refusal, Err: forbidden(err), ClientID: c.ID(), UserID: c.UserID(), Topic: topic})
+		c.report(CodeForbidden, refusal, topic, forbidden(err))
 		err = fmt.Errorf("%w: %s", ErrForbidden, refusal)
 	}
 	return err
@@ -182,7 +177,7 @@ func (c *Client) authorize(topic, refusal string, allow func() error) error {
 func (c *Client) guard(message, topic string, callback func() error) error {
 	err := actor.Try(callback)
 	if isPanic(err) {
-		c.m.report(&ErrorEvent{Code: CodeInternal, Message: message, Err: err, ClientID: c.ID(), UserID: c.UserID(), Topic: topic})
+		c.report(CodeInternal, message, topic, err)
 		c.session.Client.Close(wire.InternalError)
 	}
 	return err

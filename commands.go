@@ -109,7 +109,7 @@ func (c *Client) handlePublish(topic, data string) {
 		err = c.authorizePublication(&p)
 	}
 	if err == nil {
-		err = c.m.publishWithin(&p)
+		err = c.m.publishWithin((*wire.Publication)(&p))
 	}
 	c.answer(topic, err)
 }
@@ -138,7 +138,7 @@ func (c *Client) checkChanged(p *Publication) (err error) {
 		}
 	}
 	if err != nil {
-		c.m.report(&ErrorEvent{Code: CodeSerialization, Message: "publication cannot be encoded", Err: err, ClientID: c.ID(), UserID: c.UserID(), Topic: p.Topic})
+		c.report(CodeSerialization, "publication cannot be encoded", p.Topic, err)
 		return fmt.Errorf("%w: publication refused", ErrForbidden)
 	}
 	return nil

@@ -99,6 +99,11 @@ func (m *Manager) report(e *ErrorEvent) {
 	}
 }
 
+// report reports a fault of this client, at a topic or at none. Any goroutine may call it.
+func (c *Client) report(code ErrorCode, message, topic string, err error) {
+	c.m.report(&ErrorEvent{Code: code, Message: message, Err: err, ClientID: c.ID(), UserID: c.UserID(), Topic: topic})
+}
+
 // Report sends an error event, or has something else logged. It runs in the hub's goroutine.
 func (f *feed) Report(what any) {
 	switch what := what.(type) {
@@ -156,7 +161,7 @@ func (o *owner) Failed(kind client.Fault, err error) {
 	if f.code == CodeLimit {
 		err = fmt.Errorf("%w: %w", ErrLimit, err)
 	}
-	o.m.report(&ErrorEvent{Code: f.code, Message: f.message, Err: err, ClientID: o.session.ID, UserID: o.session.UserID})
+	(*Client)(o).report(f.code, f.message, "", err)
 }
 
 // Gone tells the hub that the socket is closed.

@@ -83,16 +83,18 @@ func (m *Manager) connect(w http.ResponseWriter, r *http.Request) bool {
 		return false
 	}
 	c.session.Client, c.session.ConnectedAt = client.New(conn, m.clientOptions, (*owner)(c)), time.Now()
-	if r.RemoteAddr != c.session.Client.RemoteAddr() {
-		c.address = strings.Clone(wire.Clean(r.RemoteAddr))
+	address := c.session.Client.RemoteAddr()
+	if r.RemoteAddr != "" && r.RemoteAddr != address {
+		address = strings.Clone(wire.Clean(r.RemoteAddr))
+		c.address = address
 	}
-	c.prepareHooks(r)
-	if m.hub.Register(&c.session, hub.Registration{Address: c.RemoteAddr(), Expires: expires, Hook: m.config.handleConnect != nil}) != nil {
+	greet := c.prepareHooks(r)
+	if m.hub.Register(&c.session, hub.Registration{Address: address, Expires: expires, Hook: greet != nil}) != nil {
 		m.counters.refused.Add(1)
 		c.session.Client.Cut("rejected")
 		return true // owner.Gone gives the place back
 	}
-	go c.session.Client.Read(c.greeting())
+	go c.session.Client.Read(greet)
 	return true
 }
 

@@ -85,7 +85,7 @@ func (c *Client) reauthorizeAll() {
 	asked := false
 	defer func() {
 		if !asked { // also when the authorizer ends the goroutine
-			c.m.report(&ErrorEvent{Code: CodeInternal, Message: "renewal failed", ClientID: c.ID(), UserID: c.UserID()})
+			c.report(CodeInternal, "renewal failed", "", nil)
 			c.session.Client.Close(wire.InternalError)
 		}
 	}()
@@ -109,7 +109,7 @@ func (c *Client) checkRenewal(who Identity) error {
 	case who.UserID != c.UserID() && (who.UserID != "" || !who.Anonymous):
 		return fmt.Errorf("the client's user is %s and not %s", wire.Quote(c.UserID()), wire.Quote(who.UserID))
 	}
-	return checkExpiry(who)
+	return checkExpiry(who.Expires)
 }
 
 // reauthorize ends a subscription that the authorizer does not allow any more. Any goroutine may call it.
@@ -122,8 +122,8 @@ func (c *Client) reauthorize(topic string) {
 
 var errExpired = errors.New("credentials expired")
 
-func checkExpiry(who Identity) error {
-	if !who.Expires.IsZero() && !who.Expires.After(time.Now()) {
+func checkExpiry(expires time.Time) error {
+	if !expires.IsZero() && !expires.After(time.Now()) {
 		return errExpired
 	}
 	return nil
@@ -172,7 +172,7 @@ func (m *Manager) authenticate(r *http.Request) (who Identity, err error) {
 	case who.UserID == "" && !who.Anonymous:
 		return who, errors.New("the user id is empty, and the identity is not anonymous")
 	}
-	return who, checkExpiry(who)
+	return who, checkExpiry(who.Expires)
 }
 
 // userIDFromQuery returns the query parameter user_id, or "" when there is none. The error is no url.EscapeError, which is a

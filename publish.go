@@ -26,20 +26,20 @@ type Publication struct {
 // BroadcastMessage sends the bytes to every connected client, as one text message, or a binary one when they are not
 // valid UTF-8. The slice may be reused afterwards. It returns like BroadcastTopicMessage.
 func (m *Manager) BroadcastMessage(message []byte) error {
-	return m.hub.PublishWithin(m.config.limits.PublishTimeout, &wire.Publication{Topic: hub.Broadcast, Data: string(message)})
+	return m.publishWithin(&wire.Publication{Topic: hub.Broadcast, Data: string(message)})
 }
 
 // BroadcastTopicMessage is Publish with the publish timeout (default 5 s, see Limits) as its context.
 func (m *Manager) BroadcastTopicMessage(topic, data string) error {
-	return m.publishWithin(&Publication{Topic: topic, Data: data})
-}
-
-// publishWithin publishes with the publish timeout.
-func (m *Manager) publishWithin(p *Publication) error {
-	if err := m.checkMessage(p.Topic, p.Data); err != nil {
+	if err := m.checkMessage(topic, data); err != nil {
 		return err
 	}
-	return m.hub.PublishWithin(m.config.limits.PublishTimeout, (*wire.Publication)(p))
+	return m.publishWithin(&wire.Publication{Topic: topic, Data: data})
+}
+
+// publishWithin publishes what was checked, with the publish timeout.
+func (m *Manager) publishWithin(p *wire.Publication) error {
+	return m.hub.PublishWithin(m.config.limits.PublishTimeout, p)
 }
 
 // Publish sends {"topic":topic,"data":data} to the topic's subscribers. It blocks while the topic's queue is full.
