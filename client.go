@@ -124,7 +124,7 @@ func (c *Client) Unsubscribe(topic string) error {
 	if err := checkTopic(topic); err != nil {
 		return err
 	}
-	return c.m.hub.Unsubscribe(&c.session, strings.Clone(topic)) // the event keeps it
+	return c.m.hub.Unsubscribe(&c.session, topic)
 }
 
 // Close ends the connection with a close frame, behind all messages of earlier calls of Send. It does not wait for the peer,

@@ -160,7 +160,7 @@ func (m *Manager) UnsubscribeUser(userID, topic string) int {
 	if checkTopic(topic) != nil {
 		return 0
 	}
-	return m.hub.UnsubscribeUser(userID, strings.Clone(topic)) // the event keeps it
+	return m.hub.UnsubscribeUser(userID, topic)
 }
 
 // CloseUser closes every connection of that user with 1000, like Client.Close, and returns how many it closed: those

@@ -174,10 +174,9 @@ func (m listen) handle(s *supervisor) {
 	if l.live == nil {
 		l.live = s.newTopic(l.name)
 	}
-	l.member = &topic.Member{Subscriber: l, Joined: whenAwaited(m.Request)}
+	l.member = join(l, l.live, m.Request)
 	s.listeners[l] = struct{}{}
 	s.joined(l.live)
-	l.live.topic.Join(l.member)
 }
 
 func (m unlisten) handle(s *supervisor) {

@@ -28,7 +28,7 @@ func (m subscribe) handle(s *supervisor) {
 	if t == nil {
 		t = s.newTopic(m.topic)
 	}
-	c.subscriptions[t] = s.join(c, t, m.Request)
+	c.subscriptions[t] = join(c.Client, t, m.Request)
 	c.subscribed.Store(int64(len(c.subscriptions)))
 	c.refusals = 0
 	s.joined(t)
@@ -62,10 +62,10 @@ func refuse(r actor.Request[struct{}], c *Session, topic, code string, err error
 	return true
 }
 
-// join makes a session a member of a topic. What is published from here on comes behind it in the topic's mailbox. The topic
+// join makes a subscriber a member of a topic. What is published from here on comes behind it in the topic's mailbox. The topic
 // answers the request, if somebody waits for that.
-func (s *supervisor) join(c *Session, t *liveTopic, r actor.Request[struct{}]) *topic.Member {
-	member := &topic.Member{Subscriber: c.Client, Joined: whenAwaited(r)}
+func join(subscriber topic.Subscriber, t *liveTopic, r actor.Request[struct{}]) *topic.Member {
+	member := &topic.Member{Subscriber: subscriber, Joined: whenAwaited(r)}
 	t.topic.Join(member)
 	return member
 }
@@ -81,8 +81,13 @@ func (m unsubscribe) handle(s *supervisor) {
 		m.Fail(notSubscribed(m.topic))
 		return
 	}
-	s.leave(c, t, whenAwaited(m.Request))
-	s.event(Event{Kind: Unsubscribed, Session: c, Topic: m.topic})
+	s.unsubscribe(c, t, whenAwaited(m.Request))
+}
+
+// unsubscribe is leave for a session that goes on without the topic.
+func (s *supervisor) unsubscribe(c *Session, t *liveTopic, done func()) {
+	s.leave(c, t, done)
+	s.event(Event{Kind: Unsubscribed, Session: c, Topic: t.topic.Name()})
 }
 
 // whenAwaited returns a function that answers a request, or nil when nobody waits for the answer. Any goroutine may call it.
@@ -169,8 +174,7 @@ func (m unsubscribeUser) handle(s *supervisor) {
 	n := 0
 	for _, c := range s.users[m.userID] {
 		if t := s.subscription(c, m.topic); t != nil && s.active(c) {
-			s.leave(c, t, nil)
-			s.event(Event{Kind: Unsubscribed, Session: c, Topic: m.topic})
+			s.unsubscribe(c, t, nil)
 			n++
 		}
 	}

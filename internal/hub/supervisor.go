@@ -85,7 +85,7 @@ func (m register) handle(s *supervisor) {
 	c.subscriptions = make(map[*liveTopic]*topic.Member)
 	if !tooMany {
 		s.users.add(c)
-		c.broadcast = s.join(c, s.broadcast, actor.Request[struct{}]{})
+		c.broadcast = join(c.Client, s.broadcast, actor.Request[struct{}]{})
 	}
 	s.event(Event{Kind: Connected, Session: c})
 	if tooMany {
