@@ -22,8 +22,8 @@ const (
 
 // A topic collects what is published in a batch and delivers that as a whole. All functions in this file run in its actor.
 
-// append encodes a message behind the others, in the encodings of frames. It reports false when that is not wanted any more.
-func (t *Topic) append(data string) bool {
+// append encodes a message behind the others, in the encodings of frames. It reports whether somebody needs the message as it is, too.
+func (t *Topic) append(data string) (asObject bool) {
 	if t.aborted.Load() {
 		return false
 	}
@@ -37,16 +37,14 @@ func (t *Topic) append(data string) bool {
 		t.appendPlain(data)
 	}
 	t.batch.Messages++
-	return true
+	return t.needing[wire.Objects] > 0
 }
 
-// appendObject adds the message that append has encoded, if somebody needs it as it is.
+// appendObject adds the message that append has encoded as it is.
 func (t *Topic) appendObject(p wire.Publication) {
-	if t.needing[wire.Objects] > 0 {
-		p.Topic = t.name
-		t.batch.Objects = append(t.batch.Objects, p)
-		t.objects += p.Bytes()
-	}
+	p.Topic = t.name
+	t.batch.Objects = append(t.batch.Objects, p)
+	t.objects += p.Bytes()
 }
 
 // appendPlain encodes a message behind the batch's plain frames, and returns its frame.

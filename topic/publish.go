@@ -69,13 +69,13 @@ func (t *Topic) Send(ctx context.Context, m *Member, p *wire.Publication) (taken
 }
 
 func (m publishText) handle(t *Topic) {
-	if t.append(m.data) {
+	if asObject := t.append(m.data); asObject {
 		t.appendObject(wire.Publication{Data: m.data})
 	}
 }
 
 func (m publishWhole) handle(t *Topic) {
-	if t.append(m.p.Data) {
+	if asObject := t.append(m.p.Data); asObject {
 		t.appendObject(*m.p)
 	}
 }
