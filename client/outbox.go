@@ -153,6 +153,12 @@ func (c *Client) wrote() {
 	o.held = max(o.held, o.done)
 }
 
+// resetOutbox gives the slots of an empty outbox back.
+func (c *Client) resetOutbox() {
+	c.countSlots(0)
+	c.out.outbox.reset()
+}
+
 // discard drops what waits, for good.
 func (c *Client) discard() {
 	o := &c.out.outbox
@@ -165,8 +171,7 @@ func (c *Client) discard() {
 	o.slots, o.held = o.slots[:first], min(o.held, first)
 	o.forget()
 	if first == o.done { // nothing is being written
-		c.countSlots(0)
-		o.reset()
+		c.resetOutbox()
 		c.emptied.Store(true)
 		c.opts.Budget.check() // nobody else looks when the last bytes are gone
 	}

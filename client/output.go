@@ -51,8 +51,7 @@ func (o *output) empty() bool {
 func (c *Client) forget() {
 	o := &c.out
 	o.rest, o.control, o.losing = nil, nil, false
-	c.countSlots(0)
-	o.outbox.reset()
+	c.resetOutbox()
 }
 
 // writeQueued writes everything gathered, as far as the socket takes it without blocking; the writer edge does the rest. A
