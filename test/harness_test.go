@@ -275,6 +275,20 @@ func (p *peer) expectClose(code int) (reason string) {
 	}
 }
 
+// answer reads everything until the end of the connection, and answers what RFC 6455 wants answered.
+func (p *peer) answer() {
+	for {
+		switch op, payload, err := p.receive(); {
+		case err != nil:
+			return
+		case op == opPing:
+			p.write(frame(opPong, payload))
+		case op == opClose:
+			p.write(frame(opClose, payload))
+		}
+	}
+}
+
 // expectEnd fails the test unless the server hangs up without another frame.
 func (p *peer) expectEnd() {
 	p.t.Helper()

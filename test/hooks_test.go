@@ -330,7 +330,7 @@ func TestShutdownWaitsForHooks(t *testing.T) {
 					done = true
 				}))
 				p := s.dial("ann")
-				go p.answerClose()
+				go p.answer()
 				must(t, s.Shutdown(context.Background()))
 				if !done {
 					t.Error("Shutdown has not waited")
@@ -339,7 +339,7 @@ func TestShutdownWaitsForHooks(t *testing.T) {
 			bubble(t, func(t *testing.T) { // and no longer than its context lasts
 				s := serve(t, opt(func() { time.Sleep(time.Hour) }))
 				p := s.dial("ann")
-				go p.answerClose()
+				go p.answer()
 				began := time.Now()
 				err := s.Shutdown(within(t, time.Minute))
 				mustBe(t, err, tank.ErrBusy)
@@ -349,19 +349,6 @@ func TestShutdownWaitsForHooks(t *testing.T) {
 				time.Sleep(time.Hour)
 			})
 		})
-	}
-}
-
-// answerClose waits for a close frame, and answers it.
-func (p *peer) answerClose() {
-	for {
-		op, payload, err := p.receive()
-		switch {
-		case err != nil:
-			return
-		case op == opClose:
-			p.write(frame(opClose, payload))
-		}
 	}
 }
 
@@ -408,8 +395,8 @@ func TestIdleConnectionsKeepNothingOfTheContextsOfTheirRequests(t *testing.T) {
 	expectKept(t, before)
 }
 
-// The connect handler runs beside the middleware that the request came through, so it has a header of its own: else one that
-// middleware changes on its way back ends the process ("concurrent map read and map write").
+// The connect handler runs beside the middleware that the request came through, so it has a header of its own. A shared one that
+// middleware changes on its way back would end the process ("concurrent map read and map write").
 func TestConnectHandlerHasAHeaderOfItsOwn(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		seen := make(chan string, 1)

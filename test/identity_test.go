@@ -104,10 +104,10 @@ func TestCredentialsExpire(t *testing.T) {
 				never := s.dial("never")
 				ends := []string{"1m30s", "500ms", "10s", "10.1s", "10.2s", "10.9s", "1m59s", "2m", "10s", "1ns"}
 				for _, user := range ends {
-					go s.dial(user).answerPings()
+					go s.dial(user).answer()
 				}
 				for _, p := range []*peer{never, s.dial("in%20ages")} {
-					go p.answerPings()
+					go p.answer()
 				}
 				for range len(ends) {
 					var e *tank.ConnEvent
@@ -124,19 +124,6 @@ func TestCredentialsExpire(t *testing.T) {
 				}
 			})
 		})
-	}
-}
-
-// answerPings answers pings until the connection ends.
-func (p *peer) answerPings() {
-	for {
-		op, payload, err := p.receive()
-		if err != nil {
-			return
-		}
-		if op == opPing {
-			p.write(frame(opPong, payload))
-		}
 	}
 }
 

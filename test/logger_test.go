@@ -178,7 +178,7 @@ func TestRequestsDuringShutdownAreLoggedAsInformation(t *testing.T) {
 		close(log.block)
 		s := serve(t, tank.WithLogger(slog.New(log)), tank.WithDrain(time.Minute, 1))
 		s.dial("ann")
-		go s.dial("bob").answerClose()
+		go s.dial("bob").answer()
 		go s.Shutdown(context.Background())
 		synctest.Wait()
 		if _, resp := s.request(handshake{path: "/?user_id=bob"}); resp.StatusCode != http.StatusServiceUnavailable {

@@ -312,20 +312,6 @@ func TestMessagesPastTheRateAreReadLaterAndNotLost(t *testing.T) {
 	})
 }
 
-// answer reads everything until the end of the connection, and answers what RFC 6455 wants answered.
-func (p *peer) answer() {
-	for {
-		switch op, payload, err := p.receive(); {
-		case err != nil:
-			return
-		case op == opPing:
-			p.write(frame(opPong, payload))
-		case op == opClose:
-			p.write(frame(opClose, payload))
-		}
-	}
-}
-
 func TestShutdownDoesNotWaitForAClientThatIsSlowedDown(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := serve(t, tank.WithLimits(tank.Limits{MessagesPerSecond: 1, MessageBurst: 1}), tank.WithMessageHandler(func(*tank.Client, tank.Message) {}))

@@ -303,17 +303,7 @@ func TestHeartbeatCutsAPeerWithoutASignOfLife(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := serve(t)
 		silent, alive := s.dial("silent"), s.dial("alive")
-		go func() {
-			for {
-				op, payload, err := alive.receive()
-				if err != nil {
-					return
-				}
-				if op == opPing {
-					alive.write(frame(opPong, payload))
-				}
-			}
-		}()
+		go alive.answer()
 		s.expectEvents("connect silent", "connect alive")
 		began := time.Now()
 		e := s.event()

@@ -47,3 +47,29 @@ func TestCredentialsExpireAfterTheClockWasSetBack(t *testing.T) {
 		}
 	})
 }
+
+// A timer does not see that the wall clock is set forward, or that the machine sleeps. So the clock looks once a minute.
+func TestClockLooksOnceAMinuteWhileSomethingIsDue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := start(t, nil)
+		l := memnet.Listen()
+		server := &http.Server{Handler: x}
+		go server.Serve(l)
+		defer server.Close()
+		dial(t, l, "ann", 1<<16)
+		ticked := func() time.Time { return see(x, func(s *supervisor) time.Time { return s.clock.ticked }) }
+		time.Sleep(10 * time.Minute)
+		if at := ticked(); !at.IsZero() {
+			t.Errorf("it ticked at %v although nothing was due", at)
+		}
+		if err := x.Renew(x.all()[0], time.Now().Add(time.Hour), nil); err != nil {
+			t.Fatal(err)
+		}
+		for range 10 {
+			time.Sleep(time.Minute + time.Second)
+			if ago := time.Since(ticked()); ago > time.Minute {
+				t.Errorf("it ticked %v ago", ago)
+			}
+		}
+	})
+}
