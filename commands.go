@@ -12,8 +12,8 @@ import (
 	"github.com/fanqie/tank-websocket-go-server/internal/wire"
 )
 
-// What a client sends. All functions in this file run in the reader's goroutine, which may wait, but answer and refusal, which any edge
-// may call.
+// What a client sends. All functions in this file run in the reader's goroutine, which may wait, but answer and refusal, which
+// any edge may call.
 
 // owner is a Client as package client sees it: the same value with other methods, which are for that package only.
 type owner Client

@@ -100,12 +100,12 @@ func WithSubscribeAuthorizer(f func(c *Client, topic string) error) Option {
 }
 
 // WithPublishAuthorizer lets clients publish with {"topic":"T","data":"D"}, and sets the callback that decides about each
-// publication. An error rejects it with an error frame "forbidden"; its text goes to Errors and not to the client. The callback may
-// change Data, JSON and From, which is the user id of an authenticated client and empty otherwise; changes of Topic and Key are
-// ignored. It must not keep the Publication. What it makes of a publication has to be valid UTF-8, and valid JSON where JSON is set: else the publication is rejected
-// and reported with CodeSerialization. A plain socket gets Data alone, so a sender that others have to see goes into Data. The callback
-// runs in the connection's own goroutine and may block. Default: clients cannot publish, and such a message is treated as any
-// other.
+// publication. An error rejects it with an error frame "forbidden"; its text goes to Errors and not to the client. The callback
+// may change Data, JSON and From, which is the user id of an authenticated client and empty otherwise; changes of Topic and Key
+// are ignored. It must not keep the Publication. What it makes of a publication has to be valid UTF-8, and valid JSON where JSON
+// is set: else the publication is rejected and reported with CodeSerialization. A plain socket gets Data alone, so a sender that
+// others have to see goes into Data. The callback runs in the connection's own goroutine and may block. Default: clients cannot
+// publish, and such a message is treated as any other.
 func WithPublishAuthorizer(f func(c *Client, p *Publication) error) Option {
 	require(f != nil, "WithPublishAuthorizer", "function is nil")
 	return func(c *config) { c.authorizePublish = f }

@@ -10,8 +10,8 @@ import (
 )
 
 // Subscribe subscribes the program itself to a topic, for persistence, a bot, or a bridge. The subscription is in effect from the
-// first step of the loop until its end; what is published in between comes in order. The topic lives as with any subscriber, and counts
-// it as one. The loop blocks while nothing is published, and may take its time:
+// first step of the loop until its end; what is published in between comes in order. The topic lives as with any subscriber, and
+// counts it as one. The loop blocks while nothing is published, and may take its time:
 //
 //	for p, err := range tkws.Subscribe(ctx, "orders") {
 //		if err != nil {
@@ -20,13 +20,14 @@ import (
 //		store(p)
 //	}
 //
-// Up to Limits.OutboxBytes of publications wait for the loop in a queue of its own, and as many may be with the loop; neither counts
-// in Limits.TotalOutboxBytes. When the queue is full, the OutboxPolicy decides: with OutboxClose the loop gets what was queued and ErrLimit as its last step. With the
-// policies that drop publications, it gets ErrLimit with their number in place of those that were dropped, and goes on.
+// Up to Limits.OutboxBytes of publications wait for the loop in a queue of its own, and as many may be with the loop; neither
+// counts in Limits.TotalOutboxBytes. When the queue is full, the OutboxPolicy decides: with OutboxClose the loop gets what was
+// queued and ErrLimit as its last step. With the policies that drop publications, it gets ErrLimit with their number in place of
+// those that were dropped, and goes on.
 //
 // The last step has an error and no publication: ErrInvalidTopic; ErrClosed once Shutdown has ended the topics and the loop has
-// everything; or the context's error, also while publications wait.
-// It may be called before Start. It panics when the context is nil.
+// everything; or the context's error, also while publications wait. It may be called before Start. It panics when the context is
+// nil.
 func (m *Manager) Subscribe(ctx context.Context, topic string) iter.Seq2[Publication, error] {
 	require(ctx != nil, "Subscribe", "context is nil")
 	return func(yield func(Publication, error) bool) {

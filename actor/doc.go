@@ -1,6 +1,6 @@
-// Package actor is internal to package tank, which is what applications import. It holds the few pieces that the rest of the library is built
-// from: an unbounded [Mailbox], an actor that
-// empties it ([Spawn], [Ref]) and a request with an answer for callers from outside ([Call]).
+// Package actor is internal to package tank, which is what applications import. It holds the few pieces that the rest of the
+// library is built from: an unbounded [Mailbox], an actor that empties it ([Spawn], [Ref]) and a request with an answer for
+// callers from outside ([Call]).
 //
 // # Concurrency properties
 //
@@ -23,7 +23,7 @@
 // # Expected behaviour of a receive function
 //
 // It must not block, and it must consume at least one message when there is any; by [Ref.Run] it is also called when there is
-// none. When it panics, the message it was handling is lost, the panic is reported as a [*PanicError], and it is called again with the messages behind it.
-// An actor that panics more often than its restart budget allows is given up: it stops with the last panic as its
-// error, and everything still in its mailbox is discarded: a message that has a method Discard hears of it that way.
+// none. When it panics, the message it was handling is lost, the panic is reported as a [*PanicError], and it is called again
+// with the messages behind it. An actor that panics more often than its restart budget allows is given up: it stops with the last
+// panic as its error, and everything still in its mailbox is discarded: a message that has a method Discard hears of it that way.
 package actor

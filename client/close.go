@@ -21,8 +21,9 @@ import (
 //	  \          \                   \              ^
 //	   `----------`-------------------`-------------'   Cut, a failed write, or the close timeout
 //
-// startClosing makes an open client closing, and tells the owner. The close frame goes behind what is queued. Then the peer has to show that it was
-// the last: by its own close frame, or the end of its bytes. The actor alone decides to close the socket, in finish.
+// startClosing makes an open client closing, and tells the owner. The close frame goes behind what is queued. Then the peer has
+// to show that it was the last: by its own close frame, or the end of its bytes. The actor alone decides to close the socket, in
+// finish.
 
 // closing is why a connection ends, and how.
 type closing struct {

@@ -1,5 +1,5 @@
-// Package topic is internal to package tank, whose Manager and Topic are for applications. It holds the topic actor, the one place that
-// knows who subscribes to a topic, and that encodes each of its messages once for all of them.
+// Package topic is internal to package tank, whose Manager and Topic are for applications. It holds the topic actor, the one
+// place that knows who subscribes to a topic, and that encodes each of its messages once for all of them.
 //
 // Everything published to a topic goes through its mailbox, so all subscribers see the same messages in the same
 // order. The actor takes all that waits in the mailbox, encodes it back to back into one buffer of bounded size and
@@ -162,8 +162,8 @@ func (t *Topic) Join(m *Member) { t.ref.Post(join{m}) }
 func (t *Topic) Adopt(m *Member) { t.ref.Post(adopt{m}) }
 
 // Leave removes a member, who gets every message published before and none after. Then done is called in the topic's goroutine,
-// or at once in the caller's when the topic has been stopped before. It must not block, and may be nil. A topic that is given up calls it too,
-// although messages are lost then. Leave never blocks.
+// or at once in the caller's when the topic has been stopped before. It must not block, and may be nil. A topic that is given up
+// calls it too, although messages are lost then. Leave never blocks.
 func (t *Topic) Leave(m *Member, done func()) {
 	if l := (leave{m, done}); !t.ref.Post(l) {
 		l.Discard()
@@ -275,7 +275,8 @@ func (m leave) Discard() {
 	}
 }
 
-// need counts a member's encoding. It is called between batches only, so that each batch has all of its messages in the same encodings.
+// need counts a member's encoding. It is called between batches only, so that each batch has all of its messages in the same
+// encodings.
 func (t *Topic) need(m *Member, by int) {
 	encoding := m.Subscriber.Encoding()
 	if encoding == wire.Deflated && t.deflater == nil {

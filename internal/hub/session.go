@@ -46,7 +46,8 @@ type SessionEnd struct {
 	Topics []string      // that it was subscribed to at its end, in any order; set before Done is closed
 }
 
-// end tells whoever waits for the end. It runs in the supervisor's goroutine, or in that of Gone's caller once the supervisor has ended.
+// end tells whoever waits for the end. It runs in the supervisor's goroutine, or in that of Gone's caller once the supervisor has
+// ended.
 func (s *Session) end(topics []string) {
 	if s.End != nil {
 		s.End.Topics = topics
