@@ -136,31 +136,39 @@ func (o *owner) ReaderDone() {
 	})
 }
 
-// handleMessage gives a message that is no command to the message handler. The problem says why it is none.
-func (c *Client) handleMessage(data []byte, binary bool, problem wire.Problem) {
-	if c.m.config.handleMessage == nil {
-		c.ignore(data, binary, problem)
-		return
+// handleMessage gives a message of a plain socket that is no command to the message handler. The problem says why it is none.
+func (c *Client) handleMessage(msg Message, problem wire.Problem) {
+	if !c.callMessageHandler(msg) {
+		c.ignore(msg, problem)
 	}
-	c.sync()
-	_ = c.guard("message handler panicked", "", func() error {
-		c.m.config.handleMessage(c, Message{Data: bytes.Clone(data), Binary: binary})
-		return nil
-	})
 }
 
-// ignore counts a message without a handler. Where clients may publish, the message was probably meant as a publication or a
-// subscription, so the answer tells the client what is wrong with it.
-func (c *Client) ignore(data []byte, binary bool, problem wire.Problem) {
-	c.m.counters.ignored.Add(1)
+// callMessageHandler gives a message, whose data it copies, to the message handler. It reports false when there is none.
+func (c *Client) callMessageHandler(msg Message) bool {
+	if c.m.config.handleMessage == nil {
+		c.m.counters.ignored.Add(1)
+		return false
+	}
+	c.sync()
+	msg.Data = bytes.Clone(msg.Data)
+	_ = c.guard("message handler panicked", "", func() error {
+		c.m.config.handleMessage(c, msg)
+		return nil
+	})
+	return true
+}
+
+// ignore drops a message of a plain socket without a handler. Where clients may publish, the message was probably meant as a
+// publication or a subscription, so the answer tells the client what is wrong with it.
+func (c *Client) ignore(msg Message, problem wire.Problem) {
 	if c.m.config.authorizePublish == nil {
 		return
 	}
 	why := wire.ExplainBinary
-	if !binary {
-		why = problem.Explain(data)
+	if !msg.Binary {
+		why = problem.Explain(msg.Data)
 	}
-	c.session.Client.Send(wire.NewRefusal(wire.RefusedMessage, why, ""))
+	c.refuse(wire.Refusal{Code: wire.RefusedMessage, Message: why})
 }
 
 // authorize asks an authorizer about a topic. The client is told that it may not, but not why. Any goroutine may call it.

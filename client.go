@@ -1,6 +1,7 @@
 package tank
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -16,6 +17,7 @@ import (
 type Message struct {
 	Data   []byte
 	Binary bool // a binary message; otherwise Data is UTF-8 text
+	JSON   bool // Data is JSON: a client of tank.v2 sends and gets it as {"msg":Data}, a plain socket gets it as text
 }
 
 // Client is one connection. Callbacks receive it and may keep it. Its methods are safe for concurrent use, also after the
@@ -60,10 +62,18 @@ func (c *Client) Topics() []string {
 	return topics
 }
 
+// Protocol returns the protocol that the connection speaks.
+func (c *Client) Protocol() Protocol {
+	if c.session.Client.Encoding().IsV2() {
+		return V2
+	}
+	return V1
+}
+
 // Send queues a message for this client alone, behind the bytes that are queued already. It does not wait for the write.
-// msg.Data may be reused afterwards. It returns ErrInvalidData for text that is not valid UTF-8, and ErrClosed when the
-// connection is closing, also because the outbox has no room for this message. With an OutboxPolicy that drops messages, it
-// returns nil for a full outbox, and the message may be dropped later.
+// msg.Data may be reused afterwards. It returns ErrInvalidData for text that is not valid UTF-8, or not the JSON that it is said to be,
+// and ErrClosed when the connection is closing, also because the outbox has no room for this message. With an OutboxPolicy that drops
+// messages, it returns nil for a full outbox, and the message may be dropped later.
 func (c *Client) Send(msg Message) error {
 	batch, err := c.m.newBatch(msg, c.session.Client)
 	if err != nil {
@@ -77,18 +87,31 @@ func (c *Client) Send(msg Message) error {
 
 // newBatch encodes a message for some connections.
 func (m *Manager) newBatch(msg Message, to ...*client.Client) (*wire.Batch, error) {
-	op := wire.OpBinary
-	if !msg.Binary {
-		op = wire.OpText
-		if !utf8.Valid(msg.Data) {
-			return nil, ErrInvalidData
+	if !msg.Binary && !utf8.Valid(msg.Data) || msg.JSON && (msg.Binary || !json.Valid(msg.Data)) {
+		return nil, ErrInvalidData
+	}
+	b := &wire.Batch{Messages: 1}
+	for _, c := range to {
+		e := c.Encoding()
+		inflated := e.Inflated()
+		if b.Frames[inflated] == nil {
+			b.Frames[inflated] = msg.encode(inflated)
+		}
+		if e != inflated && b.Frames[e] == nil {
+			b.Frames[e] = m.deflater.Append(nil, b.Frames[inflated])
 		}
 	}
-	batch := wire.NewBatch(wire.AppendFrame(nil, op, msg.Data), 1)
-	if slices.ContainsFunc(to, func(c *client.Client) bool { return c.Encoding() == wire.Deflated }) {
-		batch.Frames[wire.Deflated] = m.deflater.Append(nil, batch.Frames[wire.Plain])
+	return b, nil
+}
+
+func (msg Message) encode(e wire.Encoding) []byte {
+	switch {
+	case msg.Binary:
+		return wire.AppendFrame(nil, wire.OpBinary, msg.Data)
+	case e == wire.V2:
+		return wire.AppendMessage2(nil, string(msg.Data), msg.JSON)
 	}
-	return batch, nil
+	return wire.AppendFrame(nil, wire.OpText, msg.Data)
 }
 
 // SendTopic sends a message of a topic, {"topic":topic,"data":data}, to this client alone: behind its subscription and behind what
@@ -106,7 +129,7 @@ func (c *Client) SendTopic(topic, data string) error {
 // IsSubscribed reports whether the client is subscribed to a topic. It is false after the connection has ended, and does not block.
 func (c *Client) IsSubscribed(topic string) bool { return c.m.hub.IsSubscribed(&c.session, topic) }
 
-// Subscribe subscribes the client without asking the authorizer. Once it has returned nil, every message whose publish
+// Subscribe subscribes the client without asking the authorizer. A client of tank.v2 is told by a reset frame where the topic stands. Once it has returned nil, every message whose publish
 // starts afterwards is delivered. Subscribing twice is the same as once. It returns ErrInvalidTopic, ErrLimit when the
 // client has as many subscriptions as it may have, or ErrClosed when the connection or the instance has ended or is about
 // to.
@@ -117,14 +140,14 @@ func (c *Client) Subscribe(topic string) error {
 	return c.m.hub.Subscribe(&c.session, strings.Clone(topic)) // it may be a piece of something large
 }
 
-// Unsubscribe ends a subscription. Once it has returned nil, no message whose publish starts afterwards is delivered.
+// Unsubscribe ends a subscription. A client of tank.v2 is told by an end frame "unsubscribed". Once it has returned nil, no message whose publish starts afterwards is delivered.
 // It returns ErrInvalidTopic, ErrNotFound when the client was not subscribed, or ErrClosed when the connection or the
 // instance has ended or is about to.
 func (c *Client) Unsubscribe(topic string) error {
 	if err := checkTopic(topic); err != nil {
 		return err
 	}
-	return c.m.hub.Unsubscribe(&c.session, topic)
+	return c.m.hub.Unsubscribe(&c.session, topic, hub.ByServer)
 }
 
 // Close ends the connection with a close frame, behind all messages of earlier calls of Send. It does not wait for the peer,

@@ -9,11 +9,12 @@ import (
 	"unicode/utf8"
 
 	"github.com/fanqie/tank-websocket-go-server/client"
+	"github.com/fanqie/tank-websocket-go-server/internal/hub"
 	"github.com/fanqie/tank-websocket-go-server/internal/wire"
 )
 
-// What a client sends. All functions in this file run in the reader's goroutine, which may wait, but answer and refusal, which
-// any edge may call.
+// What a client sends. All functions in this file run in the reader's goroutine, which may wait, but answer and refuse, which any
+// edge may call.
 
 // owner is a Client as package client sees it: the same value with other methods, which are for that package only.
 type owner Client
@@ -24,50 +25,64 @@ var _ client.Owner = (*owner)(nil)
 // for before anything else is looked at.
 func (o *owner) Received(data []byte, binary bool) {
 	c := (*Client)(o)
-	if binary {
-		c.handleMessage(data, binary, wire.Problem{})
-		return
-	}
-	switch cmd := wire.Parse(data); {
-	case cmd.Kind == wire.Subscribe:
-		c.handleSubscribe(cmd.Topic)
-	case cmd.Kind == wire.Unsubscribe:
-		c.handleUnsubscribe(cmd.Topic)
-	case cmd.Kind == wire.Publish && c.m.config.authorizePublish != nil:
-		c.sync()
-		c.handlePublish(cmd.Topic, cmd.Data)
+	switch {
+	case c.Protocol() == V2:
+		c.receive2(data, binary)
+	case binary:
+		c.handleMessage(Message{Data: data, Binary: true}, wire.Problem{})
 	default:
-		c.handleMessage(data, binary, cmd.Problem)
+		c.receive(data)
 	}
 }
 
-func (c *Client) handleSubscribe(topic string) {
-	err := checkTopic(topic)
+// receive understands a text message of a plain socket.
+func (c *Client) receive(data []byte) {
+	switch cmd := wire.Parse(data); {
+	case cmd.Kind == wire.Subscribe:
+		c.handleSubscribe(cmd.Topic, nil)
+	case cmd.Kind == wire.Unsubscribe:
+		c.handleUnsubscribe(cmd.Topic, 0)
+	case cmd.Kind == wire.Publish && c.m.config.authorizePublish != nil:
+		c.sync()
+		c.handlePublish(&Publication{Topic: cmd.Topic, Data: cmd.Data}, 0)
+	default:
+		c.handleMessage(Message{Data: data}, cmd.Problem)
+	}
+}
+
+// handleSubscribe subscribes the client, which asks for something if it speaks tank.v2, unless that is refused.
+func (c *Client) handleSubscribe(name string, ask *hub.Ask) (accepted bool) {
+	err := checkTopic(name)
 	value := c.session.Value.Load()
 	if err == nil && c.m.config.authorizeSubscribe != nil {
 		c.sync()
-		err = c.authorize(topic, "subscription refused", func() error { return c.m.config.authorizeSubscribe(c, topic) })
+		err = c.authorize(name, "subscription refused", func() error { return c.m.config.authorizeSubscribe(c, name) })
 	}
 	if err != nil {
-		c.answer(topic, err)
-		return
+		var id uint64
+		if ask != nil {
+			id = ask.ID
+		}
+		c.answer(id, name, err)
+		return false
 	}
-	c.noteSpaces(topic)
+	c.noteSpaces(name)
 	c.awaitPending()
-	c.m.hub.PostSubscribe(&c.session, topic)
+	c.m.hub.PostSubscribe(&c.session, name, ask)
 	if c.m.config.authorizeSubscribe != nil && c.session.Value.Load() != value { // a Renew meanwhile may have missed this subscription
-		c.reauthorize(topic)
+		c.reauthorize(name)
 	}
+	return true
 }
 
-func (c *Client) handleUnsubscribe(topic string) {
+func (c *Client) handleUnsubscribe(topic string, id uint64) {
 	err := checkTopic(topic)
 	if err == nil {
 		c.noteSpaces(topic)
 		c.awaitPending()
-		c.m.hub.PostUnsubscribe(&c.session, topic)
+		c.m.hub.PostUnsubscribe(&c.session, topic, id)
 	}
-	c.answer(topic, err)
+	c.answer(id, topic, err)
 }
 
 // noteSpaces has it logged, once for each connection, that a topic's name begins or ends with white space: that is legal, and
@@ -99,19 +114,28 @@ func (c *Client) sync() {
 	}
 }
 
-func (c *Client) handlePublish(topic, data string) {
-	p := Publication{Topic: topic, Data: data}
+// handlePublish publishes for the client, whose command has an id if it speaks tank.v2, unless that is refused.
+func (c *Client) handlePublish(p *Publication, id uint64) {
 	if c.Authenticated() {
 		p.From = c.UserID()
 	}
-	err := checkTopic(topic)
+	err := checkTopic(p.Topic)
 	if err == nil {
-		err = c.authorizePublication(&p)
+		err = c.authorizePublication(p)
 	}
 	if err == nil {
-		err = c.m.publishWithin((*wire.Publication)(&p))
+		err = c.m.hub.PublishFrom(c.m.config.limits.PublishTimeout, &c.session, (*wire.Publication)(p), c.keyOwner(), id)
 	}
-	c.answer(topic, err)
+	c.answer(id, p.Topic, err)
+}
+
+// keyOwner says whose the keys of the client's publications are: its user's, or those of all clients that nothing tells apart. The
+// server's own are those of nobody.
+func (c *Client) keyOwner() string {
+	if c.Authenticated() {
+		return "user " + c.UserID()
+	}
+	return "anyone"
 }
 
 // authorizePublication asks the publish authorizer, which may change what is published and whom it comes from.
@@ -144,27 +168,27 @@ func (c *Client) checkChanged(p *Publication) (err error) {
 	return nil
 }
 
-// answer sends a refusal frame, if there is something to refuse.
-func (c *Client) answer(topic string, err error) {
+// answer sends an error frame, if there is something to refuse. The id is that of a command of tank.v2, or 0.
+func (c *Client) answer(id uint64, topic string, err error) {
 	if err != nil && !isPanic(err) {
-		c.session.Client.Send(refusal(topic, err))
+		c.refuse(wire.Refusal{ID: id, Code: refusalCode(err), Message: err.Error(), Topic: topic})
 	}
 }
 
-// refusal makes the frame that refuses a request.
-func refusal(topic string, err error) *wire.Batch {
-	var code string
+// refuse sends an error frame.
+func (c *Client) refuse(r wire.Refusal) { c.session.Client.Send(r.Batch(c.session.Client.Encoding())) }
+
+// refusalCode is the code of the frame that refuses a request.
+func refusalCode(err error) string {
 	switch {
 	case errors.Is(err, ErrInvalidTopic):
-		code = wire.RefusedTopic
+		return wire.RefusedTopic
 	case errors.Is(err, ErrForbidden):
-		code = wire.RefusedForbidden
+		return wire.RefusedForbidden
 	case errors.Is(err, ErrBusy):
-		code = wire.RefusedBusy
+		return wire.RefusedBusy
 	case errors.Is(err, ErrLimit):
-		code = wire.RefusedLimit
-	default:
-		code = wire.RefusedClosing
+		return wire.RefusedLimit
 	}
-	return wire.NewRefusal(code, err.Error(), topic)
+	return wire.RefusedClosing
 }

@@ -55,6 +55,7 @@ const (
 	CodeAuth          ErrorCode = 2006 // the authenticator rejected a request: 401
 	CodeForbidden     ErrorCode = 2007 // an authorizer rejected a subscription or publication: error frame; or the connect handler a connection
 	CodeLimit         ErrorCode = 2008 // a client exceeded a limit: of time, pings, subscriptions or connections; Err says which
+	CodeRequest       ErrorCode = 2009 // a request handler failed with an error that is no *RequestError; the client gets an error frame "internal"
 )
 
 // CloseCode is a WebSocket close code, RFC 6455 section 7.4.

@@ -77,6 +77,7 @@ func (m *Manager) connect(w http.ResponseWriter, r *http.Request) bool {
 		WriteBuffer:  u.WriteBufferSize,
 		WriteTimeout: m.config.limits.WriteTimeout,
 		Compression:  u.EnableCompression || m.config.compress,
+		V2:           m.config.v2Use(),
 	})
 	if err != nil {
 		m.reportUpgrade(r, c.session.UserID, err)
@@ -89,7 +90,8 @@ func (m *Manager) connect(w http.ResponseWriter, r *http.Request) bool {
 		c.address = address
 	}
 	greet := c.prepareHooks(r)
-	if m.hub.Register(&c.session, hub.Registration{Address: address, Expires: expires, Hook: greet != nil}) != nil {
+	how := hub.Registration{Address: address, Expires: expires, Hook: greet != nil, Hello: c.hello()}
+	if m.hub.Register(&c.session, how) != nil {
 		m.counters.refused.Add(1)
 		c.session.Client.Cut("rejected")
 		return true // owner.Gone gives the place back

@@ -115,8 +115,12 @@ func (c *Client) checkRenewal(who Identity) error {
 // reauthorize ends a subscription that the authorizer does not allow any more. Any goroutine may call it.
 func (c *Client) reauthorize(topic string) {
 	err := c.authorize(topic, "subscription ended", func() error { return c.m.config.authorizeSubscribe(c, topic) })
-	if err != nil && c.m.hub.Unsubscribe(&c.session, topic) == nil {
-		c.answer(topic, err)
+	if err == nil {
+		return
+	}
+	why := hub.EndReason{Code: wire.RefusedForbidden, Message: "the subscription is not allowed any more"}
+	if c.m.hub.Unsubscribe(&c.session, topic, why) == nil && c.Protocol() == V1 {
+		c.answer(0, topic, err)
 	}
 }
 

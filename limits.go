@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/fanqie/tank-websocket-go-server/client"
+	"github.com/fanqie/tank-websocket-go-server/internal/budget"
 	"github.com/fanqie/tank-websocket-go-server/internal/metrics"
 )
 
@@ -23,6 +24,7 @@ const (
 	DefaultOutboxBytes        = 1 << 20
 	DefaultTotalOutboxBytes   = 1 << 30
 	DefaultTopicQueueBytes    = 1 << 20
+	DefaultTotalHistoryBytes  = 256 << 20
 	DefaultPublishTimeout     = 5 * time.Second
 	DefaultWriteTimeout       = 5 * time.Second
 	DefaultCloseTimeout       = 5 * time.Second
@@ -69,8 +71,13 @@ type Limits struct {
 	// TopicQueueBytes is the maximum number of bytes that are queued in one topic, to be encoded. Past the limit, publishers wait.
 	// Default 1 MiB.
 	TopicQueueBytes int
+	// TotalHistoryBytes is the maximum memory of what all topics keep together: messages (see WithTopics), keys of publications, and
+	// 1 KiB for each topic that lingers, which may be an eighth of it. Past the limit, topics without subscribers end, the longest
+	// idle first, and then topics with subscribers drop what they keep. Whoever comes back to one of these is told that messages
+	// may be missing. Default 256 MiB.
+	TotalHistoryBytes int
 	// PublishTimeout is how long BroadcastMessage, BroadcastTopicMessage, Client.SendTopic and publications by clients wait for room
-	// in the queue of a topic. Default 5 s.
+	// in the queue of a topic, and how long Manager.Position and Manager.Reset wait for a topic. Default 5 s.
 	PublishTimeout time.Duration
 	// WriteTimeout is how long a write may make no progress. Then the client is disconnected: a client that stops reading, after less
 	// than twice that time. With TLS on other systems than Linux, the client has to take a whole write in that time: 16 KiB, or
@@ -100,6 +107,7 @@ func (l *Limits) numbers() []limit[int] {
 		{"OutboxBytes", &l.OutboxBytes, DefaultOutboxBytes},
 		{"TotalOutboxBytes", &l.TotalOutboxBytes, DefaultTotalOutboxBytes},
 		{"TopicQueueBytes", &l.TopicQueueBytes, DefaultTopicQueueBytes},
+		{"TotalHistoryBytes", &l.TotalHistoryBytes, DefaultTotalHistoryBytes},
 	}
 }
 
@@ -185,18 +193,19 @@ func (l *Limits) pingRate() client.Rate {
 	return client.Rate{PerSecond: l.PingsPerSecond, Burst: l.PingBurst}
 }
 
-func (c *config) clientOptions(budget *client.Budget, writeLatency *metrics.Histogram) *client.Options {
+func (c *config) clientOptions(outboxes *budget.Budget, returnWithin func() time.Duration, writeLatency *metrics.Histogram) *client.Options {
 	l := c.limits
 	return &client.Options{
 		OutboxBytes:    l.OutboxBytes,
 		Policy:         client.Policy(c.outboxPolicy),
-		Budget:         budget,
+		Budget:         outboxes,
 		MessageBytes:   l.MessageBytes,
 		MessageTimeout: l.MessageTimeout,
 		Messages:       l.messageRate(),
 		Pings:          l.pingRate(),
 		WriteTimeout:   l.WriteTimeout,
 		CloseTimeout:   l.CloseTimeout,
+		ReturnWithin:   returnWithin,
 		Counters:       &client.Counters{},
 		WriteLatency:   writeLatency,
 	}

@@ -62,6 +62,8 @@ func NewInstance(opts ...Option) *Manager {
 		SessionsPerUser:   c.limits.ConnectionsPerUser,
 		TopicQueueBytes:   c.limits.TopicQueueBytes,
 		TotalOutboxBytes:  c.limits.TotalOutboxBytes,
+		TotalHistoryBytes: c.limits.TotalHistoryBytes,
+		History:           c.topics.history,
 		HeartbeatInterval: c.heartbeatInterval,
 		HeartbeatTimeout:  c.heartbeatTimeout,
 		DrainWindow:       c.drainWindow,
@@ -75,7 +77,7 @@ func NewInstance(opts ...Option) *Manager {
 	if c.authenticate == nil && c.authorizeSubscribe != nil {
 		m.hub.Report(warning{"a subscribe authorizer without an authenticator: user_id is no proof of who a client is", adviceIdentity, time.Now()})
 	}
-	m.clientOptions = c.clientOptions(m.hub.Budget(), m.histograms.writeLatency)
+	m.clientOptions = c.clientOptions(m.hub.Budget(), m.returnWithin, m.histograms.writeLatency)
 	return m
 }
 

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"slices"
 	"time"
+
+	"github.com/fanqie/tank-websocket-go-server/internal/wire"
 )
 
 // Defaults of the options.
@@ -30,12 +32,15 @@ type config struct {
 	authorizeSubscribe func(*Client, string) error
 	authorizePublish   func(*Client, *Publication) error
 	handleMessage      func(*Client, Message)
+	handleRequest      func(*Client, Request) (any, error)
 	handleConnect      func(*Client, *http.Request) error
 	handleDisconnect   func(*Client, Disconnect)
 	heartbeatInterval  time.Duration
 	heartbeatTimeout   time.Duration
 	limits             Limits
 	outboxPolicy       OutboxPolicy
+	protocols          []Protocol // that are permitted
+	topics             topicTable
 	drainWindow        time.Duration // zero: all at once
 	drainBatch         int           // clients
 	logger             *slog.Logger
@@ -53,6 +58,7 @@ func newConfig(opts []Option) *config {
 		heartbeatTimeout:  DefaultHeartbeatTimeout,
 		errorBuffer:       DefaultEventBuffer,
 		connEventBuffer:   DefaultEventBuffer,
+		protocols:         []Protocol{V1, V2},
 
 		compressionLevel:     DefaultCompressionLevel,
 		compressionThreshold: DefaultCompressionThreshold,
@@ -62,6 +68,7 @@ func newConfig(opts []Option) *config {
 		opt(c)
 	}
 	c.limits.setDefaults()
+	c.topics.setDefaults(c.limits.TotalHistoryBytes)
 	return c
 }
 
@@ -121,6 +128,16 @@ func WithMessageHandler(f func(c *Client, m Message)) Option {
 	return func(c *config) { c.handleMessage = f }
 }
 
+// WithRequestHandler sets the callback for requests of clients of tank.v2: {"id":4,"msg":JSON} is answered {"id":4,"ok":RESULT}, where
+// the result is encoded as by PublishJSON. An error is answered as an error frame: a *RequestError with its code and message, any other
+// with the code "internal"; its text then goes to Errors and not to the client. It runs in the connection's own goroutine, one
+// request at a time, and may block: meanwhile the server reads nothing from this client. When it panics, the client is closed with
+// 1011. Default: requests are answered with an error frame "unsupported".
+func WithRequestHandler(f func(c *Client, r Request) (any, error)) Option {
+	require(f != nil, "WithRequestHandler", "function is nil")
+	return func(c *config) { c.handleRequest = f }
+}
+
 // WithConnectHandler sets the callback that is called once for each connection, after its connect event and before anything that it
 // sends is looked at. It may block, and call the methods of the client, such as Subscribe and Send. It runs in the connection's own
 // goroutine. The context of the request ends when the connection begins to close; the request's body is empty, and the instance does
@@ -150,6 +167,32 @@ func WithHeartbeat(interval, timeout time.Duration) Option {
 	require(interval >= time.Millisecond, "WithHeartbeat", "interval %v is shorter than 1ms", interval)
 	require(timeout >= time.Millisecond, "WithHeartbeat", "timeout %v is shorter than 1ms", timeout)
 	return func(c *config) { c.heartbeatInterval, c.heartbeatTimeout = interval, timeout }
+}
+
+// WithProtocols sets which protocols clients may speak. A handshake that does not offer the subprotocol tank.v2 is refused with 400
+// when only V2 is permitted. When only V1 is, tank.v2 is a subprotocol that the server does not know. Default V1 and V2.
+func WithProtocols(protocols ...Protocol) Option {
+	require(len(protocols) > 0, "WithProtocols", "there is no protocol")
+	for _, p := range protocols {
+		require(p == V1 || p == V2, "WithProtocols", "%d is not a protocol", int(p))
+	}
+	protocols = slices.Clone(protocols)
+	return func(c *config) { c.protocols = protocols }
+}
+
+// WithTopics sets what the topics that match a pattern keep. A pattern is a topic's name, or a prefix with a "*" behind it, which also
+// stands for nothing. A pattern without "*" wins over all with one, and of these the longest; so exactly one pattern counts for a
+// topic, and their options are not merged. A "*" elsewhere stands for itself. The same pattern again replaces its options. A field must
+// not be negative. Default: topics keep nothing.
+func WithTopics(pattern string, o TopicOptions) Option {
+	if err := wire.CheckTopic(pattern); err != nil {
+		require(false, "WithTopics", "%v", err)
+	}
+	h := o.History
+	require(h.Messages >= 0, "WithTopics", "Messages %d is negative", h.Messages)
+	require(h.Bytes >= 0, "WithTopics", "Bytes %d is negative", h.Bytes)
+	require(h.Age >= 0, "WithTopics", "Age %v is negative", h.Age)
+	return func(c *config) { c.topics.set(pattern, o) }
 }
 
 // WithDrain makes Shutdown close the clients in batches with 1001, spread evenly over the window, so that they do not all

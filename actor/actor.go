@@ -107,6 +107,10 @@ func (r *Ref[M]) Put(ctx context.Context, msg M, size int) error {
 // Stop lets no further message in. The actor handles those it already has and ends. It never blocks.
 func (r *Ref[M]) Stop() { r.mailbox.Close() }
 
+// StopIfIdle is Stop for the receive function, unless the actor has more messages. It reports whether the actor has stopped, so that
+// no message is ever handled after it has decided to end. It never blocks.
+func (r *Ref[M]) StopIfIdle() bool { return r.Left() == 0 && r.mailbox.CloseIfEmpty() }
+
 // Done is closed when the actor has ended.
 func (r *Ref[M]) Done() <-chan struct{} {
 	if r.done.Load() == nil {

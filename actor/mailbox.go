@@ -172,6 +172,16 @@ func (b *Mailbox[M]) Close() {
 	b.unlockAndWake()
 }
 
+// CloseIfEmpty is Close for the owner, unless messages are queued: then it reports false. It never blocks.
+func (b *Mailbox[M]) CloseIfEmpty() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.queue) == 0 {
+		b.closed = true
+	}
+	return b.closed
+}
+
 // Len returns how many messages are queued.
 func (b *Mailbox[M]) Len() int {
 	b.mu.Lock()

@@ -46,8 +46,12 @@ func (c *Client) accept(b *wire.Batch) bool {
 }
 
 func (ping) handle(c *Client) {
-	if c.out.closeFrame == closeNone {
-		c.out.urgent(wire.AppendHeader(nil, wire.OpPing, 0))
+	if c.out.closeFrame != closeNone {
+		return
+	}
+	c.out.urgent(wire.AppendHeader(nil, wire.OpPing, 0))
+	if c.encoding.IsV2() {
+		c.out.urgent(wire.AppendBeat(nil)) // pages cannot see pings
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/fanqie/tank-websocket-go-server/client"
+	"github.com/fanqie/tank-websocket-go-server/internal/budget"
 	"github.com/fanqie/tank-websocket-go-server/internal/memnet"
 	"github.com/fanqie/tank-websocket-go-server/internal/wire"
 	"github.com/fanqie/tank-websocket-go-server/internal/wstest"
@@ -85,7 +86,7 @@ func benchStuckClient(b *testing.B, policy client.Policy, outbox int) *client.Cl
 	c := benchClientOn(b, func(c net.Conn) net.Conn {
 		d.Conn = c
 		return d
-	}, &client.Options{Policy: policy, OutboxBytes: outbox, MessageBytes: 1 << 10, Counters: &client.Counters{}, Budget: client.NewBudget(0, nil)})
+	}, &client.Options{Policy: policy, OutboxBytes: outbox, MessageBytes: 1 << 10, Counters: &client.Counters{}, Budget: budget.New(0, nil)})
 	d.open.Store(true)
 	return c
 }
@@ -100,7 +101,7 @@ func benchClient(b *testing.B, lent bool) (*client.Client, *drain) {
 			return lentDrain{d}
 		}
 		return d
-	}, &client.Options{OutboxBytes: 1 << 30, MessageBytes: 1 << 10, Counters: &client.Counters{}, Budget: client.NewBudget(0, nil)})
+	}, &client.Options{OutboxBytes: 1 << 30, MessageBytes: 1 << 10, Counters: &client.Counters{}, Budget: budget.New(0, nil)})
 	d.open.Store(true)
 	return c, d
 }
@@ -159,7 +160,7 @@ func BenchmarkOutbox(b *testing.B) {
 					for c.Queued() > 0 { // it is a goroutine of its own that writes
 					}
 				}
-				if got, want := d.written.Load()-before, int64(delivered*len(batch.Frames[wire.Plain])); got != want {
+				if got, want := d.written.Load()-before, int64(delivered*len(batch.Frames[wire.V1])); got != want {
 					b.Fatalf("%d bytes written, want %d", got, want)
 				}
 				b.ReportMetric(float64(delivered)/b.Elapsed().Seconds(), "batches/s")

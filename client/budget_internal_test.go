@@ -4,13 +4,14 @@ import (
 	"testing"
 
 	"github.com/fanqie/tank-websocket-go-server/actor"
+	"github.com/fanqie/tank-websocket-go-server/internal/budget"
 	"github.com/fanqie/tank-websocket-go-server/internal/wire"
 )
 
 // Whoever looks after the budget hears once of too much, again after looking, and when memory given back was not enough.
 func TestBudgetCallsOncePerLook(t *testing.T) {
 	calls := 0
-	opts := &Options{Counters: &Counters{}, Budget: NewBudget(1000, func() { calls++ })}
+	opts := &Options{Counters: &Counters{}, Budget: budget.New(1000, func() { calls++ })}
 	queue := func(bytes int) *Client {
 		c := &Client{opts: opts}
 		c.out.outbox.add(wire.NewBatch(make([]byte, bytes), 0), bytes)
@@ -45,7 +46,7 @@ func TestBudgetCallsOncePerLook(t *testing.T) {
 func TestBudgetIsCheckedWhenTheSlotsAreGivenBack(t *testing.T) {
 	calls := 0
 	opts := &Options{Counters: &Counters{}, OutboxBytes: 1 << 30}
-	opts.Budget = NewBudget(20_000, func() { calls++ })
+	opts.Budget = budget.New(20_000, func() { calls++ })
 	b := wire.NewBatch(make([]byte, 10), 1)
 	queue := func(batches int) *Client {
 		c := &Client{opts: opts}

@@ -5,21 +5,23 @@ import (
 	"time"
 
 	"github.com/fanqie/tank-websocket-go-server/actor"
+	"github.com/fanqie/tank-websocket-go-server/internal/budget"
 	"github.com/fanqie/tank-websocket-go-server/internal/metrics"
 	"github.com/fanqie/tank-websocket-go-server/internal/wire"
 )
 
 // Options are shared by all clients of an instance. They must not change once a client uses them.
 type Options struct {
-	OutboxBytes    int           // most bytes accepted and not yet written; see Deliver
-	Policy         Policy        // what happens past it
-	Budget         *Budget       // for the outboxes of all clients together
-	MessageBytes   int           // most bytes in a received message; at most math.MaxInt/2
-	MessageTimeout time.Duration // from the first byte of a received message to its last; zero: no limit
-	Messages       Rate          // at which messages are received; past it, the client is read from more slowly
-	Pings          Rate          // at which pings are received; past it, the client is closed
-	WriteTimeout   time.Duration // for which a blocked write may make no progress; zero: no limit
-	CloseTimeout   time.Duration // from the decision to close to the hard close
+	OutboxBytes    int                  // most bytes accepted and not yet written; see Deliver
+	Policy         Policy               // what happens past it
+	Budget         *budget.Budget       // for the outboxes of all clients together
+	MessageBytes   int                  // most bytes in a received message; at most math.MaxInt/2
+	MessageTimeout time.Duration        // from the first byte of a received message to its last; zero: no limit
+	Messages       Rate                 // at which messages are received; past it, the client is read from more slowly
+	Pings          Rate                 // at which pings are received; past it, the client is closed
+	WriteTimeout   time.Duration        // for which a blocked write may make no progress; zero: no limit
+	CloseTimeout   time.Duration        // from the decision to close to the hard close
+	ReturnWithin   func() time.Duration // over which clients of tank.v2 that are to come back spread; nil: nobody is told
 	Counters       *Counters
 	WriteLatency   *metrics.Histogram // nanoseconds that sampled messages took, from publisher to socket; nil: nobody asks
 }
@@ -160,7 +162,7 @@ func (c *Client) admit(b *wire.Batch) (full, taken bool) {
 	full = total > int64(c.opts.OutboxBytes) && total != size
 	switch {
 	case c.Closing():
-	case full && c.opts.Policy == CloseSlow:
+	case full && c.opts.Policy == CloseSlow && !b.Answers: // of those there are not more than the peer has asked for
 		c.evict(errSlow, false)
 	default:
 		return full, true
@@ -217,6 +219,13 @@ func (c *Client) RemoteAddr() string {
 		return addr.String()
 	}
 	return ""
+}
+
+// AwaitRoom waits until at most so many bytes are queued, or the client is closing. It is for the owner, in the reader's goroutine.
+func (c *Client) AwaitRoom(most int) {
+	for nap := time.Millisecond; c.Queued() > int64(most) && !c.Closing(); nap = min(2*nap, closingCheck) {
+		time.Sleep(nap)
+	}
 }
 
 // Queued returns how many bytes are accepted and not yet written.

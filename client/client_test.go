@@ -14,6 +14,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/fanqie/tank-websocket-go-server/client"
+	"github.com/fanqie/tank-websocket-go-server/internal/budget"
 	"github.com/fanqie/tank-websocket-go-server/internal/memnet"
 	"github.com/fanqie/tank-websocket-go-server/internal/wire"
 	"github.com/fanqie/tank-websocket-go-server/internal/wstest"
@@ -117,7 +118,7 @@ func eachKind(t *testing.T, test func(t *testing.T, newPair func(*testing.T, int
 func newPairOn(t *testing.T, listen func(*pair, net.Listener) net.Listener, buffer int, configure func(*client.Options)) *pair {
 	t.Helper()
 	p := &pair{owner: newOwner(), opts: &client.Options{
-		OutboxBytes: 1000, MessageBytes: 1000, CloseTimeout: 5 * time.Second, Counters: &client.Counters{}, Budget: client.NewBudget(0, nil),
+		OutboxBytes: 1000, MessageBytes: 1000, CloseTimeout: 5 * time.Second, Counters: &client.Counters{}, Budget: budget.New(0, nil),
 	}}
 	if configure != nil {
 		configure(p.opts)
@@ -201,7 +202,7 @@ func TestCloseComesBehindWhatWasDelivered(t *testing.T) {
 			if !p.Send(b) {
 				t.Fatal("refused")
 			}
-			want += string(b.Frames[wire.Plain])
+			want += string(b.Frames[wire.V1])
 		}
 		if !p.Close(wire.Close{Code: 4000, Reason: "bye"}) || p.Close(wire.Close{Code: 4001, Reason: "again"}) {
 			t.Fatal("the first Close has to count, and no other")
@@ -272,13 +273,13 @@ func TestPingDoesNotGetIntoAFrameWrittenInPart(t *testing.T) {
 		p.Ping()
 		p.Send(second)
 		synctest.Wait()
-		p.expectFrames(t, string(first.Frames[wire.Plain])+"\x89\x00"+string(second.Frames[wire.Plain]))
+		p.expectFrames(t, string(first.Frames[wire.V1])+"\x89\x00"+string(second.Frames[wire.V1]))
 		synctest.Wait()
 		if p.Queued() != 0 {
 			t.Errorf("%d bytes are queued", p.Queued())
 		}
 		p.Send(second) // the client is as good as before
-		p.expectFrames(t, string(second.Frames[wire.Plain]))
+		p.expectFrames(t, string(second.Frames[wire.V1]))
 		p.Cut("end")
 	})
 }
@@ -291,10 +292,10 @@ func TestSecondOfTwoBatchesHasToWait(t *testing.T) {
 		p.Deliver(first)
 		p.Deliver(second)
 		p.Flush()
-		if held := p.opts.Budget.Held(); held < 52 || held > 220 {
+		if held := p.opts.Budget.Held(); held < 52 || held > int64(52+2*wire.BatchOverhead) {
 			t.Errorf("%d bytes are held", held)
 		}
-		p.expectFrames(t, string(first.Frames[wire.Plain])+string(second.Frames[wire.Plain]))
+		p.expectFrames(t, string(first.Frames[wire.V1])+string(second.Frames[wire.V1]))
 		synctest.Wait()
 		if held := p.opts.Budget.Held(); held != 0 {
 			t.Errorf("%d bytes are held at the end", held)
@@ -321,7 +322,7 @@ func TestRunIsForTheOneWhoFoundTheClientIdle(t *testing.T) {
 		if p.Queued() != 0 {
 			t.Fatalf("%d bytes are queued after Run", p.Queued())
 		}
-		p.expectFrames(t, string(text("1").Frames[wire.Plain])+string(text("2").Frames[wire.Plain]))
+		p.expectFrames(t, string(text("1").Frames[wire.V1])+string(text("2").Frames[wire.V1]))
 		p.Cut("end")
 	})
 }
@@ -511,7 +512,7 @@ func TestMessagesAreJoinedUpToTheWriteBuffer(t *testing.T) {
 		for i := range 100 {
 			b := text(strings.Repeat("x", i*7%250))
 			p.Send(b)
-			want += string(b.Frames[wire.Plain])
+			want += string(b.Frames[wire.V1])
 		}
 		p.expectFrames(t, want)
 		p.Cut("end")

@@ -31,6 +31,20 @@ type closing struct {
 	discards    bool // queued bytes are discarded
 	byBudget    bool // the budget waits for the memory of the queued bytes
 	ignoresPeer bool // the peer's frames are not looked at any more
+	byPeer      bool // the peer has begun it
+
+	within time.Duration // over which clients of tank.v2 that are to come back spread; zero: the peer is not told to
+}
+
+// isRetriable reports whether a client that is closed so may come back as it is: the end was not its fault, nor its own wish.
+func (c *closing) isRetriable() bool {
+	switch code := c.Code; {
+	case c.byPeer, code == wire.CloseNormal, code == wire.CloseProtocolError, code == wire.CloseNoStatus, code == wire.CloseAbnormal:
+		return false
+	case code >= wire.CloseInvalidPayload && code <= wire.CloseTooBig, code >= 3000:
+		return false
+	}
+	return true
 }
 
 // The functions from here on may be called by any goroutine. None of them blocks.
@@ -89,6 +103,9 @@ func (c *Client) markClosing(why closing) bool {
 
 // startClosing begins the closing handshake. A timer stands behind every close, because the peer may stall anywhere.
 func (c *Client) startClosing(why closing) bool {
+	if c.encoding.IsV2() && c.opts.ReturnWithin != nil && why.isRetriable() {
+		why.within = c.opts.ReturnWithin()
+	}
 	if !c.markClosing(why) {
 		return false
 	}
@@ -148,7 +165,7 @@ func (c *Client) readEnded(err error) {
 // answerClose answers the peer's close frame with the same code, RFC 6455 section 5.5.1.
 func (c *Client) answerClose(peers wire.Close) {
 	if utf8.ValidString(peers.Reason) {
-		c.Close(peers)
+		c.startClosing(closing{Close: peers, byPeer: true})
 	} else {
 		c.fail(wire.ReasonNotUTF8, ProtocolFault, errNotUTF8)
 	}
@@ -198,6 +215,9 @@ func (sendClose) handle(c *Client) {
 func (c *Client) writeCloseFrame() {
 	why := c.closing.Load()
 	if c.out.closeFrame == closeDue && why.Code != wire.CloseAbnormal { // else there is nobody to write to
+		if why.within > 0 {
+			c.out.urgent(wire.AppendBye(nil, why.Code, uint64(why.within.Milliseconds()))) // #nosec G115 -- positive
+		}
 		c.out.urgent(wire.AppendClose(nil, why.Code, why.Reason))
 		c.out.closeFrame = closeBegun
 		return

@@ -19,12 +19,14 @@ type outbox struct {
 	done    int           // slots before this one are written
 	begun   int           // slots behind those are being written, and must not be dropped
 	waiting int           // batches behind those
+	mayDrop int           // how many of these the policy may drop
 	bytes   int           // of all batches that are not written
 	held    int           // batches in slots before this one count against the budget, and no others
 	counted int           // slots that count against it
 
 	// What was found in slots, until forget.
 	searched int                    // no batch waits in a slot before this one; see first
+	sought   int                    // none that may be dropped does; see firstToDrop
 	indexed  int                    // slots before this one are in latest; see keepLatest
 	latest   map[*atomic.Uint64]int // slot of the newest batch of each topic, by its counter of losses
 }
@@ -38,6 +40,9 @@ func (o *outbox) add(b *wire.Batch, size int) {
 	}
 	o.slots = append(o.slots, b)
 	o.waiting++
+	if !b.Answers {
+		o.mayDrop++
+	}
 	o.bytes += size
 }
 
@@ -63,7 +68,7 @@ func (o *outbox) compact() {
 }
 
 // forget is for whoever moves batches to other slots, or takes slots away.
-func (o *outbox) forget() { o.searched, o.indexed, o.latest = 0, 0, nil }
+func (o *outbox) forget() { o.searched, o.sought, o.indexed, o.latest = 0, 0, 0, nil }
 
 // first returns the slot of the batch that has waited longest. Some batch must be waiting.
 func (o *outbox) first() int {
@@ -72,6 +77,15 @@ func (o *outbox) first() int {
 		o.searched++
 	}
 	return o.searched
+}
+
+// firstToDrop returns the slot of the batch that has waited longest of those that may be dropped. There must be one.
+func (o *outbox) firstToDrop() int {
+	o.sought = max(o.sought, o.done+o.begun)
+	for o.slots[o.sought] == nil || o.slots[o.sought].Answers {
+		o.sought++
+	}
+	return o.sought
 }
 
 // oldest returns the batch that has waited longest. Some batch must be waiting.
@@ -84,25 +98,36 @@ func (o *outbox) begin() *wire.Batch {
 		o.done = next
 	}
 	o.begun = next + 1 - o.done
-	o.waiting--
+	o.noLongerWaits(o.slots[next])
 	return o.slots[next]
+}
+
+func (o *outbox) noLongerWaits(b *wire.Batch) {
+	o.waiting--
+	if !b.Answers {
+		o.mayDrop--
+	}
 }
 
 // remove takes a waiting batch, of which so many bytes were to be written, out of its slot.
 func (o *outbox) remove(slot, size int) {
+	o.noLongerWaits(o.slots[slot])
 	o.slots[slot] = nil
-	o.waiting--
 	o.bytes -= size
 }
 
 // unbegin lets the batches that are being written wait again.
 func (o *outbox) unbegin() {
 	for _, b := range o.slots[o.done : o.done+o.begun] {
-		if b != nil {
-			o.waiting++
+		if b == nil {
+			continue
+		}
+		o.waiting++
+		if !b.Answers {
+			o.mayDrop++
 		}
 	}
-	o.begun, o.searched = 0, 0
+	o.begun, o.searched, o.sought = 0, 0, 0
 }
 
 // reset makes an empty outbox new. None of its slots may count against the budget.
@@ -134,7 +159,7 @@ func (c *Client) cutAt(slot int, rest *wire.Batch) {
 	c.lose(b, b.Messages-rest.Messages, dropped)
 	o.slots[slot] = rest
 	if slot < o.held {
-		c.opts.Budget.add(rest)
+		hold(c.opts.Budget, rest)
 	}
 }
 
@@ -173,6 +198,6 @@ func (c *Client) discard() {
 	if first == o.done { // nothing is being written
 		c.resetOutbox()
 		c.emptied.Store(true)
-		c.opts.Budget.check() // nobody else looks when the last bytes are gone
+		c.opts.Budget.Check() // nobody else looks when the last bytes are gone
 	}
 }

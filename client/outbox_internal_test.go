@@ -6,20 +6,21 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/fanqie/tank-websocket-go-server/internal/budget"
 	"github.com/fanqie/tank-websocket-go-server/internal/wire"
 )
 
 // TestOutboxAgainstAModel does to an outbox, and to a list of what waits, whatever comes by chance.
 func TestOutboxAgainstAModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		opts := &Options{Counters: &Counters{}, Budget: NewBudget(0, nil)}
+		opts := &Options{Counters: &Counters{}, Budget: budget.New(0, nil)}
 		c := &Client{opts: opts}
 		o := &c.out.outbox
 		var begun, waiting []*wire.Batch
 		check := func() {
 			bytes := 0
 			for _, b := range slices.Concat(begun, waiting) {
-				bytes += len(b.Frames[wire.Plain])
+				bytes += len(b.Frames[wire.V1])
 			}
 			if o.bytes != bytes || o.waiting != len(waiting) || o.empty() != (len(begun)+len(waiting) == 0) || c.queued.Load() != int64(bytes) {
 				t.Fatalf("%d bytes, %d batches wait, empty %v, %d bytes queued; want %d bytes, %d batches behind %d",
@@ -36,8 +37,8 @@ func TestOutboxAgainstAModel(t *testing.T) {
 			"": func(*rapid.T) { check() },
 			"add": func(t *rapid.T) {
 				b := wire.NewBatch(make([]byte, rapid.IntRange(0, 100).Draw(t, "size")), 0)
-				c.queued.Add(int64(len(b.Frames[wire.Plain])))
-				o.add(b, len(b.Frames[wire.Plain]))
+				c.queued.Add(int64(len(b.Frames[wire.V1])))
+				o.add(b, len(b.Frames[wire.V1]))
 				waiting = append(waiting, b)
 			},
 			"hold": func(*rapid.T) { c.hold() },

@@ -21,11 +21,11 @@ var errLosing = errors.New("outbox is full: messages are dropped")
 // not count: the policy has not seen them.
 func (c *Client) isFull() bool { return c.out.outbox.bytes > c.opts.OutboxBytes }
 
-// shed makes room in an outbox that is over its limit, if the policy is to drop messages. Those that are being written
-// stay, and so does the newest batch: it is over the limit all by itself if the rest is not enough. It takes constant time for
+// shed makes room in an outbox that is over its limit, if the policy is to drop messages. Answers stay, those that are being written
+// do, and so does the newest batch: it is over the limit all by itself if the rest is not enough. It takes constant time for
 // each message that was accepted since, amortized.
 func (c *Client) shed() {
-	if c.opts.Policy == CloseSlow || c.out.outbox.waiting < 2 {
+	if c.opts.Policy == CloseSlow || c.out.outbox.mayDrop < 2 {
 		return
 	}
 	if !c.out.losing {
@@ -41,8 +41,8 @@ func (c *Client) shed() {
 // dropOldest drops as many of the oldest messages as it takes.
 func (c *Client) dropOldest() {
 	o := &c.out.outbox
-	for c.isFull() && o.waiting > 1 {
-		slot := o.first()
+	for c.isFull() && o.mayDrop > 1 {
+		slot := o.firstToDrop()
 		b, excess := o.slots[slot], o.bytes-c.opts.OutboxBytes
 		if c.size(b) > excess {
 			if rest := b.Without(c.encoding, excess); rest.Messages > 0 {

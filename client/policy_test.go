@@ -104,8 +104,8 @@ func runPolicy(t *testing.T, policy client.Policy, lent bool, program []batch) s
 	first := text("being written")
 	p.Send(first)
 	synctest.Wait()
-	model.writing = len(first.Frames[wire.Plain])
-	want := string(first.Frames[wire.Plain])
+	model.writing = len(first.Frames[wire.V1])
+	want := string(first.Frames[wire.V1])
 
 	topics := []*atomic.Uint64{nil, new(atomic.Uint64), new(atomic.Uint64), new(atomic.Uint64)}
 	for i, b := range program {
@@ -113,7 +113,7 @@ func runPolicy(t *testing.T, policy client.Policy, lent bool, program []batch) s
 		var messages []sent
 		for j, size := range b.Sizes {
 			frame := wire.AppendFrame(nil, wire.OpText, fmt.Sprintf("%d/%d%s", i, j, strings.Repeat(".", size)))
-			encoded.Frames[wire.Plain] = append(encoded.Frames[wire.Plain], frame...)
+			encoded.Frames[wire.V1] = append(encoded.Frames[wire.V1], frame...)
 			messages = append(messages, sent{string(frame), encoded.Lost, i})
 		}
 		if !p.Send(encoded) {

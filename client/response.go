@@ -41,7 +41,12 @@ var unfit = map[string]bool{
 // accept writes the answer that makes the request a connection, RFC 6455 section 4.2.2, as one write. It blocks while the peer
 // does not take it, for the write timeout at most.
 func (h *hijacker) accept() error {
-	if p := negotiateSubprotocol(h.r, h.opts.Subprotocols); p != "" {
+	p := h.offersV2()
+	h.conn.v2 = p != ""
+	if p == "" {
+		p = negotiateSubprotocol(h.r, h.opts.Subprotocols)
+	}
+	if p != "" {
 		h.header.Set("Sec-WebSocket-Protocol", p)
 	}
 	if h.opts.Compression {
@@ -130,9 +135,19 @@ func versions(r *http.Request) []string {
 	return all
 }
 
+// offersV2 returns the client's spelling of tank.v2, if it is to be spoken, or "".
+func (h *hijacker) offersV2() string {
+	if h.opts.V2 == V2Never {
+		return ""
+	}
+	return negotiateSubprotocol(h.r, []string{wire.Subprotocol2})
+}
+
 // check looks for what the library lets pass.
 func (h *hijacker) check() error {
 	switch {
+	case h.opts.V2 == V2Required && h.offersV2() == "":
+		return &badRequest{"the handshake does not offer the subprotocol " + wire.Subprotocol2}
 	case len(versions(h.r)) > 1:
 		h.header.Set("Sec-WebSocket-Version", version)
 		return &badRequest{"Sec-WebSocket-Version names several versions"}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/fanqie/tank-websocket-go-server/client"
+	"github.com/fanqie/tank-websocket-go-server/internal/budget"
 	"github.com/fanqie/tank-websocket-go-server/internal/wstest"
 )
 
@@ -25,7 +26,7 @@ func newSocketPair(t *testing.T) *pair {
 func dialSocketPair(t *testing.T, dialer *net.Dialer, configure func(*client.Options)) *pair {
 	t.Helper()
 	p := &pair{owner: newOwner(), opts: &client.Options{
-		OutboxBytes: 1 << 20, MessageBytes: 1 << 20, CloseTimeout: 5 * time.Second, Counters: &client.Counters{}, Budget: client.NewBudget(0, nil),
+		OutboxBytes: 1 << 20, MessageBytes: 1 << 20, CloseTimeout: 5 * time.Second, Counters: &client.Counters{}, Budget: budget.New(0, nil),
 	}}
 	configure(p.opts)
 	upgraded := make(chan *client.Conn, 1)

@@ -32,11 +32,22 @@ const defaultAnswerTimeout = 5 * time.Second
 // UpgradeOptions of the opening handshake.
 type UpgradeOptions struct {
 	Subprotocols []string      // in order of preference
+	V2           V2Use         // comes before Subprotocols
 	ReadBuffer   int           // bytes; zero: defaultReadBuffer
 	WriteBuffer  int           // bytes; zero: defaultWriteBuffer
 	WriteTimeout time.Duration // for the answer; zero: defaultAnswerTimeout
 	Compression  bool          // accept permessage-deflate (RFC 7692) from clients that offer it
 }
+
+// V2Use says when the subprotocol tank.v2 is spoken.
+type V2Use int
+
+// The uses of tank.v2. Whoever does not speak it has a plain socket.
+const (
+	V2Never    V2Use = iota
+	V2Offered        // with clients that offer it
+	V2Required       // with clients that offer it; others are refused
+)
 
 // Conn is an upgraded connection: the socket, and the library's view of it.
 type Conn struct {
@@ -48,6 +59,7 @@ type Conn struct {
 
 	writeBuffer int  // bytes; see Client.piece
 	deflate     bool // permessage-deflate was negotiated, without context takeover in either direction
+	v2          bool // tank.v2 was negotiated
 }
 
 // Upgrade does the opening handshake, RFC 6455 section 4.2. Whether the origin is welcome is the caller's to check
@@ -77,10 +89,15 @@ func Upgrade(w http.ResponseWriter, r *http.Request, opts UpgradeOptions) (*Conn
 
 // encoding returns the encoding of what the peer gets.
 func (c *Conn) encoding() wire.Encoding {
-	if c.deflate {
-		return wire.Deflated
+	switch {
+	case c.v2 && c.deflate:
+		return wire.V2Deflated
+	case c.v2:
+		return wire.V2
+	case c.deflate:
+		return wire.V1Deflated
 	}
-	return wire.Plain
+	return wire.V1
 }
 
 // gathers reports whether the socket writes several buffers in one system call.

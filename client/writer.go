@@ -35,8 +35,8 @@ func (c *Client) writeAll(pieces net.Buffers) error {
 	if !c.conn.gathers() && len(pieces) > 1 {
 		joined := join(pieces)
 		pieces = net.Buffers{joined}
-		c.opts.Budget.held.Add(int64(cap(joined)))
-		defer c.opts.Budget.held.Add(-int64(cap(joined)))
+		c.opts.Budget.Add(cap(joined))
+		defer c.opts.Budget.Add(-cap(joined))
 	}
 	for pieces = skip(pieces, 0); len(pieces) > 0; pieces = skip(pieces, 0) {
 		acked := c.acked()

@@ -94,7 +94,7 @@ func TestPeerThatReadsLittleGetsEverything(t *testing.T) {
 				want := ""
 				for i := range 20 {
 					b := text(strings.Repeat(fmt.Sprint(i), 1+i%7))
-					want += string(b.Frames[wire.Plain])
+					want += string(b.Frames[wire.V1])
 					p.Send(b)
 				}
 				p.Send(&wire.Batch{}) // which nobody is to send, and takes nothing
@@ -152,7 +152,7 @@ func waitForReader(p *pair, queued, percent int) error {
 	sent := 0
 	for i := 0; p.Queued() < int64(queued); i++ {
 		b := text(strings.Repeat("x", 100+i%200))
-		sent += len(b.Frames[wire.Plain])
+		sent += len(b.Frames[wire.V1])
 		p.Send(b)
 	}
 	began, reads, got, buf := time.Now(), 0, 0, make([]byte, 64<<10)

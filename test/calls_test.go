@@ -83,9 +83,15 @@ func (x *subject) rows() map[string]row {
 		"Manager.BroadcastMessage":      {func() string { return result(x.m.BroadcastMessage([]byte("x"))) }, [phases]string{"<nil>", "<nil>", isClosed, isClosed}},
 		"Manager.BroadcastTopicMessage": {func() string { return result(x.m.BroadcastTopicMessage("kept", "x")) }, [phases]string{"<nil>", "<nil>", isClosed, isClosed}},
 		//lint:ignore SA1019 a deprecated method has to work, too
-		"Manager.CloseClient":             {func() string { return fmt.Sprint(x.m.CloseClient("nobody")) }, [phases]string{"0", "0", "0", "0"}},
-		"Manager.CloseUser":               {func() string { return fmt.Sprint(x.m.CloseUser("twice")) }, [phases]string{"0", "2 once, 0", "0", "0"}},
-		"Manager.PublishJSON":             {func() string { return result(x.m.PublishJSON(context.Background(), "kept", 1)) }, [phases]string{"<nil>", "<nil>", isClosed, isClosed}},
+		"Manager.CloseClient": {func() string { return fmt.Sprint(x.m.CloseClient("nobody")) }, [phases]string{"0", "0", "0", "0"}},
+		"Manager.CloseUser":   {func() string { return fmt.Sprint(x.m.CloseUser("twice")) }, [phases]string{"0", "2 once, 0", "0", "0"}},
+		"Manager.PublishJSON": {func() string { return result(x.m.PublishJSON(context.Background(), "kept", 1)) }, [phases]string{"<nil>", "<nil>", isClosed, isClosed}},
+		"Manager.History":     {func() string { return result(second(x.m.History(context.Background(), "kept", tank.Position{}, 1))) }, [phases]string{"<nil>", "<nil>", isClosed, isClosed}},
+		"Manager.Position":    {func() string { return result(second(x.m.Position("kept"))) }, [phases]string{"<nil>", "<nil>", isClosed, isClosed}},
+		"Manager.PublishMessage": {func() string {
+			return result(second(x.m.PublishMessage(context.Background(), tank.Publication{Topic: "kept", Data: "x"})))
+		}, [phases]string{"<nil>", "<nil>", isClosed, isClosed}},
+		"Manager.Reset":                   {func() string { return result(x.m.Reset("kept")) }, [phases]string{"<nil>", "<nil>", isClosed, isClosed}},
 		"Manager.Ready":                   {func() string { return result(x.m.Ready()) }, [phases]string{isBusy, "<nil>", isClosed, isClosed}},
 		"Manager.SendToUser":              {func() string { return fmt.Sprint(x.m.SendToUser("kept", tank.Message{Data: []byte("x")})) }, [phases]string{"0", "1", "0", "0"}},
 		"Manager.Subscribe":               {func() string { return x.firstStep() }, [phases]string{"ended", "ended", "ended", "ended"}},
@@ -112,6 +118,7 @@ func (x *subject) rows() map[string]row {
 		"Client.Value":                    {func() string { return fmt.Sprint(x.kept.Value()) }, [phases]string{"", "<nil>", "<nil>", "<nil>"}},
 		"Client.Close":                    {func() string { return result(x.left.Close(4000, "enough")) }, [phases]string{"", "<nil> once, closed", isClosed, isClosed}},
 		"Client.ID":                       {func() string { return fmt.Sprint(len(x.kept.ID())) }, [phases]string{"", "36", "36", "36"}},
+		"Client.Protocol":                 {func() string { return x.kept.Protocol().String() }, [phases]string{"", "v1", "v1", "v1"}},
 		"Client.RemoteAddr":               {func() string { return x.kept.RemoteAddr()[:8] }, [phases]string{"", "192.0.2.", "192.0.2.", "192.0.2."}},
 		"Client.Send":                     {func() string { return result(x.kept.Send(tank.Message{Data: []byte("x")})) }, [phases]string{"", "<nil>", isClosed, isClosed}},
 		"Client.Stats":                    {func() string { return fmt.Sprint(x.kept.Stats().Closing) }, [phases]string{"", "false", anything, "true"}},
@@ -122,6 +129,8 @@ func (x *subject) rows() map[string]row {
 		"Client.UserID":                   {func() string { return x.kept.UserID() }, [phases]string{"", "kept", "kept", "kept"}},
 	}
 }
+
+func second[T any](_ T, err error) error { return err }
 
 // firstStep returns the error of the first step of a loop, whose context ends at once.
 func (x *subject) firstStep() string {

@@ -48,7 +48,7 @@ func TestSlowWriteThatMakesProgressIsNotCut(t *testing.T) {
 
 func TestBudgetOfAllOutboxesClosesTheLargestFirst(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		const budget = 1 << 20
+		const budget = 1<<20 + 16<<10
 		clients := map[string]*tank.Client{}
 		s := serve(t, tank.WithLimits(tank.Limits{TotalOutboxBytes: budget, WriteTimeout: time.Hour}),
 			tank.WithMessageHandler(func(c *tank.Client, _ tank.Message) { clients[c.UserID()] = c }))

@@ -22,57 +22,87 @@ const (
 
 // A topic collects what is published in a batch and delivers that as a whole. All functions in this file run in its actor.
 
-// append encodes a message behind the others, in the encodings of frames. It reports whether somebody needs the message as it is, too.
-func (t *Topic) append(data string) (asObject bool) {
+// append encodes a message behind the others, in the encodings of frames, and numbers it. It reports whether somebody needs the
+// message as it is, too.
+func (t *Topic) append(p *wire.Publication) (asObject bool) {
 	if t.aborted.Load() {
 		return false
 	}
 	if t.batch == nil {
 		t.batch = &wire.Batch{Lost: &t.dropped}
 	}
-	switch {
-	case t.needing[wire.Deflated] > 0:
-		t.appendDeflated(data)
-	case t.needing[wire.Plain] > 0:
-		t.appendPlain(data)
+	if t.needsV1 {
+		t.encodeV1(p)
 	}
+	if t.needsV2 {
+		t.encodeV2(p)
+	}
+	t.seq++
 	t.batch.Messages++
 	return t.needing[wire.Objects] > 0
+}
+
+// batchSize is how large a batch is, in bytes.
+type batchSize struct {
+	v1, v2  int // of the frames that were encoded, not deflated
+	objects int
+}
+
+// isFull reports whether the batch has to be delivered.
+func (s batchSize) isFull() bool {
+	return s.v1 >= maxBatch || s.v2 >= maxBatch || s.objects >= maxBatch
 }
 
 // appendObject adds the message that append has encoded as it is.
 func (t *Topic) appendObject(p wire.Publication) {
 	p.Topic = t.name
 	t.batch.Objects = append(t.batch.Objects, p)
-	t.objects += p.Bytes()
+	t.size.objects += p.Bytes()
 }
 
-// appendPlain encodes a message behind the batch's plain frames, and returns its frame.
-func (t *Topic) appendPlain(data string) (frame []byte) {
-	frames := &t.batch.Frames[wire.Plain]
-	if *frames == nil {
-		*frames = make([]byte, 0, t.room(data))
+func (t *Topic) encodeV1(p *wire.Publication) {
+	frames := t.frames(wire.V1, len(p.Data)+t.envelope)
+	start := len(frames)
+	frames = t.encode(frames, p.Data)
+	t.size.v1 += len(frames) - start
+	t.put(wire.V1, frames, start, t.needing[wire.V1] == 0)
+}
+
+func (t *Topic) encodeV2(p *wire.Publication) {
+	frames := t.frames(wire.V2, len(p.Data)+len(p.From)+t.envelope)
+	start := len(frames)
+	if t.verbatim {
+		frames = wire.AppendMessage2(frames, p.Data, p.JSON)
+	} else {
+		frames = t.envelope2.Append(frames, t.seq+1, t.seq, p)
 	}
-	start := len(*frames)
-	*frames = t.encode(*frames, data)
-	t.plain += len(*frames) - start
-	return (*frames)[start:]
+	t.size.v2 += len(frames) - start
+	t.put(wire.V2, frames, start, t.needing[wire.V2] == 0 && !t.history.limits.IsOn())
 }
 
-// appendDeflated encodes a message behind the batch's deflated frames, and behind the plain ones if a member needs these.
-func (t *Topic) appendDeflated(data string) {
-	frame := t.appendPlain(data)
-	deflated := &t.batch.Frames[wire.Deflated]
-	*deflated = t.deflater.Append(*deflated, frame)
-	if t.needing[wire.Plain] == 0 {
-		t.batch.Frames[wire.Plain] = frame[:0] // the next one goes there
+// frames returns the batch's frames in an encoding, where one of so many bytes is to be appended.
+func (t *Topic) frames(e wire.Encoding, size int) []byte {
+	if frames := t.batch.Frames[e]; frames != nil {
+		return frames
 	}
+	return make([]byte, 0, t.room(size))
 }
 
-// room returns how many bytes to reserve for a batch that begins with a message: all that waits, if that is of one size, but
-// not more than the batch before took. A tiny message is not to keep the memory of a large batch.
-func (t *Topic) room(data string) int {
-	size := len(data) + t.envelope
+// put stores the batch's frames in an encoding, of which the last begins at start, and appends that one deflated if a member needs
+// this. If all members do, the others have only been scratch.
+func (t *Topic) put(e wire.Encoding, frames []byte, start int, isScratch bool) {
+	if deflated := e | 1; t.needing[deflated] > 0 {
+		t.batch.Frames[deflated] = t.deflater.Append(t.batch.Frames[deflated], frames[start:])
+		if isScratch {
+			frames = frames[:start]
+		}
+	}
+	t.batch.Frames[e] = frames
+}
+
+// room returns how many bytes to reserve for a batch that begins with a message of that size: all that waits, if that is of one
+// size, but not more than the batch before took. A tiny message is not to keep the memory of a large batch.
+func (t *Topic) room(size int) int {
 	if size > math.MaxUint16 {
 		size += longLength - extendedLength
 	}
@@ -81,22 +111,33 @@ func (t *Topic) room(data string) int {
 
 // deliverBatch delivers the batch to every member.
 func (t *Topic) deliverBatch() {
-	b := t.batch
-	if b == nil {
-		return
+	if b := t.batch; b != nil {
+		t.finish(b)
+		t.deliverTo(b, t.members)
 	}
-	if t.needing[wire.Plain] == 0 {
-		b.Frames[wire.Plain] = nil
+	t.acknowledge()
+}
+
+// finish makes the batch ready to be delivered, and keeps it if the topic has a history.
+func (t *Topic) finish(b *wire.Batch) {
+	if t.needing[wire.V1] == 0 {
+		b.Frames[wire.V1] = nil
 	}
 	b.Fit()
-	t.batch, t.plain, t.objects, t.last = nil, 0, 0, min(t.plain, maxBatch+maxBatch/4)
+	now := time.Now().UnixNano()
+	if t.history.limits.IsOn() {
+		t.keep(b, now)
+	}
+	if t.needing[wire.V2] == 0 {
+		b.Frames[wire.V2] = nil
+	}
+	t.batch, t.size, t.last = nil, batchSize{}, min(max(t.size.v1, t.size.v2), maxBatch+maxBatch/4)
 	t.published.Add(uint64(b.Messages)) // #nosec G115 -- a count
-	t.lastPublished.Store(time.Now().UnixNano())
+	t.lastPublished.Store(now)
 	t.batches.Observe(int64(b.Messages))
 	if n := len(t.members); n > 0 && b.SampledAt != 0 {
 		b.SampledFor = t.members[rand.IntN(n)].Subscriber // #nosec G404 -- nobody gains by guessing it
 	}
-	t.deliverTo(b, t.members)
 }
 
 // deliverTo delivers a batch to some of the members. One that panics must not cost the others their messages.

@@ -76,8 +76,8 @@ type echo chan struct{}
 
 func (e echo) Deliver(*wire.Batch) (taken, idle bool) { e <- struct{}{}; return true, false }
 
-func (*counter) Encoding() wire.Encoding { return wire.Plain }
-func (echo) Encoding() wire.Encoding     { return wire.Plain }
+func (*counter) Encoding() wire.Encoding { return wire.V1 }
+func (echo) Encoding() wire.Encoding     { return wire.V1 }
 
 func (*counter) Flush() {}
 func (echo) Flush()     {}

@@ -99,9 +99,9 @@ func TestLongWorkIsNotInTheWayOfOtherTopics(t *testing.T) {
 		members  int
 		encoding wire.Encoding
 	}{
-		{"many writes", "small", 40, wire.Plain},
-		{"large writes", strings.Repeat("x", 150_000), 2, wire.Plain},
-		{"compression", "small", 1, wire.Deflated},
+		{"many writes", "small", 40, wire.V1},
+		{"large writes", strings.Repeat("x", 150_000), 2, wire.V1},
+		{"compression", "small", 1, wire.V1Deflated},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

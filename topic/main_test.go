@@ -40,7 +40,7 @@ func (s *inbox) Deliver(b *wire.Batch) (taken, idle bool) {
 		return false, false
 	}
 	s.batches = append(s.batches, b)
-	s.copies = append(s.copies, bytes.Clone(b.Frames[wire.Plain]))
+	s.copies = append(s.copies, bytes.Clone(b.Frames[wire.V1]))
 	return true, false
 }
 
@@ -50,10 +50,10 @@ func culprit() { panic("in Deliver") }
 func (s *inbox) payloads(t tester) (all []string) {
 	t.Helper()
 	for i, b := range s.batches {
-		if !bytes.Equal(b.Frames[wire.Plain], s.copies[i]) {
+		if !bytes.Equal(b.Frames[wire.V1], s.copies[i]) {
 			t.Fatalf("batch %d was changed after it had been delivered", i)
 		}
-		frames := decode(t, b.Frames[wire.Plain])
+		frames := decode(t, b.Frames[wire.V1])
 		if len(frames) != b.Messages {
 			t.Fatalf("batch %d says that it has %d messages, and has %d", i, b.Messages, len(frames))
 		}
@@ -174,9 +174,9 @@ type signal struct{ *sync.WaitGroup }
 func (s signal) Deliver(*wire.Batch) (taken, idle bool) { s.Done(); return true, false }
 
 // None of the subscribers here negotiated compression, but for those that say so.
-func (*inbox) Encoding() wire.Encoding  { return wire.Plain }
-func (blocker) Encoding() wire.Encoding { return wire.Plain }
-func (signal) Encoding() wire.Encoding  { return wire.Plain }
+func (*inbox) Encoding() wire.Encoding  { return wire.V1 }
+func (blocker) Encoding() wire.Encoding { return wire.V1 }
+func (signal) Encoding() wire.Encoding  { return wire.V1 }
 
 // None is ever idle, but for those that say so.
 func (*inbox) Flush()  {}

@@ -15,7 +15,7 @@ func (s *tally) Deliver(b *wire.Batch) (taken, idle bool) {
 	return true, false
 }
 func (*tally) Flush()                  {}
-func (*tally) Encoding() wire.Encoding { return wire.Plain }
+func (*tally) Encoding() wire.Encoding { return wire.V1 }
 
 // Encoding panics only over a bug in this library, so this test has to put one in.
 func TestAPanicOverTheLastMessageCostsNoOther(t *testing.T) {

@@ -36,6 +36,8 @@ func size(m Message) int {
 		return len(m.data) + messageOverhead
 	case publishWhole:
 		return m.p.Bytes()
+	case publishAsked:
+		return m.p.Bytes()
 	case sampled:
 		return size(m.Message)
 	}
@@ -49,7 +51,7 @@ const sampleEvery = 16
 // is left to chance, so that nothing can fall into step with it.
 func NewPublish(p *wire.Publication) Message {
 	var m Message
-	if p.JSON || p.Key != "" || p.From != "" {
+	if p.JSON || p.From != "" {
 		kept := *p
 		m = publishWhole{&kept}
 	} else {
@@ -69,13 +71,14 @@ func (t *Topic) Send(ctx context.Context, m *Member, p *wire.Publication) (taken
 }
 
 func (m publishText) handle(t *Topic) {
-	if asObject := t.append(m.data); asObject {
-		t.appendObject(wire.Publication{Data: m.data})
+	p := wire.Publication{Data: m.data}
+	if asObject := t.append(&p); asObject {
+		t.appendObject(p)
 	}
 }
 
 func (m publishWhole) handle(t *Topic) {
-	if asObject := t.append(m.p.Data); asObject {
+	if asObject := t.append(m.p); asObject {
 		t.appendObject(*m.p)
 	}
 }
@@ -94,9 +97,15 @@ func (m direct) handle(t *Topic) {
 		return
 	}
 	b := &wire.Batch{Messages: 1, Lost: &t.dropped}
-	b.Frames[wire.Plain] = t.encode(nil, m.p.Data)
-	if m.member.Subscriber.Encoding() == wire.Deflated && t.deflater != nil {
-		b.Frames[wire.Deflated] = t.deflater.Append(nil, b.Frames[wire.Plain])
+	encoding := m.member.Subscriber.Encoding()
+	inflated := encoding.Inflated()
+	if inflated == wire.V2 {
+		b.Frames[wire.V2] = t.envelope2.Append(nil, 0, 0, m.p)
+	} else {
+		b.Frames[wire.V1] = t.encode(nil, m.p.Data)
+	}
+	if encoding != inflated && t.deflater != nil {
+		b.Frames[encoding] = t.deflater.Append(nil, b.Frames[inflated])
 	}
 	before := t.delivered.Load()
 	t.deliverTo(b, t.members[m.member.place-1:m.member.place])

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/fanqie/tank-websocket-go-server/actor"
+	"github.com/fanqie/tank-websocket-go-server/internal/budget"
 	"github.com/fanqie/tank-websocket-go-server/internal/metrics"
 	"github.com/fanqie/tank-websocket-go-server/internal/wire"
 )
@@ -36,7 +37,8 @@ type Member struct {
 	Subscriber Subscriber // immutable
 
 	// Owned by the topic once it has the member.
-	Joined func() // is called once, in the topic's goroutine, in the turn in which the subscription begins; it must not block; may be nil
+	Ask    *Ask   // is answered in the turn in which the subscription begins; may be nil
+	Joined func() // is called once, in the topic's goroutine, in that turn; it must not block; may be nil
 	place  int    // index+1 in members, 0 while not a member
 }
 
@@ -49,8 +51,16 @@ type Options struct {
 	// Pool runs the topic, unless it has to compress, which takes long. Nil: it has a goroutine of its own while there is
 	// something to do.
 	Pool *Pool
-	// Verbatim sends messages as they are instead of in the JSON envelope: text, or binary when not valid UTF-8.
+	// Verbatim sends messages outside of a topic: to plain sockets as they are, text, or binary when not valid UTF-8. They have no
+	// numbers.
 	Verbatim bool
+	// History says what is kept of the messages.
+	History History
+	// Budget counts the memory of what is kept. Nil: nobody asks.
+	Budget *budget.Budget
+	// OnKept is called in the topic's goroutine when messages are kept, and none were before; and after each Sweep. Then due is when to
+	// call Sweep next, the zero time for never, and kept is false when nothing is kept any more. It must not block. May be nil.
+	OnKept func(t *Topic, kept bool, due time.Time)
 	// BatchMessages counts batches by how many messages each has. Nil: they are not counted.
 	BatchMessages *metrics.Histogram
 	// OnPanic and OnStop are those of actor.Options.
@@ -61,27 +71,40 @@ type Options struct {
 // Topic is the handle of a topic actor. It is safe for concurrent use.
 type Topic struct {
 	// Immutable.
-	name     string
-	encode   func(dst []byte, data string) []byte
-	envelope int // bytes of a message beside its data, escaping aside
-	deflater *wire.Deflater
-	pool     *Pool
-	batches  *metrics.Histogram // nil: batches are not counted
-	onPanic  func(*actor.PanicError)
-	ref      *actor.Ref[Message]
+	name      string
+	verbatim  bool
+	encode    func(dst []byte, data string) []byte
+	envelope2 wire.Envelope2
+	envelope  int // bytes of a message beside its data, escaping aside, in the encoding where that is most
+	deflater  *wire.Deflater
+	pool      *Pool
+	batches   *metrics.Histogram // nil: batches are not counted
+	budget    *budget.Budget     // of what is kept
+	onPanic   func(*actor.PanicError)
+	onKept    func(due time.Time)
+	ref       *actor.Ref[Message]
 
 	// Owned by the actor.
-	members []*Member
-	needing [wire.Encodings]int // members by encoding
-	batch   *wire.Batch         // encoded, not yet delivered; nil when there is none
-	plain   int                 // bytes of the batch's plain frames
-	objects int                 // bytes of the batch's publications
-	last    int                 // bytes of plain frames in the last delivered batch, at most 1.25 maxBatch: the work of writing it, and what the next one may need
-	idle    *group              // subscribers that have to be flushed; nil: none
+	members  []*Member
+	needing  [wire.Encodings]int // members by encoding
+	needsV1  bool                // somebody needs frames of plain sockets
+	needsV2  bool                // somebody needs frames of tank.v2, such as the history
+	batch    *wire.Batch         // encoded, not yet delivered; nil when there is none
+	size     batchSize           // of the batch
+	last     int                 // bytes of the last delivered batch, at most 1.25 maxBatch: the work of writing it, and what the next one may need
+	idle     *group              // subscribers that have to be flushed; nil: none
+	seq      uint64              // number of the last message; 0 before the first
+	epoch    string              // names the numbering; empty: nobody knows it yet
+	history  ring
+	keys     keys
+	receipts []receipt // of what is in the batch, or was repeated, in order
+	told     bool      // the owner knows that something is kept, see Options.OnKept
 
 	// For any goroutine.
 	aborted atomic.Bool
 	dropped atomic.Uint64 // which subscribers add to, too
+	kept    atomic.Int64  // memory of what is kept, in bytes; the actor alone writes it
+	lasting atomic.Bool   // see Lasts; the actor alone writes it
 
 	// Written by the actor alone, read by anyone.
 	compresses    atomic.Bool
@@ -116,11 +139,23 @@ type (
 
 // Spawn makes a topic without subscribers.
 func Spawn(name string, opts Options) *Topic {
-	t := &Topic{name: name, encode: wire.AppendMessage, deflater: opts.Deflater, pool: opts.Pool, batches: opts.BatchMessages}
+	t := &Topic{name: name, verbatim: opts.Verbatim, encode: wire.AppendMessage, deflater: opts.Deflater, pool: opts.Pool, batches: opts.BatchMessages}
 	if !opts.Verbatim {
 		t.encode = wire.NewEnvelope(name).Append
+		t.envelope2 = wire.NewEnvelope2(name)
 	}
 	t.envelope = len(t.encode(nil, "")) + extendedLength
+	t.history = ring{limits: opts.History, lost: &t.dropped}
+	t.needsV2 = opts.History.IsOn()
+	t.budget = opts.Budget
+	if t.budget == nil {
+		t.budget = budget.New(0, nil)
+	}
+	t.onKept = func(due time.Time) {
+		if opts.OnKept != nil {
+			opts.OnKept(t, t.told, due)
+		}
+	}
 	t.onPanic = func(err *actor.PanicError) {
 		if opts.OnPanic != nil {
 			opts.OnPanic(t, err)
@@ -130,6 +165,7 @@ func Spawn(name string, opts Options) *Topic {
 		Limit:   opts.QueueBytes,
 		OnPanic: t.onPanic,
 		OnStop: func(err error) {
+			t.forget()
 			if opts.OnStop != nil {
 				opts.OnStop(t, err)
 			}
@@ -155,10 +191,11 @@ func (t *Topic) schedule(r actor.Runner) {
 // Name returns the topic's name.
 func (t *Topic) Name() string { return t.name }
 
-// Join adds a member, who gets every message published from now on. It never blocks.
+// Join adds a member, who gets every message published from now on. One that speaks tank.v2 and asks for nothing is told where the
+// topic stands. It never blocks.
 func (t *Topic) Join(m *Member) { t.ref.Post(join{m}) }
 
-// Adopt is Join for a member of a topic of the same name that has ended. If that one has not called Joined, this one does.
+// Adopt is Join for a member of a topic of the same name that has ended. What that one has not answered, this one does.
 func (t *Topic) Adopt(m *Member) { t.ref.Post(adopt{m}) }
 
 // Leave removes a member, who gets every message published before and none after. Then done is called in the topic's goroutine,
@@ -214,7 +251,7 @@ func (t *Topic) receive(mail iter.Seq[Message]) {
 	defer t.handOut() // also when this panics: nobody else will
 	for msg := range mail {
 		msg.handle(t)
-		if t.plain >= maxBatch || t.objects >= maxBatch {
+		if t.size.isFull() {
 			break // others want their turn
 		}
 	}
@@ -237,10 +274,18 @@ func (m list) handle(t *Topic) {
 
 func (m join) handle(t *Topic) {
 	t.deliverBatch() // what was published before is not for the newcomer
-	if m.place == 0 {
+	isNew := m.place == 0
+	if isNew {
 		t.members = append(t.members, m.Member)
 		m.place = len(t.members)
 		t.need(m.Member, 1)
+	}
+	switch asked := m.Ask; {
+	case asked != nil:
+		m.Ask = nil
+		t.answer(m.Subscriber, asked)
+	case isNew:
+		t.tellPosition(m.Member)
 	}
 	if joined := m.Joined; joined != nil {
 		m.Joined = nil
@@ -256,6 +301,7 @@ func (m adopt) handle(t *Topic) {
 func (m leave) handle(t *Topic) {
 	defer m.Discard()
 	t.deliverBatch() // what was published before still is for the leaver
+	t.noteLasting()
 	if m.place == 0 {
 		return
 	}
@@ -279,11 +325,14 @@ func (m leave) Discard() {
 // encodings.
 func (t *Topic) need(m *Member, by int) {
 	encoding := m.Subscriber.Encoding()
-	if encoding == wire.Deflated && t.deflater == nil {
-		encoding = wire.Plain
+	if t.deflater == nil && encoding != wire.Objects {
+		encoding = encoding.Inflated()
 	}
-	t.needing[encoding] += by
-	if compresses := t.needing[wire.Deflated] > 0; compresses != t.compresses.Load() {
+	n := &t.needing
+	n[encoding] += by
+	t.needsV1 = n[wire.V1]+n[wire.V1Deflated] > 0
+	t.needsV2 = n[wire.V2]+n[wire.V2Deflated] > 0 || t.history.limits.IsOn()
+	if compresses := n[wire.V1Deflated]+n[wire.V2Deflated] > 0; compresses != t.compresses.Load() {
 		t.compresses.Store(compresses)
 	}
 }

@@ -47,7 +47,7 @@ func TestAMessageIsOneFrame(t *testing.T) {
 				defer h.Stop()
 				s, _ := h.join()
 				h.publish(tt.data)
-				if synctest.Wait(); len(s.batches) != 1 || string(s.batches[0].Frames[wire.Plain]) != tt.want {
+				if synctest.Wait(); len(s.batches) != 1 || string(s.batches[0].Frames[wire.V1]) != tt.want {
 					t.Errorf("got %q, want one batch %q", s.copies, tt.want)
 				}
 				if got := h.Name(); got != tt.topic {
@@ -75,7 +75,7 @@ func TestABurstComesInFewBatchesOfBoundedSize(t *testing.T) {
 				h.release()
 				for i, b := range s.batches {
 					last := i == len(s.batches)-1
-					if n := len(b.Frames[wire.Plain]); n >= maxBatch+frame || n < maxBatch && !last {
+					if n := len(b.Frames[wire.V1]); n >= maxBatch+frame || n < maxBatch && !last {
 						t.Errorf("batch %d of %d has %d bytes, in messages of %d", i, len(s.batches), n, frame)
 					}
 				}
@@ -330,12 +330,16 @@ func TestOnlyEncodingsThatAMemberNeedsAreMade(t *testing.T) {
 			do   func()
 			want [wire.Encodings]bool
 		}{
-			{"for a plain member", func() { h.Join(members[wire.Plain]) }, [wire.Encodings]bool{wire.Plain: true}},
-			{"for two", func() { h.Join(members[wire.Deflated]) }, [wire.Encodings]bool{wire.Plain: true, wire.Deflated: true}},
-			{"for one with compression", func() { h.Leave(members[wire.Plain], nil) }, [wire.Encodings]bool{wire.Deflated: true}},
-			{"and one of the program's", func() { h.Join(members[wire.Objects]) }, [wire.Encodings]bool{wire.Deflated: true, wire.Objects: true}},
-			{"for that one alone", func() { h.Leave(members[wire.Deflated], nil) }, [wire.Encodings]bool{wire.Objects: true}},
-			{"for all", func() { h.Join(members[wire.Plain]); h.Join(members[wire.Deflated]) }, [wire.Encodings]bool{true, true, true}},
+			{"for a plain member", func() { h.Join(members[wire.V1]) }, [wire.Encodings]bool{wire.V1: true}},
+			{"for two", func() { h.Join(members[wire.V1Deflated]) }, [wire.Encodings]bool{wire.V1: true, wire.V1Deflated: true}},
+			{"for one with compression", func() { h.Leave(members[wire.V1], nil) }, [wire.Encodings]bool{wire.V1Deflated: true}},
+			{"and one of the program's", func() { h.Join(members[wire.Objects]) }, [wire.Encodings]bool{wire.V1Deflated: true, wire.Objects: true}},
+			{"for that one alone", func() { h.Leave(members[wire.V1Deflated], nil) }, [wire.Encodings]bool{wire.Objects: true}},
+			{"and one of tank.v2", func() { h.Join(members[wire.V2]) }, [wire.Encodings]bool{wire.V2: true, wire.Objects: true}},
+			{"and one with compression", func() { h.Join(members[wire.V2Deflated]) }, [wire.Encodings]bool{wire.V2: true, wire.V2Deflated: true, wire.Objects: true}},
+			{"for this one", func() { h.Leave(members[wire.V2], nil) }, [wire.Encodings]bool{wire.V2Deflated: true, wire.Objects: true}},
+			{"for all", func() { h.Join(members[wire.V1]); h.Join(members[wire.V1Deflated]); h.Join(members[wire.V2]) },
+				[wire.Encodings]bool{true, true, true, true, true}},
 		} {
 			step.do()
 			h.hold()
@@ -350,7 +354,10 @@ func TestOnlyEncodingsThatAMemberNeedsAreMade(t *testing.T) {
 				if b.Messages != 2 {
 					t.Errorf("%s: a batch of %d messages, want 2", step.what, b.Messages)
 				}
-				made := [wire.Encodings]bool{len(b.Frames[wire.Plain]) > 0, len(b.Frames[wire.Deflated]) > 0, len(b.Objects) > 0}
+				made := [wire.Encodings]bool{wire.Objects: len(b.Objects) > 0}
+				for e, frames := range b.Frames {
+					made[e] = len(frames) > 0
+				}
 				if made != step.want {
 					t.Errorf("%s: the encodings made are %v, want %v", step.what, made, step.want)
 				}

@@ -24,15 +24,16 @@ const modulePath = "github.com/fanqie/tank-websocket-go-server"
 // "." is the root. A package that is not listed is an arrow nobody has drawn yet: think, then add it.
 var layers = map[string][]string{
 	"actor":            {},
+	"internal/budget":  {},
 	"internal/metrics": {},
 	"internal/wire":    {},
 	"internal/memnet":  {}, // the network of tests, and so of tanktest alone
 	"internal/wstest":  {}, // the client's side of tests, and so of tanktest alone; nothing of the server's
-	"topic":            {"actor", "internal/metrics", "internal/wire"},
-	"client":           {"actor", "internal/metrics", "internal/wire", "github.com/coder/websocket"},
+	"topic":            {"actor", "internal/budget", "internal/metrics", "internal/wire"},
+	"client":           {"actor", "internal/budget", "internal/metrics", "internal/wire", "github.com/coder/websocket"},
 	"inspector":        {"."},
-	"internal/hub":     {"actor", "internal/metrics", "internal/wire", "topic", "client"},
-	".":                {"actor", "internal/hub", "internal/metrics", "internal/wire", "client", "github.com/google/uuid"},
+	"internal/hub":     {"actor", "internal/budget", "internal/metrics", "internal/wire", "topic", "client"},
+	".":                {"actor", "internal/budget", "internal/hub", "internal/metrics", "internal/wire", "client", "github.com/google/uuid"},
 	"tanktest":         {".", "internal/memnet", "internal/wstest"}, // for tests of programs that use the library
 }
 

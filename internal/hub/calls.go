@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/fanqie/tank-websocket-go-server/actor"
+	"github.com/fanqie/tank-websocket-go-server/internal/wire"
 	"github.com/fanqie/tank-websocket-go-server/topic"
 )
 
@@ -25,16 +26,19 @@ func get[T any](h *Hub, build func(actor.Request[T]) message) T {
 
 // Registration is what Register has to know, beside the session.
 type Registration struct {
-	Address string    // of the connection, which may be any text
-	Expires time.Time // when the credentials do; zero: never
-	Hook    bool      // a hook runs next, see HookDone
+	Address string      // of the connection, which may be any text
+	Expires time.Time   // when the credentials do; zero: never
+	Hook    bool        // a hook runs next, see HookDone
+	Hello   *wire.Batch // what the client is told first; nil: nothing
 }
 
 // Register makes a session of a connection. It returns ErrClosed when the instance is closing or closed, and ErrLimit when the
 // user has too many sessions that are being closed. A session whose user has too many others is registered, and closed.
 func (h *Hub) Register(s *Session, how Registration) error {
 	s.source = sourceOf(s, how.Address)
-	return h.ask(func(r actor.Request[struct{}]) message { return register{r, s, unixNano(how.Expires), how.Hook} })
+	return h.ask(func(r actor.Request[struct{}]) message {
+		return register{r, s, unixNano(how.Expires), how.Hook, how.Hello}
+	})
 }
 
 // Gone ends a session whose socket is closed. It does not wait.
@@ -53,22 +57,37 @@ func (h *Hub) HookDone() { h.supervisor.Post(hookDone{}) }
 // Subscribe returns nil when the session is subscribed, ErrLimit when it has as many subscriptions as it may have, or ErrClosed.
 // The name has to be valid, and must not be a piece of something large.
 func (h *Hub) Subscribe(s *Session, topic string) error {
-	return h.ask(func(r actor.Request[struct{}]) message { return subscribe{r, s, topic} })
+	return h.ask(func(r actor.Request[struct{}]) message { return subscribe{Request: r, session: s, topic: topic} })
 }
+
+// Ask and History are those of package topic.
+type (
+	Ask     = topic.Ask
+	History = topic.History
+)
+
+// EndReason is what a client that speaks tank.v2 is told when the server ends one of its subscriptions.
+type EndReason struct{ Code, Message string }
 
 // Unsubscribe returns nil when the subscription has ended, ErrNotFound when there was none, or ErrClosed.
-func (h *Hub) Unsubscribe(s *Session, topic string) error {
-	return h.ask(func(r actor.Request[struct{}]) message { return unsubscribe{r, s, topic} })
+func (h *Hub) Unsubscribe(s *Session, topic string, why EndReason) error {
+	return h.ask(func(r actor.Request[struct{}]) message {
+		return unsubscribe{Request: r, session: s, topic: topic, why: &why}
+	})
 }
 
-// PostSubscribe is Subscribe for a request of the client's own. It does not wait: a client that is rejected gets an error frame.
-func (h *Hub) PostSubscribe(s *Session, topic string) {
-	h.supervisor.Post(subscribe{session: s, topic: topic})
+// PostSubscribe is Subscribe for a request of the client's own, which asks for something if it speaks tank.v2. It does not wait: a
+// client that is rejected gets an error frame.
+func (h *Hub) PostSubscribe(s *Session, name string, ask *topic.Ask) {
+	m := subscribe{session: s, topic: name, ask: ask}
+	if !h.supervisor.Post(m) {
+		m.handed()
+	}
 }
 
-// PostUnsubscribe is Unsubscribe for a request of the client's own. It does not wait.
-func (h *Hub) PostUnsubscribe(s *Session, topic string) {
-	h.supervisor.Post(unsubscribe{session: s, topic: topic})
+// PostUnsubscribe is Unsubscribe for a request of the client's own, which has an id if it speaks tank.v2. It does not wait.
+func (h *Hub) PostUnsubscribe(s *Session, topic string, id uint64) {
+	h.supervisor.Post(unsubscribe{session: s, topic: topic, id: id})
 }
 
 // Sync waits until the supervisor has handled all that was posted to it before, or has ended.
@@ -151,5 +170,12 @@ func (h *Hub) Members(name string) []topic.Subscriber {
 // successor returns the topic of a name under which one was found that had ended: it lost its last subscriber just now and may
 // have found another, or it is being replaced.
 func (h *Hub) successor(name string) (*topic.Topic, error) {
-	return actor.Call(context.Background(), h.supervisor, func(r actor.Request[*topic.Topic]) message { return lookup{r, name} })
+	return h.lookup(name, false, false)
+}
+
+func (h *Hub) lookup(name string, create, pin bool) (*topic.Topic, error) {
+	t, err := actor.Call(context.Background(), h.supervisor, func(r actor.Request[*topic.Topic]) message {
+		return lookup{r, name, create, pin}
+	})
+	return t, translate(err)
 }

@@ -87,9 +87,9 @@ type owner struct {
 func (o *owner) Received(data []byte, _ bool) {
 	switch cmd := wire.Parse(data); cmd.Kind {
 	case wire.Subscribe:
-		o.x.PostSubscribe(o.session, cmd.Topic)
+		o.x.PostSubscribe(o.session, cmd.Topic, nil)
 	case wire.Unsubscribe:
-		o.x.PostUnsubscribe(o.session, cmd.Topic)
+		o.x.PostUnsubscribe(o.session, cmd.Topic, 0)
 	}
 }
 

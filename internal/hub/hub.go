@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/fanqie/tank-websocket-go-server/actor"
-	"github.com/fanqie/tank-websocket-go-server/client"
+	"github.com/fanqie/tank-websocket-go-server/internal/budget"
 	"github.com/fanqie/tank-websocket-go-server/internal/metrics"
 	"github.com/fanqie/tank-websocket-go-server/internal/wire"
 	"github.com/fanqie/tank-websocket-go-server/topic"
@@ -26,6 +26,8 @@ type Config struct {
 	SessionsPerUser   int // the most of one user that an authenticator has named
 	TopicQueueBytes   int
 	TotalOutboxBytes  int // the most memory of the queued bytes of all sessions
+	TotalHistoryBytes int // the most memory of what all topics keep
+	History           func(topic string) topic.History
 	HeartbeatInterval time.Duration
 	HeartbeatTimeout  time.Duration
 	DrainWindow       time.Duration
@@ -91,7 +93,8 @@ type Hub struct {
 	config     Config
 	supervisor *actor.Ref[message]
 	pool       *topic.Pool // runs topics
-	budget     *client.Budget
+	budget     *budget.Budget
+	kept       *budget.Budget // of what topics keep
 	life       *lifecycle
 	topics     *directory
 
@@ -103,7 +106,8 @@ type Hub struct {
 
 	// Written by the supervisor alone, read by anyone.
 	sessions   atomic.Int64
-	liveTopics atomic.Int64
+	liveTopics atomic.Int64 // with subscribers, or messages that are kept
+	lingering  atomic.Int64 // the others
 	accepted   atomic.Uint64
 }
 
@@ -117,24 +121,32 @@ func New(c Config) *Hub {
 		rejected:   make(map[string]int),
 		topics:     make(map[string]*liveTopic),
 		listeners:  make(map[*Listener]struct{}),
+		abandoned:  make(map[*topic.Topic]struct{}),
 		wheel:      newWheel(c.HeartbeatInterval, c.HeartbeatTimeout),
 		allowances: newAllowances(c.Refill, maxAllowances),
 	}
 	h.supervisor = actor.Spawn(actor.Options{Restarts: -1, OnPanic: s.panicked}, s.receive)
-	h.budget = client.NewBudget(c.TotalOutboxBytes, func() { h.supervisor.Post(overBudget{}) })
+	h.kept = budget.New(c.TotalHistoryBytes, func() { h.supervisor.Post(overHistory{}) })
+	h.budget = budget.New(c.TotalOutboxBytes, func() { h.supervisor.Post(overBudget{}) })
 	s.broadcast = &liveTopic{topic: s.spawnTopic(Broadcast)}
 	h.topics.add(s.broadcast.topic)
 	return h
 }
 
 // Budget returns the budget of the queued bytes of all sessions, which their clients have to share.
-func (h *Hub) Budget() *client.Budget { return h.budget }
+func (h *Hub) Budget() *budget.Budget { return h.budget }
 
 // Sessions returns the number of sessions, those that are being closed included.
 func (h *Hub) Sessions() int { return int(h.sessions.Load()) }
 
-// Topics returns the number of topics that have subscribers.
+// HistoryMemory returns how much memory is kept by topics, in bytes.
+func (h *Hub) HistoryMemory() int64 { return h.kept.Held() }
+
+// Topics returns the number of topics that have subscribers, or keep messages.
 func (h *Hub) Topics() int { return int(h.liveTopics.Load()) }
+
+// LingeringTopics returns the number of the others.
+func (h *Hub) LingeringTopics() int { return int(h.lingering.Load()) }
 
 // Accepted returns the number of sessions so far.
 func (h *Hub) Accepted() uint64 { return h.accepted.Load() }

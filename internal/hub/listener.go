@@ -174,7 +174,7 @@ func (m listen) handle(s *supervisor) {
 	if l.live == nil {
 		l.live = s.newTopic(l.name)
 	}
-	l.member = join(l, l.live, m.Request)
+	l.member = join(l, l.live, nil, m.Request)
 	s.listeners[l] = struct{}{}
 	s.joined(l.live)
 }

@@ -1,7 +1,10 @@
 package hub
 
 import (
+	"time"
+
 	"github.com/fanqie/tank-websocket-go-server/actor"
+	"github.com/fanqie/tank-websocket-go-server/internal/wire"
 	"github.com/fanqie/tank-websocket-go-server/topic"
 )
 
@@ -13,22 +16,28 @@ type (
 	register struct { // a connection has been upgraded
 		actor.Request[struct{}]
 		session *Session
-		expires int64 // see Session
-		hook    bool  // a hook runs next, and then says HookDone
+		expires int64       // see Session
+		hook    bool        // a hook runs next, and then says HookDone
+		hello   *wire.Batch // what the client is told first; nil: nothing
 	}
 	subscribe struct { // with the zero Request, nobody waits: the request is the client's own
 		actor.Request[struct{}]
 		session *Session
 		topic   string
+		ask     *topic.Ask // of a client that speaks tank.v2; else nil
 	}
 	unsubscribe struct { // with the zero Request, nobody waits: the request is the client's own
 		actor.Request[struct{}]
 		session *Session
 		topic   string
+		id      uint64     // of the client's command; 0: it has none
+		why     *EndReason // what a client that speaks tank.v2 is told; nil: nothing
 	}
 	lookup struct { // answered with nil when there is none
 		actor.Request[*topic.Topic]
-		topic string
+		topic  string
+		create bool // make one if there is none
+		pin    bool // let it live for a while without subscribers
 	}
 	countSubscribers struct {
 		actor.Request[int]
@@ -99,9 +108,15 @@ type (
 		topic *topic.Topic
 		err   error // nil when it was told to
 	}
-	unlisten   struct{ listener *Listener }
-	overBudget struct{}           // the queued bytes of all clients exceed the budget
-	report     struct{ what any } // see Hub.Report
+	topicKept struct { // a topic keeps messages, and did not before; or nothing any more; or it was swept
+		topic *topic.Topic
+		kept  bool
+		due   time.Time // when to sweep it next; zero: never
+	}
+	unlisten    struct{ listener *Listener }
+	overBudget  struct{}           // the queued bytes of all clients exceed the budget
+	overHistory struct{}           // what all topics keep exceeds the budget
+	report      struct{ what any } // see Hub.Report
 
 	// Of the instance's own life.
 	tick      struct{} // of the heartbeat, see wheel.go

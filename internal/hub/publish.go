@@ -12,8 +12,9 @@ import (
 
 // All functions in this file run in the goroutines of edges. A publication does not pass through the supervisor.
 
-// Publish gives a publication to its topic. While the topic's queue is full, it waits, as long as the context lasts. It returns nil
-// when the topic has accepted it, or nobody subscribes to the topic; ErrBusy together with the context's error; or ErrClosed.
+// Publish gives a publication of the server's to its topic, which begins for it where publications are kept. While the topic's queue
+// is full, it waits, as long as the context lasts. It returns nil when the topic has accepted it, or there is none; ErrBusy together
+// with the context's error; or ErrClosed.
 func (h *Hub) Publish(ctx context.Context, p *wire.Publication) error {
 	return h.publish(patience{ctx: ctx}, p)
 }
@@ -30,19 +31,81 @@ type patience struct {
 }
 
 func (h *Hub) publish(patience patience, p *wire.Publication) error {
-	for t := h.topics.find(p.Topic); t != nil && h.life.state() <= draining; {
-		err := patience.put(topic.NewPublish(p), t)
+	return h.put(patience, p.Topic, true, func() topic.Message { return topic.NewPublish(p) })
+}
+
+// PublishFrom is PublishWithin for a publication by a client, with which no topic begins. The owner is whose key it is. If it has an id,
+// the client is answered: with the number of the publication, behind that, or without one when there is no topic.
+func (h *Hub) PublishFrom(timeout time.Duration, s *Session, p *wire.Publication, owner string, id uint64) error {
+	accepted := false
+	err := h.put(patience{timeout: timeout}, p.Topic, false, func() topic.Message {
+		accepted = true
+		if id == 0 && p.Key == "" {
+			return topic.NewPublish(p)
+		}
+		return topic.NewAsked(p, owner, s.Client, id)
+	})
+	if err == nil && !accepted && id != 0 {
+		e := s.Client.Encoding()
+		s.Client.Send(wire.NewAnswers(e, wire.AppendPublished(nil, id, 0, false), 1))
+	}
+	return err
+}
+
+// put gives a message to a topic. create says that the topic begins if its messages are kept.
+func (h *Hub) put(patience patience, name string, create bool, build func() topic.Message) error {
+	t, err := h.find(name, create)
+	for ; t != nil && err == nil && h.life.state() <= draining; t, err = h.next(name, create) {
+		err := patience.put(build(), t)
 		if !errors.Is(err, actor.ErrStopped) {
 			return translate(err)
 		}
-		if t, err = h.successor(p.Topic); err != nil {
-			return translate(err)
-		}
 	}
-	if h.life.state() > draining {
+	if err == nil && h.life.state() > draining {
 		return ErrClosed
 	}
-	return nil
+	return err
+}
+
+// find returns the topic of a name, or nil.
+func (h *Hub) find(name string, create bool) (*topic.Topic, error) {
+	t := h.topics.find(name)
+	if t == nil && create && h.keeps(name) {
+		return h.lookup(name, true, false)
+	}
+	return t, nil
+}
+
+// next returns the topic of a name under which one was found that had ended.
+func (h *Hub) next(name string, create bool) (*topic.Topic, error) {
+	return h.lookup(name, create && h.keeps(name), false)
+}
+
+// keeps reports whether publications to a topic are kept.
+func (h *Hub) keeps(name string) bool { return h.history(name).IsOn() }
+
+// history says what a topic keeps.
+func (h *Hub) history(name string) (none topic.History) {
+	if name == Broadcast || h.config.History == nil {
+		return none
+	}
+	return h.config.History(name)
+}
+
+// PublishAsked is Publish of a publication whose position the caller wants to know. Its key is the server's. The position is zero when
+// there is no topic.
+func (h *Hub) PublishAsked(ctx context.Context, p *wire.Publication) (wire.Position, error) {
+	t, err := h.find(p.Topic, true)
+	for ; t != nil && err == nil && h.life.state() <= draining; t, err = h.next(p.Topic, true) {
+		receipt, err := t.Publish(ctx, p, "")
+		if !errors.Is(err, actor.ErrStopped) {
+			return receipt.At, translate(err)
+		}
+	}
+	if err == nil && h.life.state() > draining {
+		err = ErrClosed
+	}
+	return wire.Position{}, err
 }
 
 // put gives a message to a topic actor.

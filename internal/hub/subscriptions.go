@@ -13,11 +13,14 @@ import (
 func (m subscribe) handle(s *supervisor) {
 	c := m.session
 	if !s.active(c) || s.hub.life.state() > draining {
-		refuse(m.Request, c, m.topic, wire.RefusedClosing, ErrClosed)
+		m.refuse(wire.RefusedClosing, ErrClosed)
 		return
 	}
 	t := s.topics[m.topic]
-	if _, already := c.subscriptions[t]; already {
+	if member, already := c.subscriptions[t]; already {
+		if m.ask != nil {
+			t.topic.Ask(member, m.ask)
+		}
 		m.Reply(struct{}{})
 		return
 	}
@@ -28,7 +31,7 @@ func (m subscribe) handle(s *supervisor) {
 	if t == nil {
 		t = s.newTopic(m.topic)
 	}
-	c.subscriptions[t] = join(c.Client, t, m.Request)
+	c.subscriptions[t] = join(c.Client, t, m.ask, m.Request)
 	c.subscribed.Store(int64(len(c.subscriptions)))
 	c.refusals = 0
 	s.joined(t)
@@ -42,7 +45,7 @@ const maxRefusals = 16
 func (s *supervisor) tooManySubscriptions(m subscribe) {
 	c := m.session
 	err := fmt.Errorf("%w: the client has %d subscriptions", ErrLimit, len(c.subscriptions))
-	if !refuse(m.Request, c, m.topic, wire.RefusedLimit, err) {
+	if !m.refuse(wire.RefusedLimit, err) {
 		return
 	}
 	s.fault(Fault{Kind: TooManySubscriptions, Err: err, Session: c, Topic: m.topic})
@@ -53,19 +56,35 @@ func (s *supervisor) tooManySubscriptions(m subscribe) {
 
 // refuse answers a request that is not granted: the caller who waits for it, or else the client. It reports whether it was the
 // client.
-func refuse(r actor.Request[struct{}], c *Session, topic, code string, err error) (toClient bool) {
+func (m subscribe) refuse(code string, err error) (toClient bool) {
+	defer m.handed()
+	r := wire.Refusal{Code: code, Message: err.Error(), Topic: m.topic}
+	if m.ask != nil {
+		r.ID = m.ask.ID
+	}
+	return refuse(m.Request, m.session, r, err)
+}
+
+// handed tells whoever waits for a replay that there is none.
+func (m subscribe) handed() {
+	if m.ask != nil && m.ask.Handed != nil {
+		m.ask.Handed()
+	}
+}
+
+func refuse(r actor.Request[struct{}], c *Session, refusal wire.Refusal, err error) (toClient bool) {
 	if r.Awaited() {
 		r.Fail(err)
 		return false
 	}
-	c.Client.Enqueue(wire.NewRefusal(code, err.Error(), topic))
+	c.Client.Enqueue(refusal.Batch(c.Client.Encoding()))
 	return true
 }
 
 // join makes a subscriber a member of a topic. What is published from here on comes behind it in the topic's mailbox. The topic
 // answers the request, if somebody waits for that.
-func join(subscriber topic.Subscriber, t *liveTopic, r actor.Request[struct{}]) *topic.Member {
-	member := &topic.Member{Subscriber: subscriber, Joined: whenAwaited(r)}
+func join(subscriber topic.Subscriber, t *liveTopic, ask *topic.Ask, r actor.Request[struct{}]) *topic.Member {
+	member := &topic.Member{Subscriber: subscriber, Ask: ask, Joined: whenAwaited(r)}
 	t.topic.Join(member)
 	return member
 }
@@ -73,21 +92,39 @@ func join(subscriber topic.Subscriber, t *liveTopic, r actor.Request[struct{}]) 
 func (m unsubscribe) handle(s *supervisor) {
 	c := m.session
 	if !s.active(c) {
-		refuse(m.Request, c, m.topic, wire.RefusedClosing, ErrClosed)
+		refuse(m.Request, c, wire.Refusal{ID: m.id, Code: wire.RefusedClosing, Message: ErrClosed.Error(), Topic: m.topic}, ErrClosed)
 		return
 	}
 	t := s.subscription(c, m.topic)
 	if t == nil {
 		m.Fail(notSubscribed(m.topic))
+		m.confirm()
 		return
 	}
-	s.unsubscribe(c, t, whenAwaited(m.Request))
+	s.unsubscribe(c, t, m.why, func() {
+		m.confirm()
+		m.Reply(struct{}{})
+	})
 }
 
-// unsubscribe is leave for a session that goes on without the topic.
-func (s *supervisor) unsubscribe(c *Session, t *liveTopic, done func()) {
-	s.leave(c, t, done)
-	s.event(Event{Kind: Unsubscribed, Session: c, Topic: t.topic.Name()})
+// confirm answers the client's command, if it has an id. Any goroutine may call it.
+func (m unsubscribe) confirm() {
+	if m.id != 0 {
+		e := m.session.Client.Encoding()
+		m.session.Client.Enqueue(wire.NewAnswers(e, wire.AppendOK(nil, m.id), 1))
+	}
+}
+
+// unsubscribe is leave for a session that goes on without the topic, and is told why if it speaks tank.v2.
+func (s *supervisor) unsubscribe(c *Session, t *liveTopic, why *EndReason, done func()) {
+	name := t.topic.Name()
+	s.leave(c, t, func() {
+		if e := c.Client.Encoding(); why != nil && e.IsV2() {
+			c.Client.Enqueue(wire.NewAnswers(e, wire.AppendEnd(nil, name, why.Code, why.Message), 1))
+		}
+		done()
+	})
+	s.event(Event{Kind: Unsubscribed, Session: c, Topic: name})
 }
 
 // whenAwaited returns a function that answers a request, or nil when nobody waits for the answer. Any goroutine may call it.
@@ -109,7 +146,8 @@ func (s *supervisor) leave(c *Session, t *liveTopic, done func()) {
 // joined counts a new subscriber of a topic.
 func (s *supervisor) joined(t *liveTopic) {
 	if t.subscribers++; t.subscribers == 1 {
-		s.hub.liveTopics.Add(1)
+		s.noLongerIdle(t)
+		s.list(t)
 	}
 }
 
@@ -120,7 +158,7 @@ func (s *supervisor) leaveTopic(t *liveTopic, member *topic.Member, done func())
 		return
 	}
 	t.pendingEmpty++
-	s.hub.liveTopics.Add(-1)
+	s.list(t)
 	empty := topicEmpty{t}
 	t.topic.Leave(member, func() {
 		if done != nil {
@@ -137,6 +175,9 @@ func (s *supervisor) leaveBroadcast(c *Session, done func()) {
 		c.broadcast = nil
 	}
 }
+
+// ByServer is why a subscription ends that the server has ended without saying more.
+var ByServer = EndReason{wire.RefusedUnsubscribed, "the server has ended the subscription"}
 
 func (m countSubscribers) handle(s *supervisor) {
 	if t := s.topics[m.topic]; t != nil {
@@ -174,7 +215,7 @@ func (m unsubscribeUser) handle(s *supervisor) {
 	n := 0
 	for _, c := range s.users[m.userID] {
 		if t := s.subscription(c, m.topic); t != nil && s.active(c) {
-			s.unsubscribe(c, t, nil)
+			s.unsubscribe(c, t, &ByServer, func() {})
 			n++
 		}
 	}

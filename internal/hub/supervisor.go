@@ -26,6 +26,9 @@ type supervisor struct {
 	wheel      *wheel
 	expiries   expiries
 	clock      clock
+	sweeps     schedule
+	lingering  schedule                  // topics
+	abandoned  map[*topic.Topic]struct{} // by abandonSome, whose memory may not be given back yet
 	allowances *allowances
 	candidates candidates            // for being closed over the budget
 	evicted    *client.Client        // the last of them; nil: its memory is given back
@@ -70,6 +73,9 @@ func (m register) handle(s *supervisor) {
 		return
 	}
 	s.sessions[c.ID] = c
+	if m.hello != nil {
+		c.Client.Enqueue(m.hello)
+	}
 	c.Client.Inherit(s.allowances.left(c.source), !c.Authenticated)
 	s.wheel.add(c)
 	c.expires = m.expires
@@ -85,7 +91,7 @@ func (m register) handle(s *supervisor) {
 	c.subscriptions = make(map[*liveTopic]*topic.Member)
 	if !tooMany {
 		s.users.add(c)
-		c.broadcast = join(c.Client, s.broadcast, actor.Request[struct{}]{})
+		c.broadcast = join(c.Client, s.broadcast, nil, actor.Request[struct{}]{})
 	}
 	s.event(Event{Kind: Connected, Session: c})
 	if tooMany {

@@ -36,7 +36,7 @@ func TestSubscribersOfATopicThatIsGivenUpGetANewOne(t *testing.T) {
 	<-m.events
 	<-m.events
 	find := func(name string) *topic.Topic {
-		found, err := actor.Call(t.Context(), m.supervisor, func(r actor.Request[*topic.Topic]) message { return lookup{r, name} })
+		found, err := actor.Call(t.Context(), m.supervisor, func(r actor.Request[*topic.Topic]) message { return lookup{Request: r, topic: name} })
 		if err != nil || found == nil {
 			t.Fatalf("no topic %q: %v", name, err)
 		}
@@ -175,7 +175,7 @@ func crowdOf(t *testing.T, n, subscriptions int) (m *instance, clients []*Sessio
 	clients = m.all()
 	for _, c := range clients {
 		for i := range subscriptions {
-			m.PostSubscribe(c, fmt.Sprint(i))
+			m.PostSubscribe(c, fmt.Sprint(i), nil)
 		}
 	}
 	return m, clients
@@ -232,8 +232,8 @@ func TestSupervisorLeavesTheConnectionToOthers(t *testing.T) {
 		session := m.all()[0]
 		see(m, func(*supervisor) bool { session.leaving = true; return true })
 		before := l.last.Load().writes.Load()
-		m.PostSubscribe(session, "news")
-		m.PostUnsubscribe(session, "news")
+		m.PostSubscribe(session, "news", nil)
+		m.PostUnsubscribe(session, "news", 0)
 		synctest.Wait()
 		if spy := l.last.Load(); spy.writes.Load() == before || spy.bySupervisor.Load() {
 			t.Errorf("%d writes, by the supervisor: %v", spy.writes.Load()-before, spy.bySupervisor.Load())
@@ -292,7 +292,7 @@ func TestSubscriptionsAreAnsweredAlthoughTheirTopicIsGivenUp(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, c := range all {
-			if err := m.Unsubscribe(c, "news"); err != nil {
+			if err := m.Unsubscribe(c, "news", ByServer); err != nil {
 				t.Fatal(err)
 			}
 		}

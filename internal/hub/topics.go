@@ -1,6 +1,8 @@
 package hub
 
 import (
+	"time"
+
 	"github.com/fanqie/tank-websocket-go-server/actor"
 	"github.com/fanqie/tank-websocket-go-server/topic"
 )
@@ -15,7 +17,13 @@ import (
 type liveTopic struct {
 	topic        *topic.Topic
 	subscribers  int
-	pendingEmpty int // how many times its last subscriber left for which topicEmpty is still to come
+	pendingEmpty int       // how many times its last subscriber left for which topicEmpty is still to come
+	kept         bool      // it keeps messages
+	idleSince    time.Time // when it was seen without subscribers; zero while it has some
+	pinned       time.Time // it lives until then, whoever leaves; zero: it may end
+	lingers      time.Time // when it ends if nobody comes; zero: it does not linger
+	swept        time.Time // when it is to be swept; zero: not at all
+	listed       bool      // it counts as a topic
 }
 
 func (s *supervisor) spawnTopic(name string) *topic.Topic {
@@ -26,6 +34,9 @@ func (s *supervisor) spawnTopic(name string) *topic.Topic {
 		Pool:          s.hub.pool,
 		Verbatim:      name == Broadcast,
 		BatchMessages: s.hub.config.BatchMessages,
+		History:       s.hub.history(name),
+		Budget:        s.hub.kept,
+		OnKept:        func(t *topic.Topic, kept bool, due time.Time) { s.post(topicKept{t, kept, due}) },
 		OnPanic: func(t *topic.Topic, err *actor.PanicError) {
 			s.fault(Fault{Kind: TopicPanicked, Err: err, Topic: t.Name()})
 		},
@@ -41,39 +52,51 @@ func (s *supervisor) newTopic(name string) *liveTopic {
 	return t
 }
 
-// handle ends a topic, unless somebody has subscribed again.
+// handle looks at a topic without subscribers, unless somebody has subscribed again.
 func (m topicEmpty) handle(s *supervisor) {
 	t := m.live
 	if t.pendingEmpty--; t.pendingEmpty == 0 && t.subscribers == 0 {
-		s.endTopic(t)
+		s.idle(t)
 	}
 }
 
 // endTopic ends a topic without subscribers. A later subscriber gets a new topic actor.
 func (s *supervisor) endTopic(t *liveTopic) {
-	s.hub.topics.remove(t.topic)
 	t.topic.Stop()
+	s.removeTopic(t)
+}
+
+// removeTopic forgets a topic that has ended, or is about to.
+func (s *supervisor) removeTopic(t *liveTopic) {
+	s.noLongerIdle(t)
+	t.kept, t.swept = false, time.Time{}
+	s.list(t)
+	s.hub.topics.remove(t.topic)
 	delete(s.topics, t.topic.Name())
 	if len(s.topics) == 0 {
 		s.topics = make(map[string]*liveTopic) // a map does not become smaller by itself
 	}
 }
 
+// handle replaces a topic that has ended without being told to by endTopic: it was given up, or has retired. A subscriber may have come
+// in the same moment.
 func (m topicStopped) handle(s *supervisor) {
 	s.topicActors--
-	if m.err != nil && s.hub.life.state() <= draining {
-		s.replace(m.topic)
+	if t := s.live(m.topic.Name()); t != nil && t.topic == m.topic && s.hub.life.state() <= draining {
+		if t.subscribers > 0 || t.pendingEmpty > 0 || t == s.broadcast {
+			s.replace(t)
+		} else {
+			s.removeTopic(t)
+		}
 	}
 	s.advance()
 }
 
-// replace gives the subscribers of a topic actor that was given up a new one. If all have left, the new one ends when
-// the supervisor gets to topicEmpty.
-func (s *supervisor) replace(old *topic.Topic) {
-	t := s.live(old.Name())
-	if t == nil || t.topic != old {
-		return
-	}
+// replace gives the subscribers of a topic actor that has ended a new one, with a new numbering. If all have left, the new one ends
+// when the supervisor gets to topicEmpty.
+func (s *supervisor) replace(t *liveTopic) {
+	old := t.topic
+	t.kept, t.swept = false, time.Time{}
 	t.topic = s.spawnTopic(old.Name())
 	for _, c := range s.sessions {
 		if t == s.broadcast && c.broadcast != nil {
@@ -103,9 +126,18 @@ func (m lookup) handle(s *supervisor) {
 	switch t := s.live(m.topic); {
 	case s.hub.life.state() > draining:
 		m.Fail(ErrClosed)
-	case t == nil:
+	case t == nil && !m.create:
 		m.Reply(nil)
 	default:
+		if t == nil {
+			t = s.newTopic(m.topic)
+		}
+		if m.pin {
+			t.pinned = time.Now().Add(linger)
+		}
+		if t.subscribers == 0 && t.pendingEmpty == 0 {
+			s.linger(t)
+		}
 		m.Reply(t.topic)
 	}
 }
@@ -113,7 +145,7 @@ func (m lookup) handle(s *supervisor) {
 func (m listTopics) handle(s *supervisor) {
 	list := make([]liveTopic, 0, len(s.topics))
 	for _, t := range s.topics {
-		if t.subscribers > 0 {
+		if t.listed {
 			list = append(list, *t)
 		}
 	}

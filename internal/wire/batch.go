@@ -3,6 +3,7 @@ package wire
 import (
 	"bytes"
 	"sync/atomic"
+	"unsafe"
 )
 
 // Encoding is a form in which peers get messages.
@@ -10,11 +11,19 @@ type Encoding uint8
 
 // The encodings.
 const (
-	Plain    Encoding = iota
-	Deflated          // for peers that negotiated permessage-deflate, RFC 7692
+	V1         Encoding = iota // for plain sockets
+	V1Deflated                 // for those that negotiated permessage-deflate, RFC 7692
+	V2                         // for sockets that negotiated tank.v2
+	V2Deflated                 // for those that negotiated both
 
 	FrameEncodings = iota // how many encodings are frames
 )
+
+// IsV2 reports whether the peer speaks tank.v2.
+func (e Encoding) IsV2() bool { return e == V2 || e == V2Deflated }
+
+// Inflated returns the encoding of the same protocol that is not deflated. Every peer of the protocol understands it.
+func (e Encoding) Inflated() Encoding { return e &^ 1 }
 
 // The encoding of subscribers inside the process: the messages as they are.
 const (
@@ -28,6 +37,7 @@ type Batch struct {
 	Frames   [FrameEncodings][]byte // a complete server frame for each message, in the encodings that somebody needs
 	Objects  []Publication          // the messages as they are, if somebody needs that
 	Messages int                    // how many messages there are
+	Answers  bool                   // they are answers and notices, which no outbox policy drops
 	Lost     *atomic.Uint64         // its topic's count of messages for a subscriber that were never written; nil: it has no topic
 
 	// Of a message that is a sample of how long the way to a socket is: when it was published, in Unix nanoseconds, and whose
@@ -39,27 +49,34 @@ type Batch struct {
 	holders atomic.Int32 // of the memory: how many outboxes count the batch, or a part of it
 }
 
-// batchOverhead is what a batch takes beside its frames, in bytes.
-const batchOverhead = 128
+// BatchOverhead is what a batch takes beside its frames, in bytes.
+const BatchOverhead = int(unsafe.Sizeof(Batch{}))
 
-// NewBatch returns a batch of messages that are encoded plainly.
+// NewBatch returns a batch of messages for plain sockets.
 func NewBatch(frames []byte, messages int) *Batch {
-	return &Batch{Frames: [FrameEncodings][]byte{Plain: frames}, Messages: messages}
+	return &Batch{Frames: [FrameEncodings][]byte{V1: frames}, Messages: messages}
 }
 
-// For returns the frames for a peer with an encoding: in this one, or else the plain ones, which every peer understands.
+// NewAnswers returns a batch of answers or notices for a peer with an encoding, which no outbox policy drops.
+func NewAnswers(e Encoding, frames []byte, messages int) *Batch {
+	b := &Batch{Messages: messages, Answers: true}
+	b.Frames[e.Inflated()] = frames
+	return b
+}
+
+// For returns the frames for a peer with an encoding: in this one, or else those that are not deflated.
 func (b *Batch) For(e Encoding) []byte {
 	if b.Frames[e] != nil {
 		return b.Frames[e]
 	}
-	return b.Frames[Plain]
+	return b.Frames[e.Inflated()]
 }
 
 // Hold notes one more holder, and returns how many bytes of memory are held because of that: all that the batch keeps from
 // being freed, at its capacity, for the first who holds it or a part of it. Any goroutine may call it.
 func (b *Batch) Hold() int {
 	if b.whole != nil {
-		return batchOverhead + b.whole.Hold()
+		return BatchOverhead + b.whole.Hold()
 	}
 	if b.holders.Add(1) == 1 {
 		return b.memory()
@@ -70,7 +87,7 @@ func (b *Batch) Hold() int {
 // Release notes one holder less, and returns how many bytes are not held any more because of that. Any goroutine may call it.
 func (b *Batch) Release() int {
 	if b.whole != nil {
-		return batchOverhead + b.whole.Release()
+		return BatchOverhead + b.whole.Release()
 	}
 	if b.holders.Add(-1) == 0 {
 		return b.memory()
@@ -79,7 +96,7 @@ func (b *Batch) Release() int {
 }
 
 func (b *Batch) memory() int {
-	n := batchOverhead
+	n := BatchOverhead
 	for _, frames := range b.Frames {
 		n += cap(frames)
 	}
@@ -118,7 +135,7 @@ func (b *Batch) Without(e Encoding, excess int) *Batch {
 	for target := len(rest.Frames[e]) - excess; rest.Messages > 0 && len(rest.Frames[e]) > target; {
 		rest.skip(e)
 	}
-	if rest.whole.memory() > 2*(len(rest.Frames[e])+batchOverhead) {
+	if rest.whole.memory() > 2*(len(rest.Frames[e])+BatchOverhead) {
 		rest.keepOwn(e)
 	}
 	return rest
@@ -144,6 +161,13 @@ func (b *Batch) part(e Encoding) *Batch {
 	return p
 }
 
+// Part returns a batch of frames that lie in the memory that b stands for.
+func (b *Batch) Part(e Encoding, frames []byte, messages int) *Batch {
+	p := &Batch{Messages: messages, Lost: b.Lost, whole: b}
+	p.Frames[e] = frames
+	return p
+}
+
 // skip takes the first message away.
 func (b *Batch) skip(e Encoding) {
 	b.Frames[e] = b.Frames[e][frameLen(b.Frames[e]):]
@@ -152,6 +176,14 @@ func (b *Batch) skip(e Encoding) {
 
 // keepOwn moves what is left to memory of its own.
 func (b *Batch) keepOwn(e Encoding) { b.Frames[e], b.whole = bytes.Clone(b.Frames[e]), nil }
+
+// FramesLen returns the length of the first n server frames of b.
+func FramesLen(b []byte, n int) (length int) {
+	for range n {
+		length += frameLen(b[length:])
+	}
+	return length
+}
 
 // frameLen returns the length of the server frame that b begins with.
 func frameLen(b []byte) int {

@@ -25,8 +25,8 @@ func TestBatchWithoutItsFirstMessages(t *testing.T) {
 			}
 			b.Messages++
 		}
-		e := rapid.SampledFrom([]wire.Encoding{wire.Plain, wire.Deflated}).Draw(t, "encoding")
-		all, excess := messages[e], rapid.IntRange(0, len(b.Frames[wire.Plain])).Draw(t, "excess")
+		e := rapid.SampledFrom([]wire.Encoding{wire.V1, wire.V1Deflated}).Draw(t, "encoding")
+		all, excess := messages[e], rapid.IntRange(0, len(b.Frames[wire.V1])).Draw(t, "excess")
 		first := 0
 		for gone := 0; gone < excess && first < len(all); first++ {
 			gone += len(all[first])

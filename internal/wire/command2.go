@@ -12,6 +12,9 @@ const (
 	Authenticate                           // auth: new credentials
 )
 
+// Subprotocol2 is the name of tank.v2 in a handshake.
+const Subprotocol2 = "tank.v2"
+
 // MaxKey is the most bytes the key of a publication has.
 const MaxKey = 128
 
@@ -56,10 +59,10 @@ var memberNames = [memberCount]string{
 // A command is one object with exactly one verb. Members that it does not know are ignored, and so are members that belong to
 // another verb. A repeated member is an error, because JSON parsers disagree about which one counts (RFC 8259, section 4).
 // The refusal has the command's id if that could be read: if the text is an object, and the id valid and not repeated.
-func ParseCommand2(text []byte) (Command2, *Refusal2) {
+func ParseCommand2(text []byte) (Command2, *Refusal) {
 	var c Command2
 	if err := c.parse(text); err != nil {
-		return Command2{}, &Refusal2{ID: c.ID, Code: RefusedMessage, Message: err.Error()}
+		return Command2{}, &Refusal{ID: c.ID, Code: RefusedMessage, Message: err.Error()}
 	}
 	return c, nil
 }
@@ -120,7 +123,7 @@ func (c *Command2) parseVerb(verb int, f *fields) (err error) {
 
 // parseReplay reads what a subscription asks for beside the topic.
 func (c *Command2) parseReplay(f *fields) (err error) {
-	if value := f.values[memberSince]; value != nil {
+	if value := f.values[memberSince]; value != nil && string(value) != "null" {
 		if c.Since, err = parsePosition("since", value); err != nil {
 			return err
 		}
@@ -146,7 +149,7 @@ func (c *Command2) parsePublication(f *fields) (err error) {
 		if c.Key, err = parseString("key", value); err != nil {
 			return err
 		}
-		if err := checkName("key", c.Key, MaxKey); err != nil {
+		if err := CheckKey(c.Key); err != nil {
 			return err
 		}
 	}

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"iter"
 	"strconv"
 	"unicode/utf8"
 )
@@ -31,6 +32,41 @@ func (e Envelope2) Append(dst []byte, seq, prev uint64, p *Publication) []byte {
 		dst = appendDetails(dst, p.From, prev, jumps)
 	}
 	return endText(append(dst, ']'), start)
+}
+
+// Publications yields the publications in frames that Append has made, without topic and key. JSON that is a string is text.
+func Publications(frames []byte) iter.Seq[Publication] {
+	return func(yield func(Publication) bool) {
+		for len(frames) > 0 {
+			n := frameLen(frames)
+			if !yield(parsePublication(frames[HeaderLen(frames[1]):n])) {
+				return
+			}
+			frames = frames[n:]
+		}
+	}
+}
+
+// parsePublication reads ["T",SEQ,DATA,{"from":...}].
+func parsePublication(payload []byte) (p Publication) {
+	n := 0
+	for element := range elements(payload) {
+		switch n {
+		case 2:
+			p.Data, p.JSON = string(element), true
+			if text, isText := TextOf(p.Data); isText {
+				p.Data, p.JSON = text, false
+			}
+		case 3:
+			for name, value := range members(element) {
+				if string(name) == `"from"` {
+					p.From, _ = parseString("from", value) // which Append has encoded
+				}
+			}
+		}
+		n++
+	}
+	return p
 }
 
 // appendDetails appends the fourth element of a publication.

@@ -59,12 +59,12 @@ var frames2 = []struct {
 	{func(dst []byte) []byte { return wire.AppendInterrupted(dst, false) }, `{"interrupted":false}`},
 
 	{func(dst []byte) []byte {
-		return wire.AppendRefusal2(dst, wire.Refusal2{ID: 1, Code: wire.RefusedForbidden, Message: "not for you"})
+		return wire.AppendRefusal2(dst, wire.Refusal{ID: 1, Code: wire.RefusedForbidden, Message: "not for you"})
 	}, `{"id":1,"error":{"code":"forbidden","message":"not for you","retry":false}}`},
-	{func(dst []byte) []byte { return wire.AppendRefusal2(dst, wire.Refusal2{Code: wire.RefusedBusy}) },
+	{func(dst []byte) []byte { return wire.AppendRefusal2(dst, wire.Refusal{Code: wire.RefusedBusy}) },
 		`{"error":{"code":"busy","message":"","retry":true}}`},
 	{func(dst []byte) []byte {
-		return wire.AppendRefusal2(dst, wire.Refusal2{Code: "c", Message: "\u202e\x7f\u2028\xff\""})
+		return wire.AppendRefusal2(dst, wire.Refusal{Code: "c", Message: "\u202e\x7f\u2028\xff\""})
 	}, `{"error":{"code":"c","message":"\u202e\u007f\u2028` + "\ufffd" + `\"","retry":false}}`},
 }
 
@@ -90,7 +90,7 @@ func TestRetryIsDecidedByTheCode(t *testing.T) {
 		"invalid_topic": false, "bad_message": false, "forbidden": false, "limit": false, "internal": false, "unsupported": false,
 		"expired": false, "unsubscribed": false, "the application's": false, "": false,
 	} {
-		r := wire.Refusal2{ID: 1, Code: code, Message: "m"}
+		r := wire.Refusal{ID: 1, Code: code, Message: "m"}
 		checkError2(t, wire.AppendRefusal2(nil, r), r, retry)
 		want := map[string]any{"topic": "t", "end": map[string]any{"code": code, "message": "m", "retry": retry}}
 		checkMembers(t, payload2(t, wire.AppendEnd(nil, "t", code, "m")), want)
@@ -118,7 +118,7 @@ func TestFrames2AreWhatJSONSays(t *testing.T) {
 		check(wire.AppendMessage2(nil, s, false), object{"msg": s})
 		check(wire.AppendSubscribed(nil, id, wire.Subscribed{At: at, Replay: wire.BehindSince, From: n}),
 			object{"id": id, "ok": object{"epoch": at.Epoch, "seq": at.Seq, "from": n, "recovered": true}})
-		r := wire.Refusal2{ID: rapid.Uint64Range(0, maxNumber).Draw(t, "id of an error"), Code: "busy", Message: anyBytes().Draw(t, "message")}
+		r := wire.Refusal{ID: rapid.Uint64Range(0, maxNumber).Draw(t, "id of an error"), Code: "busy", Message: anyBytes().Draw(t, "message")}
 		checkError2(t, wire.AppendRefusal2(nil, r), r, true)
 	})
 }

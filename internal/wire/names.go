@@ -22,6 +22,9 @@ func CheckTopic(name string) error { return checkName("topic", name, MaxTopic) }
 // CheckUserID says whether id can be a user id: 1 to MaxUserID bytes of UTF-8 without control characters.
 func CheckUserID(id string) error { return checkName("user id", id, MaxUserID) }
 
+// CheckKey says whether key can make a repetition of a publication known: 1 to MaxKey bytes of UTF-8 without control characters.
+func CheckKey(key string) error { return checkName("key", key, MaxKey) }
+
 func checkName(what, s string, most int) error {
 	switch {
 	case s == "":

@@ -75,7 +75,7 @@ func (o *object) read(c *command2, verb string) {
 }
 
 func (o *object) readReplay(c *command2) {
-	if o.has("since") {
+	if o.has("since") && string(o.values["since"]) != "null" {
 		c.Since = o.position(o.values["since"])
 	}
 	if o.has("last") {

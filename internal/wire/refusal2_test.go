@@ -8,7 +8,7 @@ import (
 )
 
 // checkError2 checks that a frame is an error frame with this in it.
-func checkError2(t tester, frame []byte, r wire.Refusal2, retry bool) {
+func checkError2(t tester, frame []byte, r wire.Refusal, retry bool) {
 	t.Helper()
 	payload := payload2(t, frame)
 	checkLogSafe(t, "error frame", string(payload))
@@ -22,7 +22,7 @@ func checkError2(t tester, frame []byte, r wire.Refusal2, retry bool) {
 
 func TestRefusal2EscapesAnyMessage(t *testing.T) {
 	for _, s := range append(notUTF8, awkward...) {
-		r := wire.Refusal2{ID: 7, Code: s, Message: s}
+		r := wire.Refusal{ID: 7, Code: s, Message: s}
 		checkError2(t, appended(t, func(dst []byte) []byte { return wire.AppendRefusal2(dst, r) }), r, false)
 	}
 }

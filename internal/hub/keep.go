@@ -1,0 +1,84 @@
+package hub
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/fanqie/tank-websocket-go-server/topic"
+)
+
+// What is given up when topics keep too much, in this order: lingering topics, which are bounded by themselves; topics without
+// subscribers, the longest idle first; what topics with subscribers keep, the one first to which nothing was published for longest. All
+// functions in this file run in the supervisor's goroutine.
+
+// abandonedShare is how much more than the excess is given up at a time, one part in so many of the budget, so that not every message
+// that is kept has all topics looked at.
+const abandonedShare = 16
+
+func (overHistory) handle(s *supervisor) {
+	maps.DeleteFunc(s.abandoned, func(t *topic.Topic, _ struct{}) bool { return t.Kept() == 0 })
+	if !s.hub.kept.Rearm() {
+		return
+	}
+	excess := s.hub.kept.Excess()
+	for t := range s.abandoned {
+		excess -= t.Kept()
+	}
+	if excess > 0 {
+		s.abandonSome(excess + int64(s.hub.config.TotalHistoryBytes/abandonedShare))
+	}
+}
+
+// abandonSome gives so many bytes up.
+func (s *supervisor) abandonSome(bytes int64) {
+	for len(s.lingering) > 0 && bytes > 0 && s.hub.kept.Excess() > 0 {
+		before := s.hub.kept.Held()
+		s.endOldest()
+		bytes -= before - s.hub.kept.Held()
+	}
+	for _, t := range s.keepers() {
+		if bytes <= 0 {
+			return
+		}
+		bytes -= t.topic.Kept()
+		s.abandoned[t.topic] = struct{}{}
+		if t.isIdle {
+			s.endTopic(t.liveTopic)
+		} else {
+			t.topic.Abandon()
+		}
+	}
+}
+
+// keeper is a topic that keeps something.
+type keeper struct {
+	*liveTopic
+	isIdle bool      // it has no subscribers
+	since  time.Time // when it lost the last one, or else when something was published
+}
+
+// keepers returns the topics that keep something, in the order in which to give that up.
+func (s *supervisor) keepers() []keeper {
+	var list []keeper
+	for _, t := range s.topics {
+		if _, abandoned := s.abandoned[t.topic]; abandoned || t.topic.Kept() == 0 {
+			continue
+		}
+		k := keeper{liveTopic: t, isIdle: !t.idleSince.IsZero(), since: t.idleSince}
+		if !k.isIdle {
+			k.since = t.topic.Stats().LastPublishedAt
+		}
+		list = append(list, k)
+	}
+	slices.SortFunc(list, func(a, b keeper) int {
+		switch {
+		case a.isIdle == b.isIdle:
+			return a.since.Compare(b.since)
+		case a.isIdle:
+			return -1
+		}
+		return 1
+	})
+	return list
+}

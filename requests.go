@@ -1,0 +1,75 @@
+package tank
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/fanqie/tank-websocket-go-server/actor"
+	"github.com/fanqie/tank-websocket-go-server/internal/wire"
+)
+
+// Request is what a client of tank.v2 asks the application with {"id":ID,"msg":JSON}. See WithRequestHandler.
+type Request struct {
+	Data json.RawMessage // one valid JSON value, as the client wrote it; the handler may keep it
+}
+
+// Decode decodes the data as encoding/json does. When that fails, it returns a *RequestError that tells the client so, with the code
+// "bad_message".
+func (r Request) Decode(v any) error {
+	if err := json.Unmarshal(r.Data, v); err != nil {
+		return &RequestError{Code: wire.RefusedMessage, Message: err.Error()}
+	}
+	return nil
+}
+
+// RequestError is what a request handler returns to tell the client why a request failed. Any other error is not shown to it.
+type RequestError struct {
+	Code    string // for programs, such as "not_found"; those of the protocol mean what docs/protocol-v2.md says
+	Message string // for people
+}
+
+// Error returns the code and the message.
+func (e *RequestError) Error() string { return e.Code + ": " + e.Message }
+
+// handleRequest has a request answered. It runs in the reader's goroutine.
+func (c *Client) handleRequest(id uint64, data string) {
+	if c.m.config.handleRequest == nil {
+		c.refuse(wire.Refusal{ID: id, Code: wire.RefusedUnsupported, Message: "this server answers no requests: send msg without an id"})
+		return
+	}
+	c.sync()
+	var answer string
+	err := c.guard("request handler panicked", "", func() error {
+		result, err := c.m.config.handleRequest(c, Request{json.RawMessage(data)})
+		if err == nil {
+			answer, err = encodeJSON(result)
+			if err != nil {
+				err = fmt.Errorf("%w: the result of the request handler cannot be encoded: %w", ErrInvalidData, err)
+			}
+		}
+		return err
+	})
+	switch {
+	case err == nil:
+		c.session.Client.Send(wire.NewAnswers(c.session.Client.Encoding(), wire.AppendAnswer(nil, id, answer), 1))
+	case !isPanic(err):
+		c.refuse(c.requestRefusal(id, err))
+	}
+}
+
+// requestRefusal makes of a request handler's error what the client is told.
+func (c *Client) requestRefusal(id uint64, err error) wire.Refusal {
+	refusal := wire.Refusal{ID: id, Code: wire.RefusedInternal, Message: "the request failed"}
+	var told *RequestError
+	_ = actor.Try(func() error { // the error's methods may be anybody's
+		if errors.As(err, &told) && told != nil {
+			refusal.Code, refusal.Message = told.Code, told.Message
+		}
+		return nil
+	})
+	if told == nil {
+		c.report(CodeRequest, "request failed", "", err)
+	}
+	return refusal
+}

@@ -1,0 +1,94 @@
+package topic
+
+import (
+	"time"
+
+	"github.com/fanqie/tank-websocket-go-server/internal/wire"
+)
+
+// What a topic keeps, and when it ends although nobody has told it to. All functions in this file run in the topic's actor, but the
+// methods whose names are exported.
+
+type (
+	sweep   struct{} // drop what is too old
+	abandon struct{} // drop everything that is kept
+	retire  struct{} // end, unless something is kept
+)
+
+// Sweep drops what is too old to be kept. It never blocks.
+func (t *Topic) Sweep() { t.ref.Post(sweep{}) }
+
+// Abandon drops everything that is kept, and goes on. It never blocks.
+func (t *Topic) Abandon() { t.ref.Post(abandon{}) }
+
+// Retire ends the topic, unless it keeps something, or messages wait. Then it calls OnKept. It never blocks.
+func (t *Topic) Retire() { t.ref.Post(retire{}) }
+
+// Kept returns how much memory is kept, in bytes. Any goroutine may call it.
+func (t *Topic) Kept() int64 { return t.kept.Load() }
+
+// Lasts reports whether the topic had a reason to go on without subscribers, when it last lost one or was asked for its position: one
+// who has left may come back and ask what was missed. Any goroutine may call it.
+func (t *Topic) Lasts() bool { return t.lasting.Load() }
+
+// keep adds a batch, whose messages are the last that were numbered, to the history.
+func (t *Topic) keep(b *wire.Batch, now int64) {
+	frames := b.Frames[wire.V2]
+	t.history.add(frames, t.seq+1-uint64(b.Messages), b.Messages, now) // #nosec G115 -- a count
+	t.account()
+	if !t.told && len(t.history.blocks) > 0 {
+		t.told = true
+		t.onKept(t.history.due())
+	}
+}
+
+// dropOld drops what is too old.
+func (t *Topic) dropOld(now time.Time) {
+	t.history.evict(t.seq, now.UnixNano())
+	t.keys.expire(t.history.low(t.seq), now.UnixNano())
+	t.account()
+}
+
+// account counts the memory of what is kept.
+func (t *Topic) account() {
+	memory := t.history.memory + t.keys.memory
+	if more := memory - int(t.kept.Load()); more != 0 {
+		t.kept.Store(int64(memory))
+		t.budget.Add(more)
+		t.budget.Check()
+	}
+}
+
+// forget drops everything that is kept.
+func (t *Topic) forget() {
+	t.history.clear()
+	t.keys.clear()
+	t.account()
+}
+
+func (sweep) handle(t *Topic) {
+	t.deliverBatch()
+	t.dropOld(time.Now())
+	t.tellKept()
+}
+
+func (abandon) handle(t *Topic) {
+	t.deliverBatch()
+	t.forget()
+	t.tellKept()
+}
+
+func (retire) handle(t *Topic) {
+	t.deliverBatch()
+	t.dropOld(time.Now())
+	if len(t.history.blocks) > 0 || !t.ref.StopIfIdle() {
+		t.tellKept()
+	}
+}
+
+// tellKept tells the owner what is kept.
+func (t *Topic) tellKept() {
+	t.noteLasting()
+	t.told = len(t.history.blocks) > 0
+	t.onKept(t.history.due())
+}

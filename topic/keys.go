@@ -1,0 +1,70 @@
+package topic
+
+import "time"
+
+// keyWindow is how long a key is known at least, however little the topic keeps.
+const keyWindow = 2 * time.Minute
+
+const (
+	// maxKeyMemory is the most memory in bytes that the keys of a topic take. Past it, the oldest are forgotten.
+	maxKeyMemory = 1 << 20
+	// keyOverhead is what a key takes beside its characters, in bytes: in the map, half of which may be empty, and in the list.
+	keyOverhead = 224
+)
+
+// keys are the keys of what was published, so that whoever does not know whether a publication was accepted can repeat it. A key is
+// known for keyWindow, and as long as its message is kept. Owned by the topic.
+type keys struct {
+	seen   map[ownedKey]uint64 // the numbers of their messages
+	order  []usedKey           // oldest first
+	memory int                 // in bytes
+}
+
+// ownedKey is a key of one owner: nobody can use up the keys of others.
+type ownedKey struct{ owner, key string }
+
+type usedKey struct {
+	ownedKey
+	seq uint64 // of its message
+	at  int64  // when it was published, Unix nanoseconds
+}
+
+func (k ownedKey) memory() int { return keyOverhead + len(k.owner) + len(k.key) }
+
+// find returns the number of the message that was published with a key.
+func (k *keys) find(of ownedKey) (seq uint64, known bool) {
+	seq, known = k.seen[of]
+	return seq, known
+}
+
+// add remembers the key of a message.
+func (k *keys) add(of ownedKey, seq uint64, now int64) {
+	if k.seen == nil {
+		k.seen = make(map[ownedKey]uint64)
+	}
+	k.seen[of] = seq
+	k.order = append(k.order, usedKey{of, seq, now})
+	k.memory += of.memory()
+}
+
+// expire forgets the keys whose time is over: all messages from low on are still kept.
+func (k *keys) expire(low uint64, now int64) {
+	n := 0
+	for _, old := range k.order {
+		isDue := now-old.at > int64(keyWindow) && old.seq < low
+		if !isDue && k.memory <= maxKeyMemory {
+			break
+		}
+		delete(k.seen, old.ownedKey)
+		k.memory -= old.memory()
+		k.order[n] = usedKey{}
+		n++
+	}
+	k.order = k.order[n:]
+	if len(k.order) == 0 {
+		k.clear() // a map does not become smaller by itself
+	}
+}
+
+// clear forgets all keys.
+func (k *keys) clear() { *k = keys{} }

@@ -1,0 +1,156 @@
+package topic
+
+import (
+	"context"
+	"math"
+	"time"
+
+	"github.com/fanqie/tank-websocket-go-server/actor"
+	"github.com/fanqie/tank-websocket-go-server/internal/wire"
+)
+
+// What a subscriber of tank.v2 asks for when it subscribes, and what it is answered: the reply, then messages that the topic has kept,
+// then live ones. All functions in this file run in the topic's actor, but History, which runs in an edge, and Discard.
+
+// Ask is a command to subscribe of tank.v2.
+type Ask struct {
+	ID     uint64        // of the command; 0: it wants no reply
+	Since  wire.Position // what came behind it is replayed; the zero Position: nothing
+	Last   uint64        // up to so many messages are replayed, if Since does not say which; 0: none
+	Most   int           // bytes that are replayed at most
+	Handed func()        // is called, in the topic's goroutine, when the subscriber has been given everything; must not block; may be nil
+}
+
+type (
+	ask struct { // of a member that there is already
+		*Member
+		*Ask
+	}
+	read struct { // see Topic.History
+		actor.Request[Page]
+		since wire.Position
+		most  int
+	}
+)
+
+// Page is messages that a topic has kept.
+type Page struct {
+	Parts    []*wire.Batch // in the encoding V2
+	From, At wire.Position // in front of the first message, and of the topic
+	Missed   string        // why messages between what was asked for and From are missing; empty: none are
+}
+
+// Ask answers a member that is subscribed already, and replays what it asks for. It never blocks.
+func (t *Topic) Ask(m *Member, a *Ask) {
+	if msg := (ask{m, a}); !t.ref.Post(msg) {
+		msg.Discard()
+	}
+}
+
+// History returns messages that the topic has kept: those behind a position, or for the zero Position all, but most at most. It returns
+// actor.ErrStopped after Stop, or the context's error. Only edges may call it.
+func (t *Topic) History(ctx context.Context, since wire.Position, most int) (Page, error) {
+	return actor.Call(ctx, t.ref, func(r actor.Request[Page]) Message { return read{r, since, most} })
+}
+
+func (m ask) handle(t *Topic) {
+	t.deliverBatch()
+	t.answer(m.Member.Subscriber, m.Ask)
+}
+
+// Discard answers when the topic is given up.
+func (m ask) Discard() {
+	r := wire.Refusal{ID: m.ID, Code: wire.RefusedBusy, Message: "the topic has failed"}
+	if _, idle := m.Subscriber.Deliver(r.Batch(m.Subscriber.Encoding())); idle {
+		go m.Subscriber.Flush()
+	}
+	m.handed()
+}
+
+func (a *Ask) handed() {
+	if a.Handed != nil {
+		a.Handed()
+	}
+}
+
+// answer gives a subscriber the reply, and replays what it asks for. Everything that was taken before has to be delivered.
+func (t *Topic) answer(to Subscriber, a *Ask) {
+	defer a.handed()
+	reply, parts := t.reply(a)
+	if a.ID != 0 {
+		t.tell(to, wire.NewAnswers(to.Encoding(), wire.AppendSubscribed(nil, a.ID, reply), 1))
+	}
+	for _, b := range parts {
+		t.replay(to, b)
+	}
+}
+
+// reply says what a subscription is answered, and finds what is replayed.
+func (t *Topic) reply(a *Ask) (reply wire.Subscribed, parts []*wire.Batch) {
+	reply = wire.Subscribed{At: t.position(), From: t.seq}
+	if a.Since != (wire.Position{}) {
+		reply.Replay = wire.BehindSince
+		t.dropOld(time.Now())
+		low := t.history.lowWithin(t.seq, a.Most)
+		if reply.Missed = t.missed(a.Since, low); reply.Missed == "" {
+			reply.From = a.Since.Seq
+		}
+	}
+	if a.Last > 0 && (reply.Replay == wire.NoReplay || reply.Missed != "") {
+		reply.Replay = max(reply.Replay, wire.LastOnes)
+		t.dropOld(time.Now())
+		low := t.history.lowWithin(t.seq, a.Most)
+		reply.From = max(low-1, t.seq-min(t.seq, a.Last))
+	}
+	if reply.From < t.seq {
+		parts = t.history.behind(reply.From, math.MaxInt)
+	}
+	return reply, parts
+}
+
+// missed returns why messages behind a position are missing, or "" when all from low on are kept and that is enough.
+func (t *Topic) missed(since wire.Position, low uint64) string {
+	switch {
+	case since.Epoch != t.epoch:
+		return wire.MissedEpoch
+	case since.Seq > t.seq:
+		return wire.MissedAhead
+	case since.Seq >= low-1:
+		return ""
+	case !t.history.limits.IsOn():
+		return wire.MissedOff
+	}
+	return wire.MissedEvicted
+}
+
+// replay gives a subscriber a batch of messages that were published before.
+func (t *Topic) replay(to Subscriber, b *wire.Batch) {
+	taken, idle := to.Deliver(b)
+	if idle {
+		t.flushLater(to)
+	}
+	if taken {
+		t.delivered.Add(uint64(b.Messages)) // #nosec G115 -- a count
+	}
+}
+
+func (m read) handle(t *Topic) {
+	t.deliverBatch() // what was taken before is part of it
+	t.dropOld(time.Now())
+	low := t.history.low(t.seq)
+	page := Page{At: t.position()}
+	from := low - 1
+	switch {
+	case m.since == (wire.Position{}):
+		if from > 0 {
+			page.Missed = wire.MissedEvicted
+		}
+	default:
+		if page.Missed = t.missed(m.since, low); page.Missed == "" {
+			from = m.since.Seq
+		}
+	}
+	page.From = wire.Position{Epoch: t.epoch, Seq: from}
+	page.Parts = t.history.behind(from, m.most)
+	m.Reply(page)
+}
