@@ -69,9 +69,10 @@ func (r *ring) setFrames(b *block, frames []byte) {
 func (r *ring) add(frames []byte, first uint64, messages int, now int64) {
 	if surplus := messages - r.limits.Messages; r.limits.Messages > 0 && surplus > 0 {
 		frames, first, messages = frames[wire.FramesLen(frames, surplus):], first+uint64(surplus), r.limits.Messages
-		if len(frames) >= blockBytes {
+		if len(frames) >= blockBytes/2 {
 			frames = bytes.Clone(frames) // which no longer needs the memory of the others
 		}
+		r.clear() // or there would be a gap
 	}
 	tail := r.tail(len(frames), messages, now)
 	switch {

@@ -82,6 +82,7 @@ func (s *supervisor) removeTopic(t *liveTopic) {
 // in the same moment.
 func (m topicStopped) handle(s *supervisor) {
 	s.topicActors--
+	delete(s.abandoned, m.topic)
 	if t := s.live(m.topic.Name()); t != nil && t.topic == m.topic && s.hub.life.state() <= draining {
 		if t.subscribers > 0 || t.pendingEmpty > 0 || t == s.broadcast {
 			s.replace(t)
