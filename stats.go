@@ -10,7 +10,7 @@ import (
 	"github.com/fanqie/tank-websocket-go-server/internal/metrics"
 )
 
-// TopicStats are the statistics of one live topic actor. A topic lives while it has subscribers.
+// TopicStats are the statistics of one live topic actor. A topic lives while it has subscribers or keeps messages.
 type TopicStats struct {
 	Name            string    `json:"name"`
 	Subscribers     int       `json:"subscribers"`
@@ -19,7 +19,7 @@ type TopicStats struct {
 	Dropped         uint64    `json:"dropped"`           // messages for a subscriber that were never written to its socket, or that a loop over Manager.Subscribe did not get
 	MailboxDepth    int       `json:"mailbox_depth"`     // messages waiting to be encoded
 	Restarts        uint64    `json:"restarts"`          // panics survived
-	CreatedAt       time.Time `json:"created_at"`        // when its first subscriber came
+	CreatedAt       time.Time `json:"created_at"`        // when its first subscriber came, or its first message that it keeps
 	LastPublishedAt time.Time `json:"last_published_at"` // zero before the first message
 }
 
@@ -42,7 +42,8 @@ func (s State) String() string { return string(s) }
 type Stats struct {
 	State           State         `json:"state"`
 	Clients         int           `json:"clients"`
-	Topics          int           `json:"topics"`
+	Topics          int           `json:"topics"`           // that have subscribers, or keep messages
+	LingeringTopics int           `json:"lingering_topics"` // that have neither, and live on for a while; see docs/history.md
 	Accepted        uint64        `json:"accepted"`         // requests that became a connection
 	Refused         uint64        `json:"refused"`          // requests that did not
 	MessagesIn      uint64        `json:"messages_in"`      // data messages received from clients
@@ -54,6 +55,7 @@ type Stats struct {
 	Dropped         uint64        `json:"dropped"`          // messages for a client that were not, as far as is known, written to its socket
 	Evicted         uint64        `json:"evicted"`          // clients closed because of Limits.OutboxBytes or TotalOutboxBytes
 	OutboxMemory    int64         `json:"outbox_memory"`    // memory of the queued bytes of all clients; see Limits.TotalOutboxBytes
+	HistoryMemory   int64         `json:"history_memory"`   // memory of what topics keep; see Limits.TotalHistoryBytes
 	Throttled       uint64        `json:"throttled"`        // messages from clients that waited for the rate limit; see Limits
 	EventsDropped   uint64        `json:"events_dropped"`   // events dropped because Errors, ConnEvents or the logger was full
 	PanicsRecovered uint64        `json:"panics_recovered"` // of callbacks and actors
@@ -67,6 +69,7 @@ func (m *Manager) Stats() Stats {
 		State:           State(m.hub.State()),
 		Clients:         m.GetClientCount(),
 		Topics:          m.hub.Topics(),
+		LingeringTopics: m.hub.LingeringTopics(),
 		Accepted:        m.hub.Accepted(),
 		Refused:         m.counters.refused.Load(),
 		MessagesIn:      c.MessagesIn.Load(),
@@ -78,6 +81,7 @@ func (m *Manager) Stats() Stats {
 		Dropped:         c.Dropped.Load(),
 		Evicted:         c.Evicted.Load(),
 		OutboxMemory:    m.hub.Budget().Held(),
+		HistoryMemory:   m.hub.HistoryMemory(),
 		Throttled:       c.Throttled.Load(),
 		EventsDropped:   m.counters.eventsDropped.Load(),
 		PanicsRecovered: m.counters.panicsRecovered.Load(),
