@@ -54,7 +54,7 @@ func (w *world) serve() {
 // told that it has recovered gets each message once and in order; whoever is not has missed something, or cannot know.
 func TestNothingIsMissedOrSaidToBe(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		steps := rapid.SliceOfN(rapid.Custom(drawResumeStep), 1, 60).Draw(rt, "steps")
+		steps := rapid.SliceOfN(rapid.Custom(drawResumeStep), 10, 60).Draw(rt, "steps")
 		var failure string
 		synctest.Test(t, func(t *testing.T) {
 			w := &world{t: t, log: map[string]map[string][]string{}, ended: map[string]bool{}, opts: []tank.Option{
@@ -69,6 +69,9 @@ func TestNothingIsMissedOrSaidToBe(t *testing.T) {
 			for i := range 3 {
 				w.clients = append(w.clients, &resumer{id: i, at: map[string]tank.Position{}, left: map[string]time.Time{}})
 				w.connect(w.clients[i])
+				for _, topic := range modelTopics {
+					must(t, w.subscribe(w.clients[i], topic, ""))
+				}
 			}
 			for i, step := range steps {
 				if err := w.do(step); err != nil {
@@ -100,7 +103,7 @@ type resumeStep struct {
 
 func drawResumeStep(t *rapid.T) resumeStep {
 	return resumeStep{
-		Do: rapid.SampledFrom([]string{"publish", "publish", "publish", "sub", "sub", "unsub", "cut", "resume", "heal", "pause", "position",
+		Do: rapid.SampledFrom([]string{"publish", "publish", "publish", "sub", "sub", "unsub", "cut", "resume", "absence", "absence", "heal", "pause", "position",
 			"evict", "reset", "restart"}).Draw(t, "do"),
 		Client: rapid.IntRange(0, 2).Draw(t, "client"),
 		Topic:  rapid.SampledFrom(modelTopics).Draw(t, "topic"),
@@ -131,8 +134,19 @@ func (w *world) do(step resumeStep) error {
 		}
 	case "cut":
 		w.cut(c)
-	case "resume":
+	case "resume", "absence":
 		w.cut(c)
+		for range step.Number {
+			if step.Do == "resume" {
+				break
+			}
+			if err := w.publish(step.Topic); err != nil {
+				return err
+			}
+		}
+		if err := w.drainAll(); err != nil {
+			return err
+		}
 		w.connect(c)
 		return w.resume(c)
 	case "heal":
@@ -269,6 +283,9 @@ func (w *world) subscribe(c *resumer, topic, more string) error {
 		if *ok.Recovered {
 			if ok.Epoch != before.Epoch || ok.From != before.Seq {
 				return fmt.Errorf("recovered from %+v: %s", before, text)
+			}
+			if topic == "few" && ok.Seq-ok.From > modelMessages {
+				return fmt.Errorf("more is kept than the limit in messages: %s", text)
 			}
 			c.at[topic] = before
 		} else if err := w.checkNotRecovered(c, topic, before, ok.Epoch, ok.Why, ok.Seq); err != nil {
