@@ -140,6 +140,15 @@ func (r *ring) evict(last uint64, now int64) {
 	}
 }
 
+// shrink drops the oldest blocks, until no more than so many bytes are left.
+func (r *ring) shrink(bytes int) {
+	for len(r.blocks) > 0 && r.memory > bytes {
+		r.memory -= r.blocks[0].memory()
+		r.blocks[0] = nil
+		r.blocks = r.blocks[1:]
+	}
+}
+
 // least returns the number of the oldest message that the limit in messages allows, when the last one has that number.
 func (r *ring) least(last uint64) uint64 {
 	if most := uint64(r.limits.Messages); most > 0 && last > most { // #nosec G115 -- not negative

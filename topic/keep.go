@@ -10,21 +10,21 @@ import (
 // methods whose names are exported.
 
 type (
-	sweep   struct{} // drop what is too old
-	abandon struct{} // drop everything that is kept
-	retire  struct{} // end, unless something is kept
+	sweep   struct{}              // drop what is too old
+	abandon struct{ bytes int64 } // drop what is oldest
+	retire  struct{}              // end, unless something is kept
 )
 
 // Sweep drops what is too old to be kept. It never blocks.
 func (t *Topic) Sweep() { t.ref.Post(sweep{}) }
 
-// Abandon drops everything that is kept, and goes on. It never blocks.
-func (t *Topic) Abandon() { t.ref.Post(abandon{}) }
+// Abandon drops so much of what is kept, the oldest first, and calls OnKept. It never blocks.
+func (t *Topic) Abandon(bytes int64) { t.ref.Post(abandon{bytes}) }
 
 // Retire ends the topic, unless it keeps something, or messages wait. Then it calls OnKept. It never blocks.
 func (t *Topic) Retire() { t.ref.Post(retire{}) }
 
-// Kept returns how much memory is kept, in bytes. Any goroutine may call it.
+// Kept returns how much memory the topic takes for what it keeps, in bytes: 0 when that is nothing. Any goroutine may call it.
 func (t *Topic) Kept() int64 { return t.kept.Load() }
 
 // Lasts reports whether the topic had a reason to go on without subscribers, when it last lost one or was asked for its position: one
@@ -49,9 +49,15 @@ func (t *Topic) dropOld(now time.Time) {
 	t.account()
 }
 
+// keeperBytes is what a topic counts beside what it keeps: without that, it would end with its last subscriber.
+const keeperBytes = 1 << 10
+
 // account counts the memory of what is kept.
 func (t *Topic) account() {
 	memory := t.history.memory + t.keys.memory
+	if memory > 0 {
+		memory += keeperBytes
+	}
 	if more := memory - int(t.kept.Load()); more != 0 {
 		t.kept.Store(int64(memory))
 		t.budget.Add(more)
@@ -72,9 +78,14 @@ func (sweep) handle(t *Topic) {
 	t.tellKept()
 }
 
-func (abandon) handle(t *Topic) {
+func (m abandon) handle(t *Topic) {
 	t.deliverBatch()
-	t.forget()
+	if left := t.Kept() - m.bytes; left > keeperBytes {
+		t.history.shrink(int(left) - keeperBytes - t.keys.memory)
+		t.account()
+	} else {
+		t.forget()
+	}
 	t.tellKept()
 }
 

@@ -46,9 +46,9 @@ func (t *Topic) position() wire.Position {
 }
 
 // noteLasting notes whether it makes a difference that the topic goes on without subscribers: somebody knows its epoch, and something
-// was published, or a key is known.
+// was published, or will be kept when it is; or a key is known.
 func (t *Topic) noteLasting() {
-	if lasting := t.epoch != "" && t.seq > 0 || len(t.keys.order) > 0; lasting != t.lasting.Load() {
+	if lasting := t.epoch != "" && (t.seq > 0 || t.history.limits.IsOn()) || len(t.keys.order) > 0; lasting != t.lasting.Load() {
 		t.lasting.Store(lasting)
 	}
 }

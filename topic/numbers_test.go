@@ -162,7 +162,7 @@ func TestKeysAreBounded(t *testing.T) {
 			h.asked(s, 0, "x", fmt.Sprintf("%s%5d", strings.Repeat("k", 100), i), "ann")
 		}
 		synctest.Wait()
-		if h.Kept() > 1<<20+500 || h.Kept() < 1<<20-500 || held.Held() != h.Kept() {
+		if h.Kept() > 1<<20+1<<10+500 || h.Kept() < 1<<20+1<<10-500 || held.Held() != h.Kept() {
 			t.Errorf("%d bytes are kept, %d counted", h.Kept(), held.Held())
 		}
 		h.asked(s, 1, "x", fmt.Sprintf("%s%5d", strings.Repeat("k", 100), 19_999), "ann")
@@ -199,7 +199,7 @@ func TestAbandonDropsWhatIsKept(t *testing.T) {
 		at := h.position()
 		h.publish("one", "two")
 		synctest.Wait()
-		h.Abandon()
+		h.Abandon(1 << 30)
 		synctest.Wait()
 		if h.Kept() != 0 || !slices.Equal(told, []bool{true, false}) {
 			t.Errorf("%d bytes are kept; told %v", h.Kept(), told)
@@ -218,14 +218,22 @@ func TestAbandonDropsWhatIsKept(t *testing.T) {
 // TestRetireEndsATopicThatKeepsNothing, and no other: what was taken is not lost with it.
 func TestRetireEndsATopicThatKeepsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		stopped := 0
-		opts := topic.Options{History: topic.History{Messages: 3}, OnStop: func(*topic.Topic, error) { stopped++ }}
+		stopped, told := 0, 0
+		opts := topic.Options{
+			History: topic.History{Messages: 3},
+			OnStop:  func(*topic.Topic, error) { stopped++ },
+			OnKept:  func(*topic.Topic, bool, time.Time) { told++ },
+		}
 		h := spawn2(t, opts)
 		h.hold()
-		h.Abandon()
+		h.Abandon(1 << 30)
 		h.Retire()
 		h.publish("waits behind it")
+		before := told
 		h.release()
+		if told-before < 2 { // the second is about what has come behind it
+			t.Fatalf("was told %d times that it has not ended", told-before)
+		}
 		if page, err := h.History(t.Context(), wire.Position{}, 10); err != nil || len(page.Parts) != 1 || stopped != 0 {
 			t.Fatalf("got %+v, %v; %d topics have ended", page, err, stopped)
 		}
@@ -234,7 +242,7 @@ func TestRetireEndsATopicThatKeepsNothing(t *testing.T) {
 		if stopped != 0 {
 			t.Fatal("a topic that keeps messages has ended")
 		}
-		h.Abandon()
+		h.Abandon(1 << 30)
 		h.Retire()
 		synctest.Wait()
 		if err := publish(h, t.Context(), "late"); !errors.Is(err, actor.ErrStopped) || stopped != 1 {

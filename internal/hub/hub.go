@@ -121,7 +121,7 @@ func New(c Config) *Hub {
 		rejected:   make(map[string]int),
 		topics:     make(map[string]*liveTopic),
 		listeners:  make(map[*Listener]struct{}),
-		abandoned:  make(map[*topic.Topic]struct{}),
+		abandoned:  make(map[*topic.Topic]int64),
 		wheel:      newWheel(c.HeartbeatInterval, c.HeartbeatTimeout),
 		allowances: newAllowances(c.Refill, maxAllowances),
 	}

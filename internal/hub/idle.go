@@ -154,6 +154,8 @@ func (s *supervisor) noLongerIdle(t *liveTopic) {
 }
 
 func (m topicKept) handle(s *supervisor) {
+	delete(s.abandoned, m.topic)
+	s.hub.kept.Check()
 	t := s.live(m.topic.Name())
 	if t == nil || t.topic != m.topic {
 		return // it has ended

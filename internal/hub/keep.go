@@ -1,15 +1,12 @@
 package hub
 
 import (
-	"maps"
 	"slices"
 	"time"
-
-	"github.com/fanqie/tank-websocket-go-server/topic"
 )
 
 // What is given up when topics keep too much, in this order: lingering topics, which are bounded by themselves; topics without
-// subscribers, the longest idle first; what topics with subscribers keep, the one first to which nothing was published for longest. All
+// subscribers, the longest idle first; the oldest of what topics with subscribers keep, of the one first to which nothing was published for longest. All
 // functions in this file run in the supervisor's goroutine.
 
 // abandonedShare is how much more than the excess is given up at a time, one part in so many of the budget, so that not every message
@@ -17,13 +14,12 @@ import (
 const abandonedShare = 16
 
 func (overHistory) handle(s *supervisor) {
-	maps.DeleteFunc(s.abandoned, func(t *topic.Topic, _ struct{}) bool { return t.Kept() == 0 })
 	if !s.hub.kept.Rearm() {
 		return
 	}
 	excess := s.hub.kept.Excess()
-	for t := range s.abandoned {
-		excess -= t.Kept()
+	for _, bytes := range s.abandoned {
+		excess -= bytes
 	}
 	if excess > 0 {
 		s.abandonSome(excess + int64(s.hub.config.TotalHistoryBytes/abandonedShare))
@@ -41,13 +37,16 @@ func (s *supervisor) abandonSome(bytes int64) {
 		if bytes <= 0 {
 			return
 		}
-		bytes -= t.topic.Kept()
-		s.abandoned[t.topic] = struct{}{}
+		most := t.topic.Kept()
 		if t.isIdle {
+			s.abandoned[t.topic] = most
 			s.endTopic(t.liveTopic)
 		} else {
-			t.topic.Abandon()
+			most = min(most, bytes)
+			s.abandoned[t.topic] = most
+			t.topic.Abandon(most)
 		}
+		bytes -= most
 	}
 }
 

@@ -31,40 +31,39 @@ type patience struct {
 }
 
 func (h *Hub) publish(patience patience, p *wire.Publication) error {
-	return h.put(patience, p.Topic, true, func() topic.Message { return topic.NewPublish(p) })
+	_, err := h.put(patience, p.Topic, true, func() topic.Message { return topic.NewPublish(p) })
+	return err
 }
 
 // PublishFrom is PublishWithin for a publication by a client, with which no topic begins. The owner is whose key it is. If it has an id,
 // the client is answered: with the number of the publication, behind that, or without one when there is no topic.
 func (h *Hub) PublishFrom(timeout time.Duration, s *Session, p *wire.Publication, owner string, id uint64) error {
-	accepted := false
-	err := h.put(patience{timeout: timeout}, p.Topic, false, func() topic.Message {
-		accepted = true
+	taken, err := h.put(patience{timeout: timeout}, p.Topic, false, func() topic.Message {
 		if id == 0 && p.Key == "" {
 			return topic.NewPublish(p)
 		}
 		return topic.NewAsked(p, owner, s.Client, id)
 	})
-	if err == nil && !accepted && id != 0 {
+	if err == nil && !taken && id != 0 {
 		e := s.Client.Encoding()
 		s.Client.Send(wire.NewAnswers(e, wire.AppendPublished(nil, id, 0, false), 1))
 	}
 	return err
 }
 
-// put gives a message to a topic. create says that the topic begins if its messages are kept.
-func (h *Hub) put(patience patience, name string, create bool, build func() topic.Message) error {
+// put gives a message to a topic, and reports whether one has taken it. create says that the topic begins if its messages are kept.
+func (h *Hub) put(patience patience, name string, create bool, build func() topic.Message) (taken bool, err error) {
 	t, err := h.find(name, create)
 	for ; t != nil && err == nil && h.life.state() <= draining; t, err = h.next(name, create) {
 		err := patience.put(build(), t)
 		if !errors.Is(err, actor.ErrStopped) {
-			return translate(err)
+			return err == nil, translate(err)
 		}
 	}
 	if err == nil && h.life.state() > draining {
-		return ErrClosed
+		err = ErrClosed
 	}
-	return err
+	return false, err
 }
 
 // find returns the topic of a name, or nil.

@@ -27,8 +27,8 @@ type supervisor struct {
 	expiries   expiries
 	clock      clock
 	sweeps     schedule
-	lingering  schedule                  // topics
-	abandoned  map[*topic.Topic]struct{} // by abandonSome, whose memory may not be given back yet
+	lingering  schedule               // topics
+	abandoned  map[*topic.Topic]int64 // bytes that were given up, and may not be free yet
 	allowances *allowances
 	candidates candidates            // for being closed over the budget
 	evicted    *client.Client        // the last of them; nil: its memory is given back
