@@ -47,7 +47,7 @@ func TestPipelinedReplaysFillNoOutbox(t *testing.T) {
 		for range messages {
 			must(t, s.Publish(context.Background(), "kept", data))
 		}
-		p := s.dial2("ann")
+		p := s.dial2("ann", defaultBuffer)
 		c := s.GetAllClients()[0]
 		for i := range replays {
 			p.send(fmt.Sprintf(`{"id":%d,"sub":"kept","since":%s}`, i+1, since(at)))
@@ -76,7 +76,7 @@ func TestReplayIsAtMostHalfAnOutbox(t *testing.T) {
 		for range 9 {
 			must(t, s.Publish(context.Background(), "kept", data))
 		}
-		p := s.dial2("ann")
+		p := s.dial2("ann", defaultBuffer)
 		ask := func(seq int, want string) {
 			t.Helper()
 			p.send(fmt.Sprintf(`{"id":1,"sub":"kept","since":[%q,%d]}`, at.Epoch, seq))
@@ -185,7 +185,7 @@ func TestNamesThatLinger(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		const total = 256 << 10
 		s := serve(t, atWill, anyMayPublish, keepAll, tank.WithLimits(tank.Limits{TotalHistoryBytes: total, MessagesPerSecond: 1 << 30, MessageBurst: 1 << 30}))
-		p := s.dial2("ann")
+		p := s.dial2("ann", defaultBuffer)
 		for i := range 2000 {
 			p.send(fmt.Sprintf(`{"id":1,"sub":"t%d"}`, i))
 			p.next()
@@ -298,7 +298,7 @@ func TestRequestHandlersThatFail(t *testing.T) {
 			var n int
 			return n, r.Decode(&n)
 		}))
-		p := s.dial2("ann")
+		p := s.dial2("ann", defaultBuffer)
 		ask := func(data, want string) {
 			t.Helper()
 			p.send(fmt.Sprintf(`{"id":1,"msg":%s}`, data))

@@ -13,6 +13,7 @@ import (
 
 	tank "github.com/fanqie/tank-websocket-go-server"
 	"github.com/fanqie/tank-websocket-go-server/internal/memnet"
+	"github.com/fanqie/tank-websocket-go-server/internal/wire"
 )
 
 // The topics of the model, by what they keep. None of them is ever without the first letter of its name.
@@ -23,6 +24,7 @@ const (
 	modelBytes    = 2000
 	modelAge      = 60 * time.Second
 	modelTotal    = 64 << 10 // and so 8 topics linger at most
+	modelOutbox   = 32 << 10 // half of which a replay may have
 )
 
 // resumer is a client of the model.
@@ -58,7 +60,7 @@ func TestNothingIsMissedOrSaidToBe(t *testing.T) {
 		var failure string
 		synctest.Test(t, func(t *testing.T) {
 			w := &world{t: t, log: map[string]map[string][]string{}, ended: map[string]bool{}, opts: []tank.Option{
-				atWill, tank.WithLimits(tank.Limits{TotalHistoryBytes: modelTotal, MessagesPerSecond: 1 << 30, MessageBurst: 1 << 30}),
+				atWill, tank.WithLimits(tank.Limits{TotalHistoryBytes: modelTotal, OutboxBytes: modelOutbox, MessagesPerSecond: 1 << 30, MessageBurst: 1 << 30}),
 				tank.WithTopics("few", tank.TopicOptions{History: tank.History{Messages: modelMessages}}),
 				tank.WithTopics("small", tank.TopicOptions{History: tank.History{Bytes: modelBytes}}),
 				tank.WithTopics("short", tank.TopicOptions{History: tank.History{Age: modelAge}}),
@@ -103,7 +105,7 @@ type resumeStep struct {
 
 func drawResumeStep(t *rapid.T) resumeStep {
 	return resumeStep{
-		Do: rapid.SampledFrom([]string{"publish", "publish", "publish", "sub", "sub", "unsub", "cut", "resume", "absence", "absence", "heal", "pause", "position",
+		Do: rapid.SampledFrom([]string{"publish", "publish", "publish", "sub", "sub", "unsub", "cut", "resume", "absence", "absence", "heal", "slow", "pause", "position",
 			"evict", "reset", "restart"}).Draw(t, "do"),
 		Client: rapid.IntRange(0, 2).Draw(t, "client"),
 		Topic:  rapid.SampledFrom(modelTopics).Draw(t, "topic"),
@@ -125,6 +127,13 @@ func (w *world) do(step resumeStep) error {
 		if _, has := c.at[step.Topic]; c.peer != nil && !has {
 			return w.subscribe(c, step.Topic, "")
 		}
+	case "slow": // nobody reads, and whoever is subscribed is closed
+		for range 300 {
+			if err := w.publish(step.Topic); err != nil {
+				return err
+			}
+		}
+		return w.drainAll()
 	case "unsub":
 		if _, has := c.at[step.Topic]; c.peer != nil && has {
 			c.nextID++
@@ -204,6 +213,9 @@ func (w *world) sleep(d time.Duration) {
 
 func (w *world) publish(topic string) error {
 	w.n++
+	if w.s.Stats().HistoryMemory > modelTotal*3/4 {
+		w.evicted = time.Now()
+	}
 	data := fmt.Sprint("message ", w.n, strings.Repeat(".", w.n%7*40))
 	at, err := w.s.PublishMessage(context.Background(), tank.Publication{Topic: topic, Data: data})
 	if err != nil || at == (tank.Position{}) {
@@ -227,17 +239,23 @@ func (w *world) cut(c *resumer) {
 	if err := w.drain(c); err != nil {
 		w.t.Fatal(err)
 	}
-	c.conn.Close()
-	c.peer = nil
-	synctest.Wait()
-	for topic := range c.at {
-		c.left[topic] = time.Now()
+	w.gone(c)
+}
+
+func (w *world) gone(c *resumer) {
+	if c.peer != nil {
+		c.conn.Close()
+		c.peer = nil
+		synctest.Wait()
+		for topic := range c.at {
+			c.left[topic] = time.Now()
+		}
 	}
 }
 
 func (w *world) connect(c *resumer) {
 	if c.peer == nil {
-		c.peer = w.s.dial2(fmt.Sprint("c", c.id))
+		c.peer = w.s.dial2(fmt.Sprint("c", c.id), 4096)
 	}
 }
 
@@ -325,8 +343,11 @@ func (w *world) checkNotRecovered(c *resumer, topic string, before tank.Position
 	if len(page.Messages) == 0 {
 		low = seq + 1
 	}
-	if before.Seq+1 >= low {
+	if missed := w.bytes(topic, epoch, before.Seq); before.Seq+1 >= low && missed <= modelOutbox/2 {
 		return fmt.Errorf("nothing is missing: since %d, and %d is kept", before.Seq, low)
+	}
+	if w.bytes(topic, epoch, before.Seq) > modelOutbox/2 {
+		return nil // which is too much for a replay
 	}
 	switch kept := seq - before.Seq; {
 	case topic == "off":
@@ -336,6 +357,17 @@ func (w *world) checkNotRecovered(c *resumer, topic string, before tank.Position
 		return fmt.Errorf("all messages should be kept")
 	}
 	return nil
+}
+
+// bytes is how long the frames are that a client at a number has missed.
+func (w *world) bytes(topic, epoch string, since uint64) (n int) {
+	for i, data := range w.log[topic][epoch] {
+		if uint64(i) >= since {
+			payload := len(fmt.Sprintf("[%q,%d,%q]", topic, i+1, data))
+			n += wire.HeaderLen(byte(min(payload, 126))) + payload
+		}
+	}
+	return n
 }
 
 // end notes that the epochs of a topic are over.
@@ -371,7 +403,10 @@ func (w *world) drain(c *resumer) error {
 			return fmt.Errorf("client %d: %w", c.id, err)
 		case op == opPing:
 			c.write(frame(opPong, text))
-		case text == "{}":
+		case op == opClose && text[:2] == "\x03\xf5": // 1013
+			w.gone(c)
+			return nil
+		case text == "{}", strings.HasPrefix(text, `{"bye":{"code":1013,`):
 		case strings.HasPrefix(text, "["):
 			if err := w.take(c, text); err != nil {
 				return fmt.Errorf("client %d: %w", c.id, err)

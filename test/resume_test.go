@@ -9,10 +9,11 @@ import (
 	tank "github.com/fanqie/tank-websocket-go-server"
 )
 
-// dial2 connects with tank.v2, as user name unless that is empty, and takes the first frame.
-func (s *server) dial2(name string) *peer {
+// dial2 connects with tank.v2, as user name unless that is empty, and takes the first frame. The server can write so many bytes before
+// the peer reads.
+func (s *server) dial2(name string, buffer int) *peer {
 	s.t.Helper()
-	h := handshake{path: "/", header: http.Header{"Sec-Websocket-Protocol": {"tank.v2"}}}
+	h := handshake{path: "/", header: http.Header{"Sec-Websocket-Protocol": {"tank.v2"}}, buffer: buffer}
 	if name != "" {
 		h.path = "/?user_id=" + name
 	}
@@ -31,7 +32,7 @@ func TestResumeAndPublish2(t *testing.T) {
 			tank.WithPublishAuthorizer(func(*tank.Client, *tank.Publication) error { return nil }))
 		at, err := s.Position("kept")
 		must(t, err)
-		p := s.dial2("ann")
+		p := s.dial2("ann", defaultBuffer)
 		since, err := json.Marshal(at)
 		must(t, err)
 		must(t, s.Publish(context.Background(), "kept", "one"))
