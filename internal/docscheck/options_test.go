@@ -54,6 +54,7 @@ var defaultLimits = reflect.ValueOf(tank.Limits{
 	OutboxBytes:        tank.DefaultOutboxBytes,
 	TotalOutboxBytes:   tank.DefaultTotalOutboxBytes,
 	TopicQueueBytes:    tank.DefaultTopicQueueBytes,
+	TotalHistoryBytes:  tank.DefaultTotalHistoryBytes,
 	PublishTimeout:     tank.DefaultPublishTimeout,
 	WriteTimeout:       tank.DefaultWriteTimeout,
 	CloseTimeout:       tank.DefaultCloseTimeout,
