@@ -114,11 +114,12 @@ func (msg Message) encode(e wire.Encoding) []byte {
 	return wire.AppendFrame(nil, wire.OpText, msg.Data)
 }
 
-// SendTopic sends a message of a topic, {"topic":topic,"data":data}, to this client alone: behind its subscription and behind what
-// was published to the topic before, such as a snapshot before what follows. It waits until the message is queued for the client, for
-// the publish timeout at most (default 5 s, see Limits), and not for the write. It returns ErrInvalidTopic, ErrInvalidData for text
-// that is not valid UTF-8, ErrNotFound when the client is not subscribed to the topic, ErrBusy, after which the message may still be
-// sent, or ErrClosed when the connection or the instance is closing, also because the outbox has no room for the message.
+// SendTopic sends a message of a topic, {"topic":topic,"data":data}, or [topic,0,data] in tank.v2, to this client alone: behind its
+// subscription and behind what was published to the topic before, such as a snapshot before what follows. It waits until the
+// message is queued for the client, for the publish timeout at most (default 5 s, see Limits), and not for the write. It returns
+// ErrInvalidTopic, ErrInvalidData for text that is not valid UTF-8, ErrNotFound when the client is not subscribed to the topic,
+// ErrBusy, after which the message may still be sent, or ErrClosed when the connection or the instance is closing, also because the
+// outbox has no room for the message.
 func (c *Client) SendTopic(topic, data string) error {
 	if err := c.m.checkMessage(topic, data); err != nil {
 		return err
@@ -129,10 +130,10 @@ func (c *Client) SendTopic(topic, data string) error {
 // IsSubscribed reports whether the client is subscribed to a topic. It is false after the connection has ended, and does not block.
 func (c *Client) IsSubscribed(topic string) bool { return c.m.hub.IsSubscribed(&c.session, topic) }
 
-// Subscribe subscribes the client without asking the authorizer. A client of tank.v2 is told by a reset frame where the topic stands. Once it has returned nil, every message whose publish
-// starts afterwards is delivered. Subscribing twice is the same as once. It returns ErrInvalidTopic, ErrLimit when the
-// client has as many subscriptions as it may have, or ErrClosed when the connection or the instance has ended or is about
-// to.
+// Subscribe subscribes the client without asking the authorizer. A client of tank.v2 is told by a reset frame where the topic stands.
+// Once it has returned nil, every message whose publish starts afterwards is delivered. Subscribing twice is the same as once. It
+// returns ErrInvalidTopic, ErrLimit when the client has as many subscriptions as it may have, or ErrClosed when the connection or the
+// instance has ended or is about to.
 func (c *Client) Subscribe(topic string) error {
 	if err := checkTopic(topic); err != nil {
 		return err
@@ -140,9 +141,9 @@ func (c *Client) Subscribe(topic string) error {
 	return c.m.hub.Subscribe(&c.session, strings.Clone(topic)) // it may be a piece of something large
 }
 
-// Unsubscribe ends a subscription. A client of tank.v2 is told by an end frame "unsubscribed". Once it has returned nil, no message whose publish starts afterwards is delivered.
-// It returns ErrInvalidTopic, ErrNotFound when the client was not subscribed, or ErrClosed when the connection or the
-// instance has ended or is about to.
+// Unsubscribe ends a subscription. A client of tank.v2 is told by an end frame "unsubscribed". Once it has returned nil, no message
+// whose publish starts afterwards is delivered. It returns ErrInvalidTopic, ErrNotFound when the client was not subscribed, or
+// ErrClosed when the connection or the instance has ended or is about to.
 func (c *Client) Unsubscribe(topic string) error {
 	if err := checkTopic(topic); err != nil {
 		return err

@@ -28,9 +28,9 @@ func (m *Manager) ServeHTTP(w http.ResponseWriter, r *http.Request) { m.HandleCo
 //
 // Otherwise it answers 503 with Retry-After when the instance is not running or has as many connections as it may have,
 // 403 when the origin is not welcome, 401 when the authenticator refuses or its Identity has expired, 400 when the user id is
-// invalid, the handshake malformed or the request has a body, 405 or 426 when it is not a WebSocket handshake of version 13, 500
-// when a callback panics or a Hijack method of middleware fails or panics, and 501 when middleware hides the http.Hijacker without
-// offering Unwrap (see http.ResponseController). Each is reported on Errors. It panics when w or r is nil.
+// invalid, the handshake malformed or without a permitted protocol, or the request has a body, 405 or 426 when it is not a WebSocket
+// handshake of version 13, 500 when a callback panics or a Hijack method of middleware fails or panics, and 501 when middleware hides
+// the http.Hijacker without offering Unwrap (see http.ResponseController). Each is reported on Errors. It panics when w or r is nil.
 func (m *Manager) HandleConnection(w http.ResponseWriter, r *http.Request) {
 	require(w != nil, "HandleConnection", "response writer is nil")
 	require(r != nil, "HandleConnection", "request is nil")

@@ -72,9 +72,9 @@ type Limits struct {
 	// Default 1 MiB.
 	TopicQueueBytes int
 	// TotalHistoryBytes is the maximum memory of what all topics keep together: messages (see WithTopics), keys of publications, and
-	// 1 KiB for each topic that lingers, which may be an eighth of it. Past the limit, topics without subscribers end, the longest
-	// idle first, and then topics with subscribers drop what they keep. Whoever comes back to one of these is told that messages
-	// may be missing. Default 256 MiB.
+	// 1 KiB for each topic that keeps some or lingers. Those that linger may take an eighth of it. Past the limit, topics without
+	// subscribers end, the longest idle first, and then topics with subscribers drop the oldest of what they keep. Whoever comes back
+	// to one of these is told when messages may be missing. Default 256 MiB.
 	TotalHistoryBytes int
 	// PublishTimeout is how long BroadcastMessage, BroadcastTopicMessage, Client.SendTopic and publications by clients wait for room
 	// in the queue of a topic, and how long Manager.Position and Manager.Reset wait for a topic. Default 5 s.

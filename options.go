@@ -96,33 +96,34 @@ func WithAuthenticator(f func(*http.Request) (Identity, error)) Option {
 	return func(c *config) { c.authenticate = f }
 }
 
-// WithSubscribeAuthorizer sets the callback that decides whether a client may subscribe to a topic with "sub:TOPIC". An error
-// rejects the subscription with an error frame "forbidden"; its text goes to Errors and not to the client. The callback runs in
-// the connection's own goroutine and may block. Client.Renew calls it in the goroutine of its caller, perhaps while another call for
-// the same client runs. Client.Subscribe, which is the server's decision, does not call it.
-// Default: everyone may.
+// WithSubscribeAuthorizer sets the callback that decides whether a client may subscribe to a topic with "sub:TOPIC", or with
+// {"sub":"TOPIC"} in tank.v2, which may ask for messages that the topic keeps. An error rejects the subscription with an error
+// frame "forbidden"; its text goes to Errors and not to the client. The callback runs in the connection's own goroutine and may
+// block. Client.Renew calls it in the goroutine of its caller, perhaps while another call for the same client runs.
+// Client.Subscribe, which is the server's decision, does not call it. Default: everyone may.
 func WithSubscribeAuthorizer(f func(c *Client, topic string) error) Option {
 	require(f != nil, "WithSubscribeAuthorizer", "function is nil")
 	return func(c *config) { c.authorizeSubscribe = f }
 }
 
-// WithPublishAuthorizer lets clients publish with {"topic":"T","data":"D"}, and sets the callback that decides about each
-// publication. An error rejects it with an error frame "forbidden"; its text goes to Errors and not to the client. The callback
-// may change Data, JSON and From, which is the user id of an authenticated client and empty otherwise; changes of Topic and Key
-// are ignored. It must not keep the Publication. What it makes of a publication has to be valid UTF-8, and valid JSON where JSON
-// is set: else the publication is rejected and reported with CodeSerialization. A plain socket gets Data alone, so a sender that
-// others have to see goes into Data. The callback runs in the connection's own goroutine and may block. Default: clients cannot
-// publish, and such a message is treated as any other.
+// WithPublishAuthorizer lets clients publish with {"topic":"T","data":"D"}, or with {"pub":"T","data":JSON} in tank.v2, and sets
+// the callback that decides about each publication. An error rejects it with an error frame "forbidden"; its text goes to Errors
+// and not to the client. The callback may change Data, JSON and From, which is the user id of an authenticated client and empty
+// otherwise; changes of Topic and Key are ignored. It must not keep the Publication. What it makes of a publication has to be valid
+// UTF-8, and valid JSON where JSON is set: else the publication is rejected and reported with CodeSerialization. A plain socket
+// gets Data alone, so a sender that others have to see goes into Data. The callback runs in the connection's own goroutine and may
+// block. Default: clients cannot publish: such a message is treated as any other, and in tank.v2 answered with an error frame
+// "unsupported".
 func WithPublishAuthorizer(f func(c *Client, p *Publication) error) Option {
 	require(f != nil, "WithPublishAuthorizer", "function is nil")
 	return func(c *config) { c.authorizePublish = f }
 }
 
-// WithMessageHandler sets the callback for messages that are neither commands nor publications. The handler may keep
-// Message.Data. It runs in the connection's own goroutine, one message at a time, and may block: meanwhile the server reads
-// nothing from this client, and other clients do not wait. When it panics, the client is closed with 1011.
-// Default: such messages are counted in Stats.MessagesIgnored and dropped; where clients may publish, they are answered with an
-// error frame "bad_message" that says what was expected.
+// WithMessageHandler sets the callback for messages that are neither commands nor publications, which in tank.v2 are {"msg":JSON}
+// without an id, and binary messages. The handler may keep Message.Data. It runs in the connection's own goroutine, one message at
+// a time, and may block: meanwhile the server reads nothing from this client, and other clients do not wait. When it panics, the
+// client is closed with 1011. Default: such messages are counted in Stats.MessagesIgnored and dropped; where clients may publish,
+// they are answered with an error frame "bad_message" that says what was expected, and in tank.v2 with "unsupported".
 func WithMessageHandler(f func(c *Client, m Message)) Option {
 	require(f != nil, "WithMessageHandler", "function is nil")
 	return func(c *config) { c.handleMessage = f }

@@ -17,7 +17,7 @@ type Publication struct {
 	Topic string
 	Data  string // valid UTF-8
 	JSON  bool   // Data is JSON, such as that of PublishJSON, and not just text
-	Key   string // makes a repetition known; empty in this version
+	Key   string // makes a repetition known, see Manager.PublishMessage; may be empty
 	From  string // the user id of the authenticated client that has published it, or what the publish authorizer has made of it; empty: the server
 }
 
@@ -42,12 +42,12 @@ func (m *Manager) publishWithin(p *wire.Publication) error {
 	return m.hub.PublishWithin(m.config.limits.PublishTimeout, p)
 }
 
-// Publish sends {"topic":topic,"data":data} to the topic's subscribers. It blocks while the topic's queue is full.
+// Publish sends {"topic":topic,"data":data} to the topic's subscribers, and [topic,NUMBER,data] to those that speak tank.v2. It
+// blocks while the topic's queue is full. Where WithTopics says so, the topic keeps the message.
 //
 // It returns nil when the topic has accepted the message, also when there are no subscribers, such as before Start;
-// ErrInvalidTopic; ErrInvalidData when data is not valid UTF-8; ErrBusy together with the context's error when the
-// context ended first; and ErrClosed once Shutdown has begun or, with WithDrain, once the window is over. It panics when
-// the context is nil.
+// ErrInvalidTopic; ErrInvalidData when data is not valid UTF-8; ErrBusy together with the context's error when the context ended
+// first; and ErrClosed once Shutdown has begun or, with WithDrain, once the window is over. It panics when the context is nil.
 func (m *Manager) Publish(ctx context.Context, topic string, data string) error {
 	if ctx == nil { // require would cost a call
 		panic("tank: Publish: context is nil")

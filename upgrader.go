@@ -25,7 +25,7 @@ type Upgrader struct {
 	// the request's own scheme, host and port. The scheme is https for TLS or when a proxy says https or wss in
 	// X-Forwarded-Proto. It runs in the request's goroutine.
 	CheckOrigin func(r *http.Request) bool
-	// Subprotocols are the subprotocols of the server, in order of preference.
+	// Subprotocols are the subprotocols of the server, in order of preference. Those of WithProtocols come before them.
 	Subprotocols []string
 	// EnableCompression accepts permessage-deflate (RFC 7692, without context takeover) from clients that offer it, as
 	// all browsers do. A topic compresses each message once for all of them. See WithCompression for the level.

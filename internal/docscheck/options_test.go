@@ -54,6 +54,7 @@ var defaultLimits = reflect.ValueOf(tank.Limits{
 	OutboxBytes:        tank.DefaultOutboxBytes,
 	TotalOutboxBytes:   tank.DefaultTotalOutboxBytes,
 	TopicQueueBytes:    tank.DefaultTopicQueueBytes,
+	TotalHistoryBytes:  tank.DefaultTotalHistoryBytes,
 	PublishTimeout:     tank.DefaultPublishTimeout,
 	WriteTimeout:       tank.DefaultWriteTimeout,
 	CloseTimeout:       tank.DefaultCloseTimeout,
@@ -227,7 +228,7 @@ func TestDefaultsInReadmesAreTrue(t *testing.T) {
 			want = append(want, quantity(f, limits.FieldByName(f).Interface(), second))
 		}
 		want = append(want, quantity("", tank.DefaultHeartbeatInterval, second), quantity("", tank.DefaultHeartbeatTimeout, second))
-		features := strings.Split(readPage(t, name).text, "\n## ")[1]
+		features := strings.ReplaceAll(strings.Split(readPage(t, name).text, "\n## ")[1], "v2", "") // the name of a protocol
 		if got := regexp.MustCompile(`\d[\d,]*( s\b| 秒| MiB)?`).FindAllString(features, -1); !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: the defaults of the features are %q, want %q", name, got, want)
 		}
