@@ -71,7 +71,7 @@ func (m publishAsked) Discard() {
 	if m.to == nil || m.id == 0 {
 		return
 	}
-	r := wire.Refusal{ID: m.id, Code: wire.RefusedBusy, Message: "the topic has failed"}
+	r := wire.Refusal{ID: m.id, Code: wire.RefusedBusy, Message: "the topic has ended: try again"}
 	if _, idle := m.to.Deliver(r.Batch(m.to.Encoding())); idle {
 		go m.to.Flush()
 	}

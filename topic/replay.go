@@ -60,7 +60,7 @@ func (m ask) handle(t *Topic) {
 
 // Discard answers when the topic is given up.
 func (m ask) Discard() {
-	r := wire.Refusal{ID: m.ID, Code: wire.RefusedBusy, Message: "the topic has failed"}
+	r := wire.Refusal{ID: m.ID, Code: wire.RefusedBusy, Message: "the topic has ended: try again"}
 	if _, idle := m.Subscriber.Deliver(r.Batch(m.Subscriber.Encoding())); idle {
 		go m.Subscriber.Flush()
 	}
@@ -88,24 +88,22 @@ func (t *Topic) answer(to Subscriber, a *Ask) {
 // reply says what a subscription is answered, and finds what is replayed.
 func (t *Topic) reply(a *Ask) (reply wire.Subscribed, parts []*wire.Batch) {
 	reply = wire.Subscribed{At: t.position(), From: t.seq}
+	if a.Since == (wire.Position{}) && a.Last == 0 {
+		return reply, nil
+	}
+	t.dropOld(time.Now())
+	low := t.history.lowWithin(t.seq, a.Most)
 	if a.Since != (wire.Position{}) {
 		reply.Replay = wire.BehindSince
-		t.dropOld(time.Now())
-		low := t.history.lowWithin(t.seq, a.Most)
 		if reply.Missed = t.missed(a.Since, low); reply.Missed == "" {
 			reply.From = a.Since.Seq
 		}
 	}
 	if a.Last > 0 && (reply.Replay == wire.NoReplay || reply.Missed != "") {
 		reply.Replay = max(reply.Replay, wire.LastOnes)
-		t.dropOld(time.Now())
-		low := t.history.lowWithin(t.seq, a.Most)
 		reply.From = max(low-1, t.seq-min(t.seq, a.Last))
 	}
-	if reply.From < t.seq {
-		parts = t.history.behind(reply.From, math.MaxInt)
-	}
-	return reply, parts
+	return reply, t.history.behind(reply.From, math.MaxInt)
 }
 
 // missed returns why messages behind a position are missing, or "" when all from low on are kept and that is enough.
