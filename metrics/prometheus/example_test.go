@@ -46,7 +46,7 @@ func Example() {
 	}
 	fmt.Println(collector.Add("chat", ticker))
 	// Output:
-	// # HELP tank_topics Topics that have subscribers.
+	// # HELP tank_topics Topics that have subscribers or keep messages.
 	// # TYPE tank_topics gauge
 	// tank_topics{instance="chat"} 0
 	// tank_topics{instance="ticker"} 0

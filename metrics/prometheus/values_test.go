@@ -26,6 +26,7 @@ func eventful(t *testing.T) *instance {
 		tank.WithLimits(tank.Limits{OutboxBytes: 64 << 10, MessagesPerSecond: 1000, MessageBurst: 10}),
 		tank.WithHeartbeat(time.Hour, time.Hour), // pings count as bytes sent
 		tank.WithConnEventBuffer(1),
+		tank.WithTopics("kept", tank.TopicOptions{History: tank.History{Messages: 1}}),
 		tank.WithSubscribeAuthorizer(func(_ *tank.Client, topic string) error {
 			if topic == "boom" {
 				panic("boom")
@@ -52,6 +53,9 @@ func eventful(t *testing.T) *instance {
 		must(t, i.BroadcastTopicMessage("floods", flood))
 		return i.Stats().Evicted > 0
 	})
+	must(t, i.Publish(t.Context(), "kept", "without subscribers"))
+	_, err = i.Position("lingering")
+	must(t, err)
 	i.atRest()
 	return i
 }
@@ -79,6 +83,8 @@ func TestValuesAreThoseOfStats(t *testing.T) {
 		"tank_running":                    1,
 		"tank_clients":                    float64(s.Clients),
 		"tank_topics":                     float64(s.Topics),
+		"tank_lingering_topics":           float64(s.LingeringTopics),
+		"tank_history_memory_bytes":       float64(s.HistoryMemory),
 		"tank_connections_accepted_total": float64(s.Accepted),
 		"tank_connections_refused_total":  float64(s.Refused),
 		"tank_messages_received_total":    float64(s.MessagesIn),
@@ -177,8 +183,8 @@ func TestNothingForLintersToFind(t *testing.T) {
 	for _, p := range problems {
 		t.Errorf("%s: %s", p.Metric, p.Text)
 	}
-	if n, err := testutil.GatherAndCount(registry); err != nil || n != 2*21 {
-		t.Errorf("gathered %d metrics (%v), want 21 of each instance", n, err)
+	if n, err := testutil.GatherAndCount(registry); err != nil || n != 2*23 {
+		t.Errorf("gathered %d metrics (%v), want 23 of each instance", n, err)
 	}
 }
 
