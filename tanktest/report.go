@@ -7,13 +7,13 @@ import (
 )
 
 // fail fails the test, saying what is known about the client.
-func (c *Client) fail(format string, args ...any) {
+func (c *peer) fail(format string, args ...any) {
 	c.t.Helper()
 	c.t.Fatalf("tanktest: %s: %s\n%s", c.name, fmt.Sprintf(format, args...), c.state())
 }
 
 // state describes the client, in lines that are indented.
-func (c *Client) state() string {
+func (c *peer) state() string {
 	var b strings.Builder
 	line := func(what, format string, args ...any) {
 		fmt.Fprintf(&b, "\t%-12s %s\n", what+":", fmt.Sprintf(format, args...))
@@ -44,7 +44,7 @@ func (c *Client) state() string {
 }
 
 // subscriptions names the topics that the instance has for the client, but not all of very many.
-func (c *Client) subscriptions() string {
+func (c *peer) subscriptions() string {
 	const most = 10
 	topics := c.handle.Topics()
 	if len(topics) == 0 {
