@@ -90,7 +90,7 @@ func (c *Client) refused(what, topic string) {
 		}
 	}
 	if c.hasEnded() {
-		c.fail("%s: the connection has ended", what)
+		c.fail("%s: %s", what, c.ending())
 	}
 	c.fail("%s: it had no effect", what)
 }

@@ -66,8 +66,9 @@ func (c closing) String() string {
 // end is how a connection has ended.
 type end struct {
 	closing
-	how string
-	at  time.Time
+	how    string
+	broken bool // the server broke the protocol, and how says in what way
+	at     time.Time
 }
 
 func (c *connection) hasEnded() bool {
@@ -145,7 +146,7 @@ func (c *connection) outcome(err error) end {
 	bye, leaving := c.goodbye.Load(), c.leaving.Load()
 	switch {
 	case errors.Is(err, wstest.ErrProtocol):
-		return end{closing: closing{code: abnormal}, how: err.Error()}
+		return end{closing: closing{code: abnormal}, how: err.Error(), broken: true}
 	case bye != nil && leaving:
 		return end{closing: *bye, how: fmt.Sprint("closed by this client, and answered with ", bye)}
 	case bye != nil:

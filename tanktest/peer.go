@@ -15,6 +15,7 @@ type peer struct {
 	name  string // in failure messages
 	inbox inbox
 	last  *Message // that the test has looked at
+	told  bool     // that the server broke the protocol, if it did
 	*connection
 }
 
@@ -39,5 +40,11 @@ func (c *peer) EndedAt() time.Time {
 	return c.end.at
 }
 
-// hangUp is the client's end when the test is over.
-func (c *peer) hangUp() { c.Cut() }
+// hangUp is the client's end when the test is over. A test whose server broke the protocol fails, also when it has not noticed.
+func (c *peer) hangUp() {
+	c.t.Helper()
+	c.Cut()
+	if c.end.broken && !c.told {
+		c.t.Errorf("%s", c.report(c.end.how))
+	}
+}

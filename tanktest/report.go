@@ -9,12 +9,14 @@ import (
 // fail fails the test, saying what is known about the client.
 func (c *peer) fail(format string, args ...any) {
 	c.t.Helper()
-	c.t.Fatalf("tanktest: %s: %s\n%s", c.name, fmt.Sprintf(format, args...), c.state())
+	c.t.Fatalf("%s", c.report(fmt.Sprintf(format, args...)))
 }
 
-// state describes the client, in lines that are indented.
-func (c *peer) state() string {
+// report returns a failure message with what is known about the client, in lines that are indented.
+func (c *peer) report(text string) string {
+	c.told = true
 	var b strings.Builder
+	fmt.Fprintf(&b, "tanktest: %s: %s\n", c.name, text)
 	line := func(what, format string, args ...any) {
 		fmt.Fprintf(&b, "\t%-12s %s\n", what+":", fmt.Sprintf(format, args...))
 	}
@@ -27,6 +29,8 @@ func (c *peer) state() string {
 		line("not yet", "%d messages, first %v", len(waiting), waiting[0])
 	}
 	switch n := len(c.conn.Buffered()); {
+	case c.hasEnded() && c.end.broken && strings.Contains(text, c.end.how):
+		line("connection", "given up by this client, %v ago", ago(c.end.at))
 	case c.hasEnded():
 		line("connection", "%s, %v ago", c.end.how, ago(c.end.at))
 	case c.frozen:
@@ -41,6 +45,14 @@ func (c *peer) state() string {
 		line("server", "%s; %d bytes queued, %d messages dropped", c.subscriptions(), stats.OutboxBytes, stats.Dropped)
 	}
 	return strings.TrimSuffix(b.String(), "\n")
+}
+
+// ending says in a failure message that the connection has ended.
+func (c *peer) ending() string {
+	if c.end.broken {
+		return c.end.how
+	}
+	return "the connection has ended"
 }
 
 // subscriptions names the topics that the instance has for the client, but not all of very many.

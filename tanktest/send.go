@@ -21,7 +21,7 @@ func (c *peer) SendBinary(data []byte) {
 func (c *peer) send(verb string, op byte, payload string) {
 	c.t.Helper()
 	if c.hasEnded() {
-		c.fail("%s(%s): the connection has ended", verb, quote(payload))
+		c.fail("%s(%s): %s", verb, quote(payload), c.ending())
 	}
 	err := c.write(encode(op, payload))
 	switch {
@@ -64,7 +64,7 @@ func (c *peer) Close(code int, reason string) {
 	case len(reason) > wstest.MaxControl-2 || !utf8.ValidString(reason):
 		c.fail("Close(%v): a reason is at most %d bytes of valid UTF-8", bye, wstest.MaxControl-2)
 	case c.hasEnded():
-		c.fail("Close(%v): the connection has ended", bye)
+		c.fail("Close(%v): %s", bye, c.ending())
 	case c.frozen:
 		c.fail("Close(%v): the client is frozen, so it would not notice the answer; see Thaw", bye)
 	}

@@ -28,7 +28,7 @@ func (c *peer) nextUntil(deadline time.Time, what string) Message {
 	switch {
 	case ok:
 	case c.hasEnded():
-		c.fail("waiting for %s: the connection has ended", what)
+		c.fail("waiting for %s: %s", what, c.ending())
 	case c.frozen:
 		c.fail("waiting for %s: nothing can come, because the client is frozen; see Thaw", what)
 	default:
@@ -68,6 +68,8 @@ func (c *peer) ExpectClose(code int) (reason string) {
 		c.fail("waiting for close %d: the server said %v, but has not hung up within %v", code, bye, c.s.Patience)
 	case !c.hasEnded():
 		c.fail("waiting for close %d: the connection has not ended within %v", code, c.s.Patience)
+	case c.end.broken:
+		c.fail("waiting for close %d: %s", code, c.ending())
 	case c.end.code != code:
 		c.fail("waiting for close %d: the connection has ended otherwise", code)
 	}
@@ -91,7 +93,7 @@ func (c *peer) ExpectNothing() {
 		c.fail("ExpectNothing: got %v", waiting[0])
 	}
 	if c.hasEnded() {
-		c.fail("ExpectNothing: the connection has ended")
+		c.fail("ExpectNothing: %s", c.ending())
 	}
 }
 
@@ -127,5 +129,8 @@ func (c *peer) awaitEnd(verb string) {
 	case <-c.ended:
 	case <-time.After(c.s.Patience):
 		c.fail("%s: the connection has not ended within %v", verb, c.s.Patience)
+	}
+	if c.end.broken {
+		c.fail("%s: %s", verb, c.ending())
 	}
 }
