@@ -40,7 +40,7 @@ func (c *Client) sendText(verb, text string) {
 	if !utf8.ValidString(text) {
 		c.fail("%s(%s): a client can send text only that is valid UTF-8", verb, quote(text))
 	}
-	c.send(verb, wstest.Text, text)
+	c.send(fmt.Sprintf("%s(%s)", verb, quote(text)), wstest.Text, text)
 }
 
 // Subscribe subscribes to topics and returns when the subscriptions are in effect: what is published from then on comes. It

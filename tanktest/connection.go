@@ -45,6 +45,8 @@ type protocol interface {
 	// receive understands a message that came, and puts it into the inbox unless it is nothing for the test. It runs in the reader.
 	// An error, which wraps wstest.ErrProtocol, ends the connection.
 	receive(data string, binary bool, at time.Time) error
+	// describe adds lines to a failure message. It runs in the goroutine of the test.
+	describe(line func(what, format string, args ...any))
 }
 
 // abnormal is the close code of a connection that ended without a close frame, RFC 6455 section 7.4.1.

@@ -72,7 +72,7 @@ func (s *Server) Dial(path string, opts ...DialOption) *Client {
 // connect does a handshake that has to succeed.
 func (s *Server) connect(d dialing) {
 	s.t.Helper()
-	if answer := s.handshake(d); d.peer.connection == nil {
+	if answer, ok := s.handshake(d); !ok {
 		s.t.Fatalf("tanktest: %s %s: the server refused with %s: %s", d.verb, quote(d.path), answer.Status, quote(body(answer)))
 	}
 }
@@ -82,8 +82,8 @@ func (s *Server) connect(d dialing) {
 func (s *Server) DialRefused(path string, opts ...DialOption) *http.Response {
 	s.t.Helper()
 	c := &peer{s: s, t: s.t, inbox: newInbox()}
-	answer := s.handshake(dialing{verb: "DialRefused", path: path, opts: opts, peer: c, protocol: plain{c.inbox}})
-	if c.connection != nil {
+	answer, ok := s.handshake(dialing{verb: "DialRefused", path: path, opts: opts, peer: c, protocol: plain{c.inbox}})
+	if ok {
 		s.t.Fatalf("tanktest: DialRefused %s: the server took the connection", quote(path))
 	}
 	return answer
@@ -104,8 +104,8 @@ type dialing struct {
 	protocol   protocol
 }
 
-// handshake does the opening handshake of RFC 6455, section 4.1. The peer has no new connection when the server refuses.
-func (s *Server) handshake(d dialing) *http.Response {
+// handshake does the opening handshake of RFC 6455, section 4.1. It reports false when the server refuses.
+func (s *Server) handshake(d dialing) (answer *http.Response, ok bool) {
 	s.t.Helper()
 	h := handshake{header: http.Header{}, buffer: defaultBuffer}
 	fail := func(format string, args ...any) {
@@ -131,7 +131,6 @@ func (s *Server) handshake(d dialing) *http.Response {
 	_ = conn.SetDeadline(time.Now().Add(s.Patience))
 	r := bufio.NewReader(conn)
 	err = request.Write(conn)
-	var answer *http.Response
 	if err == nil {
 		answer, err = http.ReadResponse(r, request)
 	}
@@ -144,7 +143,7 @@ func (s *Server) handshake(d dialing) *http.Response {
 	if answer.StatusCode != http.StatusSwitchingProtocols {
 		keepBody(answer)
 		_ = conn.Close()
-		return answer
+		return answer, false
 	}
 	if got := answer.Header.Get("Sec-WebSocket-Accept"); got != wstest.Accept {
 		fail("this is no WebSocket handshake: the answer has Sec-WebSocket-Accept %s", quote(got))
@@ -152,7 +151,7 @@ func (s *Server) handshake(d dialing) *http.Response {
 	_ = conn.SetDeadline(time.Time{})
 	s.connected(d, path, conn, r, answer)
 	d.peer.handle = s.find(conn.LocalAddr().String(), h.remote)
-	return answer
+	return answer, true
 }
 
 // target returns the path with what options add to its query.
@@ -206,7 +205,10 @@ func keepBody(answer *http.Response) {
 // connected gives the peer its connection.
 func (s *Server) connected(d dialing, path string, conn *memnet.Conn, r *bufio.Reader, answer *http.Response) {
 	s.t.Helper()
-	s.dialed++
+	if d.peer.name == "" {
+		s.dialed++
+		d.peer.name = fmt.Sprintf("client %d (%s)", s.dialed, path)
+	}
 	c := &connection{
 		conn:     conn,
 		answer:   answer,
@@ -215,7 +217,6 @@ func (s *Server) connected(d dialing, path string, conn *memnet.Conn, r *bufio.R
 		writing:  make(chan struct{}, 1),
 		ended:    make(chan struct{}),
 	}
-	d.peer.name = fmt.Sprintf("client %d (%s)", s.dialed, path)
 	d.peer.connection = c
 	c.writing <- struct{}{}
 	go c.read(r)

@@ -307,13 +307,15 @@ var failures = []failure{
 		[]string{"ServeHandler needs the managers that the handler leads to"}, 0},
 }
 
-func TestFailuresSayWhatIsKnown(t *testing.T) {
-	for _, f := range failures {
+func TestFailuresSayWhatIsKnown(t *testing.T) { testFailures(t, failures, pathological...) }
+
+func testFailures(t *testing.T, list []failure, opts ...tank.Option) {
+	for _, f := range list {
 		t.Run(f.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				var took time.Duration
 				r := record(t, func(tb testing.TB) {
-					s, m := serve(tb, pathological...)
+					s, m := serve(tb, opts...)
 					began := time.Now()
 					defer func() { took = time.Since(began) }()
 					f.test(tb, s, m)

@@ -33,6 +33,8 @@ func (c *peer) report(text string) string {
 		line("connection", "given up by this client, %v ago", ago(c.end.at))
 	case c.hasEnded():
 		line("connection", "%s, %v ago", c.end.how, ago(c.end.at))
+	case c.goodbye.Load() != nil:
+		line("connection", "closed by the server with %v, which has not hung up", c.goodbye.Load())
 	case c.frozen:
 		line("connection", "frozen, with %d bytes to read", n)
 	case n > 0:
@@ -40,6 +42,7 @@ func (c *peer) report(text string) string {
 	default:
 		line("connection", "open")
 	}
+	c.protocol.describe(line)
 	if c.handle != nil {
 		stats := c.handle.Stats()
 		line("server", "%s; %d bytes queued, %d messages dropped", c.subscriptions(), stats.OutboxBytes, stats.Dropped)
@@ -57,19 +60,23 @@ func (c *peer) ending() string {
 
 // subscriptions names the topics that the instance has for the client, but not all of very many.
 func (c *peer) subscriptions() string {
-	const most = 10
-	topics := c.handle.Topics()
-	if len(topics) == 0 {
-		return "no subscriptions"
-	}
 	var names []string
-	for _, topic := range topics[:min(len(topics), most)] {
+	for _, topic := range c.handle.Topics() {
 		names = append(names, quote(topic))
 	}
-	if more := len(topics) - len(names); more > 0 {
-		names = append(names, fmt.Sprintf("and %d more", more))
+	if len(names) == 0 {
+		return "no subscriptions"
 	}
-	return "subscribed to " + strings.Join(names, ", ")
+	return "subscribed to " + list(names)
+}
+
+// list joins what can be many.
+func list(parts []string) string {
+	const most = 10
+	if more := len(parts) - most; more > 0 {
+		parts = append(parts[:most], fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(parts, ", ")
 }
 
 // ago returns how long ago something was, in a form for people.

@@ -15,22 +15,22 @@ import (
 // SendBinary sends a binary message, like Send.
 func (c *peer) SendBinary(data []byte) {
 	c.t.Helper()
-	c.send("SendBinary", wstest.Binary, string(data))
+	c.send(fmt.Sprintf("SendBinary(%s)", quote(string(data))), wstest.Binary, string(data))
 }
 
-func (c *peer) send(verb string, op byte, payload string) {
+func (c *peer) send(what string, op byte, payload string) {
 	c.t.Helper()
 	if c.hasEnded() {
-		c.fail("%s(%s): %s", verb, quote(payload), c.ending())
+		c.fail("%s: %s", what, c.ending())
 	}
 	err := c.write(encode(op, payload))
 	switch {
 	case err == nil:
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		_ = c.conn.Close() // a part of a frame cannot be taken back
-		c.fail("%s(%s): the server has read nothing for %v", verb, quote(payload), defaultPatience)
+		c.fail("%s: the server has read nothing for %v", what, defaultPatience)
 	default:
-		c.fail("%s(%s): the server has hung up", verb, quote(payload))
+		c.fail("%s: the server has hung up", what)
 	}
 }
 
