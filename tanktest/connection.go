@@ -34,6 +34,7 @@ type connection struct {
 	goodbye atomic.Pointer[closing] // the server's close frame
 
 	leaving atomic.Bool // this client has sent a close frame before it had one
+	cut     atomic.Bool // this client has ended the connection
 
 	// Owned by the test.
 	frozen   bool
@@ -155,7 +156,7 @@ func (c *connection) outcome(err error) end {
 		return end{closing: *bye, how: fmt.Sprint("closed by the server with ", bye)}
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return end{closing: closing{code: abnormal}, how: fmt.Sprintf("given up by this client: the server has read nothing for %v", defaultPatience)}
-	case errors.Is(err, net.ErrClosed):
+	case c.cut.Load(), errors.Is(err, net.ErrClosed): // the server may notice before the reader does
 		return end{closing: closing{code: abnormal}, how: "cut by this client"}
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return end{closing: closing{code: abnormal}, how: "the server hung up in the middle of a frame"}

@@ -363,6 +363,7 @@ func TestScriptedFailures(t *testing.T) {
 		}, []string{`stands at:   "news" 4 (a gap before 6)`}},
 		"messages behind a gap": {[]string{subscribed + `{"topic":"news","gap":{"seq":6}}` + "\n" + `["news",6,"x"]`}, func(c *tanktest.ClientV2) {
 			c.Subscribe("news")
+			synctest.Wait()
 			c.ExpectTopic("news", "x")
 		}, []string{`got notice {"topic":"news","gap":{"seq":6}}, want "x" of topic "news"`, `stands at:   "news" 4 (a gap before 6, and then up to 6)`}},
 	} {

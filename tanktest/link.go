@@ -74,6 +74,7 @@ func (c *peer) pace(run func(stop <-chan struct{})) {
 // before can be looked at. It does nothing when the connection has ended.
 func (c *peer) Cut() {
 	c.pace(nil)
+	c.cut.Store(true)
 	_ = c.conn.Close()
 	<-c.ended // at once: everything that the reader may wait for is the connection
 }
