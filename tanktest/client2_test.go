@@ -16,11 +16,12 @@ import (
 	"github.com/fanqie/tank-websocket-go-server/tanktest"
 )
 
-// keeping are options of an instance that keeps messages of all topics but those that begin with "off", and lets clients do everything
-// but with those that begin with "secret".
+// keeping are options of an instance that keeps 5 messages of a topic, more of "long", and none of those that begin with "off". Clients
+// may do everything, but not with topics that begin with "secret".
 var keeping = []tank.Option{
 	tank.WithTopics("*", tank.TopicOptions{History: tank.History{Messages: 5}}),
 	tank.WithTopics("off*", tank.TopicOptions{}),
+	tank.WithTopics("long", tank.TopicOptions{History: tank.History{Messages: 100}}),
 	tank.WithSubscribeAuthorizer(func(_ *tank.Client, topic string) error { return notSecret(topic) }),
 	tank.WithPublishAuthorizer(func(c *tank.Client, p *tank.Publication) error {
 		p.From = c.UserID()
@@ -135,17 +136,17 @@ func TestWhatHasComeIsNotReplayed(t *testing.T) {
 	everywhere(t, func(t *testing.T) {
 		s, m := serve(t, keeping...)
 		c := s.DialV2("/")
-		c.Subscribe("news")
+		c.Subscribe("long")
 		for i := range 5 {
-			publish(t, m, "news", 3*i, 3*i+1) // the client has them, or will
+			publish(t, m, "long", 3*i, 3*i+1) // the client has them, or will
 			c.Cut()
-			publish(t, m, "news", 3*i+2)
-			if got := c.Resume()["news"]; !got.Recovered {
+			publish(t, m, "long", 3*i+2)
+			if got := c.Resume()["long"]; !got.Recovered {
 				t.Errorf("got %+v", got)
 			}
 		}
 		for i := range 15 {
-			c.ExpectSeq("news", uint64(i+1), i)
+			c.ExpectSeq("long", uint64(i+1), i)
 		}
 		c.ExpectNothing()
 	})
