@@ -12,9 +12,9 @@ import (
 
 // ClientV2 is a WebSocket client that speaks tank.v2, docs/protocol-v2.md. On the wire it is a browser, as Client is.
 //
-// It looks at the number of each message of a topic when it comes: one that is missing, unless the server has said so, or that comes
-// twice fails the test. So does everything else that no server of tank.v2 does. The heartbeat {} is passed over. In its messages, a
-// value that is a string is text, and any other is JSON.
+// It looks at the number of each message of a topic when it comes: one that comes twice, or is missing although the outbox policy has
+// not dropped it, fails the test. So does everything else that no server of tank.v2 does. The heartbeat {} is passed over. In its
+// messages, a value that is a string is text, and any other is JSON.
 //
 // Its methods are for the goroutine of the test, because they fail the test, which testing.TB allows nowhere else.
 type ClientV2 struct {
@@ -44,6 +44,9 @@ func (c *ClientV2) dial(verb string) {
 	t := newTalk(c.inbox)
 	c.s.connect(dialing{verb: verb, path: c.path, opts: append(slices.Clip(c.opts), offerV2), peer: &c.peer, protocol: t})
 	c.talk = t
+	n, giveBack := t.take()
+	n.server = c.handle
+	giveBack()
 	if c.connections++; c.connections == 1 {
 		c.first = c.name
 	} else {
@@ -74,7 +77,7 @@ func offerV2(h *handshake) {
 }
 
 // Position returns where the client stands in a topic: everything up to there has come, whether or not the test has looked at it, or
-// the server has said that it is lost. Behind a notice "gap" it stays, until Subscribe with Since. It is the zero Position when the
+// the server has said that it is lost. At a gap it stays, until Subscribe with Since. It is the zero Position when the
 // client is not subscribed, and stays what it was when the connection ends.
 func (c *ClientV2) Position(topic string) tank.Position {
 	n, giveBack := c.talk.take()

@@ -50,8 +50,9 @@
 //	ann.ExpectSeq("chat:42", 2, "anybody there?")
 //
 // Calls that send a command wait for its answer and return it. They fail the test when the server refuses; their siblings whose names
-// end with Refused want just that. The client looks at the number of each message when it comes. One that is missing or comes twice
-// fails the test, unless the server has said so or replays. [ClientV2.ExpectSeq] wants a certain number.
+// end with Refused want just that. The client looks at the number of each message when it comes. One that comes twice fails the test,
+// unless the test has asked for a replay, and so does one that is missing, unless the outbox policy has dropped it.
+// [ClientV2.ExpectSeq] wants a certain number.
 //
 // # Expected use
 //

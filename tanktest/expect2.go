@@ -130,15 +130,6 @@ func (c *ClientV2) ExpectReset(topic string) tank.Position {
 	return tank.Position(said.Reset)
 }
 
-// ExpectLost passes over messages like ExpectTopic. It fails the test unless the first says that messages of the topic were dropped for
-// this client by the outbox policy. It returns how many.
-func (c *ClientV2) ExpectLost(topic string) (messages uint64) {
-	c.t.Helper()
-	var said struct{ Lost uint64 }
-	c.notice("lost", topic, fmt.Sprintf("lost messages of topic %s", quote(topic)), &said)
-	return said.Lost
-}
-
 // notice waits for what the server says about a topic, and decodes it.
 func (c *ClientV2) notice(name, topic, want string, said any) Message {
 	c.t.Helper()

@@ -103,8 +103,10 @@ var failures2 = []failure{
 		publish(t, m, "news", "x")
 		c.ExpectReset("news")
 	}, []string{`got "x" of topic "news", number 1, want a reset of topic "news"`}, 0},
-	{"nothing lost", func(t testing.TB, s *tanktest.Server, m *tank.Manager) { s.DialV2("/").ExpectLost("news") },
-		[]string{`waiting for lost messages of topic "news": nothing came within 5s`}, patience},
+	{"dropped by the outbox policy", func(t testing.TB, s *tanktest.Server, m *tank.Manager) {
+		lossy(t, tank.OutboxKeepLatest, func(c *tanktest.ClientV2) { c.ExpectSeq("news", 9, 8) })
+	}, []string{`got JSON 96 of topic "news", number 97, want JSON 8 of topic "news", number 9`,
+		`stands at:   "news" 8 (a gap before 97, and then up to 100)`, ` 88 messages dropped`}, 0},
 	{"no refusal", func(t testing.TB, s *tanktest.Server, m *tank.Manager) {
 		c := s.DialV2("/")
 		m.BroadcastMessage([]byte("x"))

@@ -13,7 +13,7 @@ type standing struct {
 	epoch string
 	whole uint64 // everything up to this number has come, or the server has said that it will not
 	last  uint64 // number of the last publication
-	gap   uint64 // the server has said that publications before this number may be missing; 0: it has not
+	gap   uint64 // it is known that publications before this number may be missing; 0: none are
 }
 
 func newStanding(at tank.Position) *standing {
@@ -23,8 +23,8 @@ func newStanding(at tank.Position) *standing {
 func (s *standing) position() tank.Position { return tank.Position{Epoch: s.epoch, Seq: s.whole} }
 
 // take counts a publication. prev is the number of the one before it in the topic, if the publication says that; otherwise that is
-// seq-1. It returns what is wrong with that, or "".
-func (s *standing) take(seq uint64, prev *uint64) (wrong string) {
+// seq-1. isDropped reports whether the outbox policy explains that so many are missing. It returns what is wrong, or "".
+func (s *standing) take(seq uint64, prev *uint64, isDropped func(messages uint64) bool) (wrong string) {
 	if seq == 0 { // to this client alone
 		return ""
 	}
@@ -32,6 +32,7 @@ func (s *standing) take(seq uint64, prev *uint64) (wrong string) {
 	if prev != nil {
 		before = *prev
 	}
+	first := max(s.last+1, s.gap) // that may be missing without a reason
 	switch {
 	case seq <= s.last:
 		return "it is a duplicate, or out of order"
@@ -40,10 +41,14 @@ func (s *standing) take(seq uint64, prev *uint64) (wrong string) {
 	case before == s.last, before < s.gap:
 		s.move(seq)
 		return ""
+	case isDropped(before - first + 1):
+		s.gap = seq
+		s.move(seq)
+		return ""
 	case prev != nil:
 		return fmt.Sprintf("what came between them, up to number %d, is missing", before)
 	}
-	return missing(max(s.last+1, s.gap), before)
+	return missing(first, before)
 }
 
 // move moves the client on to a number.

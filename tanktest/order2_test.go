@@ -44,7 +44,6 @@ var calls2 = []struct {
 	{"Expect", true, func(c *tanktest.ClientV2) { c.Expect("a", "b") }, waits},
 	{"ExpectBye", false, func(c *tanktest.ClientV2) { c.ExpectBye(1001) }, waits + "|cut|slow and cut|closed"},
 	{"ExpectEnd", true, func(c *tanktest.ClientV2) { c.ExpectEnd("a", "b") }, waits},
-	{"ExpectLost", true, func(c *tanktest.ClientV2) { c.ExpectLost("a") }, waits},
 	{"ExpectMessage", true, func(c *tanktest.ClientV2) { c.ExpectMessage("a") }, waits},
 	{"ExpectRefusal", true, func(c *tanktest.ClientV2) { c.ExpectRefusal("a") }, waits},
 	{"ExpectReset", true, func(c *tanktest.ClientV2) { c.ExpectReset("a") }, waits},
