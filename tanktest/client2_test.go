@@ -132,6 +132,23 @@ func TestCutAndResume(t *testing.T) {
 	})
 }
 
+// TestResumeOfATopicThatHadNoMessageYet, and of which the client was the only subscriber.
+func TestResumeOfATopicThatHadNoMessageYet(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s, m := serve(t, keeping...)
+		c := s.DialV2("/")
+		c.Subscribe("news")
+		c.Cut()
+		synctest.Wait()
+		publish(t, m, "news", "one", "two")
+		if got := c.Resume()["news"]; !got.Recovered {
+			t.Errorf("got %+v", got)
+		}
+		c.ExpectSeq("news", 1, "one")
+		c.ExpectSeq("news", 2, "two")
+	})
+}
+
 // TestWhatHasComeIsNotReplayed, whether the test has looked at it or not.
 func TestWhatHasComeIsNotReplayed(t *testing.T) {
 	everywhere(t, func(t *testing.T) {
