@@ -63,19 +63,27 @@ func ReadBuffer(bytes int) DialOption {
 // the instance knows of the connection, and fails the test when the server refuses it. The client is cut when the test ends.
 func (s *Server) Dial(path string, opts ...DialOption) *Client {
 	s.t.Helper()
-	c, answer := s.handshake("Dial", path, opts)
-	if c == nil {
-		s.t.Fatalf("tanktest: Dial %s: the server refused with %s: %s", quote(path), answer.Status, quote(body(answer)))
-	}
+	in := newInbox()
+	c := &Client{peer{s: s, t: s.t, inbox: in}}
+	s.connect(dialing{verb: "Dial", path: path, opts: opts, peer: &c.peer, protocol: plain{in}})
 	return c
+}
+
+// connect does a handshake that has to succeed.
+func (s *Server) connect(d dialing) {
+	s.t.Helper()
+	if answer, ok := s.handshake(d); !ok {
+		s.t.Fatalf("tanktest: %s %s: the server refused with %s: %s", d.verb, quote(d.path), answer.Status, quote(body(answer)))
+	}
 }
 
 // DialRefused is Dial for a connection that the server has to refuse. It returns the answer, whose body has been read and
 // need not be closed, and fails the test when the server takes the connection.
 func (s *Server) DialRefused(path string, opts ...DialOption) *http.Response {
 	s.t.Helper()
-	c, answer := s.handshake("DialRefused", path, opts)
-	if c != nil {
+	c := &peer{s: s, t: s.t, inbox: newInbox()}
+	answer, ok := s.handshake(dialing{verb: "DialRefused", path: path, opts: opts, peer: c, protocol: plain{c.inbox}})
+	if ok {
 		s.t.Fatalf("tanktest: DialRefused %s: the server took the connection", quote(path))
 	}
 	return answer
@@ -88,21 +96,29 @@ func body(answer *http.Response) string {
 	return strings.TrimSpace(string(data))
 }
 
-// handshake does the opening handshake of RFC 6455, section 4.1. It returns no client when the server refuses.
-func (s *Server) handshake(verb, path string, opts []DialOption) (*Client, *http.Response) {
+// dialing is an attempt to connect.
+type dialing struct {
+	verb, path string // in failure messages
+	opts       []DialOption
+	peer       *peer // whose connection it becomes
+	protocol   protocol
+}
+
+// handshake does the opening handshake of RFC 6455, section 4.1. It reports false when the server refuses.
+func (s *Server) handshake(d dialing) (answer *http.Response, ok bool) {
 	s.t.Helper()
 	h := handshake{header: http.Header{}, buffer: defaultBuffer}
 	fail := func(format string, args ...any) {
 		s.t.Helper()
-		s.t.Fatalf("tanktest: %s %s: %s", verb, quote(path), fmt.Sprintf(format, args...))
+		s.t.Fatalf("tanktest: %s %s: %s", d.verb, quote(d.path), fmt.Sprintf(format, args...))
 	}
-	for i, opt := range opts {
+	for i, opt := range d.opts {
 		if opt == nil {
 			fail("option %d is nil", i+1)
 		}
 		opt(&h)
 	}
-	path = h.target(path)
+	path := h.target(d.path)
 	request, err := h.request(s.URL, path)
 	if err != nil {
 		fail("%v", err)
@@ -115,7 +131,6 @@ func (s *Server) handshake(verb, path string, opts []DialOption) (*Client, *http
 	_ = conn.SetDeadline(time.Now().Add(s.Patience))
 	r := bufio.NewReader(conn)
 	err = request.Write(conn)
-	var answer *http.Response
 	if err == nil {
 		answer, err = http.ReadResponse(r, request)
 	}
@@ -128,15 +143,15 @@ func (s *Server) handshake(verb, path string, opts []DialOption) (*Client, *http
 	if answer.StatusCode != http.StatusSwitchingProtocols {
 		keepBody(answer)
 		_ = conn.Close()
-		return nil, answer
+		return answer, false
 	}
 	if got := answer.Header.Get("Sec-WebSocket-Accept"); got != wstest.Accept {
 		fail("this is no WebSocket handshake: the answer has Sec-WebSocket-Accept %s", quote(got))
 	}
 	_ = conn.SetDeadline(time.Time{})
-	c := s.connected(verb, path, conn, r, answer)
-	c.handle = s.find(conn.LocalAddr().String(), h.remote)
-	return c, answer
+	s.connected(d, path, conn, r, answer)
+	d.peer.handle = s.find(conn.LocalAddr().String(), h.remote)
+	return answer, true
 }
 
 // target returns the path with what options add to its query.
@@ -187,33 +202,33 @@ func keepBody(answer *http.Response) {
 	answer.Body = io.NopCloser(bytes.NewReader(data))
 }
 
-// connected makes a Client of a connection.
-func (s *Server) connected(verb, path string, conn *memnet.Conn, r *bufio.Reader, answer *http.Response) *Client {
+// connected gives the peer its connection.
+func (s *Server) connected(d dialing, path string, conn *memnet.Conn, r *bufio.Reader, answer *http.Response) {
 	s.t.Helper()
-	s.dialed++
-	c := &Client{
-		s:       s,
-		t:       s.t,
-		name:    fmt.Sprintf("client %d (%s)", s.dialed, path),
-		conn:    conn,
-		answer:  answer,
-		deflate: strings.HasPrefix(answer.Header.Get("Sec-WebSocket-Extensions"), "permessage-deflate"),
-		inbox:   newInbox(),
-		writing: make(chan struct{}, 1),
-		ended:   make(chan struct{}),
+	if d.peer.name == "" {
+		s.dialed++
+		d.peer.name = fmt.Sprintf("client %d (%s)", s.dialed, path)
 	}
+	c := &connection{
+		conn:     conn,
+		answer:   answer,
+		deflate:  strings.HasPrefix(answer.Header.Get("Sec-WebSocket-Extensions"), "permessage-deflate"),
+		protocol: d.protocol,
+		writing:  make(chan struct{}, 1),
+		ended:    make(chan struct{}),
+	}
+	d.peer.connection = c
 	c.writing <- struct{}{}
 	go c.read(r)
-	s.t.Cleanup(c.hangUp)
+	s.t.Cleanup(d.peer.hangUp)
 	// The answer comes before the instance knows of the connection. Who reads frames does; this one is not answered, and has
 	// no meaning (RFC 6455, section 5.5.3).
 	if err := c.write(encode(wstest.Pong, "")); err == nil {
 		err = conn.AwaitPeer(s.Patience)
 		if errors.Is(err, os.ErrDeadlineExceeded) {
-			c.fail("%s: the server answered the handshake, but does not read", verb)
+			d.peer.fail("%s: the server answered the handshake, but does not read", d.verb)
 		}
 	}
-	return c
 }
 
 // find returns the instance's view of the client that has just been dialed; nil when it has left already. It has the address of

@@ -307,13 +307,15 @@ var failures = []failure{
 		[]string{"ServeHandler needs the managers that the handler leads to"}, 0},
 }
 
-func TestFailuresSayWhatIsKnown(t *testing.T) {
-	for _, f := range failures {
+func TestFailuresSayWhatIsKnown(t *testing.T) { testFailures(t, failures, pathological...) }
+
+func testFailures(t *testing.T, list []failure, opts ...tank.Option) {
+	for _, f := range list {
 		t.Run(f.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				var took time.Duration
 				r := record(t, func(tb testing.TB) {
-					s, m := serve(tb, pathological...)
+					s, m := serve(tb, opts...)
 					began := time.Now()
 					defer func() { took = time.Since(began) }()
 					f.test(tb, s, m)
@@ -416,6 +418,41 @@ func TestServersThatBreakTheProtocolAreTold(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestABrokenProtocolFailsEveryCall that needs the connection or waits for its end, and the test whatever it does.
+func TestABrokenProtocolFailsEveryCall(t *testing.T) {
+	const says = "the server broke the protocol: a frame of the server's is masked"
+	for name, call := range map[string]func(*tanktest.Client){
+		"Next":          func(c *tanktest.Client) { c.Next() },
+		"ExpectClose":   func(c *tanktest.Client) { c.ExpectClose(1006) },
+		"ExpectNothing": func(c *tanktest.Client) { c.ExpectNothing() },
+		"Rest":          func(c *tanktest.Client) { c.Rest() },
+		"Send":          func(c *tanktest.Client) { c.Send("x") },
+		"Close":         func(c *tanktest.Client) { c.Close(1000, "") },
+	} {
+		bubble(t, func(t *testing.T) {
+			r := record(t, func(t testing.TB) {
+				c := strange(upgraded("\x81\x81\x00\x00\x00\x00x"))(t).Dial("/")
+				synctest.Wait()
+				call(c)
+			})
+			wantFatal(t, r, says, "connection:  given up by this client, 0s ago")
+			if strings.Count(r.fatal, says) != 1 {
+				t.Errorf("%s failed with %s", name, r.fatal)
+			}
+		})
+	}
+	bubble(t, func(t *testing.T) {
+		r := record(t, func(t testing.TB) {
+			c := strange(upgraded("\x81\x01x\x81\x81\x00\x00\x00\x00x"))(t).Dial("/")
+			c.ExpectText("x")
+			synctest.Wait()
+		})
+		if r.fatal != "" || len(r.errors) != 1 || !strings.Contains(r.errors[0], "client 1 (/): "+says) {
+			t.Errorf("failed with %q and %q", r.fatal, r.errors)
+		}
+	})
 }
 
 func TestEndsInMidFrame(t *testing.T) {

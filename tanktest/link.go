@@ -9,14 +9,14 @@ import (
 // can be looked at. It can still send.
 //
 // That is also what a client looks like whose network has gone away without a word: the heartbeat is what ends it.
-func (c *Client) Freeze() {
+func (c *peer) Freeze() {
 	c.pace(nil)
 	c.frozen = true
 	c.conn.SetReadBudget(0)
 }
 
 // Thaw makes the client read again as fast as it can.
-func (c *Client) Thaw() {
+func (c *peer) Thaw() {
 	c.pace(nil)
 	c.frozen = false
 	c.conn.SetReadBudget(-1)
@@ -24,7 +24,7 @@ func (c *Client) Thaw() {
 
 // ReadSlowly makes the client read so many bytes per second, evenly: a tenth of it every tenth of a second, or single bytes.
 // Freeze and Thaw end it.
-func (c *Client) ReadSlowly(bytesPerSecond int) {
+func (c *peer) ReadSlowly(bytesPerSecond int) {
 	c.t.Helper()
 	if bytesPerSecond < 1 {
 		c.fail("ReadSlowly(%d): it has to be a byte per second at least; see Freeze", bytesPerSecond)
@@ -51,7 +51,7 @@ func (c *Client) ReadSlowly(bytesPerSecond int) {
 }
 
 // pace ends the goroutine that paces the reader, if there is one, and runs another, if there is.
-func (c *Client) pace(run func(stop <-chan struct{})) {
+func (c *peer) pace(run func(stop <-chan struct{})) {
 	if c.stopPace != nil {
 		c.stopPace()
 		c.stopPace = nil
@@ -72,8 +72,9 @@ func (c *Client) pace(run func(stop <-chan struct{})) {
 
 // Cut ends the connection without a close frame, as when a process is killed or a cable pulled. What the client has received
 // before can be looked at. It does nothing when the connection has ended.
-func (c *Client) Cut() {
+func (c *peer) Cut() {
 	c.pace(nil)
+	c.cut.Store(true)
 	_ = c.conn.Close()
 	<-c.ended // at once: everything that the reader may wait for is the connection
 }

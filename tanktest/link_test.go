@@ -168,6 +168,20 @@ func TestCutIsNoticedAtOnceAndWithoutACloseFrame(t *testing.T) {
 	})
 }
 
+// TestACutIsSaidToBeOne, also when the server hangs up before the client's reader has noticed.
+func TestACutIsSaidToBeOne(t *testing.T) {
+	for range 200 {
+		bubble(t, func(t *testing.T) {
+			wantFatal(t, record(t, func(t testing.TB) {
+				s, _ := serve(t)
+				c := s.Dial("/")
+				c.Cut()
+				c.ExpectClose(1000)
+			}), "connection:  cut by this client")
+		})
+	}
+}
+
 func TestCutLeavesWhatHasBeenReceived(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s, m := serve(t)

@@ -106,10 +106,23 @@ func TestCallsAreComplete(t *testing.T) {
 	for _, call := range calls {
 		have[call.name] = true
 	}
-	client := reflect.TypeFor[*tanktest.Client]()
+	client, v2 := reflect.TypeFor[*tanktest.Client](), reflect.TypeFor[*tanktest.ClientV2]()
 	for i := range client.NumMethod() {
 		if name := client.Method(i).Name; !have[name] {
 			t.Errorf("%s is not among the calls", name)
+		}
+	}
+	have2 := make(map[string]bool)
+	for _, call := range calls2 {
+		have2[call.name] = true
+	}
+	for i := range v2.NumMethod() {
+		m := v2.Method(i)
+		if ofClient, both := client.MethodByName(m.Name); both && ofClient.Type.String() == strings.Replace(m.Type.String(), "ClientV2", "Client", 1) {
+			continue
+		}
+		if !have2[m.Name] {
+			t.Errorf("%s is not among the calls of tank.v2", m.Name)
 		}
 	}
 }
