@@ -111,8 +111,12 @@ func (c *Client) reject(err error) {
 	c.session.Client.Close(how)
 }
 
-// CloseBegun ends the context of the connect handler's request. Any goroutine may call it; it does not block.
+// CloseBegun ends the context of the connect handler's request, and the wait of the reader. Any goroutine may call it; it does not
+// block.
 func (o *owner) CloseBegun() {
+	if w := o.waiting.Load(); w != nil {
+		w.end()
+	}
 	if o.hooks != nil && o.hooks.cancel != nil {
 		o.hooks.cancel()
 	}

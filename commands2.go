@@ -1,7 +1,7 @@
 package tank
 
 import (
-	"time"
+	"sync/atomic"
 
 	"github.com/fanqie/tank-websocket-go-server/internal/hub"
 	"github.com/fanqie/tank-websocket-go-server/internal/wire"
@@ -50,32 +50,36 @@ func (c *Client) handleSubscribe2(cmd *wire.Command2) {
 		return
 	}
 	ask.Most = c.m.config.limits.OutboxBytes / 2
-	handed := make(chan struct{})
-	ask.Handed = func() { close(handed) }
+	w := &wait{over: make(chan struct{})}
+	ask.Handed = w.end
 	c.session.Client.AwaitRoom(ask.Most)
 	if c.handleSubscribe(cmd.Topic, ask) {
-		c.await(handed)
+		c.await(w)
 		c.session.Client.AwaitRoom(ask.Most)
 	}
 }
 
-// closingCheck is how often it is looked whether a connection has ended meanwhile.
-const closingCheck = 50 * time.Millisecond
+// wait is what a reader waits for: something, or that the connection begins to close.
+type wait struct {
+	over  chan struct{}
+	ended atomic.Bool
+}
 
-// await waits until done is closed, or the connection is closing.
-func (c *Client) await(done <-chan struct{}) {
-	ticker := time.NewTicker(closingCheck)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-done:
-			return
-		case <-ticker.C:
-			if c.session.Client.Closing() {
-				return
-			}
-		}
+// end ends the wait. Any goroutine may call it.
+func (w *wait) end() {
+	if w.ended.CompareAndSwap(false, true) {
+		close(w.over)
 	}
+}
+
+// await waits until the wait has ended, or the connection is closing.
+func (c *Client) await(w *wait) {
+	c.waiting.Store(w)
+	if c.session.Client.Closing() { // CloseBegun may have been earlier
+		w.end()
+	}
+	<-w.over
+	c.waiting.Store(nil)
 }
 
 func (c *Client) handlePublish2(cmd *wire.Command2) {

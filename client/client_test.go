@@ -292,7 +292,7 @@ func TestSecondOfTwoBatchesHasToWait(t *testing.T) {
 		p.Deliver(first)
 		p.Deliver(second)
 		p.Flush()
-		if held := p.opts.Budget.Held(); held < 52 || held > int64(52+2*wire.BatchOverhead) {
+		if held := p.opts.Budget.Held(); held < 52 || held > int64(3*64+2*wire.BatchOverhead) {
 			t.Errorf("%d bytes are held", held)
 		}
 		p.expectFrames(t, string(first.Frames[wire.V1])+string(second.Frames[wire.V1]))

@@ -165,6 +165,7 @@ func (c *Client) cutAt(slot int, rest *wire.Batch) {
 
 // wrote takes note that what had begun is written.
 func (c *Client) wrote() {
+	c.countCopied(0)
 	o := &c.out.outbox
 	for ; o.begun > 0; o.begun-- {
 		if b := o.slots[o.done]; b != nil {

@@ -1,7 +1,9 @@
 package client
 
 import (
+	"bytes"
 	"net"
+	"sync"
 	"time"
 
 	"github.com/fanqie/tank-websocket-go-server/internal/wire"
@@ -16,6 +18,10 @@ const (
 	// have this size at most, and pipes.
 	defaultWriteBuffer = 16 << 10
 
+	// maxJoin is the most bytes of several batches that are copied to be written at once: a system call takes longer than to copy
+	// so many, and each one that the peer gets wakes it up.
+	maxJoin = 16 << 10
+
 	// maxControl is the most bytes of control frames that wait: some 30 pongs of the largest kind.
 	maxControl = 4 << 10
 )
@@ -23,6 +29,7 @@ const (
 // output is what the actor has to write. Owned by the actor.
 type output struct {
 	rest       []byte // of what was begun: nothing may come before it, for it may begin inside a frame
+	copied     int    // bytes that rest takes beside the batches that were begun
 	control    []byte // control frames, which go before data: a peer that is busy still wants its pong
 	outbox     outbox // data
 	writing    bool   // the writer edge is at work: no other goroutine may write
@@ -40,6 +47,9 @@ const (
 	closeDone             // it is written, or will not be: nothing may follow
 )
 
+// joins are buffers in which batches are joined for one write that does not block.
+var joins = sync.Pool{New: func() any { return new([maxJoin]byte) }}
+
 // urgent gathers a control frame. RFC 6455 section 5.5 lets it overtake data.
 func (o *output) urgent(frame []byte) { o.control = append(o.control, frame...) }
 
@@ -50,6 +60,7 @@ func (o *output) empty() bool {
 // forget gives up what is written, and the room for it.
 func (c *Client) forget() {
 	o := &c.out
+	c.countCopied(0)
 	o.rest, o.control, o.losing = nil, nil, false
 	c.resetOutbox()
 }
@@ -69,9 +80,18 @@ func (c *Client) writeQueued() {
 			continue
 		}
 		c.load()
-		if took, err := c.tryWrite(); err != nil {
+		took, err := false, error(nil)
+		switch {
+		case c.try == nil:
+		case c.canJoin():
+			took, err = c.tryJoined()
+		default:
+			took, err = c.tryWrite()
+		}
+		switch {
+		case err != nil:
 			c.writeFailed(err)
-		} else if !took {
+		case !took:
 			c.out.writing = true
 			go c.write(c.piece())
 		}
@@ -93,11 +113,37 @@ func (c *Client) load() {
 	}
 }
 
+// canJoin reports whether another batch can be written together with what was loaded.
+func (c *Client) canJoin() bool {
+	o := &c.out.outbox
+	return o.waiting > 0 && len(c.out.rest)+c.size(o.oldest()) <= maxJoin
+}
+
+// tryJoined is tryWrite of what was loaded and as many batches behind it as can be joined.
+func (c *Client) tryJoined() (bool, error) {
+	buf := joins.Get().(*[maxJoin]byte)
+	defer joins.Put(buf)
+	o := &c.out
+	o.rest = append(buf[:0], o.rest...)
+	for c.canJoin() {
+		o.rest = append(o.rest, o.outbox.begin().For(c.encoding)...)
+	}
+	took, err := c.tryWrite()
+	o.rest = bytes.Clone(o.rest)
+	c.countCopied(cap(o.rest))
+	return took, err
+}
+
+// countCopied makes so many bytes of a copy count against the budget.
+func (c *Client) countCopied(n int) {
+	if n != c.out.copied {
+		c.opts.Budget.Add(n - c.out.copied)
+		c.out.copied = n
+	}
+}
+
 // tryWrite writes what was loaded without blocking, and reports whether the socket took all of it.
 func (c *Client) tryWrite() (bool, error) {
-	if c.try == nil {
-		return false, nil
-	}
 	n, err := c.try.TryWrite(c.out.rest)
 	c.opts.Counters.BytesOut.Add(uint64(n))
 	c.out.rest = c.out.rest[n:]

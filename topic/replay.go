@@ -73,12 +73,15 @@ func (a *Ask) handed() {
 	}
 }
 
+// replyBytes is how many bytes a reply mostly has at most.
+const replyBytes = 128
+
 // answer gives a subscriber the reply, and replays what it asks for. Everything that was taken before has to be delivered.
 func (t *Topic) answer(to Subscriber, a *Ask) {
 	defer a.handed()
 	reply, parts := t.reply(a)
 	if a.ID != 0 {
-		t.tell(to, wire.NewAnswers(to.Encoding(), wire.AppendSubscribed(nil, a.ID, reply), 1))
+		t.tell(to, wire.NewAnswers(to.Encoding(), wire.AppendSubscribed(make([]byte, 0, replyBytes), a.ID, reply), 1))
 	}
 	for _, b := range parts {
 		t.replay(to, b)
