@@ -445,3 +445,127 @@ func inflate(t *testing.T, payload []byte) string {
 	must(t, err)
 	return string(text)
 }
+
+// TestReplayWaitsForRoom: before it, for what is queued already; and behind it, before the next command is looked at.
+func TestReplayWaitsForRoom(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		const outbox = 100_000
+		var told atomic.Int32
+		s := serve(t, keepAll, atWill, tank.WithLimits(tank.Limits{OutboxBytes: outbox, WriteTimeout: time.Hour}),
+			tank.WithMessageHandler(func(*tank.Client, tank.Message) { told.Add(1) }))
+		at, err := s.Position("kept")
+		must(t, err)
+		data := strings.Repeat("x", 1000)
+		for range 45 {
+			must(t, s.Publish(context.Background(), "kept", data))
+		}
+		p := s.dial2("ann", 2000)
+		p.send(`{"sub":"live"}`)
+		synctest.Wait()
+		for range 70 {
+			must(t, s.Publish(context.Background(), "live", data))
+		}
+		synctest.Wait()
+		p.send(fmt.Sprintf(`{"id":1,"sub":"kept","since":%s}`, since(at)))
+		p.send(`{"msg":"and then"}`)
+		synctest.Wait()
+		for i := range 70 {
+			p.expect(fmt.Sprintf(`["live",%d,%q]`, i+1, data))
+		}
+		if told.Load() != 0 {
+			t.Error("a command was looked at before the replay was asked for")
+		}
+		time.Sleep(time.Second)
+		queued := s.GetAllClients()[0].Stats().OutboxBytes
+		if told.Load() != 0 && queued > outbox/2 {
+			t.Errorf("a command was looked at while %d bytes are queued", queued)
+		}
+		if queued < 40_000 {
+			t.Errorf("only %d bytes are queued", queued)
+		}
+		for range 46 {
+			p.next()
+		}
+		time.Sleep(time.Second)
+		if told.Load() != 1 {
+			t.Errorf("the command behind the replay was looked at %d times", told.Load())
+		}
+		s.expectNoErrors()
+	})
+}
+
+// TestCommandsBehindAReplayWait until no more than half of the outbox is queued, although publications have come meanwhile.
+func TestCommandsBehindAReplayWait(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var told atomic.Int32
+		s := serve(t, keepAll, atWill, tank.WithLimits(tank.Limits{OutboxBytes: 100_000, WriteTimeout: time.Hour}),
+			tank.WithMessageHandler(func(*tank.Client, tank.Message) { told.Add(1) }))
+		at, err := s.Position("kept")
+		must(t, err)
+		data := strings.Repeat("x", 1000)
+		for range 45 {
+			must(t, s.Publish(context.Background(), "kept", data))
+		}
+		p := s.dial2("ann", 2000)
+		p.send(`{"sub":"live"}`)
+		synctest.Wait()
+		for range 20 { // which leaves room enough for the replay, and is more than half of the outbox together with it
+			must(t, s.Publish(context.Background(), "live", data))
+		}
+		synctest.Wait()
+		p.send(fmt.Sprintf(`{"id":1,"sub":"kept","since":%s}`, since(at)))
+		p.send(`{"msg":"and then"}`)
+		time.Sleep(time.Second)
+		if told.Load() != 0 {
+			t.Errorf("the command was looked at while %d bytes are queued", s.GetAllClients()[0].Stats().OutboxBytes)
+		}
+		for range 20 + 46 {
+			p.next()
+		}
+		time.Sleep(time.Second)
+		if told.Load() != 1 {
+			t.Errorf("the command was looked at %d times", told.Load())
+		}
+	})
+}
+
+func TestPublicationsThatTheServerCannotMake(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := serve(t, keepAll)
+		for _, c := range []struct {
+			p    tank.Publication
+			want error
+		}{
+			{tank.Publication{Topic: "", Data: "x"}, tank.ErrInvalidTopic},
+			{tank.Publication{Topic: "kept", Data: "\xff"}, tank.ErrInvalidData},
+			{tank.Publication{Topic: "kept", Data: "{", JSON: true}, tank.ErrInvalidData},
+			{tank.Publication{Topic: "kept", Data: "1 2", JSON: true}, tank.ErrInvalidData},
+			{tank.Publication{Topic: "kept", Data: "x", Key: strings.Repeat("k", 129)}, tank.ErrInvalidData},
+			{tank.Publication{Topic: "kept", Data: "x", Key: "a\n"}, tank.ErrInvalidData},
+			{tank.Publication{Topic: "kept", Data: "x", From: "a\x00"}, tank.ErrInvalidUserID},
+		} {
+			at, err := s.PublishMessage(context.Background(), c.p)
+			mustBe(t, err, c.want)
+			if at != (tank.Position{}) {
+				t.Errorf("%+v was published as %v", c.p, at)
+			}
+		}
+		ended, cancel := context.WithCancel(context.Background())
+		cancel()
+		_, err := s.PublishMessage(ended, tank.Publication{Topic: "kept", Data: "x"})
+		mustBe(t, err, tank.ErrBusy)
+		for _, bad := range []tank.Position{{Epoch: "a b", Seq: 1}, {Seq: 1}, {Epoch: "a", Seq: 1 << 53}} {
+			_, err := s.History(context.Background(), "kept", bad, 0)
+			mustBe(t, err, tank.ErrInvalidData)
+		}
+		if page, err := s.History(context.Background(), "never", tank.Position{}, 0); err != nil || page.Whole || len(page.Messages) > 0 {
+			t.Errorf("got %+v, %v", page, err)
+		}
+		for key := range 3 {
+			p := tank.Publication{Topic: "kept", Data: fmt.Sprint(key), Key: fmt.Sprint("k", key/2)}
+			if at, err := s.PublishMessage(context.Background(), p); err != nil || at.Seq != uint64(key/2)+1 {
+				t.Errorf("%d was published as %v, %v", key, at, err)
+			}
+		}
+	})
+}
