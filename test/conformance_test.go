@@ -21,7 +21,7 @@ type conformance struct {
 	Server struct {
 		Topics map[string]struct {
 			Messages int
-			Seconds  time.Duration
+			Age      time.Duration `json:"seconds"`
 		}
 		Subscriptions int
 		Heartbeat     time.Duration
@@ -87,7 +87,7 @@ func (f *conformance) options() []tank.Option {
 		}),
 	}
 	for pattern, o := range f.Server.Topics {
-		opts = append(opts, tank.WithTopics(pattern, tank.TopicOptions{History: tank.History{Messages: o.Messages, Age: o.Seconds * time.Second}}))
+		opts = append(opts, tank.WithTopics(pattern, tank.TopicOptions{History: tank.History{Messages: o.Messages, Age: o.Age * time.Second}}))
 	}
 	return opts
 }
