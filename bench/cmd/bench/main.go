@@ -38,7 +38,7 @@ type options struct {
 func main() {
 	var o options
 	flag.StringVar(&o.mode, "mode", suite.Quick, "quick (under 2 minutes) or full (under 20)")
-	flag.StringVar(&o.contenders, "contenders", "", "comma-separated names; all by default: "+strings.Join(report.Order, ","))
+	flag.StringVar(&o.contenders, "contenders", "", "comma-separated names; all by default: "+strings.Join(report.Names(), ","))
 	flag.StringVar(&o.scenarios, "scenarios", "", "comma-separated parts of scenarios' names; all by default")
 	flag.StringVar(&o.out, "out", "", "directory for results; by default results for a full run of everything, else .cache/results")
 	flag.Parse()
@@ -110,8 +110,8 @@ func verdict(ctx context.Context, r *report.Results) error {
 // prepare builds and installs what is needed for the contenders that are wanted.
 func prepare(ctx context.Context, root, cache string, wanted []string) (list []suite.Contender, versions, skipped map[string]string, err error) {
 	for _, name := range wanted {
-		if !slices.Contains(report.Order, name) {
-			return nil, nil, nil, fmt.Errorf("no contender %q; there are %s", name, strings.Join(report.Order, ", "))
+		if !slices.Contains(report.Names(), name) {
+			return nil, nil, nil, fmt.Errorf("no contender %q; there are %s", name, strings.Join(report.Names(), ", "))
 		}
 	}
 	server, err := setup.BuildServer(ctx, root, cache)
