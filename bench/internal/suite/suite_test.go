@@ -67,17 +67,46 @@ func TestEveryDeliveryIsCounted(t *testing.T) {
 			}
 			t.Run(c.Name+"/"+s.name, func(t *testing.T) {
 				t.Parallel()
-				v, err := s.run(t.Context(), c)
-				if err != nil {
-					t.Fatal(err)
-				}
-				for _, m := range s.metrics {
-					if _, ok := v[m.Key]; !ok {
-						t.Errorf("%s was not measured", m.Key)
-					}
-				}
+				run(t, s, c)
 			})
 		}
+	}
+}
+
+// run measures and expects every metric.
+func run(t *testing.T, s *scenario, c Contender) {
+	t.Helper()
+	v, err := s.run(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range s.metrics {
+		if _, ok := v[m.Key]; !ok {
+			t.Errorf("%s was not measured", m.Key)
+		}
+	}
+}
+
+// TestResume is the scenarios of clients that resume.
+func TestResume(t *testing.T) {
+	for _, c := range programs(resumers...) {
+		for _, s := range []*scenario{resume(resumeSize{10, 50, 2}, 1), resumeFlooded(resumeFloodedSize{3, 5}, 1)} {
+			t.Run(c.Name+"/"+s.name, func(t *testing.T) { run(t, s, c) })
+		}
+	}
+}
+
+// TestResumeNoticesWhatIsNotKept has more messages missed than there are.
+func TestResumeNoticesWhatIsNotKept(t *testing.T) {
+	for _, c := range programs(resumers...) {
+		t.Run(c.Name, func(t *testing.T) {
+			t.Parallel()
+			_, err := measureResume(t.Context(), c, resumeSize{2, keptMessages + 1, 1})
+			if err == nil {
+				t.Error("a client got what the server had not kept")
+			}
+			t.Log(err)
+		})
 	}
 }
 
