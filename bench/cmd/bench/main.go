@@ -121,7 +121,7 @@ func prepare(ctx context.Context, root, cache string, wanted []string) (list []s
 	if versions, err = setup.Versions(server); err != nil {
 		return nil, nil, nil, err
 	}
-	list, skipped = suite.GoContenders(server), make(map[string]string)
+	list, skipped = append(suite.GoContenders(server), suite.TankVariants(server)...), make(map[string]string)
 	if len(wanted) == 0 || slices.Contains(wanted, "bun") {
 		if bun, version, err := setup.InstallBun(ctx, cache); err != nil {
 			fmt.Fprintln(os.Stderr, "bun is left out:", err)

@@ -62,7 +62,7 @@ func (c *client) received(b []byte) {
 			c.broken("handshake refused: " + first)
 			return
 		}
-		if p := c.fleet.opts.Subprotocol; p != "" && !strings.Contains(head+"\r\n", "\r\nSec-WebSocket-Protocol: "+p+"\r\n") {
+		if p := c.fleet.opts.Subprotocol; p != "" && !agreed(head, p) {
 			c.broken("the server does not speak " + p)
 			return
 		}
@@ -73,6 +73,17 @@ func (c *client) received(b []byte) {
 		}
 	}
 	c.counter.feed(b, c)
+}
+
+// agreed reports whether the server has chosen a subprotocol.
+func agreed(head, subprotocol string) bool {
+	for line := range strings.Lines(head) {
+		name, value, _ := strings.Cut(line, ":")
+		if strings.EqualFold(name, "Sec-WebSocket-Protocol") {
+			return strings.TrimSpace(value) == subprotocol
+		}
+	}
+	return false
 }
 
 func (c *client) isReady() {

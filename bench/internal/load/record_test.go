@@ -9,7 +9,7 @@ import (
 	"github.com/fanqie/tank-websocket-go-server/internal/wstest"
 )
 
-const spoken = "Sec-WebSocket-Protocol: some.v2\r\n"
+const spoken = "Sec-Websocket-Protocol: some.v2\r\n" // the name has no case, RFC 9110 section 5.1
 
 func TestRecord(t *testing.T) {
 	for name, test := range map[string]struct {

@@ -69,6 +69,12 @@ var tankV2 = dialect{
 
 // resumptions are by contender.
 var resumptions = map[string]*resumption{
+	"tank": {
+		dialect:  tankV2,
+		command:  recovery.TankCommand,
+		answer:   recovery.NewTank,
+		messages: func(missed int) int { return 1 + missed },
+	},
 	"centrifuge": {
 		dialect:  centrifugeJSON,
 		command:  recovery.CentrifugeCommand,

@@ -17,7 +17,7 @@ import (
 )
 
 // resumers are the contenders that keep messages for clients that come back.
-var resumers = []string{"centrifuge"}
+var resumers = []string{"tank", "centrifuge"}
 
 // resumeSize is how many connections have missed how many messages, and how many storms are measured.
 type resumeSize struct{ clients, missed, storms int }
