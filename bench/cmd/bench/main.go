@@ -33,6 +33,7 @@ type options struct {
 	contenders string
 	scenarios  string
 	out        string
+	rounds     int
 }
 
 func main() {
@@ -40,6 +41,7 @@ func main() {
 	flag.StringVar(&o.mode, "mode", suite.Quick, "quick (under 2 minutes) or full (under 20)")
 	flag.StringVar(&o.contenders, "contenders", "", "comma-separated names; all by default: "+strings.Join(report.Names(), ","))
 	flag.StringVar(&o.scenarios, "scenarios", "", "comma-separated parts of scenarios' names; all by default")
+	flag.IntVar(&o.rounds, "rounds", 0, "rounds of each scenario; as many as the mode has by default")
 	flag.StringVar(&o.out, "out", "", "directory for results; by default results for a full run of everything, else .cache/results")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -75,11 +77,12 @@ func run(ctx context.Context, o options) error {
 		Mode:       o.mode,
 		Contenders: contenders,
 		Scenarios:  split(o.scenarios),
+		Rounds:     o.rounds,
 		Deadline:   deadline,
 		Progress:   func(line string) { fmt.Fprintln(os.Stderr, line) },
 	})
 	results.Versions, results.Skipped = versions, skipped
-	results.Complete = results.Complete && o.contenders == "" && o.scenarios == ""
+	results.Complete = results.Complete && o.contenders == "" && o.scenarios == "" && o.rounds == 0
 	results.Judge()
 	if !results.Measured() && ctx.Err() == nil {
 		return errors.New("nothing was measured")

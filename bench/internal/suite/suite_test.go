@@ -164,14 +164,14 @@ func TestRunKeepsToTheDeadlineAndLeavesNothing(t *testing.T) {
 	script := `echo $$ > ` + pidfile + `; exec "$0" "$@"`
 	list[0].Command = append([]string{"sh", "-c", script}, list[0].Command...)
 	r := Run(t.Context(), Config{
-		Mode: Quick, Contenders: list, Scenarios: []string{"churn"},
+		Mode: Quick, Contenders: list, Scenarios: []string{"churn"}, Rounds: 2,
 		Deadline: time.Now().Add(time.Minute), Progress: func(line string) { t.Log(line) },
 	})
 	if len(r.Failures) > 0 || !r.Complete || len(r.Scenarios) != 1 {
 		t.Errorf("failures %v, complete: %v, %d scenarios", r.Failures, r.Complete, len(r.Scenarios))
 	}
-	if _, ok := r.Scenarios[0].Median("floor", "changes"); !ok {
-		t.Error("no result")
+	if n := len(r.Scenarios[0].Results["floor"].Samples["changes"]); n != 2 {
+		t.Errorf("%d results, want 2", n)
 	}
 	if alive(t, pidfile) {
 		t.Error("the server still runs")
