@@ -33,13 +33,15 @@ type options struct {
 	contenders string
 	scenarios  string
 	out        string
+	rounds     int
 }
 
 func main() {
 	var o options
 	flag.StringVar(&o.mode, "mode", suite.Quick, "quick (under 2 minutes) or full (under 20)")
-	flag.StringVar(&o.contenders, "contenders", "", "comma-separated names; all by default: "+strings.Join(report.Order, ","))
+	flag.StringVar(&o.contenders, "contenders", "", "comma-separated names; all by default: "+strings.Join(report.Names(), ","))
 	flag.StringVar(&o.scenarios, "scenarios", "", "comma-separated parts of scenarios' names; all by default")
+	flag.IntVar(&o.rounds, "rounds", 0, "rounds of each scenario; as many as the mode has by default")
 	flag.StringVar(&o.out, "out", "", "directory for results; by default results for a full run of everything, else .cache/results")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -75,11 +77,12 @@ func run(ctx context.Context, o options) error {
 		Mode:       o.mode,
 		Contenders: contenders,
 		Scenarios:  split(o.scenarios),
+		Rounds:     o.rounds,
 		Deadline:   deadline,
 		Progress:   func(line string) { fmt.Fprintln(os.Stderr, line) },
 	})
 	results.Versions, results.Skipped = versions, skipped
-	results.Complete = results.Complete && o.contenders == "" && o.scenarios == ""
+	results.Complete = results.Complete && o.contenders == "" && o.scenarios == "" && o.rounds == 0
 	results.Judge()
 	if !results.Measured() && ctx.Err() == nil {
 		return errors.New("nothing was measured")
@@ -110,8 +113,8 @@ func verdict(ctx context.Context, r *report.Results) error {
 // prepare builds and installs what is needed for the contenders that are wanted.
 func prepare(ctx context.Context, root, cache string, wanted []string) (list []suite.Contender, versions, skipped map[string]string, err error) {
 	for _, name := range wanted {
-		if !slices.Contains(report.Order, name) {
-			return nil, nil, nil, fmt.Errorf("no contender %q; there are %s", name, strings.Join(report.Order, ", "))
+		if !slices.Contains(report.Names(), name) {
+			return nil, nil, nil, fmt.Errorf("no contender %q; there are %s", name, strings.Join(report.Names(), ", "))
 		}
 	}
 	server, err := setup.BuildServer(ctx, root, cache)
@@ -121,7 +124,7 @@ func prepare(ctx context.Context, root, cache string, wanted []string) (list []s
 	if versions, err = setup.Versions(server); err != nil {
 		return nil, nil, nil, err
 	}
-	list, skipped = suite.GoContenders(server), make(map[string]string)
+	list, skipped = append(suite.GoContenders(server), suite.TankVariants(server)...), make(map[string]string)
 	if len(wanted) == 0 || slices.Contains(wanted, "bun") {
 		if bun, version, err := setup.InstallBun(ctx, cache); err != nil {
 			fmt.Fprintln(os.Stderr, "bun is left out:", err)

@@ -21,6 +21,7 @@ func main() {
 	flag.IntVar(&config.Queue, "queue", 0, "messages that may wait for one subscriber; 0: the documentation's")
 	flag.IntVar(&config.QueueBytes, "queue-bytes", 0, "the same in bytes, for those who count bytes")
 	flag.BoolVar(&config.Compression, "compression", false, "permessage-deflate")
+	flag.IntVar(&config.History, "history", 0, "messages that are kept of each topic, for clients that resume")
 	flag.Parse()
 	if err := run(*name, config); err != nil {
 		fmt.Fprintln(os.Stderr, "server:", err)

@@ -14,7 +14,8 @@ import (
 // centrifuge's own envelope, several of them joined by newlines in one frame.
 type centrifugeServer struct {
 	http.Handler
-	node *centrifuge.Node
+	node    *centrifuge.Node
+	history int // messages that the memory broker keeps of each channel
 }
 
 func newCentrifuge(c Config) (Contender, error) {
@@ -27,7 +28,7 @@ func newCentrifuge(c Config) (Contender, error) {
 	})
 	node.OnConnect(func(client *centrifuge.Client) {
 		client.OnSubscribe(func(_ centrifuge.SubscribeEvent, reply centrifuge.SubscribeCallback) {
-			reply(centrifuge.SubscribeReply{}, nil)
+			reply(centrifuge.SubscribeReply{Options: centrifuge.SubscribeOptions{EnableRecovery: c.History > 0}}, nil)
 		})
 	})
 	if err := node.Run(); err != nil {
@@ -40,15 +41,26 @@ func newCentrifuge(c Config) (Contender, error) {
 		// Its pings are messages, not control frames, and would be counted.
 		PingPongConfig: centrifuge.PingPongConfig{PingInterval: -1, PongTimeout: -1},
 	})
-	return &centrifugeServer{handler, node}, nil
+	return &centrifugeServer{handler, node, c.History}, nil
 }
 
 func (s *centrifugeServer) Publish(topic, data string) error {
 	quoted := make([]byte, 0, len(data)+2)
 	quoted = append(quoted, '"')
 	quoted = append(quoted, payload.Escape(data)...)
-	_, err := s.node.Publish(topic, append(quoted, '"'))
+	quoted = append(quoted, '"')
+	var err error
+	if s.history > 0 {
+		_, err = s.node.Publish(topic, quoted, centrifuge.WithHistory(s.history, historyTime))
+	} else {
+		_, err = s.node.Publish(topic, quoted)
+	}
 	return err
+}
+
+func (s *centrifugeServer) Position(topic string) (Position, error) {
+	r, err := s.node.History(topic, centrifuge.WithLimit(0))
+	return Position{r.Epoch, r.Offset}, err
 }
 
 func (s *centrifugeServer) Subscriptions() int { return s.node.Hub().NumSubscriptions() }

@@ -29,12 +29,28 @@ type Batcher interface {
 	PublishBurst(topic string, data []string) error
 }
 
+// Keeper is a contender that keeps what was published, if its configuration says so, and lets clients resume.
+type Keeper interface {
+	// Position is where the topic stands. What is published next comes behind it.
+	Position(topic string) (Position, error)
+}
+
+// Position is a place in what was published to a topic.
+type Position struct {
+	Epoch  string `json:"epoch"` // of the numbering
+	Offset uint64 `json:"offset"`
+}
+
 // Config is what the scenario asks of a contender. Zero fields stand for what its documentation recommends.
 type Config struct {
 	Queue       int  // messages that may wait for one subscriber
 	QueueBytes  int  // the same, for those who count bytes
 	Compression bool // permessage-deflate
+	History     int  // messages that are kept of each topic, for clients that resume
 }
+
+// historyTime is how long messages are kept: longer than any measurement takes.
+const historyTime = 10 * time.Minute
 
 // writeTimeout is for one write to a subscriber while others get theirs: a burst to 10,000 takes many seconds where
 // the examples give a second or ten.

@@ -7,6 +7,9 @@ import (
 	tank "github.com/fanqie/tank-websocket-go-server"
 )
 
+// historyBytes is more than the messages of any measurement have, which are counted.
+const historyBytes = 256 << 20
+
 // tankServer is this library.
 type tankServer struct{ *tank.Manager }
 
@@ -20,6 +23,10 @@ func newTank(c Config) (Contender, error) {
 	if c.Compression {
 		opts = append(opts, tank.WithUpgrader(tank.Upgrader{EnableCompression: true}))
 	}
+	if c.History > 0 {
+		history := tank.History{Messages: c.History, Bytes: historyBytes, Age: historyTime}
+		opts = append(opts, tank.WithTopics("*", tank.TopicOptions{History: history}))
+	}
 	m := tank.NewInstance(opts...)
 	go m.Start()
 	return tankServer{m}, nil
@@ -28,6 +35,11 @@ func newTank(c Config) (Contender, error) {
 func (t tankServer) ServeHTTP(w http.ResponseWriter, r *http.Request) { t.Manager.ServeHTTP(w, r) }
 
 func (t tankServer) Publish(topic, data string) error { return t.BroadcastTopicMessage(topic, data) }
+
+func (t tankServer) Position(topic string) (Position, error) {
+	p, err := t.Manager.Position(topic)
+	return Position{p.Epoch, p.Seq}, err
+}
 
 func (t tankServer) Subscriptions() int {
 	n := 0

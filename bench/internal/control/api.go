@@ -7,6 +7,7 @@
 //	POST /unflood  ends it
 //	POST /settle   collects garbage and gives memory back to the system
 //	GET  /stats    what the server says of itself
+//	GET  /position where a topic stands, of a server that keeps what was published
 package control
 
 import (

@@ -39,7 +39,18 @@ func Handler(c contender.Contender) http.Handler {
 	mux.HandleFunc("GET /stats", func(w http.ResponseWriter, _ *http.Request) {
 		answer(w, Stats{s.contender.Subscriptions(), s.contender.Dropped(), allocations()}, nil)
 	})
+	mux.HandleFunc("GET /position", s.position)
 	return mux
+}
+
+func (s *server) position(w http.ResponseWriter, r *http.Request) {
+	keeper, ok := s.contender.(contender.Keeper)
+	if !ok {
+		answer(w, nil, contender.ErrUnsupported)
+		return
+	}
+	p, err := keeper.Position(r.URL.Query().Get("topic"))
+	answer(w, p, err)
 }
 
 func allocations() uint64 {

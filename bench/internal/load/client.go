@@ -18,9 +18,11 @@ type client struct {
 	counter  counter
 	response []byte // of the handshake, until it is complete
 	open     bool
+	ready    bool // what Dial waits for has come
 	deflated bool // permessage-deflate was agreed on
 	gone     bool
 	check    *check // of the messages kept; nil: none are
+	record   *record
 
 	// Written by the reader, read by anyone.
 	messages atomic.Int64
@@ -28,12 +30,15 @@ type client struct {
 }
 
 // request is the opening handshake.
-func request(addr string, compress bool) []byte {
-	extensions := ""
-	if compress {
-		extensions = "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; client_no_context_takeover\r\n"
+func request(o Options) []byte {
+	header := ""
+	if o.Compress {
+		header = "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; client_no_context_takeover\r\n"
 	}
-	return []byte(wstest.Handshake{Target: "/ws", Host: addr, Header: extensions}.String())
+	if o.Subprotocol != "" {
+		header += "Sec-WebSocket-Protocol: " + o.Subprotocol + "\r\n"
+	}
+	return []byte(wstest.Handshake{Target: "/ws", Host: o.Addr, Header: header}.String())
 }
 
 // maxResponse bounds the answer to a handshake in bytes.
@@ -57,11 +62,33 @@ func (c *client) received(b []byte) {
 			c.broken("handshake refused: " + first)
 			return
 		}
+		if p := c.fleet.opts.Subprotocol; p != "" && !agreed(head, p) {
+			c.broken("the server does not speak " + p)
+			return
+		}
 		c.open = true
 		c.deflated = strings.Contains(strings.ToLower(head), "permessage-deflate")
-		c.fleet.opened <- nil
+		if !c.fleet.opts.Greeted {
+			c.isReady()
+		}
 	}
 	c.counter.feed(b, c)
+}
+
+// agreed reports whether the server has chosen a subprotocol.
+func agreed(head, subprotocol string) bool {
+	for line := range strings.Lines(head) {
+		name, value, _ := strings.Cut(line, ":")
+		if strings.EqualFold(name, "Sec-WebSocket-Protocol") {
+			return strings.TrimSpace(value) == subprotocol
+		}
+	}
+	return false
+}
+
+func (c *client) isReady() {
+	c.ready = true
+	c.fleet.opened <- nil
 }
 
 // broken ends the connection over something that must not happen.
@@ -69,7 +96,8 @@ func (c *client) broken(why string) {
 	err := fmt.Errorf("connection %d: %s", c.number, why)
 	c.fleet.fault(err)
 	c.hangUp()
-	if !c.open {
+	if !c.ready {
+		c.ready = true
 		c.fleet.opened <- err
 	}
 }
@@ -84,6 +112,12 @@ func (c *client) hangUp() {
 func (c *client) count(messages int) {
 	c.messages.Store(c.messages.Load() + int64(messages))
 	c.fleet.counted += int64(messages)
+	if !c.ready {
+		c.isReady()
+	}
+	if c.record != nil {
+		c.record.count(messages)
+	}
 }
 
 func (c *client) message(data []byte, deflated bool) {
@@ -96,6 +130,9 @@ func (c *client) message(data []byte, deflated bool) {
 	}
 	if c.counter.lines && deflated { // the counter could not see them
 		c.counter.newlines = bytes.Count(data, newline)
+	}
+	if c.record != nil {
+		c.record.message(data)
 	}
 	if c.check == nil {
 		return

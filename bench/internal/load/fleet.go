@@ -20,6 +20,10 @@ type Options struct {
 	Clients  int
 	Compress bool // offer permessage-deflate
 	Lines    bool // messages are lines: a frame may carry several
+	Beats    bool // the server sends {} as a heartbeat, which is not counted
+
+	Subprotocol string // to be agreed on; "": none
+	Greeted     bool   // the server speaks first: a connection is open when its first message has come
 
 	SmallBuffers bool // so that the kernel, on either side, holds little for a client that does not read
 }
@@ -57,7 +61,7 @@ type Fleet struct {
 // window is how many handshakes are under way at a time.
 const window = 128
 
-// Dial connects all clients and returns when every handshake is done.
+// Dial connects all clients and returns when every handshake is done, and every greeting has come.
 func Dial(ctx context.Context, opts Options) (*Fleet, error) {
 	f := &Fleet{opts: opts, opened: make(chan error, opts.Clients), stopped: make(chan struct{}), hit: make(chan time.Time, 1), orders: make(chan func(), 1)}
 	f.target.Store(-1)
@@ -93,14 +97,14 @@ func (f *Fleet) dialAll(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	handshake := request(f.opts.Addr, f.opts.Compress)
+	handshake := request(f.opts)
 	for i := range f.clients {
 		fd, err := connect(addr, i, f.opts.SmallBuffers)
 		if err != nil {
 			return err
 		}
 		c := &client{fleet: f, fd: fd, number: i}
-		c.counter.lines = f.opts.Lines
+		c.counter.lines, c.counter.beats = f.opts.Lines, f.opts.Beats
 		// Where lines are compressed, they have to be inflated to be counted.
 		c.counter.keep = f.opts.Lines && f.opts.Compress
 		f.clients[i] = c

@@ -15,8 +15,14 @@ import (
 	"github.com/fanqie/tank-websocket-go-server/internal/wstest"
 )
 
-// serve is a server that sends the same bytes to every client behind the handshake.
-func serve(t *testing.T, extension string, frames []byte) string {
+// serve is a server that sends the same bytes to every client once that has said something.
+func serve(t *testing.T, header string, frames []byte) string {
+	t.Helper()
+	return serveGreeted(t, header, nil, frames)
+}
+
+// serveGreeted is serve with a greeting behind the handshake.
+func serveGreeted(t *testing.T, header string, greeting, frames []byte) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -34,7 +40,7 @@ func serve(t *testing.T, extension string, frames []byte) string {
 				if _, err := http.ReadRequest(r); err != nil {
 					return
 				}
-				fmt.Fprintf(conn, "HTTP/1.1 101 Switching Protocols\r\nSec-WebSocket-Accept: %s\r\n%s\r\n", wstest.Accept, extension)
+				fmt.Fprintf(conn, "HTTP/1.1 101 Switching Protocols\r\nSec-WebSocket-Accept: %s\r\n%s\r\n%s", wstest.Accept, header, greeting)
 				go func() { // as if published once the client has said something
 					head := make([]byte, 6)
 					if _, err := r.Read(head); err == nil {

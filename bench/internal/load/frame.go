@@ -20,7 +20,10 @@ type counter struct {
 	deflate bool     // of the message in progress: RSV1 of its first frame
 
 	lines bool // messages are lines: a frame has one more than it has newlines
+	beats bool // a message of two bytes is a heartbeat, {}, which is not counted and not handed on
 	keep  bool // hand messages to sink.message
+
+	size int64 // of the payload of the frame in progress
 
 	newlines int    // in the message in progress
 	message  []byte // of the message in progress, when kept
@@ -81,8 +84,10 @@ func (c *counter) whole(b []byte, s sink) []byte {
 		if len(b) < size {
 			break
 		}
+		if !c.beats || size != 2+beatSize {
+			messages++
+		}
 		b = b[size:]
-		messages++
 	}
 	if messages > 0 {
 		s.count(messages)
@@ -136,6 +141,7 @@ func (c *counter) begin(h []byte, s sink) bool {
 		size = int64(binary.BigEndian.Uint64(h[2:]))
 	}
 	c.opcode, c.fin, c.skip, c.inside = h[0]&0x0F, h[0]&0x80 != 0, size, true
+	c.size = size
 	switch c.opcode {
 	case wstest.Text, wstest.Binary:
 		c.deflate = h[0]&0x40 != 0
@@ -164,10 +170,15 @@ func (c *counter) payload(part []byte) {
 
 var newline = []byte{'\n'}
 
+// beatSize is the size of the message {}.
+const beatSize = 2
+
 func (c *counter) frameEnds(s sink) {
 	switch {
 	case c.opcode >= wstest.Close:
 		s.controlFrame(c.opcode, c.control)
+	case c.beats && c.fin && c.opcode == wstest.Text && c.size == beatSize:
+		c.message = c.message[:0]
 	case c.fin:
 		if c.keep {
 			s.message(c.message, c.deflate)

@@ -74,6 +74,22 @@ func TestCounterOfLines(t *testing.T) {
 	}
 }
 
+func TestCounterIgnoresHeartbeats(t *testing.T) {
+	stream := slices.Concat(frame(0x81, []byte("{}")), frame(0x81, []byte("one")), frame(0x81, []byte("{}")),
+		frame(0x01, []byte("t")), frame(0x80, []byte("wo")), frame(0x81, []byte("{}")))
+	for _, keep := range []bool{false, true} {
+		for _, size := range []int{1, 3, len(stream)} {
+			c, f := counter{beats: true, keep: keep}, &found{}
+			for piece := range slices.Chunk(stream, size) {
+				c.feed(piece, f)
+			}
+			if f.messages != 2 || keep && !slices.Equal(f.kept, []string{"one", "two"}) {
+				t.Errorf("pieces of %d bytes: %d messages, kept %q", size, f.messages, f.kept)
+			}
+		}
+	}
+}
+
 func TestCounterRefuses(t *testing.T) {
 	for name, b := range map[string][]byte{
 		"masked":  {0x81, 0x81, 0, 0, 0, 0, 'x'},

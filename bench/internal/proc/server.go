@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/fanqie/tank-websocket-go-server/bench/internal/contender"
 	"github.com/fanqie/tank-websocket-go-server/bench/internal/control"
 )
 
@@ -139,6 +140,12 @@ func (s *Server) Settle(ctx context.Context) error {
 func (s *Server) Stats(ctx context.Context) (st control.Stats, err error) {
 	err = s.call(ctx, http.MethodGet, "/stats", "", &st)
 	return st, err
+}
+
+// Position is where a topic of the server stands.
+func (s *Server) Position(ctx context.Context, topic string) (p contender.Position, err error) {
+	err = s.call(ctx, http.MethodGet, "/position?"+url.Values{"topic": {topic}}.Encode(), "", &p)
+	return p, err
 }
 
 func (s *Server) call(ctx context.Context, method, path, body string, answer any) error {

@@ -52,6 +52,9 @@ func (r *Results) subtitle(detail string) string {
 func series(s *Scenario, metrics []string) []chart.Series {
 	var list []chart.Series
 	for _, name := range s.Contenders() {
+		if slices.Contains(Variants, name) {
+			continue
+		}
 		one := chart.Series{Name: name, Colour: slices.Index(Order, name)}
 		for _, m := range metrics {
 			v, ok := s.Median(name, m)

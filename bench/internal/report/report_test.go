@@ -12,11 +12,12 @@ import (
 
 // example is a run with two rounds.
 func example() *Results {
-	tank, bun, gws, floor := &Result{}, &Result{}, &Result{}, &Result{}
+	tank, tank2, bun, gws, floor := &Result{}, &Result{}, &Result{}, &Result{}, &Result{}
 	for _, round := range []float64{1, 1.2} {
 		tank.Add(map[string]float64{"deliveries": 8e6 * round, "cpu": 100})
 		bun.Add(map[string]float64{"deliveries": 1e6 * round, "cpu": 300})
 		gws.Add(map[string]float64{"deliveries": 4e5 * round, "cpu": 3000})
+		tank2.Add(map[string]float64{"deliveries": 4e6 * round, "cpu": 110})
 		floor.Add(map[string]float64{"deliveries": 9e6 * round, "cpu": 90})
 	}
 	return &Results{
@@ -29,7 +30,7 @@ func example() *Results {
 				{Key: "deliveries", Title: "deliveries", Unit: "/s", MoreBetter: true},
 				{Key: "cpu", Title: "CPU", Unit: "ns"},
 			},
-			Results: map[string]*Result{"tank": tank, "bun": bun, "gws": gws, "floor": floor},
+			Results: map[string]*Result{"tank": tank, "tank2": tank2, "bun": bun, "gws": gws, "floor": floor},
 		}},
 	}
 }
@@ -61,7 +62,7 @@ func TestMarkdown(t *testing.T) {
 	page := r.Markdown([]string{"cpu.svg"})
 	for _, want := range []string{
 		"`burst-1000`: much. Medians of 2 rounds.",
-		"| tank | 8.80 M/s | 100 ns |  |",
+		"| tank | 8.80 M/s | 100 ns |  |\n| tank2 | 4.40 M/s | 110 ns | 2.00x |\n| bun |",
 		"| gws | 440 k/s | 3.00 µs | 20.00x |",
 		"![cpu](cpu.svg)",
 		"| coder | left out: reasons |",
@@ -99,6 +100,9 @@ func TestWrite(t *testing.T) {
 		if info, err := os.Stat(filepath.Join(dir, name)); err != nil || info.Size() == 0 {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+	if svg, err := os.ReadFile(filepath.Join(dir, "cpu.svg")); err != nil || strings.Contains(string(svg), "tank2") {
+		t.Errorf("a chart has a variant, or %v", err)
 	}
 }
 

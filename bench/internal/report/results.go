@@ -106,6 +106,13 @@ type Results struct {
 // Order is in which order contenders are shown.
 var Order = []string{"tank", "bun", "centrifuge", "melody", "gws", "gorilla", "coder", "floor"}
 
+// Variants are tank with subscribers that speak tank.v2, without and with history. They are in tables behind tank, and
+// not in charts.
+var Variants = []string{"tank2", "tank2-history"}
+
+// Names are all contenders, in the order of tables.
+func Names() []string { return slices.Insert(slices.Clone(Order), 1, Variants...) }
+
 // Scenario returns a scenario by name, or nil.
 func (r *Results) Scenario(name string) *Scenario {
 	for _, s := range r.Scenarios {
@@ -118,7 +125,7 @@ func (r *Results) Scenario(name string) *Scenario {
 
 // Contenders lists those with results, in order.
 func (s *Scenario) Contenders() []string {
-	return slices.DeleteFunc(slices.Clone(Order), func(name string) bool { return s.Results[name] == nil })
+	return slices.DeleteFunc(Names(), func(name string) bool { return s.Results[name] == nil })
 }
 
 // Median returns the median of a contender's metric. ok is false when it was not measured, also for a nil scenario.

@@ -64,6 +64,8 @@ func Versions(server string) (map[string]string, error) {
 		}
 	}
 	versions["tank"] = "this repository's"
+	versions["tank2"] = "this repository's, subscribers speak tank.v2"
+	versions["tank2-history"] = "this repository's, subscribers speak tank.v2, with history"
 	return versions, nil
 }
 

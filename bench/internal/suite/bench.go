@@ -46,7 +46,9 @@ func (b *bench) connect(clients int) (*load.Fleet, error) {
 
 // dial is connect with options; where to connect, and how to talk, it knows.
 func (b *bench) dial(opts load.Options) (*load.Fleet, error) {
-	opts.Addr, opts.Compress, opts.Lines = b.Subscribers, b.compress, b.dialect.lines
+	opts.Addr, opts.Compress = b.Subscribers, b.compress
+	opts.Lines, opts.Beats = b.dialect.lines, b.dialect.beats
+	opts.Subprotocol, opts.Greeted = b.dialect.subprotocol, b.dialect.greeted
 	f, err := load.Dial(b.ctx, opts)
 	if err != nil {
 		return nil, err
@@ -63,6 +65,14 @@ func (b *bench) dial(opts load.Options) (*load.Fleet, error) {
 	}
 	_, err = f.Await(b.ctx)
 	return f, err
+}
+
+// hangUp ends the connections of a fleet, and waits until the server has noticed.
+func (b *bench) hangUp(f *load.Fleet, subscriptions int) error {
+	f.Close()
+	b.fleets = slices.DeleteFunc(b.fleets, func(other *load.Fleet) bool { return other == f })
+	b.subscriptions -= subscriptions
+	return b.awaitSubscriptions()
 }
 
 // subscribe subscribes each client to its topics and waits until the server has done it.

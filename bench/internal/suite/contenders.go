@@ -3,9 +3,11 @@ package suite
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/fanqie/tank-websocket-go-server/bench/internal/contender"
+	"github.com/fanqie/tank-websocket-go-server/bench/internal/recovery"
 )
 
 // Contender is a server program and how its subscribers speak.
@@ -13,6 +15,7 @@ type Contender struct {
 	Name    string
 	Command []string // without the options of contender.Config
 	dialect dialect
+	resume  *resumption // nil: it has none
 }
 
 // dialect is what a subscriber says.
@@ -22,6 +25,18 @@ type dialect struct {
 	unsubscribe func(id int, topic string) string
 	replies     bool // everything said is answered with a message
 	lines       bool // a frame may carry several messages, as lines
+
+	subprotocol string // to be agreed on; "": none
+	greeted     bool   // the server speaks first
+	beats       bool   // the server sends {} as a heartbeat
+}
+
+// resumption is how a subscriber resumes.
+type resumption struct {
+	dialect  dialect
+	command  func(id int, topic string, since contender.Position) string
+	answer   func(recovery.Missed) recovery.Answer
+	messages func(missed int) int // that the answer has, when so many publications were missed
 }
 
 var plain = dialect{
@@ -42,11 +57,37 @@ var centrifugeJSON = dialect{
 	lines:   true,
 }
 
+// tankV2 is the subprotocol tank.v2.
+var tankV2 = dialect{
+	subscribe:   func(id int, topic string) string { return fmt.Sprintf(`{"id":%d,"sub":%q}`, id, topic) },
+	unsubscribe: func(id int, topic string) string { return fmt.Sprintf(`{"id":%d,"unsub":%q}`, id, topic) },
+	replies:     true,
+	subprotocol: "tank.v2",
+	greeted:     true,
+	beats:       true,
+}
+
+// resumptions are by contender.
+var resumptions = map[string]*resumption{
+	"tank": {
+		dialect:  tankV2,
+		command:  recovery.TankCommand,
+		answer:   recovery.NewTank,
+		messages: func(missed int) int { return 1 + missed },
+	},
+	"centrifuge": {
+		dialect:  centrifugeJSON,
+		command:  recovery.CentrifugeCommand,
+		answer:   recovery.NewCentrifuge,
+		messages: func(int) int { return 1 },
+	},
+}
+
 // GoContenders are the contenders in the server program.
 func GoContenders(server string) []Contender {
 	var list []Contender
 	for _, name := range contender.Names() {
-		c := Contender{Name: name, Command: []string{server, "-contender", name}, dialect: plain}
+		c := Contender{Name: name, Command: []string{server, "-contender", name}, dialect: plain, resume: resumptions[name]}
 		if name == "centrifuge" {
 			c.dialect = centrifugeJSON
 		}
@@ -54,6 +95,20 @@ func GoContenders(server string) []Contender {
 	}
 	return list
 }
+
+// TankVariants are tank with subscribers that speak tank.v2. In turn with tank they tell what the protocol costs, and with
+// each other what history does.
+func TankVariants(server string) []Contender {
+	command := []string{server, "-contender", "tank"}
+	return []Contender{
+		{Name: "tank2", Command: command, dialect: tankV2},
+		{Name: "tank2-history", Command: append(slices.Clone(command), "-history", strconv.Itoa(variantHistory)), dialect: tankV2},
+	}
+}
+
+// variantHistory is how many messages the variant with history keeps: fewer than a full burst has, so that messages are
+// evicted while others are published, as in a server that has run for a while.
+const variantHistory = 500
 
 // BunContender is Bun with the server script.
 func BunContender(bun, script string) Contender {
@@ -71,6 +126,9 @@ func (c Contender) with(config contender.Config) []string {
 	}
 	if config.Compression {
 		command = append(command, "--compression")
+	}
+	if config.History > 0 {
+		command = append(command, "--history", strconv.Itoa(config.History))
 	}
 	return command
 }

@@ -3,6 +3,7 @@ package suite
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/fanqie/tank-websocket-go-server/bench/internal/contender"
 	"github.com/fanqie/tank-websocket-go-server/bench/internal/control"
@@ -32,6 +33,25 @@ func frozen(size frozenSize, rounds int) *scenario {
 			{Key: "frozen", Title: "p99 with", Unit: "ns"},
 		},
 		run: func(ctx context.Context, c Contender) (values, error) { return measureFrozen(ctx, c, size) },
+	}
+}
+
+// overfill publishes until the server has ended those who do not read. The kernel may keep more for a socket than was
+// published, and then the server does not see that somebody is behind.
+func (b *bench) overfill(healthy *load.Fleet, size frozenSize) error {
+	b.subscriptions -= size.frozen
+	job := control.Job{Topic: "news", Topics: 1, Publishers: 1, Messages: frozenQueue / 2}
+	for deadline := time.Now().Add(subscribeTime); ; {
+		st, err := b.Stats(b.ctx)
+		switch {
+		case err != nil || st.Subscriptions == b.subscriptions:
+			return err
+		case time.Now().After(deadline):
+			return fmt.Errorf("%d subscriptions, want %d", st.Subscriptions, b.subscriptions)
+		}
+		if _, err := b.pacedOf(payload.Plain(size.bytes), healthy, size.healthy, job); err != nil {
+			return err
+		}
 	}
 }
 
@@ -67,9 +87,8 @@ func measureFrozen(ctx context.Context, c Contender, size frozenSize) (values, e
 	if err != nil {
 		return nil, b.explain(fmt.Errorf("with frozen subscribers: %w", err))
 	}
-	b.subscriptions -= size.frozen
-	if err := b.awaitSubscriptions(); err != nil {
-		return nil, fmt.Errorf("after some have stopped reading: %w", err)
+	if err := b.overfill(healthy, size); err != nil {
+		return nil, b.explain(fmt.Errorf("after some have stopped reading: %w", err))
 	}
 	return values{"quiet": quiet["p99"], "frozen": disturbed["p99"], "ratio": disturbed["p99"] / quiet["p99"]}, nil
 }

@@ -16,6 +16,7 @@ type Config struct {
 	Mode       string
 	Contenders []Contender
 	Scenarios  []string // parts of names; nil: all
+	Rounds     int      // of each scenario; 0: its own
 	Deadline   time.Time
 	Progress   func(line string)
 }
@@ -36,6 +37,11 @@ func Run(ctx context.Context, c Config) *report.Results {
 		Failures: []report.Failure{},
 	}
 	chosen := slices.DeleteFunc(scenarios(c.Mode), func(s *scenario) bool { return !matches(s.name, c.Scenarios) })
+	if c.Rounds > 0 {
+		for _, s := range chosen {
+			s.rounds = c.Rounds
+		}
+	}
 	before := proc.NowLoad()
 	rounds := 0
 	for _, s := range chosen {

@@ -18,12 +18,23 @@ type scenario struct {
 	rounds  int
 	only    []string // contenders; nil: all
 	without []string // contenders that cannot do it
-	metrics []report.Metric
-	run     func(ctx context.Context, c Contender) (values, error)
+
+	variants bool // tank's variants do it, too
+	metrics  []report.Metric
+	run      func(ctx context.Context, c Contender) (values, error)
 }
 
 func (s *scenario) includes(contender string) bool {
+	if slices.Contains(report.Variants, contender) {
+		return s.variants
+	}
 	return (s.only == nil || slices.Contains(s.only, contender)) && !slices.Contains(s.without, contender)
+}
+
+// withVariants has tank's variants do it, too.
+func (s *scenario) withVariants() *scenario {
+	s.variants = true
+	return s
 }
 
 // The modes.
@@ -36,11 +47,11 @@ const (
 func scenarios(mode string) []*scenario {
 	if mode == Full {
 		return []*scenario{
-			burst("burst-1000", burstSize{1000, 1000, 128}, 3),
+			burst("burst-1000", burstSize{1000, 1000, 128}, 3).withVariants(),
 			burst("burst-5000", burstSize{5000, 200, 128}, 2),
 			burst("burst-10000", burstSize{10_000, 100, 128}, 3),
 			burst("growth", burstSize{1000, 100, 128}, 3), // the same messages as to 10,000
-			steady(steadySize{500, 200, 4}, 3),
+			steady(steadySize{500, 200, 4}, 3).withVariants(),
 			burst("payload-16", burstSize{1000, 500, 16}, 2),
 			burst("payload-1024", burstSize{1000, 200, 1 << 10}, 2),
 			burst("payload-16384", burstSize{1000, 30, 16 << 10}, 2),
@@ -52,12 +63,14 @@ func scenarios(mode string) []*scenario {
 			idle(10_000, 2),
 			topicMemory(100, 1000, 2),
 			compression(burstSize{1000, 100, 1 << 10}, 2),
+			resume(resumeSize{2000, 100, 5}, 3),
+			resumeFlooded(resumeFloodedSize{10, 200}, 2),
 		}
 	}
 	return []*scenario{
-		burst("burst-1000", burstSize{1000, 200, 128}, 1),
+		burst("burst-1000", burstSize{1000, 200, 128}, 1).withVariants(),
 		burst("burst-4000", burstSize{4000, 20, 128}, 1),
-		steady(steadySize{500, 200, 1}, 1),
+		steady(steadySize{500, 200, 1}, 1).withVariants(),
 		burst("payload-16384", burstSize{100, 30, 16 << 10}, 1),
 		topics("topics-2000x1", topicsSize{2000, 1, 10}, 1),
 		churn(churnSize{100, 100}, 1),
@@ -66,5 +79,7 @@ func scenarios(mode string) []*scenario {
 		idle(2000, 1),
 		topicMemory(20, 1000, 1),
 		compression(burstSize{500, 20, 1 << 10}, 1),
+		resume(resumeSize{200, 100, 3}, 1),
+		resumeFlooded(resumeFloodedSize{10, 50}, 1),
 	}
 }

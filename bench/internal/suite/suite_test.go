@@ -67,15 +67,57 @@ func TestEveryDeliveryIsCounted(t *testing.T) {
 			}
 			t.Run(c.Name+"/"+s.name, func(t *testing.T) {
 				t.Parallel()
-				v, err := s.run(t.Context(), c)
-				if err != nil {
-					t.Fatal(err)
-				}
-				for _, m := range s.metrics {
-					if _, ok := v[m.Key]; !ok {
-						t.Errorf("%s was not measured", m.Key)
-					}
-				}
+				run(t, s, c)
+			})
+		}
+	}
+}
+
+// run measures and expects every metric.
+func run(t *testing.T, s *scenario, c Contender) {
+	t.Helper()
+	v, err := s.run(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range s.metrics {
+		if _, ok := v[m.Key]; !ok {
+			t.Errorf("%s was not measured", m.Key)
+		}
+	}
+}
+
+// TestResume is the scenarios of clients that resume.
+func TestResume(t *testing.T) {
+	for _, c := range programs(resumers...) {
+		for _, s := range []*scenario{resume(resumeSize{10, 50, 2}, 1), resumeFlooded(resumeFloodedSize{3, 5}, 1)} {
+			t.Run(c.Name+"/"+s.name, func(t *testing.T) { run(t, s, c) })
+		}
+	}
+}
+
+// TestResumeNoticesWhatIsNotKept has more messages missed than there are.
+func TestResumeNoticesWhatIsNotKept(t *testing.T) {
+	for _, c := range programs(resumers...) {
+		t.Run(c.Name, func(t *testing.T) {
+			t.Parallel()
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+			defer cancel()
+			_, err := measureResume(ctx, c, resumeSize{2, keptMessages + 1, 1})
+			if err == nil || !strings.Contains(err.Error(), "not recovered") && !strings.Contains(err.Error(), `recovered\":false`) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
+
+// TestVariants is what tank's variants do.
+func TestVariants(t *testing.T) {
+	for _, c := range TankVariants(server) {
+		for _, s := range []*scenario{burst("burst", burstSize{20, 50, 128}, 1), steady(steadySize{10, 100, 1}, 1)} {
+			t.Run(c.Name+"/"+s.name, func(t *testing.T) {
+				t.Parallel()
+				run(t, s, c)
 			})
 		}
 	}
@@ -122,14 +164,14 @@ func TestRunKeepsToTheDeadlineAndLeavesNothing(t *testing.T) {
 	script := `echo $$ > ` + pidfile + `; exec "$0" "$@"`
 	list[0].Command = append([]string{"sh", "-c", script}, list[0].Command...)
 	r := Run(t.Context(), Config{
-		Mode: Quick, Contenders: list, Scenarios: []string{"churn"},
+		Mode: Quick, Contenders: list, Scenarios: []string{"churn"}, Rounds: 2,
 		Deadline: time.Now().Add(time.Minute), Progress: func(line string) { t.Log(line) },
 	})
 	if len(r.Failures) > 0 || !r.Complete || len(r.Scenarios) != 1 {
 		t.Errorf("failures %v, complete: %v, %d scenarios", r.Failures, r.Complete, len(r.Scenarios))
 	}
-	if _, ok := r.Scenarios[0].Median("floor", "changes"); !ok {
-		t.Error("no result")
+	if n := len(r.Scenarios[0].Results["floor"].Samples["changes"]); n != 2 {
+		t.Errorf("%d results, want 2", n)
 	}
 	if alive(t, pidfile) {
 		t.Error("the server still runs")
