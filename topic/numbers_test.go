@@ -215,6 +215,21 @@ func TestAbandonDropsWhatIsKept(t *testing.T) {
 	})
 }
 
+// TestOnKeptTellsOfAMessageThatLeavesNoRoom: a message over the limit in bytes drops all that was kept, and is not kept itself.
+func TestOnKeptTellsOfAMessageThatLeavesNoRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var told []bool
+		h := spawn2(t, topic.Options{History: topic.History{Bytes: 10_000}, OnKept: func(_ *topic.Topic, kept bool, _ time.Time) { told = append(told, kept) }})
+		for _, size := range []int{100, 20_000, 20_000, 100} {
+			h.publish(strings.Repeat("x", size))
+			synctest.Wait()
+		}
+		if !slices.Equal(told, []bool{true, false, true}) {
+			t.Errorf("told %v", told)
+		}
+	})
+}
+
 // TestRetireEndsATopicThatKeepsNothing, and no other: what was taken is not lost with it.
 func TestRetireEndsATopicThatKeepsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

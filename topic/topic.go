@@ -58,8 +58,8 @@ type Options struct {
 	History History
 	// Budget counts the memory of what is kept. Nil: nobody asks.
 	Budget *budget.Budget
-	// OnKept is called in the topic's goroutine when messages are kept, and none were before; and after each Sweep and Abandon. Then due is when to
-	// call Sweep next, the zero time for never, and kept is false when nothing is kept any more. It must not block. May be nil.
+	// OnKept is called in the topic's goroutine when messages are kept, and none were before, or the reverse; and after each Sweep and Abandon. Then
+	// due is when to call Sweep next, the zero time for never, and kept is false when nothing is kept any more. It must not block. May be nil.
 	OnKept func(t *Topic, kept bool, due time.Time)
 	// BatchMessages counts batches by how many messages each has. Nil: they are not counted.
 	BatchMessages *metrics.Histogram

@@ -186,6 +186,17 @@ func TestIdleTopicsAreGivenUpFirst(t *testing.T) {
 	})
 }
 
+// TestTopicWithoutRoomForItsLastMessageEnds: it keeps nothing any more.
+func TestTopicWithoutRoomForItsLastMessageEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := start(t, keeping(10<<20))
+		x.publish1(t, "kept", 100)
+		x.wantTopics(t, "at first", 0, "kept")
+		x.publish1(t, "kept", 2<<20)
+		x.wantTopics(t, "behind a message that is not kept", 0)
+	})
+}
+
 // TestPublicationsAreKeptWhileTopicsBeginAndEnd: each one that is accepted can be read thereafter.
 func TestPublicationsAreKeptWhileTopicsBeginAndEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
