@@ -80,8 +80,9 @@ func (sweep) handle(t *Topic) {
 
 func (m abandon) handle(t *Topic) {
 	t.deliverBatch()
-	if left := t.Kept() - m.bytes; left > keeperBytes {
-		t.history.shrink(int(left) - keeperBytes - t.keys.memory)
+	if left := t.Kept() - m.bytes - keeperBytes; left > 0 {
+		t.history.shrink(int(left) - t.keys.memory)
+		t.keys.shrink(int(left) - t.history.memory)
 		t.account()
 	} else {
 		t.forget()
