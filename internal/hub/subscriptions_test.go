@@ -4,9 +4,11 @@ import (
 	"context"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 
+	"github.com/fanqie/tank-websocket-go-server/client"
 	"github.com/fanqie/tank-websocket-go-server/internal/memnet"
 	"github.com/fanqie/tank-websocket-go-server/internal/wire"
 	"github.com/fanqie/tank-websocket-go-server/internal/wstest"
@@ -57,5 +59,39 @@ func TestNothingOfATopicComesBehindTheAnswerToUnsubscribe(t *testing.T) {
 		}
 		conn.Close()
 		<-done
+	})
+}
+
+// TestSubscriptionsToATopicThatHasJustEndedAreAnswered: they begin with the one that replaces it, or end before.
+func TestSubscriptionsToATopicThatHasJustEndedAreAnswered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := start(t, nil)
+		l := memnet.Listen()
+		server := &http.Server{Handler: x}
+		go server.Serve(l)
+		defer server.Close()
+		conn := wstest.NewConn(dial(t, l, "ann", 1000), 1000)
+		ann := x.all()[0]
+		if _, err := x.Listen("news", 1000, client.CloseSlow); err != nil {
+			t.Fatal(err)
+		}
+		handed := 0
+		ask := func(id uint64) *Ask { return &Ask{ID: id, Handed: func() { handed++ }} }
+		see(x, func(s *supervisor) bool {
+			s.topics["news"].topic.Stop() // the supervisor has yet to hear of it
+			subscribe{session: ann, topic: "news", ask: ask(1)}.handle(s)
+			unsubscribe{session: ann, topic: "news", id: 2}.handle(s)
+			subscribe{session: ann, topic: "news", ask: ask(3)}.handle(s)
+			return true
+		})
+		synctest.Wait()
+		if handed != 2 {
+			t.Errorf("%d were handed over, want 2", handed)
+		}
+		for _, want := range []string{`{"error":{"code":"busy",`, `{"id":2,"ok":{}}`, `{"id":3,"ok":{"epoch":`} {
+			if f, err := conn.ReadFrame(); err != nil || !strings.HasPrefix(string(f.Payload), want) {
+				t.Fatalf("got %q, %v, want %q", f.Payload, err, want)
+			}
+		}
 	})
 }
