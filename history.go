@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
-	"strings"
 
 	"github.com/fanqie/tank-websocket-go-server/internal/wire"
 )
@@ -45,7 +44,7 @@ func (m *Manager) Position(topic string) (Position, error) {
 	if err := checkTopic(topic); err != nil {
 		return Position{}, err
 	}
-	at, err := m.hub.Position(m.config.limits.PublishTimeout, strings.Clone(topic))
+	at, err := m.hub.Position(m.config.limits.PublishTimeout, topic)
 	return Position(at), err
 }
 

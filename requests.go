@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"unicode/utf8"
 
 	"github.com/fanqie/tank-websocket-go-server/actor"
 	"github.com/fanqie/tank-websocket-go-server/internal/wire"
@@ -44,8 +45,11 @@ func (c *Client) handleRequest(id uint64, data string) {
 		result, err := c.m.config.handleRequest(c, Request{json.RawMessage(data)})
 		if err == nil {
 			answer, err = encodeJSON(result)
-			if err != nil {
+			switch {
+			case err != nil:
 				err = fmt.Errorf("%w: the result of the request handler cannot be encoded: %w", ErrInvalidData, err)
+			case !utf8.ValidString(answer): // a json.RawMessage is taken as it is
+				err = fmt.Errorf("%w: the result of the request handler is not valid UTF-8", ErrInvalidData)
 			}
 		}
 		return err

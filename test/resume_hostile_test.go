@@ -288,6 +288,8 @@ func TestRequestHandlersThatFail(t *testing.T) {
 				panic("in the request handler")
 			case `"unencodable"`:
 				return func() {}, nil
+			case `"not UTF-8"`:
+				return json.RawMessage("\"\xff\""), nil
 			case `"secret"`:
 				return nil, errors.New("the database password is wrong")
 			case `"nil error"`:
@@ -306,9 +308,11 @@ func TestRequestHandlersThatFail(t *testing.T) {
 		}
 		failed := `{"id":1,"error":{"code":"internal","message":"the request failed","retry":false}}`
 		ask(`7`, `{"id":1,"ok":7}`)
-		ask(`"unencodable"`, failed)
-		if e := s.expectError(tank.CodeRequest); !errors.Is(e.Err, tank.ErrInvalidData) {
-			t.Errorf("got %v", e)
+		for _, result := range []string{`"unencodable"`, `"not UTF-8"`} {
+			ask(result, failed)
+			if e := s.expectError(tank.CodeRequest); !errors.Is(e.Err, tank.ErrInvalidData) {
+				t.Errorf("got %v", e)
+			}
 		}
 		ask(`"secret"`, failed)
 		if e := s.expectError(tank.CodeRequest); e.UserID != "ann" || !strings.Contains(e.Error(), "password") {

@@ -172,12 +172,23 @@ func TestInstancesKeepNothingOfArguments(t *testing.T) {
 		"Publish": func(m *tank.Manager, _ *tank.Client, _ int) {
 			mustBe(t, m.Publish(context.Background(), large("topic"), "\xff"), tank.ErrInvalidData)
 		},
+		"Publish to a topic that keeps it": func(m *tank.Manager, _ *tank.Client, i int) {
+			must(t, m.Publish(context.Background(), large(fmt.Sprint("kept ", i)), "x"))
+		},
+		"PublishMessage": func(m *tank.Manager, _ *tank.Client, i int) {
+			_, err := m.PublishMessage(context.Background(), tank.Publication{Topic: "kept", Data: "x", Key: large(fmt.Sprint("key ", i))})
+			must(t, err)
+		},
+		"Position": func(m *tank.Manager, _ *tank.Client, i int) {
+			_, err := m.Position(large(fmt.Sprint("topic ", i)))
+			must(t, err)
+		},
 		"BroadcastTopicMessage": func(m *tank.Manager, _ *tank.Client, _ int) {
 			mustBe(t, m.BroadcastTopicMessage(large("topic"), "\xff"), tank.ErrInvalidData)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			m := startTCP(t, tank.WithLimits(tank.Limits{CloseTimeout: 1 << 40}))
+			m := startTCP(t, tank.WithLimits(tank.Limits{CloseTimeout: 1 << 40}), tank.WithTopics("kept*", tank.TopicOptions{History: tank.History{Messages: 10}}))
 			addr, _ := tcpServer(t, m)
 			var clients []*tank.Client
 			for range retainers {

@@ -36,8 +36,8 @@ func (t *Topic) keep(b *wire.Batch, now int64) {
 	frames := b.Frames[wire.V2]
 	t.history.add(frames, t.seq+1-uint64(b.Messages), b.Messages, now) // #nosec G115 -- a count
 	t.account()
-	if !t.told && len(t.history.blocks) > 0 {
-		t.told = true
+	if keeps := len(t.history.blocks) > 0; keeps != t.told { // a message over the limit in bytes may have left nothing
+		t.told = keeps
 		t.onKept(t.history.due())
 	}
 }
@@ -80,8 +80,9 @@ func (sweep) handle(t *Topic) {
 
 func (m abandon) handle(t *Topic) {
 	t.deliverBatch()
-	if left := t.Kept() - m.bytes; left > keeperBytes {
-		t.history.shrink(int(left) - keeperBytes - t.keys.memory)
+	if left := t.Kept() - m.bytes - keeperBytes; left > 0 {
+		t.history.shrink(int(left) - t.keys.memory)
+		t.keys.shrink(int(left) - t.history.memory)
 		t.account()
 	} else {
 		t.forget()

@@ -49,10 +49,19 @@ func (k *keys) add(of ownedKey, seq uint64, now int64) {
 
 // expire forgets the keys whose time is over: all messages from low on are still kept.
 func (k *keys) expire(low uint64, now int64) {
+	k.forget(func(oldest usedKey) bool {
+		return now-oldest.at > int64(keyWindow) && oldest.seq < low || k.memory > maxKeyMemory
+	})
+}
+
+// shrink forgets the oldest keys, until no more than so many bytes are left.
+func (k *keys) shrink(bytes int) { k.forget(func(usedKey) bool { return k.memory > bytes }) }
+
+// forget forgets keys, the oldest first, as long as that is due.
+func (k *keys) forget(isDue func(oldest usedKey) bool) {
 	n := 0
 	for _, old := range k.order {
-		isDue := now-old.at > int64(keyWindow) && old.seq < low
-		if !isDue && k.memory <= maxKeyMemory {
+		if !isDue(old) {
 			break
 		}
 		delete(k.seen, old.ownedKey)

@@ -215,6 +215,47 @@ func TestAbandonDropsWhatIsKept(t *testing.T) {
 	})
 }
 
+// TestAbandonDropsKeysToo: a topic that keeps no messages, or not enough of them, gives up its oldest keys.
+func TestAbandonDropsKeysToo(t *testing.T) {
+	for name, history := range map[string]topic.History{"keys alone": {}, "messages and keys": {Bytes: 10_000}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				held := budget.New(0, nil)
+				h := spawn2(t, topic.Options{History: history, Budget: held})
+				s := newReader2()
+				for i := range 100 {
+					h.asked(s, 0, "x", fmt.Sprint("key ", i), "ann")
+				}
+				synctest.Wait()
+				want := h.Kept() / 2
+				h.Abandon(h.Kept() - want)
+				synctest.Wait()
+				if got := h.Kept(); got > want || got < want-1000 || held.Held() != got {
+					t.Fatalf("%d bytes are kept, %d counted, want %d", got, held.Held(), want)
+				}
+				h.asked(s, 1, "x", "key 99", "ann")
+				h.asked(s, 2, "x", "key 0", "ann")
+				s.want(t, `{"id":1,"ok":{"seq":100,"duplicate":true}}`, `{"id":2,"ok":{"seq":101}}`)
+			})
+		})
+	}
+}
+
+// TestOnKeptTellsOfAMessageThatLeavesNoRoom: a message over the limit in bytes drops all that was kept, and is not kept itself.
+func TestOnKeptTellsOfAMessageThatLeavesNoRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var told []bool
+		h := spawn2(t, topic.Options{History: topic.History{Bytes: 10_000}, OnKept: func(_ *topic.Topic, kept bool, _ time.Time) { told = append(told, kept) }})
+		for _, size := range []int{100, 20_000, 20_000, 100} {
+			h.publish(strings.Repeat("x", size))
+			synctest.Wait()
+		}
+		if !slices.Equal(told, []bool{true, false, true}) {
+			t.Errorf("told %v", told)
+		}
+	})
+}
+
 // TestRetireEndsATopicThatKeepsNothing, and no other: what was taken is not lost with it.
 func TestRetireEndsATopicThatKeepsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

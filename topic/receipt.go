@@ -2,6 +2,7 @@ package topic
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/fanqie/tank-websocket-go-server/actor"
@@ -59,6 +60,7 @@ func (m publishAsked) handle(t *Topic) {
 			t.receipts = append(t.receipts, receipt{m, seq, true})
 			return
 		}
+		key.key = strings.Clone(key.key) // it may be a piece of something large
 		t.keys.add(key, t.seq+1, now)
 		t.account()
 	}

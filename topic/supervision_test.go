@@ -148,6 +148,35 @@ func TestWhoeverLeavesATopicThatIsGivenUpIsAnswered(t *testing.T) {
 	})
 }
 
+// TestSubscriptionsThatNeverBeginAreAnswered: the topic is given up, or has ended, and its members leave before another one has them.
+func TestSubscriptionsThatNeverBeginAreAnswered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := spawn(t, topic.Options{})
+		handed, joined := 0, 0
+		join := func(id uint64) (*reader2, *topic.Member) {
+			s := newReader2()
+			m := &topic.Member{Subscriber: s, Ask: &topic.Ask{ID: id, Handed: func() { handed++ }}, Joined: func() { joined++ }}
+			h.Join(m)
+			return s, m
+		}
+		h.hold()
+		h.giveUp()
+		early, discarded := join(1)
+		h.Leave(discarded, nil)
+		h.release()
+		late, refused := join(2)
+		h.Leave(refused, nil)
+		early.want(t, `{"id":1,"error":{"code":"busy","message":"the topic has ended: try again","retry":true}}`)
+		late.want(t, `{"id":2,"error":{"code":"busy","message":"the topic has ended: try again","retry":true}}`)
+		if handed != 2 || joined != 2 {
+			t.Errorf("%d were handed over, %d joined", handed, joined)
+		}
+		h.Topic = spawn(t, topic.Options{}).Topic
+		h.Adopt(refused)
+		early.want(t)
+	})
+}
+
 func TestJoinedIsCalledOnceForEachSubscription(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := spawn(t, topic.Options{})

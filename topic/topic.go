@@ -36,10 +36,21 @@ type Subscriber interface {
 type Member struct {
 	Subscriber Subscriber // immutable
 
-	// Owned by the topic once it has the member.
-	Ask    *Ask   // is answered in the turn in which the subscription begins; may be nil
-	Joined func() // is called once, in the topic's goroutine, in that turn; it must not block; may be nil
-	place  int    // index+1 in members, 0 while not a member
+	// Owned by whoever sets begun.
+	Ask    *Ask   // is answered in the turn in which the subscription begins, or when it will not; may be nil
+	Joined func() // is called then, once; it must not block; may be nil
+
+	begun atomic.Bool // the subscription has begun, or will not any more
+	place int         // index+1 in members, 0 while not a member; owned by the topic once it has the member
+}
+
+// begin returns what is to be done when the subscription begins; nothing for all callers but the first. Any goroutine may call it.
+func (m *Member) begin() (ask *Ask, joined func()) {
+	if m.begun.CompareAndSwap(false, true) {
+		ask, joined = m.Ask, m.Joined
+		m.Ask, m.Joined = nil, nil
+	}
+	return ask, joined
 }
 
 // Options of a topic. The zero value works.
@@ -58,8 +69,8 @@ type Options struct {
 	History History
 	// Budget counts the memory of what is kept. Nil: nobody asks.
 	Budget *budget.Budget
-	// OnKept is called in the topic's goroutine when messages are kept, and none were before; and after each Sweep and Abandon. Then due is when to
-	// call Sweep next, the zero time for never, and kept is false when nothing is kept any more. It must not block. May be nil.
+	// OnKept is called in the topic's goroutine when messages are kept, and none were before, or the reverse; and after each Sweep and Abandon. Then
+	// due is when to call Sweep next, the zero time for never, and kept is false when nothing is kept any more. It must not block. May be nil.
 	OnKept func(t *Topic, kept bool, due time.Time)
 	// BatchMessages counts batches by how many messages each has. Nil: they are not counted.
 	BatchMessages *metrics.Histogram
@@ -200,7 +211,7 @@ func (t *Topic) Adopt(m *Member) { t.ref.Post(adopt{m}) }
 
 // Leave removes a member, who gets every message published before and none after. Then done is called in the topic's goroutine,
 // or at once in the caller's when the topic has been stopped before. It must not block, and may be nil. A topic that is given up
-// calls it too, although messages are lost then. Leave never blocks.
+// calls it too, although messages are lost then. A subscription that has not begun is answered before. Leave never blocks.
 func (t *Topic) Leave(m *Member, done func()) {
 	if l := (leave{m, done}); !t.ref.Post(l) {
 		l.Discard()
@@ -280,15 +291,14 @@ func (m join) handle(t *Topic) {
 		m.place = len(t.members)
 		t.need(m.Member, 1)
 	}
-	switch asked := m.Ask; {
+	asked, joined := m.begin()
+	switch {
 	case asked != nil:
-		m.Ask = nil
 		t.answer(m.Subscriber, asked)
 	case isNew:
 		t.tellPosition(m.Member)
 	}
-	if joined := m.Joined; joined != nil {
-		m.Joined = nil
+	if joined != nil {
 		joined()
 	}
 }
@@ -314,8 +324,15 @@ func (m leave) handle(t *Topic) {
 	t.need(m.Member, -1)
 }
 
-// Discard is all that is left to do of a leave when the topic is given up.
+// Discard is all that is left to do of a leave when the topic is given up. The subscription may not even have begun.
 func (m leave) Discard() {
+	asked, joined := m.begin()
+	if asked != nil {
+		ask{m.Member, asked}.Discard()
+	}
+	if joined != nil {
+		joined()
+	}
 	if m.done != nil {
 		m.done()
 	}

@@ -186,6 +186,41 @@ func TestIdleTopicsAreGivenUpFirst(t *testing.T) {
 	})
 }
 
+// TestKeysAreGivenUp: of a topic with a subscriber, whose memory is keys alone.
+func TestKeysAreGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const total = 64 << 10
+		x := start(t, keeping(total))
+		l, err := x.Listen("news", 1<<20, client.CloseSlow)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range 1000 {
+			if _, err := x.PublishAsked(t.Context(), &wire.Publication{Topic: "news", Data: "x", Key: fmt.Sprint(i)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		synctest.Wait()
+		if got := x.HistoryMemory(); got > total || got < total/2 {
+			t.Errorf("%d bytes are kept, want at most %d", got, total)
+		}
+		x.Unlisten(l)
+		time.Sleep(linger + time.Second)
+		x.wantTopics(t, "in the end", 0)
+	})
+}
+
+// TestTopicWithoutRoomForItsLastMessageEnds: it keeps nothing any more.
+func TestTopicWithoutRoomForItsLastMessageEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := start(t, keeping(10<<20))
+		x.publish1(t, "kept", 100)
+		x.wantTopics(t, "at first", 0, "kept")
+		x.publish1(t, "kept", 2<<20)
+		x.wantTopics(t, "behind a message that is not kept", 0)
+	})
+}
+
 // TestPublicationsAreKeptWhileTopicsBeginAndEnd: each one that is accepted can be read thereafter.
 func TestPublicationsAreKeptWhileTopicsBeginAndEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -12,7 +12,7 @@ import (
 
 func (m subscribe) handle(s *supervisor) {
 	c := m.session
-	if !s.active(c) || s.hub.life.state() > draining {
+	if !s.serves(c) {
 		m.refuse(wire.RefusedClosing, ErrClosed)
 		return
 	}
@@ -91,7 +91,7 @@ func join(subscriber topic.Subscriber, t *liveTopic, ask *topic.Ask, r actor.Req
 
 func (m unsubscribe) handle(s *supervisor) {
 	c := m.session
-	if !s.active(c) {
+	if !s.serves(c) { // a topic that has stopped may have messages to deliver, which would come behind the answer
 		refuse(m.Request, c, wire.Refusal{ID: m.id, Code: wire.RefusedClosing, Message: ErrClosed.Error(), Topic: m.topic}, ErrClosed)
 		return
 	}
@@ -214,7 +214,7 @@ func (m findMember) handle(s *supervisor) {
 func (m unsubscribeUser) handle(s *supervisor) {
 	n := 0
 	for _, c := range s.users[m.userID] {
-		if t := s.subscription(c, m.topic); t != nil && s.active(c) {
+		if t := s.subscription(c, m.topic); t != nil && s.serves(c) {
 			s.unsubscribe(c, t, &ByServer, func() {})
 			n++
 		}

@@ -116,13 +116,14 @@ func (s *supervisor) tooManySessions(c *Session) {
 	s.fault(Fault{Kind: TooManySessions, Err: err, Session: c})
 }
 
-// active reports whether the requests of a session are handled: it is registered, and its subscriptions are not being ended.
-func (s *supervisor) active(c *Session) bool { return s.sessions[c.ID] == c && !c.leaving }
-
-// open reports whether a session is active, and its connection not closing.
-func (s *supervisor) open(c *Session) bool {
-	return s.active(c) && !c.Client.Closing() && s.hub.life.state() <= draining
+// serves reports whether the requests of a session are handled: it is registered, its subscriptions are not being ended, and topics were
+// not told to end.
+func (s *supervisor) serves(c *Session) bool {
+	return s.sessions[c.ID] == c && !c.leaving && s.hub.life.state() <= draining
 }
+
+// open reports whether a session is served, and its connection not closing.
+func (s *supervisor) open(c *Session) bool { return s.serves(c) && !c.Client.Closing() }
 
 func (m gone) handle(s *supervisor) {
 	c := m.session

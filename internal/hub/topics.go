@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"strings"
 	"time"
 
 	"github.com/fanqie/tank-websocket-go-server/actor"
@@ -131,7 +132,7 @@ func (m lookup) handle(s *supervisor) {
 		m.Reply(nil)
 	default:
 		if t == nil {
-			t = s.newTopic(m.topic)
+			t = s.newTopic(strings.Clone(m.topic)) // it may be a piece of something large
 		}
 		if m.pin {
 			t.pinned = time.Now().Add(linger)

@@ -1,0 +1,97 @@
+package hub
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/fanqie/tank-websocket-go-server/client"
+	"github.com/fanqie/tank-websocket-go-server/internal/memnet"
+	"github.com/fanqie/tank-websocket-go-server/internal/wire"
+	"github.com/fanqie/tank-websocket-go-server/internal/wstest"
+	"github.com/fanqie/tank-websocket-go-server/topic"
+)
+
+// gate is a subscriber that holds its topic up until it is closed.
+type gate chan struct{}
+
+func (g gate) Deliver(*wire.Batch) (taken, idle bool) { <-g; return true, false }
+func (g gate) Flush()                                 {}
+func (g gate) Encoding() wire.Encoding                { return wire.V1 }
+
+func TestNothingOfATopicComesBehindTheAnswerToUnsubscribe(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := start(t, nil)
+		l := memnet.Listen()
+		server := &http.Server{Handler: x}
+		go server.Serve(l)
+		defer server.Close()
+		conn := wstest.NewConn(dial(t, l, "ann", 1000), 1000)
+		ann := x.all()[0]
+		if err := x.Subscribe(ann, "news"); err != nil {
+			t.Fatal(err)
+		}
+		g := make(gate)
+		x.topics.find("news").Join(&topic.Member{Subscriber: g})
+		x.publish(t, "news", "one")
+		synctest.Wait()
+		x.publish(t, "news", "two")
+		done := make(chan error)
+		go func() { done <- x.shutdown(context.Background()) }()
+		synctest.Wait()
+		x.PostUnsubscribe(ann, "news", 7)
+		synctest.Wait()
+		close(g)
+		var got []string
+		for f, err := conn.ReadFrame(); err == nil && f.Opcode() == wstest.Text; f, err = conn.ReadFrame() {
+			got = append(got, string(f.Payload))
+		}
+		want := []string{
+			`{"topic":"news","data":"one"}`,
+			`{"error":{"code":"shutting_down","message":"tank: closed","topic":"news"}}`,
+			`{"topic":"news","data":"two"}`,
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("got %q, want %q", got, want)
+		}
+		conn.Close()
+		<-done
+	})
+}
+
+// TestSubscriptionsToATopicThatHasJustEndedAreAnswered: they begin with the one that replaces it, or end before.
+func TestSubscriptionsToATopicThatHasJustEndedAreAnswered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := start(t, nil)
+		l := memnet.Listen()
+		server := &http.Server{Handler: x}
+		go server.Serve(l)
+		defer server.Close()
+		conn := wstest.NewConn(dial(t, l, "ann", 1000), 1000)
+		ann := x.all()[0]
+		if _, err := x.Listen("news", 1000, client.CloseSlow); err != nil {
+			t.Fatal(err)
+		}
+		handed := 0
+		ask := func(id uint64) *Ask { return &Ask{ID: id, Handed: func() { handed++ }} }
+		see(x, func(s *supervisor) bool {
+			s.topics["news"].topic.Stop() // the supervisor has yet to hear of it
+			subscribe{session: ann, topic: "news", ask: ask(1)}.handle(s)
+			unsubscribe{session: ann, topic: "news", id: 2}.handle(s)
+			subscribe{session: ann, topic: "news", ask: ask(3)}.handle(s)
+			return true
+		})
+		synctest.Wait()
+		if handed != 2 {
+			t.Errorf("%d were handed over, want 2", handed)
+		}
+		for _, want := range []string{`{"error":{"code":"busy",`, `{"id":2,"ok":{}}`, `{"id":3,"ok":{"epoch":`} {
+			if f, err := conn.ReadFrame(); err != nil || !strings.HasPrefix(string(f.Payload), want) {
+				t.Fatalf("got %q, %v, want %q", f.Payload, err, want)
+			}
+		}
+	})
+}
