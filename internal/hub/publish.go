@@ -96,9 +96,9 @@ func (h *Hub) history(name string) (none topic.History) {
 func (h *Hub) PublishAsked(ctx context.Context, p *wire.Publication) (wire.Position, error) {
 	t, err := h.find(p.Topic, true)
 	for ; t != nil && err == nil && h.life.state() <= draining; t, err = h.next(p.Topic, true) {
-		receipt, err := t.Publish(ctx, p, "")
+		at, err := t.Publish(ctx, p, "")
 		if !errors.Is(err, actor.ErrStopped) {
-			return receipt.At, translate(err)
+			return at, translate(err)
 		}
 	}
 	if err == nil && h.life.state() > draining {
