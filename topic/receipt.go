@@ -63,12 +63,8 @@ func (m publishAsked) handle(t *Topic) {
 
 // Discard answers the client when the topic is given up. The caller who waits hears of it anyway.
 func (m publishAsked) Discard() {
-	if m.to == nil || m.id == 0 {
-		return
-	}
-	r := wire.Refusal{ID: m.id, Code: wire.RefusedBusy, Message: "the topic has ended: try again"}
-	if _, idle := m.to.Deliver(r.Batch(m.to.Encoding())); idle {
-		go m.to.Flush()
+	if m.to != nil && m.id != 0 {
+		refuse(m.to, m.id)
 	}
 }
 
