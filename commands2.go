@@ -14,7 +14,7 @@ func (c *Client) receive2(data []byte, binary bool) {
 	c.session.Client.AwaitRoom(c.m.config.limits.OutboxBytes)
 	if binary {
 		if !c.callMessageHandler(Message{Data: data, Binary: true}) {
-			c.refuse(wire.Refusal{Code: wire.RefusedUnsupported, Message: "this server takes no binary messages"})
+			c.unsupported(0, "this server takes no binary messages")
 		}
 		return
 	}
@@ -33,7 +33,7 @@ func (c *Client) receive2(data []byte, binary bool) {
 	case wire.Tell:
 		c.handleTell(&cmd)
 	default:
-		c.refuse(wire.Refusal{ID: cmd.ID, Code: wire.RefusedUnsupported, Message: "this server takes no credentials on an open connection"})
+		c.unsupported(cmd.ID, "this server takes no credentials on an open connection")
 	}
 }
 
@@ -41,7 +41,7 @@ func (c *Client) receive2(data []byte, binary bool) {
 // looked at: several at once would be more than an outbox holds.
 func (c *Client) handleSubscribe2(cmd *wire.Command2) {
 	if cmd.Presence {
-		c.refuse(wire.Refusal{ID: cmd.ID, Code: wire.RefusedUnsupported, Message: "presence is switched off"})
+		c.unsupported(cmd.ID, "presence is switched off")
 		return
 	}
 	ask := &hub.Ask{ID: cmd.ID, Since: cmd.Since, Last: cmd.Last}
@@ -84,7 +84,7 @@ func (c *Client) await(w *wait) {
 
 func (c *Client) handlePublish2(cmd *wire.Command2) {
 	if c.m.config.authorizePublish == nil {
-		c.refuse(wire.Refusal{ID: cmd.ID, Code: wire.RefusedUnsupported, Message: "clients cannot publish"})
+		c.unsupported(cmd.ID, "clients cannot publish")
 		return
 	}
 	c.sync()
@@ -95,6 +95,11 @@ func (c *Client) handlePublish2(cmd *wire.Command2) {
 	c.handlePublish(p, cmd.ID)
 }
 
+// unsupported refuses a command with an id, or 0, that this server does not carry out for anyone.
+func (c *Client) unsupported(id uint64, why string) {
+	c.refuse(wire.Refusal{ID: id, Code: wire.RefusedUnsupported, Message: why})
+}
+
 // handleTell gives what is the application's own to it.
 func (c *Client) handleTell(cmd *wire.Command2) {
 	if cmd.ID != 0 {
@@ -102,6 +107,6 @@ func (c *Client) handleTell(cmd *wire.Command2) {
 		return
 	}
 	if !c.callMessageHandler(Message{Data: []byte(cmd.Data), JSON: true}) {
-		c.refuse(wire.Refusal{Code: wire.RefusedUnsupported, Message: "this server takes no messages"})
+		c.unsupported(0, "this server takes no messages")
 	}
 }
