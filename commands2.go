@@ -1,7 +1,7 @@
 package tank
 
 import (
-	"sync/atomic"
+	"context"
 
 	"github.com/fanqie/tank-websocket-go-server/internal/hub"
 	"github.com/fanqie/tank-websocket-go-server/internal/wire"
@@ -50,35 +50,22 @@ func (c *Client) handleSubscribe2(cmd *wire.Command2) {
 		return
 	}
 	ask.Most = c.m.config.limits.OutboxBytes / 2
-	w := &wait{over: make(chan struct{})}
-	ask.Handed = w.end
+	handed, cancel := context.WithCancel(context.Background())
+	ask.Handed = cancel
 	c.session.Client.AwaitRoom(ask.Most)
 	if c.handleSubscribe(cmd.Topic, ask) {
-		c.await(w)
+		c.await(handed, cancel)
 		c.session.Client.AwaitRoom(ask.Most)
 	}
 }
 
-// wait is what a reader waits for: something, or that the connection begins to close.
-type wait struct {
-	over  chan struct{}
-	ended atomic.Bool
-}
-
-// end ends the wait. Any goroutine may call it.
-func (w *wait) end() {
-	if w.ended.CompareAndSwap(false, true) {
-		close(w.over)
-	}
-}
-
-// await waits until the wait has ended, or the connection is closing.
-func (c *Client) await(w *wait) {
-	c.waiting.Store(w)
+// await waits until the context has ended, which CloseBegun ends, too.
+func (c *Client) await(ctx context.Context, cancel context.CancelFunc) {
+	c.waiting.Store(&cancel)
 	if c.session.Client.Closing() { // CloseBegun may have been earlier
-		w.end()
+		cancel()
 	}
-	<-w.over
+	<-ctx.Done()
 	c.waiting.Store(nil)
 }
 
