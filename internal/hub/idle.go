@@ -110,7 +110,7 @@ func (s *supervisor) linger(t *liveTopic) {
 		return
 	}
 	if t.lingers.IsZero() {
-		s.hub.kept.Add(lingeringBytes)
+		s.hub.historyBudget.Add(lingeringBytes)
 		s.hub.lingering.Add(1)
 	}
 	t.lingers = time.Now().Add(linger)
@@ -123,7 +123,7 @@ func (s *supervisor) linger(t *liveTopic) {
 		s.endOldest()
 	}
 	s.wakeFor(s.lingering.first())
-	s.hub.kept.Check()
+	s.hub.historyBudget.Check()
 }
 
 func isSweep(d due) bool     { return d.live.swept.Equal(d.at) }
@@ -142,7 +142,7 @@ func (s *supervisor) endOldest() {
 func (s *supervisor) noLongerLingers(t *liveTopic) {
 	if !t.lingers.IsZero() {
 		t.lingers = time.Time{}
-		s.hub.kept.Add(-lingeringBytes)
+		s.hub.historyBudget.Add(-lingeringBytes)
 		s.hub.lingering.Add(-1)
 	}
 }
@@ -155,7 +155,7 @@ func (s *supervisor) noLongerIdle(t *liveTopic) {
 
 func (m topicKept) handle(s *supervisor) {
 	delete(s.abandoned, m.topic)
-	s.hub.kept.Check()
+	s.hub.historyBudget.Check()
 	t := s.live(m.topic.Name())
 	if t == nil || t.topic != m.topic {
 		return // it has ended

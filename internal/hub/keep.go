@@ -14,10 +14,10 @@ import (
 const abandonedShare = 16
 
 func (overHistory) handle(s *supervisor) {
-	if !s.hub.kept.Rearm() {
+	if !s.hub.historyBudget.Rearm() {
 		return
 	}
-	excess := s.hub.kept.Excess()
+	excess := s.hub.historyBudget.Excess()
 	for _, bytes := range s.abandoned {
 		excess -= bytes
 	}
@@ -28,10 +28,10 @@ func (overHistory) handle(s *supervisor) {
 
 // abandonSome gives so many bytes up.
 func (s *supervisor) abandonSome(bytes int64) {
-	for len(s.lingering) > 0 && bytes > 0 && s.hub.kept.Excess() > 0 {
-		before := s.hub.kept.Held()
+	for len(s.lingering) > 0 && bytes > 0 && s.hub.historyBudget.Excess() > 0 {
+		before := s.hub.historyBudget.Held()
 		s.endOldest()
-		bytes -= before - s.hub.kept.Held()
+		bytes -= before - s.hub.historyBudget.Held()
 	}
 	for _, t := range s.keepers() {
 		if bytes <= 0 {

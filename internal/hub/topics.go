@@ -35,7 +35,7 @@ func (s *supervisor) spawnTopic(name string) *topic.Topic {
 		Verbatim:      name == Broadcast,
 		BatchMessages: s.hub.config.BatchMessages,
 		History:       s.hub.history(name),
-		Budget:        s.hub.kept,
+		Budget:        s.hub.historyBudget,
 		OnKept:        func(t *topic.Topic, kept bool, due time.Time) { s.post(topicKept{t, kept, due}) },
 		OnPanic: func(t *topic.Topic, err *actor.PanicError) {
 			s.fault(Fault{Kind: TopicPanicked, Err: err, Topic: t.Name()})
