@@ -107,7 +107,7 @@ type Hub struct {
 	// Written by the supervisor alone, read by anyone.
 	sessions   atomic.Int64
 	liveTopics atomic.Int64 // with subscribers, or messages that are kept
-	lingering  atomic.Int64 // the others
+	lingering  atomic.Int64 // idle topics that keep nothing
 	accepted   atomic.Uint64
 }
 
@@ -145,7 +145,7 @@ func (h *Hub) HistoryMemory() int64 { return h.historyBudget.Held() }
 // Topics returns the number of topics that have subscribers, or keep messages.
 func (h *Hub) Topics() int { return int(h.liveTopics.Load()) }
 
-// LingeringTopics returns the number of the others.
+// LingeringTopics returns the number of topics that linger: they have no subscribers and keep nothing, and their numbering is known.
 func (h *Hub) LingeringTopics() int { return int(h.lingering.Load()) }
 
 // Accepted returns the number of sessions so far.

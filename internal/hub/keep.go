@@ -38,7 +38,7 @@ func (s *supervisor) abandonSome(bytes int64) {
 			return
 		}
 		most := t.topic.Kept()
-		if t.isIdle {
+		if t.isIdle() {
 			s.abandoned[t.topic] = most
 			s.endTopic(t.liveTopic)
 		} else {
@@ -53,8 +53,7 @@ func (s *supervisor) abandonSome(bytes int64) {
 // keeper is a topic that keeps something.
 type keeper struct {
 	*liveTopic
-	isIdle bool      // it has no subscribers
-	since  time.Time // when it lost the last one, or else when something was published
+	since time.Time // when it became idle, or else when something was published
 }
 
 // keepers returns the topics that keep something, in the order in which to give that up.
@@ -64,17 +63,17 @@ func (s *supervisor) keepers() []keeper {
 		if _, abandoned := s.abandoned[t.topic]; abandoned || t.topic.Kept() == 0 {
 			continue
 		}
-		k := keeper{liveTopic: t, isIdle: !t.idleSince.IsZero(), since: t.idleSince}
-		if !k.isIdle {
-			k.since = t.topic.Stats().LastPublishedAt
+		since := t.idleSince
+		if !t.isIdle() {
+			since = t.topic.Stats().LastPublishedAt
 		}
-		list = append(list, k)
+		list = append(list, keeper{t, since})
 	}
 	slices.SortFunc(list, func(a, b keeper) int {
 		switch {
-		case a.isIdle == b.isIdle:
+		case a.isIdle() == b.isIdle():
 			return a.since.Compare(b.since)
-		case a.isIdle:
+		case a.isIdle():
 			return -1
 		}
 		return 1
