@@ -114,8 +114,8 @@ func (c *Client) reject(err error) {
 // CloseBegun ends the context of the connect handler's request, and the wait of the reader. Any goroutine may call it; it does not
 // block.
 func (o *owner) CloseBegun() {
-	if w := o.waiting.Load(); w != nil {
-		w.end()
+	if cancel := o.waiting.Load(); cancel != nil {
+		(*cancel)()
 	}
 	if o.hooks != nil && o.hooks.cancel != nil {
 		o.hooks.cancel()

@@ -1,7 +1,7 @@
 package tank
 
 import (
-	"sync/atomic"
+	"context"
 
 	"github.com/fanqie/tank-websocket-go-server/internal/hub"
 	"github.com/fanqie/tank-websocket-go-server/internal/wire"
@@ -14,7 +14,7 @@ func (c *Client) receive2(data []byte, binary bool) {
 	c.session.Client.AwaitRoom(c.m.config.limits.OutboxBytes)
 	if binary {
 		if !c.callMessageHandler(Message{Data: data, Binary: true}) {
-			c.refuse(wire.Refusal{Code: wire.RefusedUnsupported, Message: "this server takes no binary messages"})
+			c.unsupported(0, "this server takes no binary messages")
 		}
 		return
 	}
@@ -33,7 +33,7 @@ func (c *Client) receive2(data []byte, binary bool) {
 	case wire.Tell:
 		c.handleTell(&cmd)
 	default:
-		c.refuse(wire.Refusal{ID: cmd.ID, Code: wire.RefusedUnsupported, Message: "this server takes no credentials on an open connection"})
+		c.unsupported(cmd.ID, "this server takes no credentials on an open connection")
 	}
 }
 
@@ -41,7 +41,7 @@ func (c *Client) receive2(data []byte, binary bool) {
 // looked at: several at once would be more than an outbox holds.
 func (c *Client) handleSubscribe2(cmd *wire.Command2) {
 	if cmd.Presence {
-		c.refuse(wire.Refusal{ID: cmd.ID, Code: wire.RefusedUnsupported, Message: "presence is switched off"})
+		c.unsupported(cmd.ID, "presence is switched off")
 		return
 	}
 	ask := &hub.Ask{ID: cmd.ID, Since: cmd.Since, Last: cmd.Last}
@@ -50,41 +50,28 @@ func (c *Client) handleSubscribe2(cmd *wire.Command2) {
 		return
 	}
 	ask.Most = c.m.config.limits.OutboxBytes / 2
-	w := &wait{over: make(chan struct{})}
-	ask.Handed = w.end
+	handed, cancel := context.WithCancel(context.Background())
+	ask.Handed = cancel
 	c.session.Client.AwaitRoom(ask.Most)
 	if c.handleSubscribe(cmd.Topic, ask) {
-		c.await(w)
+		c.await(handed, cancel)
 		c.session.Client.AwaitRoom(ask.Most)
 	}
 }
 
-// wait is what a reader waits for: something, or that the connection begins to close.
-type wait struct {
-	over  chan struct{}
-	ended atomic.Bool
-}
-
-// end ends the wait. Any goroutine may call it.
-func (w *wait) end() {
-	if w.ended.CompareAndSwap(false, true) {
-		close(w.over)
-	}
-}
-
-// await waits until the wait has ended, or the connection is closing.
-func (c *Client) await(w *wait) {
-	c.waiting.Store(w)
+// await waits until the context has ended, which CloseBegun ends, too.
+func (c *Client) await(ctx context.Context, cancel context.CancelFunc) {
+	c.waiting.Store(&cancel)
 	if c.session.Client.Closing() { // CloseBegun may have been earlier
-		w.end()
+		cancel()
 	}
-	<-w.over
+	<-ctx.Done()
 	c.waiting.Store(nil)
 }
 
 func (c *Client) handlePublish2(cmd *wire.Command2) {
 	if c.m.config.authorizePublish == nil {
-		c.refuse(wire.Refusal{ID: cmd.ID, Code: wire.RefusedUnsupported, Message: "clients cannot publish"})
+		c.unsupported(cmd.ID, "clients cannot publish")
 		return
 	}
 	c.sync()
@@ -95,6 +82,11 @@ func (c *Client) handlePublish2(cmd *wire.Command2) {
 	c.handlePublish(p, cmd.ID)
 }
 
+// unsupported refuses a command with an id, or 0, that this server does not carry out for anyone.
+func (c *Client) unsupported(id uint64, why string) {
+	c.refuse(wire.Refusal{ID: id, Code: wire.RefusedUnsupported, Message: why})
+}
+
 // handleTell gives what is the application's own to it.
 func (c *Client) handleTell(cmd *wire.Command2) {
 	if cmd.ID != 0 {
@@ -102,6 +94,6 @@ func (c *Client) handleTell(cmd *wire.Command2) {
 		return
 	}
 	if !c.callMessageHandler(Message{Data: []byte(cmd.Data), JSON: true}) {
-		c.refuse(wire.Refusal{Code: wire.RefusedUnsupported, Message: "this server takes no messages"})
+		c.unsupported(0, "this server takes no messages")
 	}
 }

@@ -36,7 +36,7 @@ func (e *RequestError) Error() string { return e.Code + ": " + e.Message }
 // handleRequest has a request answered. It runs in the reader's goroutine.
 func (c *Client) handleRequest(id uint64, data string) {
 	if c.m.config.handleRequest == nil {
-		c.refuse(wire.Refusal{ID: id, Code: wire.RefusedUnsupported, Message: "this server answers no requests: send msg without an id"})
+		c.unsupported(id, "this server answers no requests: send msg without an id")
 		return
 	}
 	c.sync()

@@ -39,10 +39,7 @@ func (o *outbox) add(b *wire.Batch, size int) {
 		o.compact()
 	}
 	o.slots = append(o.slots, b)
-	o.waiting++
-	if !b.Answers {
-		o.mayDrop++
-	}
+	o.countWaiting(b, 1)
 	o.bytes += size
 }
 
@@ -98,20 +95,21 @@ func (o *outbox) begin() *wire.Batch {
 		o.done = next
 	}
 	o.begun = next + 1 - o.done
-	o.noLongerWaits(o.slots[next])
+	o.countWaiting(o.slots[next], -1)
 	return o.slots[next]
 }
 
-func (o *outbox) noLongerWaits(b *wire.Batch) {
-	o.waiting--
+// countWaiting counts one batch more among those that wait, by 1, or one less, by -1.
+func (o *outbox) countWaiting(b *wire.Batch, by int) {
+	o.waiting += by
 	if !b.Answers {
-		o.mayDrop--
+		o.mayDrop += by
 	}
 }
 
 // remove takes a waiting batch, of which so many bytes were to be written, out of its slot.
 func (o *outbox) remove(slot, size int) {
-	o.noLongerWaits(o.slots[slot])
+	o.countWaiting(o.slots[slot], -1)
 	o.slots[slot] = nil
 	o.bytes -= size
 }
@@ -119,12 +117,8 @@ func (o *outbox) remove(slot, size int) {
 // unbegin lets the batches that are being written wait again.
 func (o *outbox) unbegin() {
 	for _, b := range o.slots[o.done : o.done+o.begun] {
-		if b == nil {
-			continue
-		}
-		o.waiting++
-		if !b.Answers {
-			o.mayDrop++
+		if b != nil {
+			o.countWaiting(b, 1)
 		}
 	}
 	o.begun, o.searched, o.sought = 0, 0, 0

@@ -37,8 +37,7 @@ func (t *Topic) keep(b *wire.Batch, now int64) {
 	t.history.add(frames, t.seq+1-uint64(b.Messages), b.Messages, now) // #nosec G115 -- a count
 	t.account()
 	if keeps := len(t.history.blocks) > 0; keeps != t.told { // a message over the limit in bytes may have left nothing
-		t.told = keeps
-		t.onKept(t.history.due())
+		t.tellKept()
 	}
 }
 
@@ -102,5 +101,7 @@ func (retire) handle(t *Topic) {
 func (t *Topic) tellKept() {
 	t.noteLasting()
 	t.told = len(t.history.blocks) > 0
-	t.onKept(t.history.due())
+	if t.onKept != nil {
+		t.onKept(t, t.told, t.history.due())
+	}
 }

@@ -77,9 +77,11 @@ func (t *Topic) tellPosition(m *Member) {
 	}
 }
 
-// tell gives one subscriber an answer or a notice.
-func (t *Topic) tell(to Subscriber, b *wire.Batch) {
-	if _, idle := to.Deliver(b); idle {
+// tell gives one subscriber a batch for it alone, and reports whether the subscriber has taken it.
+func (t *Topic) tell(to Subscriber, b *wire.Batch) (taken bool) {
+	taken, idle := to.Deliver(b)
+	if idle {
 		t.flushLater(to)
 	}
+	return taken
 }

@@ -12,15 +12,9 @@ import (
 // Publications whose publisher wants to know their number. All functions in this file run in the topic's actor, but NewAsked and
 // Topic.Publish, which run in edges, and Discard.
 
-// Receipt is what becomes of a publication.
-type Receipt struct {
-	At        wire.Position // its own
-	Duplicate bool          // it was published before with the same key, and is not published again
-}
-
 // publishAsked is a publication that is answered: the caller who waits, or else a client that may have an id for it.
 type publishAsked struct {
-	actor.Request[Receipt]
+	actor.Request[wire.Position]
 	p     *wire.Publication
 	owner string // of its key
 	to    Subscriber
@@ -31,7 +25,7 @@ type publishAsked struct {
 type receipt struct {
 	publishAsked
 	seq       uint64
-	duplicate bool
+	duplicate bool // it was published before with this key, and is not published again
 }
 
 // NewAsked makes a message of a publication that a client has sent with an id, or 0. The answer to that comes behind the publication.
@@ -40,9 +34,10 @@ func NewAsked(p *wire.Publication, owner string, to Subscriber, id uint64) Messa
 	return publishAsked{p: p, owner: owner, to: to, id: id}
 }
 
-// Publish is Put of a publication, and returns what becomes of it. It blocks until it has been delivered.
-func (t *Topic) Publish(ctx context.Context, p *wire.Publication, owner string) (Receipt, error) {
-	return actor.CallPut(ctx, t.ref, p.Bytes(), func(r actor.Request[Receipt]) Message {
+// Publish is Put of a publication, and returns its position: that of an earlier one, if the owner has published one with its key. It
+// blocks until the topic has delivered it.
+func (t *Topic) Publish(ctx context.Context, p *wire.Publication, owner string) (wire.Position, error) {
+	return actor.CallPut(ctx, t.ref, p.Bytes(), func(r actor.Request[wire.Position]) Message {
 		return publishAsked{Request: r, p: p, owner: owner}
 	})
 }
@@ -70,12 +65,8 @@ func (m publishAsked) handle(t *Topic) {
 
 // Discard answers the client when the topic is given up. The caller who waits hears of it anyway.
 func (m publishAsked) Discard() {
-	if m.to == nil || m.id == 0 {
-		return
-	}
-	r := wire.Refusal{ID: m.id, Code: wire.RefusedBusy, Message: "the topic has ended: try again"}
-	if _, idle := m.to.Deliver(r.Batch(m.to.Encoding())); idle {
-		go m.to.Flush()
+	if m.to != nil && m.id != 0 {
+		refuse(m.to, m.id)
 	}
 }
 
@@ -88,7 +79,7 @@ func (t *Topic) acknowledge() {
 		if r.to == nil {
 			at := t.position()
 			at.Seq = r.seq
-			r.Reply(Receipt{at, r.duplicate})
+			r.Reply(at)
 			due = due[1:]
 			continue
 		}

@@ -10,7 +10,7 @@ import (
 )
 
 // What a subscriber of tank.v2 asks for when it subscribes, and what it is answered: the reply, then messages that the topic has kept,
-// then live ones. All functions in this file run in the topic's actor, but History, which runs in an edge, and Discard.
+// then live ones. All functions in this file run in the topic's actor, but History, which runs in an edge, Discard, and refuse.
 
 // Ask is a command to subscribe of tank.v2.
 type Ask struct {
@@ -60,11 +60,16 @@ func (m ask) handle(t *Topic) {
 
 // Discard answers when the topic is given up.
 func (m ask) Discard() {
-	r := wire.Refusal{ID: m.ID, Code: wire.RefusedBusy, Message: "the topic has ended: try again"}
-	if _, idle := m.Subscriber.Deliver(r.Batch(m.Subscriber.Encoding())); idle {
-		go m.Subscriber.Flush()
-	}
+	refuse(m.Subscriber, m.ID)
 	m.handed()
+}
+
+// refuse answers a command to a topic that is given up. Any goroutine may call it.
+func refuse(to Subscriber, id uint64) {
+	r := wire.Refusal{ID: id, Code: wire.RefusedBusy, Message: "the topic has ended: try again"}
+	if _, idle := to.Deliver(r.Batch(to.Encoding())); idle {
+		go to.Flush()
+	}
 }
 
 func (a *Ask) handed() {
@@ -84,7 +89,9 @@ func (t *Topic) answer(to Subscriber, a *Ask) {
 		t.tell(to, wire.NewAnswers(to.Encoding(), wire.AppendSubscribed(make([]byte, 0, replyBytes), a.ID, reply), 1))
 	}
 	for _, b := range parts {
-		t.replay(to, b)
+		if t.tell(to, b) {
+			t.delivered.Add(uint64(b.Messages)) // #nosec G115 -- a count
+		}
 	}
 }
 
@@ -122,17 +129,6 @@ func (t *Topic) missed(since wire.Position, low uint64) string {
 		return wire.MissedOff
 	}
 	return wire.MissedEvicted
-}
-
-// replay gives a subscriber a batch of messages that were published before.
-func (t *Topic) replay(to Subscriber, b *wire.Batch) {
-	taken, idle := to.Deliver(b)
-	if idle {
-		t.flushLater(to)
-	}
-	if taken {
-		t.delivered.Add(uint64(b.Messages)) // #nosec G115 -- a count
-	}
 }
 
 func (m read) handle(t *Topic) {

@@ -69,8 +69,9 @@ type Options struct {
 	History History
 	// Budget counts the memory of what is kept. Nil: nobody asks.
 	Budget *budget.Budget
-	// OnKept is called in the topic's goroutine when messages are kept, and none were before, or the reverse; and after each Sweep and Abandon. Then
-	// due is when to call Sweep next, the zero time for never, and kept is false when nothing is kept any more. It must not block. May be nil.
+	// OnKept is called in the topic's goroutine when messages are kept, and none were before, or the reverse; and after each Sweep,
+	// Abandon and Reset, and each Retire that did not end the topic. kept says whether messages are kept, and due when to call Sweep
+	// next, the zero time for never. It must not block. May be nil.
 	OnKept func(t *Topic, kept bool, due time.Time)
 	// BatchMessages counts batches by how many messages each has. Nil: they are not counted.
 	BatchMessages *metrics.Histogram
@@ -92,7 +93,7 @@ type Topic struct {
 	batches   *metrics.Histogram // nil: batches are not counted
 	budget    *budget.Budget     // of what is kept
 	onPanic   func(*actor.PanicError)
-	onKept    func(due time.Time)
+	onKept    func(t *Topic, kept bool, due time.Time) // nil: nobody asks
 	ref       *actor.Ref[Message]
 
 	// Owned by the actor.
@@ -114,10 +115,10 @@ type Topic struct {
 	// For any goroutine.
 	aborted atomic.Bool
 	dropped atomic.Uint64 // which subscribers add to, too
-	kept    atomic.Int64  // memory of what is kept, in bytes; the actor alone writes it
-	lasting atomic.Bool   // see Lasts; the actor alone writes it
 
 	// Written by the actor alone, read by anyone.
+	kept          atomic.Int64 // memory of what is kept, in bytes
+	lasting       atomic.Bool  // see Lasts
 	compresses    atomic.Bool
 	published     atomic.Uint64
 	delivered     atomic.Uint64
@@ -150,7 +151,7 @@ type (
 
 // Spawn makes a topic without subscribers.
 func Spawn(name string, opts Options) *Topic {
-	t := &Topic{name: name, verbatim: opts.Verbatim, encode: wire.AppendMessage, deflater: opts.Deflater, pool: opts.Pool, batches: opts.BatchMessages}
+	t := &Topic{name: name, verbatim: opts.Verbatim, encode: wire.AppendMessage, deflater: opts.Deflater, pool: opts.Pool, batches: opts.BatchMessages, onKept: opts.OnKept}
 	if !opts.Verbatim {
 		t.encode = wire.NewEnvelope(name).Append
 		t.envelope2 = wire.NewEnvelope2(name)
@@ -161,11 +162,6 @@ func Spawn(name string, opts Options) *Topic {
 	t.budget = opts.Budget
 	if t.budget == nil {
 		t.budget = budget.New(0, nil)
-	}
-	t.onKept = func(due time.Time) {
-		if opts.OnKept != nil {
-			opts.OnKept(t, t.told, due)
-		}
 	}
 	t.onPanic = func(err *actor.PanicError) {
 		if opts.OnPanic != nil {

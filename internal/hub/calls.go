@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/fanqie/tank-websocket-go-server/actor"
@@ -154,28 +155,39 @@ func (h *Hub) AllTopics() []TopicStats {
 }
 
 // Members returns the subscribers of a topic, in any order. It waits until the topic has queued all accepted messages for them.
-func (h *Hub) Members(name string) []topic.Subscriber {
-	for t := h.topics.find(name); t != nil; {
-		members, err := t.Members(context.Background())
-		if err == nil {
-			return members
-		}
-		if t, err = h.successor(name); err != nil {
-			return nil
-		}
+func (h *Hub) Members(name string) (members []topic.Subscriber) {
+	_, _ = h.withTopic(name, false, func(t *topic.Topic) (err error) {
+		members, err = t.Members(context.Background())
+		return err
+	})
+	return members
+}
+
+// withTopic calls use with the topic of a name. A topic that has ended, because it lost its last subscriber or is being replaced, makes
+// use return actor.ErrStopped: then use is called with the next topic of that name. With create, a topic that keeps messages begins where
+// there is none. found is false when there is no topic. The error is that of use, or ErrClosed once Shutdown ends the topics.
+func (h *Hub) withTopic(name string, create bool, use func(*topic.Topic) error) (found bool, err error) {
+	t := h.topics.find(name)
+	if t == nil && create && h.keeps(name) {
+		t, err = h.lookup(lookup{topic: name, create: true})
 	}
-	return nil
+	for t != nil && err == nil {
+		if err = use(t); !errors.Is(err, actor.ErrStopped) {
+			return true, translate(err)
+		}
+		t, err = h.lookup(lookup{topic: name, create: create && h.keeps(name)})
+	}
+	if err == nil && h.life.state() > draining {
+		err = ErrClosed
+	}
+	return false, err
 }
 
-// successor returns the topic of a name under which one was found that had ended: it lost its last subscriber just now and may
-// have found another, or it is being replaced.
-func (h *Hub) successor(name string) (*topic.Topic, error) {
-	return h.lookup(name, false, false)
-}
-
-func (h *Hub) lookup(name string, create, pin bool) (*topic.Topic, error) {
+// lookup asks the supervisor for a topic.
+func (h *Hub) lookup(m lookup) (*topic.Topic, error) {
 	t, err := actor.Call(context.Background(), h.supervisor, func(r actor.Request[*topic.Topic]) message {
-		return lookup{r, name, create, pin}
+		m.Request = r
+		return m
 	})
 	return t, translate(err)
 }

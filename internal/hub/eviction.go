@@ -15,7 +15,7 @@ var errBudget = errors.New("the queued bytes of all clients together are over th
 // handle closes the session that has the most queued bytes, one at a time. It is called again when that one's memory is given back
 // and the rest is still too much, and whenever more bytes are queued.
 func (overBudget) handle(s *supervisor) {
-	exceeded := s.hub.budget.Rearm()
+	exceeded := s.hub.outboxBudget.Rearm()
 	switch {
 	case !exceeded: // others have made room meanwhile
 		s.candidates.clear()

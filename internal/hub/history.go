@@ -18,7 +18,7 @@ func (h *Hub) Position(timeout time.Duration, name string) (wire.Position, error
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	for {
-		t, err := h.lookup(name, true, true)
+		t, err := h.lookup(lookup{topic: name, create: true, pin: true})
 		if err != nil {
 			return wire.Position{}, err
 		}
@@ -30,19 +30,11 @@ func (h *Hub) Position(timeout time.Duration, name string) (wire.Position, error
 
 // History returns what a topic has kept behind a position, see Topic.History. known is false when there is no such topic.
 func (h *Hub) History(ctx context.Context, name string, since wire.Position, most int) (page topic.Page, known bool, err error) {
-	for t := h.topics.find(name); t != nil; {
+	known, err = h.withTopic(name, false, func(t *topic.Topic) (err error) {
 		page, err = t.History(ctx, since, most)
-		if !errors.Is(err, actor.ErrStopped) {
-			return page, err == nil, translate(err)
-		}
-		if t, err = h.lookup(name, false, false); err != nil {
-			return page, false, err
-		}
-	}
-	if h.life.state() > draining {
-		return page, false, ErrClosed
-	}
-	return page, false, nil
+		return err
+	})
+	return page, known, err
 }
 
 // Reset begins a new numbering of a topic, and drops what it keeps. It returns ErrBusy when that takes longer than the timeout, or
@@ -50,17 +42,6 @@ func (h *Hub) History(ctx context.Context, name string, since wire.Position, mos
 func (h *Hub) Reset(timeout time.Duration, name string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
-	for t := h.topics.find(name); t != nil; {
-		err := t.Reset(ctx)
-		if !errors.Is(err, actor.ErrStopped) {
-			return translate(err)
-		}
-		if t, err = h.lookup(name, false, false); err != nil {
-			return err
-		}
-	}
-	if h.life.state() > draining {
-		return ErrClosed
-	}
-	return nil
+	_, err := h.withTopic(name, false, func(t *topic.Topic) error { return t.Reset(ctx) })
+	return err
 }

@@ -90,13 +90,13 @@ const (
 // Hub is the handle of a supervisor. It is safe for concurrent use.
 type Hub struct {
 	// Immutable.
-	config     Config
-	supervisor *actor.Ref[message]
-	pool       *topic.Pool // runs topics
-	budget     *budget.Budget
-	kept       *budget.Budget // of what topics keep
-	life       *lifecycle
-	topics     *directory
+	config        Config
+	supervisor    *actor.Ref[message]
+	pool          *topic.Pool    // runs topics
+	outboxBudget  *budget.Budget // of the queued bytes of all sessions
+	historyBudget *budget.Budget // of what all topics keep
+	life          *lifecycle
+	topics        *directory
 
 	startedAt atomic.Pointer[time.Time]
 	ticking   atomic.Bool // a tick is in the supervisor's mailbox
@@ -107,7 +107,7 @@ type Hub struct {
 	// Written by the supervisor alone, read by anyone.
 	sessions   atomic.Int64
 	liveTopics atomic.Int64 // with subscribers, or messages that are kept
-	lingering  atomic.Int64 // the others
+	lingering  atomic.Int64 // idle topics that keep nothing
 	accepted   atomic.Uint64
 }
 
@@ -126,26 +126,26 @@ func New(c Config) *Hub {
 		allowances: newAllowances(c.Refill, maxAllowances),
 	}
 	h.supervisor = actor.Spawn(actor.Options{Restarts: -1, OnPanic: s.panicked}, s.receive)
-	h.kept = budget.New(c.TotalHistoryBytes, func() { h.supervisor.Post(overHistory{}) })
-	h.budget = budget.New(c.TotalOutboxBytes, func() { h.supervisor.Post(overBudget{}) })
+	h.historyBudget = budget.New(c.TotalHistoryBytes, func() { h.supervisor.Post(overHistory{}) })
+	h.outboxBudget = budget.New(c.TotalOutboxBytes, func() { h.supervisor.Post(overBudget{}) })
 	s.broadcast = &liveTopic{topic: s.spawnTopic(Broadcast)}
 	h.topics.add(s.broadcast.topic)
 	return h
 }
 
 // Budget returns the budget of the queued bytes of all sessions, which their clients have to share.
-func (h *Hub) Budget() *budget.Budget { return h.budget }
+func (h *Hub) Budget() *budget.Budget { return h.outboxBudget }
 
 // Sessions returns the number of sessions, those that are being closed included.
 func (h *Hub) Sessions() int { return int(h.sessions.Load()) }
 
 // HistoryMemory returns how much memory is kept by topics, in bytes.
-func (h *Hub) HistoryMemory() int64 { return h.kept.Held() }
+func (h *Hub) HistoryMemory() int64 { return h.historyBudget.Held() }
 
 // Topics returns the number of topics that have subscribers, or keep messages.
 func (h *Hub) Topics() int { return int(h.liveTopics.Load()) }
 
-// LingeringTopics returns the number of the others.
+// LingeringTopics returns the number of topics that linger: they have no subscribers and keep nothing, and their numbering is known.
 func (h *Hub) LingeringTopics() int { return int(h.lingering.Load()) }
 
 // Accepted returns the number of sessions so far.

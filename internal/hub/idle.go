@@ -6,10 +6,11 @@ import (
 	"time"
 )
 
-// Topics without subscribers. One that keeps messages lives until these are too old. One whose numbering somebody knows lingers, so
-// that whoever comes back soon can be told whether anything was missed. All functions in this file run in the supervisor's goroutine.
+// Idle topics: those without subscribers. One that keeps messages lives until these are too old. One whose numbering somebody knows
+// lingers, so that whoever comes back soon can be told whether anything was missed. Another one retires. All functions in this file run
+// in the supervisor's goroutine.
 
-// linger is how long a topic without subscribers lives although it keeps nothing.
+// linger is how long an idle topic lives although it keeps nothing.
 const linger = 2 * time.Minute
 
 const (
@@ -57,10 +58,17 @@ func (s *schedule) take(now time.Time) *due {
 	return &d
 }
 
-// drop forgets what is no longer due, when that is most of it.
-func (s *schedule) drop(isDue func(due) bool) {
-	*s = slices.DeleteFunc(*s, func(d due) bool { return !isDue(d) })
-	heap.Init(s)
+// minStale is how many entries that are no longer due are worth forgetting.
+const minStale = 16
+
+// add adds what is due. Each of so many topics can have one entry that counts: when there are more than twice as many, add forgets
+// those that are no longer due.
+func (s *schedule) add(d due, topics int, isDue func(due) bool) {
+	heap.Push(s, d)
+	if len(*s) > 2*topics+minStale {
+		*s = slices.DeleteFunc(*s, func(d due) bool { return !isDue(d) })
+		heap.Init(s)
+	}
 }
 
 // list counts a topic among those that live, if it has subscribers or keeps messages.
@@ -75,7 +83,7 @@ func (s *supervisor) list(t *liveTopic) {
 	}
 }
 
-// idle decides what becomes of a topic without subscribers.
+// idle decides what becomes of an idle topic.
 func (s *supervisor) idle(t *liveTopic) {
 	if t.idleSince.IsZero() {
 		t.idleSince = time.Now()
@@ -90,7 +98,7 @@ func (s *supervisor) idle(t *liveTopic) {
 	}
 }
 
-// retire ends a topic without subscribers that keeps nothing. Where messages are to be kept, one may be waiting in its mailbox: then it
+// retire ends an idle topic that keeps nothing. Where messages are to be kept, one may be waiting in its mailbox: then it
 // goes on, see topicKept and topicStopped.
 func (s *supervisor) retire(t *liveTopic) {
 	if s.hub.keeps(t.topic.Name()) {
@@ -101,7 +109,7 @@ func (s *supervisor) retire(t *liveTopic) {
 	}
 }
 
-// linger lets a topic without subscribers live for a while.
+// linger lets an idle topic live for a while.
 func (s *supervisor) linger(t *liveTopic) {
 	if t.idleSince.IsZero() {
 		t.idleSince = time.Now()
@@ -110,20 +118,17 @@ func (s *supervisor) linger(t *liveTopic) {
 		return
 	}
 	if t.lingers.IsZero() {
-		s.hub.kept.Add(lingeringBytes)
+		s.hub.historyBudget.Add(lingeringBytes)
 		s.hub.lingering.Add(1)
 	}
 	t.lingers = time.Now().Add(linger)
-	heap.Push(&s.lingering, due{t.lingers, t})
 	count := int(s.hub.lingering.Load())
-	if len(s.lingering) > 2*count+minTable {
-		s.lingering.drop(isLingering)
-	}
+	s.lingering.add(due{t.lingers, t}, count, isLingering)
 	for most := max(1, s.hub.config.TotalHistoryBytes/lingeringShare/lingeringBytes); count > most; count-- {
 		s.endOldest()
 	}
 	s.wakeFor(s.lingering.first())
-	s.hub.kept.Check()
+	s.hub.historyBudget.Check()
 }
 
 func isSweep(d due) bool     { return d.live.swept.Equal(d.at) }
@@ -142,7 +147,7 @@ func (s *supervisor) endOldest() {
 func (s *supervisor) noLongerLingers(t *liveTopic) {
 	if !t.lingers.IsZero() {
 		t.lingers = time.Time{}
-		s.hub.kept.Add(-lingeringBytes)
+		s.hub.historyBudget.Add(-lingeringBytes)
 		s.hub.lingering.Add(-1)
 	}
 }
@@ -155,7 +160,7 @@ func (s *supervisor) noLongerIdle(t *liveTopic) {
 
 func (m topicKept) handle(s *supervisor) {
 	delete(s.abandoned, m.topic)
-	s.hub.kept.Check()
+	s.hub.historyBudget.Check()
 	t := s.live(m.topic.Name())
 	if t == nil || t.topic != m.topic {
 		return // it has ended
@@ -163,13 +168,10 @@ func (m topicKept) handle(s *supervisor) {
 	t.kept, t.swept = m.kept, m.due
 	s.list(t)
 	if !m.due.IsZero() {
-		heap.Push(&s.sweeps, due{m.due, t})
-		if len(s.sweeps) > 2*len(s.topics)+minTable {
-			s.sweeps.drop(isSweep)
-		}
+		s.sweeps.add(due{m.due, t}, len(s.topics), isSweep)
 		s.wakeFor(s.sweeps.first())
 	}
-	if t.subscribers == 0 && t.pendingEmpty == 0 {
+	if t.isIdle() {
 		s.idle(t)
 	}
 }

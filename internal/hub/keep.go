@@ -14,10 +14,10 @@ import (
 const abandonedShare = 16
 
 func (overHistory) handle(s *supervisor) {
-	if !s.hub.kept.Rearm() {
+	if !s.hub.historyBudget.Rearm() {
 		return
 	}
-	excess := s.hub.kept.Excess()
+	excess := s.hub.historyBudget.Excess()
 	for _, bytes := range s.abandoned {
 		excess -= bytes
 	}
@@ -28,17 +28,17 @@ func (overHistory) handle(s *supervisor) {
 
 // abandonSome gives so many bytes up.
 func (s *supervisor) abandonSome(bytes int64) {
-	for len(s.lingering) > 0 && bytes > 0 && s.hub.kept.Excess() > 0 {
-		before := s.hub.kept.Held()
+	for len(s.lingering) > 0 && bytes > 0 && s.hub.historyBudget.Excess() > 0 {
+		before := s.hub.historyBudget.Held()
 		s.endOldest()
-		bytes -= before - s.hub.kept.Held()
+		bytes -= before - s.hub.historyBudget.Held()
 	}
 	for _, t := range s.keepers() {
 		if bytes <= 0 {
 			return
 		}
 		most := t.topic.Kept()
-		if t.isIdle {
+		if t.isIdle() {
 			s.abandoned[t.topic] = most
 			s.endTopic(t.liveTopic)
 		} else {
@@ -53,8 +53,7 @@ func (s *supervisor) abandonSome(bytes int64) {
 // keeper is a topic that keeps something.
 type keeper struct {
 	*liveTopic
-	isIdle bool      // it has no subscribers
-	since  time.Time // when it lost the last one, or else when something was published
+	since time.Time // when it became idle, or else when something was published
 }
 
 // keepers returns the topics that keep something, in the order in which to give that up.
@@ -64,17 +63,17 @@ func (s *supervisor) keepers() []keeper {
 		if _, abandoned := s.abandoned[t.topic]; abandoned || t.topic.Kept() == 0 {
 			continue
 		}
-		k := keeper{liveTopic: t, isIdle: !t.idleSince.IsZero(), since: t.idleSince}
-		if !k.isIdle {
-			k.since = t.topic.Stats().LastPublishedAt
+		since := t.idleSince
+		if !t.isIdle() {
+			since = t.topic.Stats().LastPublishedAt
 		}
-		list = append(list, k)
+		list = append(list, keeper{t, since})
 	}
 	slices.SortFunc(list, func(a, b keeper) int {
 		switch {
-		case a.isIdle == b.isIdle:
+		case a.isIdle() == b.isIdle():
 			return a.since.Compare(b.since)
-		case a.isIdle:
+		case a.isIdle():
 			return -1
 		}
 		return 1

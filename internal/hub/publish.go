@@ -38,46 +38,27 @@ func (h *Hub) publish(patience patience, p *wire.Publication) error {
 // PublishFrom is PublishWithin for a publication by a client, with which no topic begins. The owner is whose key it is. If it has an id,
 // the client is answered: with the number of the publication, behind that, or without one when there is no topic.
 func (h *Hub) PublishFrom(timeout time.Duration, s *Session, p *wire.Publication, owner string, id uint64) error {
-	taken, err := h.put(patience{timeout: timeout}, p.Topic, false, func() topic.Message {
+	found, err := h.put(patience{timeout: timeout}, p.Topic, false, func() topic.Message {
 		if id == 0 && p.Key == "" {
 			return topic.NewPublish(p)
 		}
 		return topic.NewAsked(p, owner, s.Client, id)
 	})
-	if err == nil && !taken && id != 0 {
+	if err == nil && !found && id != 0 {
 		e := s.Client.Encoding()
 		s.Client.Send(wire.NewAnswers(e, wire.AppendPublished(nil, id, 0, false), 1))
 	}
 	return err
 }
 
-// put gives a message to a topic, and reports whether one has taken it. create says that the topic begins if its messages are kept.
-func (h *Hub) put(patience patience, name string, create bool, build func() topic.Message) (taken bool, err error) {
-	t, err := h.find(name, create)
-	for ; t != nil && err == nil && h.life.state() <= draining; t, err = h.next(name, create) {
-		err := patience.put(build(), t)
-		if !errors.Is(err, actor.ErrStopped) {
-			return err == nil, translate(err)
+// put gives a message to a topic, see withTopic.
+func (h *Hub) put(patience patience, name string, create bool, build func() topic.Message) (found bool, err error) {
+	return h.withTopic(name, create, func(t *topic.Topic) error {
+		if h.life.state() > draining {
+			return ErrClosed
 		}
-	}
-	if err == nil && h.life.state() > draining {
-		err = ErrClosed
-	}
-	return false, err
-}
-
-// find returns the topic of a name, or nil.
-func (h *Hub) find(name string, create bool) (*topic.Topic, error) {
-	t := h.topics.find(name)
-	if t == nil && create && h.keeps(name) {
-		return h.lookup(name, true, false)
-	}
-	return t, nil
-}
-
-// next returns the topic of a name under which one was found that had ended.
-func (h *Hub) next(name string, create bool) (*topic.Topic, error) {
-	return h.lookup(name, create && h.keeps(name), false)
+		return patience.put(build(), t)
+	})
 }
 
 // keeps reports whether publications to a topic are kept.
@@ -94,17 +75,15 @@ func (h *Hub) history(name string) (none topic.History) {
 // PublishAsked is Publish of a publication whose position the caller wants to know. Its key is the server's. The position is zero when
 // there is no topic.
 func (h *Hub) PublishAsked(ctx context.Context, p *wire.Publication) (wire.Position, error) {
-	t, err := h.find(p.Topic, true)
-	for ; t != nil && err == nil && h.life.state() <= draining; t, err = h.next(p.Topic, true) {
-		receipt, err := t.Publish(ctx, p, "")
-		if !errors.Is(err, actor.ErrStopped) {
-			return receipt.At, translate(err)
+	var at wire.Position
+	_, err := h.withTopic(p.Topic, true, func(t *topic.Topic) (err error) {
+		if h.life.state() > draining {
+			return ErrClosed
 		}
-	}
-	if err == nil && h.life.state() > draining {
-		err = ErrClosed
-	}
-	return wire.Position{}, err
+		at, err = t.Publish(ctx, p, "")
+		return err
+	})
+	return at, err
 }
 
 // put gives a message to a topic actor.

@@ -26,8 +26,8 @@ type supervisor struct {
 	wheel      *wheel
 	expiries   expiries
 	clock      clock
-	sweeps     schedule
-	lingering  schedule               // topics
+	sweeps     schedule               // of topics that keep messages for a limited time
+	lingering  schedule               // the ends of topics that linger
 	abandoned  map[*topic.Topic]int64 // bytes that were given up, and may not be free yet
 	allowances *allowances
 	candidates candidates            // for being closed over the budget

@@ -8,24 +8,30 @@ import (
 	"github.com/fanqie/tank-websocket-go-server/topic"
 )
 
-// The topics that live, and how they begin and end. All functions in this file run in the supervisor's goroutine, but OnPanic and
-// OnStop, which run in a topic's.
+// The topics that live, and how they begin and end. All functions in this file run in the supervisor's goroutine, but OnKept,
+// OnPanic and OnStop, which run in a topic's.
 
 // liveTopic is a topic that has subscribers, or still has messages to deliver to former ones: a client that subscribes again
-// gets these messages before new ones.
+// gets these messages before new ones. Or it is idle, see idle.go.
 //
 // Invariant: subscribers is the number of sessions that have it in their subscriptions, and of its listeners.
+//
+// Invariant: idleSince is zero unless the topic is idle, and lingers is zero unless it is idle and keeps nothing.
 type liveTopic struct {
 	topic        *topic.Topic
 	subscribers  int
-	pendingEmpty int       // how many times its last subscriber left for which topicEmpty is still to come
-	kept         bool      // it keeps messages
-	idleSince    time.Time // when it was seen without subscribers; zero while it has some
-	pinned       time.Time // it lives until then, whoever leaves; zero: it may end
-	lingers      time.Time // when it ends if nobody comes; zero: it does not linger
-	swept        time.Time // when it is to be swept; zero: not at all
-	listed       bool      // it counts as a topic
+	pendingEmpty int  // how many times its last subscriber left for which topicEmpty is still to come
+	kept         bool // it keeps messages
+	listed       bool // it counts in Hub.liveTopics
+
+	idleSince time.Time // when it became idle
+	lingers   time.Time // when it ends if nobody comes; zero: it does not linger
+	pinned    time.Time // it lives until then, whoever leaves; zero: it may end
+	swept     time.Time // when it is to be swept; zero: not at all
 }
+
+// isIdle reports whether the topic has no subscribers, and has delivered everything to former ones.
+func (t *liveTopic) isIdle() bool { return t.subscribers == 0 && t.pendingEmpty == 0 }
 
 func (s *supervisor) spawnTopic(name string) *topic.Topic {
 	s.topicActors++
@@ -36,7 +42,7 @@ func (s *supervisor) spawnTopic(name string) *topic.Topic {
 		Verbatim:      name == Broadcast,
 		BatchMessages: s.hub.config.BatchMessages,
 		History:       s.hub.history(name),
-		Budget:        s.hub.kept,
+		Budget:        s.hub.historyBudget,
 		OnKept:        func(t *topic.Topic, kept bool, due time.Time) { s.post(topicKept{t, kept, due}) },
 		OnPanic: func(t *topic.Topic, err *actor.PanicError) {
 			s.fault(Fault{Kind: TopicPanicked, Err: err, Topic: t.Name()})
@@ -56,7 +62,7 @@ func (s *supervisor) newTopic(name string) *liveTopic {
 // handle looks at a topic without subscribers, unless somebody has subscribed again.
 func (m topicEmpty) handle(s *supervisor) {
 	t := m.live
-	if t.pendingEmpty--; t.pendingEmpty == 0 && t.subscribers == 0 {
+	if t.pendingEmpty--; t.isIdle() {
 		s.idle(t)
 	}
 }
@@ -85,10 +91,10 @@ func (m topicStopped) handle(s *supervisor) {
 	s.topicActors--
 	delete(s.abandoned, m.topic)
 	if t := s.live(m.topic.Name()); t != nil && t.topic == m.topic && s.hub.life.state() <= draining {
-		if t.subscribers > 0 || t.pendingEmpty > 0 || t == s.broadcast {
-			s.replace(t)
-		} else {
+		if t.isIdle() && t != s.broadcast {
 			s.removeTopic(t)
+		} else {
+			s.replace(t)
 		}
 	}
 	s.advance()
@@ -137,7 +143,7 @@ func (m lookup) handle(s *supervisor) {
 		if m.pin {
 			t.pinned = time.Now().Add(linger)
 		}
-		if t.subscribers == 0 && t.pendingEmpty == 0 {
+		if t.isIdle() {
 			s.linger(t)
 		}
 		m.Reply(t.topic)

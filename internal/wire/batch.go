@@ -131,7 +131,7 @@ func fit(frames []byte) []byte {
 // batch at least excess bytes shorter, which may be all of them. It shares the memory of the whole batch, unless that is more
 // than twice of what it needs.
 func (b *Batch) Without(e Encoding, excess int) *Batch {
-	rest := b.part(e)
+	rest := b.Part(e, b.For(e), b.Messages)
 	for target := len(rest.Frames[e]) - excess; rest.Messages > 0 && len(rest.Frames[e]) > target; {
 		rest.skip(e)
 	}
@@ -143,7 +143,7 @@ func (b *Batch) Without(e Encoding, excess int) *Batch {
 
 // Last returns the last message of the batch, for a peer with an encoding, in memory of its own.
 func (b *Batch) Last(e Encoding) *Batch {
-	last := b.part(e)
+	last := b.Part(e, b.For(e), b.Messages)
 	for last.Messages > 1 {
 		last.skip(e)
 	}
@@ -151,19 +151,12 @@ func (b *Batch) Last(e Encoding) *Batch {
 	return last
 }
 
-// part returns all of the batch, for a peer with an encoding, as a part of it.
-func (b *Batch) part(e Encoding) *Batch {
-	p := &Batch{Messages: b.Messages, Lost: b.Lost, whole: b.whole}
-	p.Frames[e] = b.For(e)
+// Part returns a batch of frames that lie in the memory of b, or in that of the batch of which b is a part.
+func (b *Batch) Part(e Encoding, frames []byte, messages int) *Batch {
+	p := &Batch{Messages: messages, Lost: b.Lost, whole: b.whole}
 	if p.whole == nil {
 		p.whole = b
 	}
-	return p
-}
-
-// Part returns a batch of frames that lie in the memory that b stands for.
-func (b *Batch) Part(e Encoding, frames []byte, messages int) *Batch {
-	p := &Batch{Messages: messages, Lost: b.Lost, whole: b}
 	p.Frames[e] = frames
 	return p
 }
