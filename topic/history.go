@@ -21,7 +21,7 @@ type History struct {
 func (h History) IsOn() bool { return h != History{} }
 
 // ring is what a topic keeps: the tank.v2 frames of its last messages, in blocks. Small batches are copied into a block, so that a
-// message that was published alone takes little more memory than its frame; a large batch is a block by itself, without a copy. What
+// message that was published alone takes little more memory than its frame; a large batch is a block by itself, mostly without a copy. What
 // a block has is never changed, only added to, so its memory is handed out as it is. Owned by the topic.
 type ring struct {
 	limits History
@@ -84,6 +84,9 @@ func (r *ring) add(frames []byte, first uint64, messages int, now int64) {
 	default:
 		tail = &block{first: first, began: now}
 		if len(frames) >= blockBytes/2 {
+			if isMuch(cap(frames)-len(frames), frames) {
+				frames = bytes.Clone(frames)
+			}
 			r.setFrames(tail, slices.Clip(frames))
 		} else {
 			r.setFrames(tail, append(make([]byte, 0, max(leastBlock, len(frames))), frames...))
@@ -108,12 +111,15 @@ func (r *ring) tail(size, messages int, now int64) *block {
 		(l.Age == 0 || now-b.began <= int64(l.Age/blockParts)) {
 		return b
 	}
-	if spare := cap(b.frames) - len(b.frames); spare > len(b.frames)/blockParts {
+	if spare := cap(b.frames) - len(b.frames); isMuch(spare, b.frames) {
 		r.memory -= spare
 		r.setFrames(b, slices.Clip(bytes.Clone(b.frames)))
 	}
 	return nil
 }
+
+// isMuch reports whether so many spare bytes are worth a copy of the frames.
+func isMuch(spare int, frames []byte) bool { return spare > len(frames)/blockParts }
 
 // grow makes room for so many more bytes.
 func (r *ring) grow(b *block, more int) {
