@@ -45,7 +45,7 @@ func (c *Client) handleSubscribe2(cmd *wire.Command2) {
 		return
 	}
 	ask := &hub.Ask{ID: cmd.ID, Since: cmd.Since, Last: cmd.Last}
-	if cmd.Since == (wire.Position{}) && cmd.Last == 0 {
+	if cmd.Since.IsZero() && cmd.Last == 0 {
 		c.handleSubscribe(cmd.Topic, ask)
 		return
 	}
