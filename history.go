@@ -10,6 +10,8 @@ import (
 	"github.com/fanqie/tank-websocket-go-server/internal/wire"
 )
 
+// All functions in this file run in the goroutines of their callers.
+
 // Position is a place in a topic's numbering: behind the message with the number Seq, or in front of the first message for 0. The Epoch
 // names the numbering, which begins anew with each incarnation of the topic, and with Manager.Reset. The zero Position is none.
 type Position struct {

@@ -9,6 +9,8 @@ import (
 	"github.com/fanqie/tank-websocket-go-server/internal/wire"
 )
 
+// What the actor writes itself. All functions in this file run in the actor.
+
 const (
 	// maxGather is the most bytes that are given to the socket at a time when it blocks: what it has to take within the
 	// heartbeat's timeout while a ping waits behind, for the peer to count as alive; see Client.progressed.
