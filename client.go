@@ -14,7 +14,7 @@ import (
 	"github.com/fanqie/tank-websocket-go-server/internal/wire"
 )
 
-// Message is a WebSocket message.
+// Message is a WebSocket message. Text for a client of tank.v2 becomes {"msg":"TEXT"}.
 type Message struct {
 	Data   []byte
 	Binary bool // a binary message; otherwise Data is UTF-8 text
@@ -64,7 +64,7 @@ func (c *Client) Topics() []string {
 	return topics
 }
 
-// Protocol returns the protocol that the connection speaks.
+// Protocol returns the protocol that the connection speaks, which does not change. It does not block.
 func (c *Client) Protocol() Protocol {
 	if c.session.Client.Encoding().IsV2() {
 		return V2

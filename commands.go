@@ -50,7 +50,7 @@ func (c *Client) receive(data []byte) {
 	}
 }
 
-// handleSubscribe subscribes the client, which asks for something if it speaks tank.v2, unless that is refused.
+// handleSubscribe subscribes the client, unless that is refused. ask is nil unless the client speaks tank.v2.
 func (c *Client) handleSubscribe(name string, ask *hub.Ask) (accepted bool) {
 	err := checkTopic(name)
 	value := c.session.Value.Load()

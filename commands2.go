@@ -45,7 +45,7 @@ func (c *Client) handleSubscribe2(cmd *wire.Command2) {
 		return
 	}
 	ask := &hub.Ask{ID: cmd.ID, Since: cmd.Since, Last: cmd.Last}
-	if cmd.Since == (wire.Position{}) && cmd.Last == 0 {
+	if cmd.Since.IsZero() && cmd.Last == 0 {
 		c.handleSubscribe(cmd.Topic, ask)
 		return
 	}
@@ -87,7 +87,7 @@ func (c *Client) unsupported(id uint64, why string) {
 	c.refuse(wire.Refusal{ID: id, Code: wire.RefusedUnsupported, Message: why})
 }
 
-// handleTell gives what is the application's own to it.
+// handleTell gives a message, or a request, of the client's to the application.
 func (c *Client) handleTell(cmd *wire.Command2) {
 	if cmd.ID != 0 {
 		c.handleRequest(cmd.ID, cmd.Data)

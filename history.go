@@ -9,6 +9,8 @@ import (
 	"github.com/fanqie/tank-websocket-go-server/internal/wire"
 )
 
+// All functions in this file run in the goroutines of their callers.
+
 // Position is a place in a topic's numbering: behind the message with the number Seq, or in front of the first message for 0. The Epoch
 // names the numbering, which begins anew with each incarnation of the topic, and with Manager.Reset. The zero Position is none.
 type Position struct {
@@ -94,7 +96,7 @@ func (m *Manager) checkPublication(p *Publication) error {
 
 // HistoryPage is messages that a topic has kept.
 type HistoryPage struct {
-	Messages    []Publication // in order, without their keys
+	Messages    []Publication // in order, without their keys; JSON that is a string comes back as text
 	First, Last Position      // of the first and the last of Messages; of an empty page, both are where the page was looked for
 	Whole       bool          // the messages begin directly behind what was asked for: none in between is missing
 }
@@ -144,7 +146,8 @@ func (m *Manager) History(ctx context.Context, topic string, since Position, mos
 // messages may be missing. Where there is no such topic, it does nothing.
 //
 // It returns when nothing is kept any more; buffers that clients are being sent may live on for as long as that takes. It waits for the
-// publish timeout at most, and returns ErrInvalidTopic, ErrBusy, or ErrClosed once Shutdown ends the topics.
+// publish timeout at most (default 5 s, see Limits), and returns ErrInvalidTopic, ErrBusy, after which the topic may still begin anew, or
+// ErrClosed once Shutdown ends the topics. It may be called before Start.
 func (m *Manager) Reset(topic string) error {
 	if err := checkTopic(topic); err != nil {
 		return err

@@ -29,6 +29,7 @@ func (p Protocol) String() string {
 	return fmt.Sprintf("Protocol(%d)", int(p))
 }
 
+// v2Use says with which clients tank.v2 is spoken.
 func (c *config) v2Use() client.V2Use {
 	switch {
 	case !slices.Contains(c.protocols, V2):
@@ -39,7 +40,7 @@ func (c *config) v2Use() client.V2Use {
 	return client.V2Required
 }
 
-// hello makes the first frame for a client of tank.v2, or nil.
+// hello makes the first frame for a client of tank.v2, or nil. It runs in the request's goroutine.
 func (c *Client) hello() *wire.Batch {
 	e := c.session.Client.Encoding()
 	if !e.IsV2() {

@@ -30,7 +30,7 @@ type History struct {
 // historyShare is how much of all that topics keep one may keep by default: one part in so many.
 const historyShare = 16
 
-// topicTable is the options of topics by pattern.
+// topicTable is the options of topics by pattern. It does not change after NewInstance, so any goroutine may look a topic up.
 type topicTable struct {
 	exact    map[string]TopicOptions
 	prefixes []topicPrefix // the longest first

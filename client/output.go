@@ -9,6 +9,8 @@ import (
 	"github.com/fanqie/tank-websocket-go-server/internal/wire"
 )
 
+// What the actor writes itself. All functions in this file run in the actor.
+
 const (
 	// maxGather is the most bytes that are given to the socket at a time when it blocks: what it has to take within the
 	// heartbeat's timeout while a ping waits behind, for the peer to count as alive; see Client.progressed.
@@ -80,18 +82,9 @@ func (c *Client) writeQueued() {
 			continue
 		}
 		c.load()
-		took, err := false, error(nil)
-		switch {
-		case c.try == nil:
-		case c.canJoin():
-			took, err = c.tryJoined()
-		default:
-			took, err = c.tryWrite()
-		}
-		switch {
-		case err != nil:
+		if took, err := c.tryLoaded(); err != nil {
 			c.writeFailed(err)
-		case !took:
+		} else if !took {
 			c.out.writing = true
 			go c.write(c.piece())
 		}
@@ -111,6 +104,18 @@ func (c *Client) load() {
 	default:
 		o.rest = o.outbox.begin().For(c.encoding)
 	}
+}
+
+// tryLoaded writes what was loaded, and batches that can be joined with it, without blocking. It reports whether the socket took all
+// of it.
+func (c *Client) tryLoaded() (bool, error) {
+	switch {
+	case c.try == nil:
+		return false, nil
+	case c.canJoin():
+		return c.tryJoined()
+	}
+	return c.tryWrite()
 }
 
 // canJoin reports whether another batch can be written together with what was loaded.

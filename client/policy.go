@@ -5,6 +5,8 @@ import (
 	"sync/atomic"
 )
 
+// What an outbox does past its limit. All functions in this file run in the actor.
+
 // Policy is what happens to a client that does not read fast enough, when its outbox is full.
 type Policy int
 

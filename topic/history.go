@@ -10,6 +10,8 @@ import (
 	"github.com/fanqie/tank-websocket-go-server/internal/wire"
 )
 
+// The messages that a topic keeps. All functions in this file run in the topic's actor, but History.IsOn, which any goroutine may call.
+
 // History says how much of what was published a topic keeps. The zero History keeps nothing. Otherwise zero is no bound.
 type History struct {
 	Messages int           // the most messages

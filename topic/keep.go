@@ -12,7 +12,7 @@ import (
 type (
 	sweep   struct{}              // drop what is too old
 	abandon struct{ bytes int64 } // drop what is oldest
-	retire  struct{}              // end, unless something is kept
+	retire  struct{}              // end, unless messages are kept
 )
 
 // Sweep drops what is too old to be kept. It never blocks.
@@ -21,7 +21,7 @@ func (t *Topic) Sweep() { t.ref.Post(sweep{}) }
 // Abandon drops so much of what is kept, the oldest first, and calls OnKept. It never blocks.
 func (t *Topic) Abandon(bytes int64) { t.ref.Post(abandon{bytes}) }
 
-// Retire ends the topic, unless it keeps something, or messages wait. Then it calls OnKept. It never blocks.
+// Retire ends the topic, unless it keeps messages, or some wait in its mailbox: then it calls OnKept. It never blocks.
 func (t *Topic) Retire() { t.ref.Post(retire{}) }
 
 // Kept returns how much memory the topic takes for what it keeps, in bytes: 0 when that is nothing. Any goroutine may call it.

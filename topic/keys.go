@@ -2,6 +2,8 @@ package topic
 
 import "time"
 
+// The keys of publications. All functions in this file run in the topic's actor.
+
 // keyWindow is how long a key is known at least, however little the topic keeps.
 const keyWindow = 2 * time.Minute
 
@@ -47,7 +49,8 @@ func (k *keys) add(of ownedKey, seq uint64, now int64) {
 	k.memory += of.memory()
 }
 
-// expire forgets the keys whose time is over: all messages from low on are still kept.
+// expire forgets the keys that are older than keyWindow and of messages before the number low, which are no longer kept; and the oldest
+// ones past maxKeyMemory.
 func (k *keys) expire(low uint64, now int64) {
 	k.forget(func(oldest usedKey) bool {
 		return now-oldest.at > int64(keyWindow) && oldest.seq < low || k.memory > maxKeyMemory

@@ -98,12 +98,12 @@ func (t *Topic) answer(to Subscriber, a *Ask) {
 // reply says what a subscription is answered, and finds what is replayed.
 func (t *Topic) reply(a *Ask) (reply wire.Subscribed, parts []*wire.Batch) {
 	reply = wire.Subscribed{At: t.position(), From: t.seq}
-	if a.Since == (wire.Position{}) && a.Last == 0 {
+	if a.Since.IsZero() && a.Last == 0 {
 		return reply, nil
 	}
 	t.dropOld(time.Now())
 	low := t.history.lowWithin(t.seq, a.Most)
-	if a.Since != (wire.Position{}) {
+	if !a.Since.IsZero() {
 		reply.Replay = wire.BehindSince
 		if reply.Missed = t.missed(a.Since, low); reply.Missed == "" {
 			reply.From = a.Since.Seq
@@ -136,18 +136,14 @@ func (m read) handle(t *Topic) {
 	t.dropOld(time.Now())
 	low := t.history.low(t.seq)
 	page := Page{At: t.position()}
-	from := low - 1
-	switch {
-	case m.since == (wire.Position{}):
-		if from > 0 {
-			page.Missed = wire.MissedEvicted
-		}
-	default:
-		if page.Missed = t.missed(m.since, low); page.Missed == "" {
-			from = m.since.Seq
-		}
+	since := m.since
+	if since.IsZero() {
+		since.Epoch = t.epoch
 	}
-	page.From = wire.Position{Epoch: t.epoch, Seq: from}
-	page.Parts = t.history.behind(from, m.most)
+	page.From = wire.Position{Epoch: t.epoch, Seq: low - 1}
+	if page.Missed = t.missed(since, low); page.Missed == "" {
+		page.From.Seq = since.Seq
+	}
+	page.Parts = t.history.behind(page.From.Seq, m.most)
 	m.Reply(page)
 }

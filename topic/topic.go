@@ -103,7 +103,7 @@ type Topic struct {
 	needsV2  bool                // somebody needs frames of tank.v2, such as the history
 	batch    *wire.Batch         // encoded, not yet delivered; nil when there is none
 	size     batchSize           // of the batch
-	last     int                 // bytes of the last delivered batch, at most 1.25 maxBatch: the work of writing it, and what the next one may need
+	last     int                 // bytes of the last delivered batch, at most 1.25 maxBatch: what writing it takes, and what the next may need
 	idle     *group              // subscribers that have to be flushed; nil: none
 	seq      uint64              // number of the last message; 0 before the first
 	epoch    string              // names the numbering; empty: nobody knows it yet

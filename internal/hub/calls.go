@@ -77,8 +77,8 @@ func (h *Hub) Unsubscribe(s *Session, topic string, why EndReason) error {
 	})
 }
 
-// PostSubscribe is Subscribe for a request of the client's own, which asks for something if it speaks tank.v2. It does not wait: a
-// client that is rejected gets an error frame.
+// PostSubscribe is Subscribe for a request of the client's own; ask is nil unless it speaks tank.v2. It does not wait: a client that is
+// rejected gets an error frame.
 func (h *Hub) PostSubscribe(s *Session, name string, ask *topic.Ask) {
 	m := subscribe{session: s, topic: name, ask: ask}
 	if !h.supervisor.Post(m) {

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// What is given up when topics keep too much, in this order: lingering topics, which are bounded by themselves; topics without
-// subscribers, the longest idle first; the oldest of what topics with subscribers keep, of the one first to which nothing was published for longest. All
+// What is given up when topics keep too much, in this order: lingering topics, the longest first; idle topics that keep something, the
+// longest idle first; then the oldest of what the other topics keep, that topic first to which nothing was published for longest. All
 // functions in this file run in the supervisor's goroutine.
 
 // abandonedShare is how much more than the excess is given up at a time, one part in so many of the budget, so that not every message

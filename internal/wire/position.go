@@ -21,6 +21,9 @@ type Position struct {
 	Seq   uint64 // of the last message in front of this place; 0: in front of the first
 }
 
+// IsZero reports whether p is none.
+func (p Position) IsZero() bool { return p == Position{} }
+
 // Check says whether p can be a position: an epoch of 1 to MaxEpoch letters and digits of ASCII, and -._~, and a number of at most
 // MaxNumber. These characters stand for themselves in a URL (RFC 3986, section 2.3) and in a JSON string.
 func (p Position) Check() error {
