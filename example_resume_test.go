@@ -168,10 +168,12 @@ func ExampleClient_Protocol() {
 	tkws := tank.NewInstance()
 	server, stop := run(tkws)
 	defer stop()
-	for _, page := range []browser{open(server, "ann"), open2(server)} {
-		defer page.CloseNow()
-		await(tkws, tank.EventConnect)
-	}
+	plain := open(server, "ann")
+	defer plain.CloseNow()
+	await(tkws, tank.EventConnect)
+	page := open2(server)
+	defer page.CloseNow()
+	await(tkws, tank.EventConnect)
 	for _, c := range tkws.GetAllClients() {
 		fmt.Println(c.Protocol())
 	}

@@ -130,10 +130,10 @@ func WithMessageHandler(f func(c *Client, m Message)) Option {
 }
 
 // WithRequestHandler sets the callback for requests of clients of tank.v2: {"id":4,"msg":JSON} is answered {"id":4,"ok":RESULT}, where
-// the result is encoded as by PublishJSON. An error is answered as an error frame: a *RequestError with its code and message, any other
-// with the code "internal"; its text then goes to Errors and not to the client. It runs in the connection's own goroutine, one
-// request at a time, and may block: meanwhile the server reads nothing from this client. When it panics, the client is closed with
-// 1011. Default: requests are answered with an error frame "unsupported".
+// the result is encoded as by PublishJSON. An error is answered as an error frame: a *RequestError with its code and message, ErrBusy
+// with the code "busy", any other with "internal"; its text then goes to Errors and not to the client. The callback runs in the
+// connection's own goroutine, one request at a time, and may block: meanwhile the server reads nothing from this client. When it
+// panics, the client is closed with 1011. Default: requests are answered with an error frame "unsupported".
 func WithRequestHandler(f func(c *Client, r Request) (any, error)) Option {
 	require(f != nil, "WithRequestHandler", "function is nil")
 	return func(c *config) { c.handleRequest = f }

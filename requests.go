@@ -18,15 +18,22 @@ type Request struct {
 // Decode decodes the data as encoding/json does. When that fails, it returns a *RequestError that tells the client so, with the code
 // "bad_message".
 func (r Request) Decode(v any) error {
-	if err := json.Unmarshal(r.Data, v); err != nil {
-		return &RequestError{Code: wire.RefusedMessage, Message: err.Error()}
+	err := json.Unmarshal(r.Data, v)
+	var wrong *json.UnmarshalTypeError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &wrong) && wrong.Field != "": // whose text is about Go
+		return &RequestError{Code: wire.RefusedMessage, Message: fmt.Sprintf("%s cannot be of the type %s", wire.Quote(wrong.Field), wrong.Value)}
+	case wrong != nil:
+		return &RequestError{Code: wire.RefusedMessage, Message: fmt.Sprintf("the message cannot be of the type %s", wrong.Value)}
 	}
-	return nil
+	return &RequestError{Code: wire.RefusedMessage, Message: err.Error()}
 }
 
 // RequestError is what a request handler returns to tell the client why a request failed. Any other error is not shown to it.
 type RequestError struct {
-	Code    string // for programs, such as "not_found"; those of the protocol mean what docs/protocol-v2.md says
+	Code    string // for programs, such as "not_found"; those of the protocol mean what docs/protocol-v2.md says: "busy" sets retry
 	Message string // for people
 }
 
@@ -65,14 +72,18 @@ func (c *Client) handleRequest(id uint64, data string) {
 // requestRefusal makes of a request handler's error what the client is told.
 func (c *Client) requestRefusal(id uint64, err error) wire.Refusal {
 	refusal := wire.Refusal{ID: id, Code: wire.RefusedInternal, Message: "the request failed"}
-	var told *RequestError
+	told := false
 	_ = actor.Try(func() error { // the error's methods may be anybody's
-		if errors.As(err, &told) && told != nil {
-			refusal.Code, refusal.Message = told.Code, told.Message
+		var chosen *RequestError
+		switch {
+		case errors.As(err, &chosen) && chosen != nil && chosen.Code != "":
+			told, refusal.Code, refusal.Message = true, chosen.Code, chosen.Message
+		case errors.Is(err, ErrBusy):
+			told, refusal.Code, refusal.Message = true, wire.RefusedBusy, "the server is busy: try again"
 		}
 		return nil
 	})
-	if told == nil {
+	if !told {
 		c.report(CodeRequest, "request failed", "", err)
 	}
 	return refusal

@@ -294,6 +294,10 @@ func TestRequestHandlersThatFail(t *testing.T) {
 				return nil, errors.New("the database password is wrong")
 			case `"nil error"`:
 				return nil, (*tank.RequestError)(nil)
+			case `"no code"`:
+				return nil, &tank.RequestError{Message: "without a code"}
+			case `"busy"`:
+				return nil, fmt.Errorf("publishing: %w", tank.ErrBusy)
 			case `"methods panic"`:
 				return nil, badError{}
 			}
@@ -322,8 +326,11 @@ func TestRequestHandlersThatFail(t *testing.T) {
 		s.expectError(tank.CodeRequest)
 		ask(`"methods panic"`, failed)
 		s.expectError(tank.CodeRequest)
+		ask(`"no code"`, failed)
+		s.expectError(tank.CodeRequest)
+		ask(`"busy"`, `{"id":1,"error":{"code":"busy","message":"the server is busy: try again","retry":true}}`)
 		p.send(`{"id":2,"msg":[1]}`)
-		if _, text := p.next(); !strings.Contains(text, `"code":"bad_message"`) {
+		if _, text := p.next(); !strings.Contains(text, `"code":"bad_message","message":"the message cannot be of the type array"`) {
 			t.Errorf("got %s", text)
 		}
 		p.send(`{"id":3,"msg":"panic"}`)

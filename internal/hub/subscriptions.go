@@ -91,14 +91,14 @@ func join(subscriber topic.Subscriber, t *liveTopic, ask *topic.Ask, r actor.Req
 
 func (m unsubscribe) handle(s *supervisor) {
 	c := m.session
-	if !s.serves(c) { // a topic that has stopped may have messages to deliver, which would come behind the answer
-		refuse(m.Request, c, wire.Refusal{ID: m.id, Code: wire.RefusedClosing, Message: ErrClosed.Error(), Topic: m.topic}, ErrClosed)
-		return
-	}
 	t := s.subscription(c, m.topic)
-	if t == nil {
+	switch {
+	case t == nil && s.sessions[c.ID] == c && !c.leaving:
 		m.Fail(notSubscribed(m.topic))
 		m.confirm()
+		return
+	case !s.serves(c): // a topic that has stopped may have messages to deliver, which would come behind the answer
+		refuse(m.Request, c, wire.Refusal{ID: m.id, Code: wire.RefusedClosing, Message: ErrClosed.Error(), Topic: m.topic}, ErrClosed)
 		return
 	}
 	s.unsubscribe(c, t, m.why, func() {
