@@ -98,13 +98,23 @@ func (m unsubscribe) handle(s *supervisor) {
 	t := s.subscription(c, m.topic)
 	if t == nil {
 		m.Fail(notSubscribed(m.topic))
-		m.confirm()
+		s.confirmAbsence(m)
 		return
 	}
 	s.unsubscribe(c, t, m.why, func() {
 		m.confirm()
 		m.Reply(struct{}{})
 	})
+}
+
+// confirmAbsence is confirm for a session without the subscription, which may have ended a moment ago: what the topic has still to deliver
+// to it comes first.
+func (s *supervisor) confirmAbsence(m unsubscribe) {
+	if t := s.topics[m.topic]; t != nil && m.id != 0 {
+		t.topic.Leave(&topic.Member{Subscriber: m.session.Client}, m.confirm)
+	} else {
+		m.confirm()
+	}
 }
 
 // confirm answers the client's command, if it has an id. Any goroutine may call it.
