@@ -95,7 +95,7 @@ func (m unsubscribe) handle(s *supervisor) {
 	switch {
 	case t == nil && s.sessions[c.ID] == c && !c.leaving:
 		m.Fail(notSubscribed(m.topic))
-		m.confirm()
+		s.confirmAbsence(m)
 		return
 	case !s.serves(c): // a topic that has stopped may have messages to deliver, which would come behind the answer
 		refuse(m.Request, c, wire.Refusal{ID: m.id, Code: wire.RefusedClosing, Message: ErrClosed.Error(), Topic: m.topic}, ErrClosed)
@@ -105,6 +105,16 @@ func (m unsubscribe) handle(s *supervisor) {
 		m.confirm()
 		m.Reply(struct{}{})
 	})
+}
+
+// confirmAbsence is confirm for a session without the subscription, which may have ended a moment ago: what the topic has still to deliver
+// to it comes first.
+func (s *supervisor) confirmAbsence(m unsubscribe) {
+	if t := s.topics[m.topic]; t != nil && m.id != 0 {
+		t.topic.Leave(&topic.Member{Subscriber: m.session.Client}, m.confirm)
+	} else {
+		m.confirm()
+	}
 }
 
 // confirm answers the client's command, if it has an id. Any goroutine may call it.

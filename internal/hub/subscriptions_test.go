@@ -3,7 +3,6 @@ package hub
 import (
 	"context"
 	"net/http"
-	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -23,43 +22,56 @@ func (g gate) Flush()                                 {}
 func (g gate) Encoding() wire.Encoding                { return wire.V1 }
 
 func TestNothingOfATopicComesBehindTheAnswerToUnsubscribe(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		x := start(t, nil)
-		l := memnet.Listen()
-		server := &http.Server{Handler: x}
-		go server.Serve(l)
-		defer server.Close()
-		conn := wstest.NewConn(dial(t, l, "ann", 1000), 1000)
-		ann := x.all()[0]
-		if err := x.Subscribe(ann, "news"); err != nil {
-			t.Fatal(err)
+	for name, c := range map[string]struct {
+		before func(*instance, *Session) // while messages wait in the topic
+		want   []string
+	}{
+		"in a shutdown": {
+			func(x *instance, _ *Session) { go x.shutdown(context.Background()) },
+			[]string{
+				`{"topic":"news","data":"one"}`,
+				`{"error":{"code":"shutting_down","message":"tank: closed","topic":"news"}}`,
+				`{"topic":"news","data":"two"}`,
+			},
+		},
+		"behind another unsubscribe": {
+			func(x *instance, ann *Session) { x.PostUnsubscribe(ann, "news", 0) },
+			[]string{`{"topic":"news","data":"one"}`, `{"topic":"news","data":"two"}`, `{"id":7,"ok":{}}`},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { testUnsubscribeFromABusyTopic(t, c.before, c.want) })
+		})
+	}
+}
+
+func testUnsubscribeFromABusyTopic(t *testing.T, before func(*instance, *Session), want []string) {
+	x := start(t, nil)
+	l := memnet.Listen()
+	server := &http.Server{Handler: x}
+	go server.Serve(l)
+	defer server.Close()
+	conn := wstest.NewConn(dial(t, l, "ann", 1000), 1000)
+	ann := x.all()[0]
+	if err := x.Subscribe(ann, "news"); err != nil {
+		t.Fatal(err)
+	}
+	g := make(gate)
+	busy := &topic.Member{Subscriber: g}
+	x.topics.find("news").Join(busy)
+	x.publish(t, "news", "one")
+	synctest.Wait()
+	x.publish(t, "news", "two")
+	before(x, ann)
+	synctest.Wait()
+	x.PostUnsubscribe(ann, "news", 7)
+	synctest.Wait()
+	close(g)
+	for _, want := range want {
+		if f, err := conn.ReadFrame(); err != nil || string(f.Payload) != want {
+			t.Fatalf("got %q, %v, want %q", f.Payload, err, want)
 		}
-		g := make(gate)
-		x.topics.find("news").Join(&topic.Member{Subscriber: g})
-		x.publish(t, "news", "one")
-		synctest.Wait()
-		x.publish(t, "news", "two")
-		done := make(chan error)
-		go func() { done <- x.shutdown(context.Background()) }()
-		synctest.Wait()
-		x.PostUnsubscribe(ann, "news", 7)
-		synctest.Wait()
-		close(g)
-		var got []string
-		for f, err := conn.ReadFrame(); err == nil && f.Opcode() == wstest.Text; f, err = conn.ReadFrame() {
-			got = append(got, string(f.Payload))
-		}
-		want := []string{
-			`{"topic":"news","data":"one"}`,
-			`{"error":{"code":"shutting_down","message":"tank: closed","topic":"news"}}`,
-			`{"topic":"news","data":"two"}`,
-		}
-		if !slices.Equal(got, want) {
-			t.Errorf("got %q, want %q", got, want)
-		}
-		conn.Close()
-		<-done
-	})
+	}
 }
 
 // TestSubscriptionsToATopicThatHasJustEndedAreAnswered: they begin with the one that replaces it, or end before.
