@@ -1,0 +1,1 @@
+/* tank-websocket, MIT License, (c) 2026 The tank authors */
