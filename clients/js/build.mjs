@@ -24,8 +24,9 @@ const declarations = mkdtempSync(join(tmpdir(), "tank-types-"));
 execFileSync(process.execPath, ["node_modules/typescript/bin/tsc", "-p", ".", "--noEmit", "false", "--emitDeclarationOnly", "--outDir", declarations], { stdio: "inherit" });
 const bundle = (...modules) => modules.map((name) => readFileSync(join(declarations, name + ".d.ts"), "utf8")).join("")
   .replace(/^(import|export) .*from "\.\/.*;\n/gm, "").replace(/^export \{\};\n/gm, "");
-const types = { tank: bundle("types", "error", "subscription", "tank"), testing: bundle("testing") };
+const types = { tank: bundle("types", "error", "subscription", "tank"), testing: 'import type { Position, WebSocketLike } from "./tank.js";\n' + bundle("testing") };
 rmSync(declarations, { recursive: true });
 for (const [name, text] of Object.entries(types)) {
-  for (const extension of ["d.ts", "d.cts"]) writeFileSync(`${out}/${name}.${extension}`, text);
+  writeFileSync(`${out}/${name}.d.ts`, text);
+  writeFileSync(`${out}/${name}.d.cts`, text.replace('"./tank.js"', '"./tank.cjs"'));
 }

@@ -283,7 +283,7 @@ var Topic = class {
   #top;
   // the highest number that was seen on this connection; undefined without a subscription there
   #asked = false;
-  // a sub has no answer
+  // a sub has no answer, or a refused one waits to be sent again
   #tries = 0;
   #timer;
   constructor(name, send, idle) {
@@ -334,7 +334,11 @@ var Topic = class {
   }
   #refused(error) {
     if (error.retry) {
-      this.#timer = setTimeout(() => this.f(), backoff(this.#tries++));
+      this.#asked = true;
+      this.#timer = setTimeout(() => {
+        this.#asked = false;
+        this.f();
+      }, backoff(this.#tries++));
     } else {
       for (const s of [...this.b]) if (s.d) s.g(new TankError(error.code, error.message, false));
     }

@@ -21,7 +21,7 @@ export class Topic {
   #send: (command: Command, answer: Answer) => boolean;
   #idle: (topic: Topic) => void; // the last subscription was removed
   #top: Position | undefined; // the highest number that was seen on this connection; undefined without a subscription there
-  #asked = false; // a sub has no answer
+  #asked = false; // a sub has no answer, or a refused one waits to be sent again
   #tries = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
@@ -78,7 +78,11 @@ export class Topic {
 
   #refused(error: Fault): void {
     if (error.retry) {
-      this.#timer = setTimeout(() => this._ask(), backoff(this.#tries++));
+      this.#asked = true; // until then, so that nothing else asks sooner
+      this.#timer = setTimeout(() => {
+        this.#asked = false;
+        this._ask();
+      }, backoff(this.#tries++));
     } else {
       for (const s of [...this._subs]) if (s._waiting) s._end(new TankError(error.code, error.message, false));
     }

@@ -213,7 +213,7 @@ test("a refusal that passes is asked again, later and later", async (t) => {
     socket.refuse("busy", true);
     const before = clock.now;
     while (!socket.sent.length) {
-      socket.hear({});
+      socket.hear(["news", 1, "does not shorten the delay"]);
       await clock.pass(100);
     }
     delays.push(clock.now - before);
@@ -282,6 +282,30 @@ test("a sub asks for the lowest position, and for the others when that is not re
   socket.hear(["news", 9, "i"], ["news", 10, "j"], ["news", 11, "k"]);
   assert.deepEqual(high.take().map((c) => c[1]), [true, 9, 10, 11]);
   assert.deepEqual(low.take().map((c) => c[1]), [11]);
+});
+
+test("a new connection asks for the lowest position", async (t) => {
+  const world = await joined(t, { gaps: "report" });
+  const behind = log(world.tank, "news", { since: [E, 4] });
+  world.socket.answer({ epoch: E, seq: 10, from: 4, recovered: true });
+  world.socket.hear(["news", 5, "e"]);
+  await reconnect(world);
+  assert.deepEqual(world.last().answer({ epoch: E, seq: 11, from: 5, recovered: true }).since, [E, 5]);
+  assert.deepEqual(world.news.take(), [["join", true, undefined, [E, 10]]]);
+  assert.deepEqual(behind.take().at(-1), ["join", true, undefined, [E, 5]]);
+});
+
+test("an answer says nothing of a lower position, nor, without a recovery, of a higher one", async (t) => {
+  const { socket, tank } = await startOpen(t);
+  const middle = log(tank, "news", { since: [E, 5] });
+  const low = log(tank, "news", { since: [E, 2] });
+  const high = log(tank, "news", { since: [E, 8] });
+  socket.answer({ epoch: E, seq: 9, from: 5, recovered: true });
+  assert.deepEqual([middle.take().length, low.take().length, high.take().length], [1, 0, 1]);
+  const higher = log(tank, "news", { since: [E, 9] });
+  assert.deepEqual(socket.answer({ epoch: E, seq: 9, from: 9, recovered: false, why: "unknown" }).since, [E, 2]);
+  assert.deepEqual([low.take().length, higher.take().length], [1, 0]);
+  assert.deepEqual(socket.answer({ epoch: E, seq: 9, from: 9, recovered: true }).since, [E, 9]);
 });
 
 test("who wants more of the last ones than a sub has asked for asks again", async (t) => {
