@@ -39,3 +39,25 @@ test("there are no dependencies", () => {
   assert.equal(dependencies, undefined);
   for (const version of Object.values(devDependencies)) assert.match(version, /^\d+\.\d+\.\d+$/);
 });
+
+test("the readmes tell the size, and what they show works", async () => {
+  const kB = Math.ceil(gzipSync(read("tank.min.js"), { level: 9 }).length / 100) / 10 + " kB";
+  for (const name of ["README.md", "README.zh-CN.md"]) {
+    const text = readFileSync(new URL("../" + name, import.meta.url), "utf8");
+    assert.equal(text.split(kB).length - 1, 2, `${name} says ${kB} above and in the table`);
+    const code = text.match(/```js\n[^]*?```/g).find((block) => block.includes("publishSurely")).slice(6, -3);
+    const server = new testing.FakeTank();
+    const tank = new esm.Tank("ws://fake", { WebSocket: server.WebSocket });
+    while (tank.state !== "open") await null;
+    const waits = [];
+    const publishSurely = new Function("setTimeout", code + "return publishSurely;")((f) => waits.push(f));
+    server.loseAnswers(1);
+    const result = publishSurely(tank, "news", "once");
+    while (!waits.length) await null;
+    while (tank.state !== "open") await new Promise((done) => setTimeout(done, 1));
+    waits.pop()();
+    assert.deepEqual(await result, { seq: 1, duplicate: true }, name);
+    tank.close();
+    while (tank.state !== "closed") await new Promise((done) => setTimeout(done, 1));
+  }
+});
