@@ -168,8 +168,8 @@ var Connection = class {
     if (this.e === "connecting" && !this.#socket) this.#connect();
   }
   // The network is back, or the page is looked at: a wait ends, and a connection has to show that it is alive.
-  #hurry = () => {
-    if (globalThis.document?.hidden) return;
+  #hurry = ({ type }) => {
+    if (type !== "online" && document.hidden) return;
     if (this.e === "waiting") this.#connect();
     else if (this.e === "open") this.#probe();
   };

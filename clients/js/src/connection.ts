@@ -75,8 +75,8 @@ export class Connection {
   }
 
   // The network is back, or the page is looked at: a wait ends, and a connection has to show that it is alive.
-  #hurry = (): void => {
-    if (globalThis.document?.hidden) return;
+  #hurry = ({ type }: { type: string }): void => {
+    if (type !== "online" && document.hidden) return;
     if (this._state === "waiting") this.#connect();
     else if (this._state === "open") this.#probe();
   };

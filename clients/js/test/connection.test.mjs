@@ -231,7 +231,7 @@ function page(t) {
   t.after(() => {
     for (const name of ["addEventListener", "removeEventListener", "document"]) delete globalThis[name];
   });
-  return { listeners, fire: (type) => listeners.get(type)({}) };
+  return { listeners, fire: (type) => listeners.get(type)({ type }) };
 }
 
 test("online, and becoming visible, end a wait", async (t) => {
@@ -249,6 +249,15 @@ test("online, and becoming visible, end a wait", async (t) => {
     assert.equal(states.at(-1).state, "connecting");
   }
   assert.equal(made.length, 3);
+});
+
+test("online ends the wait of a hidden page, too", async (t) => {
+  const { fire } = page(t);
+  const { last, states } = await start(t);
+  document.hidden = true;
+  last().lose();
+  fire("online");
+  assert.equal(states.at(-1).state, "connecting");
 });
 
 test("online, and becoming visible, make an open connection show that it is alive", async (t) => {

@@ -153,13 +153,13 @@ test("a publication that is retried after a lost answer is delivered once", asyn
   assert.deepEqual(seen, want);
 });
 
-for (const [name, WebSocket] of Object.entries({ ws: WebSocket, "the WebSocket of Node": globalThis.WebSocket })) {
-  test(`with ${name}, one's own publication comes before its answer`, { skip: !WebSocket }, (t) => ownPublication(t, WebSocket));
+for (const [name, Socket] of Object.entries({ ws: WebSocket, "the WebSocket of Node": globalThis.WebSocket })) {
+  test(`with ${name}, one's own publication comes before its answer`, { skip: !Socket }, (t) => ownPublication(t, Socket));
 }
 
-async function ownPublication(t, WebSocket) {
+async function ownPublication(t, Socket) {
   await serve(t);
-  const { tank, states } = connect(t, `ws://${address}/ws`, { WebSocket });
+  const { tank, states } = connect(t, `ws://${address}/ws`, { WebSocket: Socket });
   await until("it is open", () => states.length > 0);
   const got = [];
   tank.subscribe("room", { onMessage: (m) => got.push(m) });
