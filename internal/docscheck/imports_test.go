@@ -31,6 +31,7 @@ var layers = map[string][]string{
 	"internal/wstest":  {}, // the client's side of tests, and so of tanktest alone; nothing of the server's
 	"topic":            {"actor", "internal/budget", "internal/metrics", "internal/wire"},
 	"client":           {"actor", "internal/budget", "internal/metrics", "internal/wire", "github.com/coder/websocket"},
+	"clients/js":       {}, // the browser's side: files that a handler serves
 	"inspector":        {"."},
 	"internal/hub":     {"actor", "internal/budget", "internal/metrics", "internal/wire", "topic", "client"},
 	".":                {"actor", "internal/budget", "internal/hub", "internal/metrics", "internal/wire", "client", "github.com/google/uuid"},

@@ -43,7 +43,7 @@ func files(t *testing.T, extension string) []string {
 		switch {
 		case err != nil:
 			return err
-		case d.IsDir() && name != "." && (strings.HasPrefix(d.Name(), ".") || d.Name() == "artifacts"):
+		case d.IsDir() && name != "." && (strings.HasPrefix(d.Name(), ".") || d.Name() == "artifacts" || d.Name() == "node_modules"):
 			return fs.SkipDir
 		case !d.IsDir() && filepath.Ext(name) == extension:
 			list = append(list, filepath.ToSlash(name))

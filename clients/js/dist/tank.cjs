@@ -1,0 +1,628 @@
+/* tank-websocket, MIT License, (c) 2026 The tank authors */
+"use strict";
+var __defProp = Object.defineProperty;
+var __getOwnPropDesc = Object.getOwnPropertyDescriptor;
+var __getOwnPropNames = Object.getOwnPropertyNames;
+var __hasOwnProp = Object.prototype.hasOwnProperty;
+var __export = (target, all) => {
+  for (var name in all)
+    __defProp(target, name, { get: all[name], enumerable: true });
+};
+var __copyProps = (to, from, except, desc) => {
+  if (from && typeof from === "object" || typeof from === "function") {
+    for (let key of __getOwnPropNames(from))
+      if (!__hasOwnProp.call(to, key) && key !== except)
+        __defProp(to, key, { get: () => from[key], enumerable: !(desc = __getOwnPropDesc(from, key)) || desc.enumerable });
+  }
+  return to;
+};
+var __toCommonJS = (mod) => __copyProps(__defProp({}, "__esModule", { value: true }), mod);
+
+// src/index.ts
+var index_exports = {};
+__export(index_exports, {
+  Subscription: () => Subscription,
+  Tank: () => Tank,
+  TankError: () => TankError
+});
+module.exports = __toCommonJS(index_exports);
+
+// src/error.ts
+var TankError = class extends Error {
+  constructor(code, message, retry, key) {
+    super(message);
+    this.code = code;
+    this.retry = retry;
+    this.key = key;
+  }
+  code;
+  retry;
+  key;
+  name = "TankError";
+};
+
+// src/subscription.ts
+var Subscription = class {
+  /** @internal */
+  c;
+  /** @internal The answer to a sub says where to go on: until then, publications are ignored. */
+  d = true;
+  /** @internal On this connection. */
+  o = false;
+  /** @internal */
+  a;
+  #topic;
+  #call;
+  #open = true;
+  #error;
+  #queue;
+  // for a loop, from its beginning on
+  #wake;
+  // the loop that waits
+  /** @internal */
+  constructor(topic, options, call) {
+    this.#topic = topic;
+    this.a = options;
+    this.#call = call;
+    this.c = options.since ?? void 0;
+    options.signal?.addEventListener("abort", this.close);
+  }
+  get topic() {
+    return this.#topic.j;
+  }
+  /** The number of the last message that was handed on, with its epoch. Undefined until the first answer, unless `since` was given. */
+  get position() {
+    return this.c;
+  }
+  /** Who is in the topic, if that was asked for and answered. */
+  get presence() {
+    return this.a.presence ? this.#topic.i : void 0;
+  }
+  get closed() {
+    return !this.#open;
+  }
+  /** Ends this subscription: no handler is called any more. The server is told one task later, if no other one wants the topic by then. */
+  close = () => {
+    this.g();
+  };
+  [Symbol.asyncIterator]() {
+    this.#queue ??= [];
+    return this.#loop();
+  }
+  async *#loop() {
+    try {
+      for (; ; ) {
+        const messages = this.#queue;
+        this.#queue = [];
+        yield* messages;
+        if (this.#queue.length) continue;
+        if (this.#error) throw this.#error;
+        if (!this.#open) return;
+        await new Promise((wake) => this.#wake = wake);
+      }
+    } finally {
+      this.close();
+    }
+  }
+  /** @internal */
+  g(error) {
+    if (!this.#open) return;
+    this.#open = false;
+    this.#error = error;
+    this.a.signal?.removeEventListener("abort", this.close);
+    this.#topic.p(this);
+    this.#wake?.();
+    if (error) this.#call(this.a.onEnd, error);
+  }
+  /** @internal */
+  q(message) {
+    if (!this.#open) return;
+    this.#queue?.push(message);
+    this.#wake?.();
+    this.#call(this.a.onMessage, message);
+  }
+  /** @internal */
+  r(join) {
+    this.o = true;
+    if (this.#open) this.#call(this.a.onJoin, join);
+  }
+  /** @internal */
+  l(gap) {
+    if (this.#open && this.a.gaps !== "ignore") this.#call(this.a.onGap, gap);
+  }
+  /** @internal */
+  k(change) {
+    if (this.#open && this.presence) this.#call(this.a.onPresence, this.presence, change);
+  }
+};
+
+// src/connection.ts
+var HANDSHAKE = 1e4;
+var GRACE = 1e4;
+var ANSWER = 5e3;
+var STABLE = 1e4;
+var FIRST = 500;
+var LONGEST = 2e4;
+var PROBE = `{"id":${Number.MAX_SAFE_INTEGER},"unsub":""}`;
+var backoff = (tries) => Math.random() * Math.min(LONGEST, FIRST * 2 ** tries);
+var Connection = class {
+  e = "connecting";
+  h;
+  // of the connection that is open
+  #url;
+  #options;
+  #call;
+  #receive;
+  #changed;
+  #socket;
+  #timer;
+  #closing;
+  #attempt = 0;
+  // counts attempts and losses, so that who waited knows whether it still matters
+  #tries = 0;
+  // attempts since a connection has lasted
+  #openedAt = 0;
+  #within;
+  // of bye
+  constructor(url, options, call, receive, changed) {
+    this.#url = String(new URL(url, globalThis.location?.href)).replace(/^http/, "ws");
+    this.#options = { WebSocket: globalThis.WebSocket, ...options };
+    if (!this.#options.WebSocket) throw new TypeError("there is no WebSocket: pass the option");
+    this.#call = call;
+    this.#receive = receive;
+    this.#changed = changed;
+    globalThis.addEventListener?.("online", this.#hurry);
+    globalThis.document?.addEventListener("visibilitychange", this.#hurry);
+    this.#connect();
+  }
+  /** _send sends a frame. It is false, and nothing is sent, while there is no connection. */
+  m(data) {
+    const sends = this.e === "open" && this.#socket.readyState === 1;
+    if (sends) this.#socket.send(data);
+    return sends;
+  }
+  /** _close takes effect one task later, unless _keep is called before. */
+  s() {
+    this.#closing ??= setTimeout(() => {
+      this.#drop(1e3);
+      if (this.e !== "closed") this.#end({});
+    });
+  }
+  t() {
+    if (!this.#closing || this.e === "closed") return;
+    clearTimeout(this.#closing);
+    this.#closing = void 0;
+    if (this.e === "connecting" && !this.#socket) this.#connect();
+  }
+  // The network is back, or the page is looked at: a wait ends, and a connection has to show that it is alive.
+  #hurry = ({ type }) => {
+    if (type !== "online" && document.hidden) return;
+    if (this.e === "waiting") this.#connect();
+    else if (this.e === "open") this.#probe();
+  };
+  async #connect() {
+    this.#drop();
+    const attempt = this.#attempt;
+    this.#after(HANDSHAKE, () => this.#lost(1006, "no answer to the handshake"));
+    if (this.e !== "connecting") this.#become("connecting", {});
+    try {
+      const { token, WebSocket } = this.#options;
+      const fresh = await (typeof token === "function" ? token() : token);
+      if (attempt !== this.#attempt || this.#closing) return;
+      const socket = new WebSocket(this.#url, fresh ? ["tank.v2", "bearer." + fresh] : ["tank.v2"]);
+      this.#socket = socket;
+      socket.binaryType = "arraybuffer";
+      socket.onopen = () => {
+        if (socket.protocol !== "tank.v2") this.#lost(1002, "the server does not speak tank.v2");
+      };
+      socket.onmessage = ({ data }) => this.#call(() => this.#received(data));
+      socket.onclose = ({ code, reason }) => this.#lost(code, reason);
+      socket.onerror = () => {
+      };
+    } catch (error) {
+      if (attempt === this.#attempt) this.#lost(1006, String(error));
+    }
+  }
+  #received(data) {
+    const frame = typeof data === "string" ? JSON.parse(data) : data;
+    if (!frame) return;
+    if (frame.hello) {
+      this.h = frame.hello;
+      this.#openedAt = Date.now();
+      this.#become("open", {});
+    }
+    if (!this.h) return;
+    this.#watch();
+    if (frame.bye) this.#within = frame.bye.within;
+    this.#receive(frame);
+  }
+  // Each message renews the time limit, and nothing else does. A computer that slept finds its timers overdue although the server
+  // is there, and a page in the background gets them late. So silence leads to a probe, and only its silence to a loss.
+  #watch() {
+    this.#after(this.h.ping * 1e3 + GRACE - ANSWER, () => this.#probe());
+  }
+  #probe() {
+    this.m(PROBE);
+    this.#after(ANSWER, () => this.#lost(1006, "the server is silent"));
+  }
+  #lost(code, reason) {
+    if (this.h && Date.now() - this.#openedAt > STABLE) this.#tries = 0;
+    this.#drop();
+    const info = { code, reason };
+    if (this.#isFinal(code, reason)) return this.#end(info);
+    const within = this.#within;
+    this.#within = void 0;
+    info.delay = within === void 0 ? backoff(this.#tries++) : Math.random() * within;
+    this.#after(info.delay, () => this.#connect());
+    this.#become("waiting", info);
+  }
+  #isFinal(code, reason) {
+    if (code >= 4e3) return !this.#call(this.#options.reconnect, code, reason);
+    return code > 3e3 || code === 1e3 || code === 1002 || code === 1007;
+  }
+  // The socket is let go of: what it still has to say, such as its close event 60 s later, is not heard.
+  #drop(code) {
+    clearTimeout(this.#timer);
+    this.#attempt++;
+    this.h = void 0;
+    const socket = this.#socket;
+    if (!socket) return;
+    this.#socket = void 0;
+    socket.onopen = socket.onmessage = socket.onclose = null;
+    socket.close(code);
+  }
+  #end(info) {
+    globalThis.removeEventListener?.("online", this.#hurry);
+    globalThis.document?.removeEventListener("visibilitychange", this.#hurry);
+    this.#become("closed", info);
+  }
+  #become(state, info) {
+    this.e = state;
+    this.#changed(info);
+  }
+  #after(ms, what) {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(what, ms);
+  }
+};
+
+// src/guard.ts
+var guard = (report) => (f, ...args) => {
+  try {
+    const result = f?.(...args);
+    result?.catch?.(report);
+    return result;
+  } catch (error) {
+    report(error);
+    return void 0;
+  }
+};
+
+// src/topic.ts
+var same = (a, b) => String(a) === String(b);
+var Topic = class {
+  j;
+  b = /* @__PURE__ */ new Set();
+  i;
+  #send;
+  #idle;
+  // the last subscription was removed
+  #top;
+  // the highest number that was seen on this connection; undefined without a subscription there
+  #asked = false;
+  // a sub has no answer, or a refused one waits to be sent again
+  #tries = 0;
+  #timer;
+  constructor(name, send, idle) {
+    this.j = name;
+    this.#send = send;
+    this.#idle = idle;
+  }
+  /** _onWire reports whether the server may have a subscription. */
+  get u() {
+    return this.#asked || !!this.#top;
+  }
+  v(s) {
+    this.b.add(s);
+    const { last, presence } = s.a;
+    if (!this.#top || s.c || last || presence && !this.i) return this.f();
+    queueMicrotask(() => {
+      if (!s.d) return;
+      if (!this.#top) return this.f();
+      this.#settle(s, this.#top, false, void 0);
+      s.k({ in: [...this.i?.users.keys() ?? []], out: [] });
+    });
+  }
+  p(s) {
+    this.b.delete(s);
+    if (!this.b.size) this.#idle(this);
+  }
+  /** _ask sends a sub for the subscriptions that wait, unless one is on its way. */
+  f() {
+    if (this.#asked) return;
+    let since;
+    let last = 0;
+    let presence;
+    let waits = false;
+    for (const { a: _options, d: _waiting, c: _at } of this.b) {
+      if (_options.presence) presence = true;
+      if (!_waiting) continue;
+      waits = true;
+      last = Math.max(last, _options.last ?? 0);
+      if (_at && (!since || _at[0] === since[0] && _at[1] < since[1])) since = _at;
+    }
+    if (!waits) return;
+    this.#asked = this.#send({ sub: this.j, since, last: last || void 0, presence }, (ok, error) => {
+      if (!this.#asked) return;
+      this.#asked = false;
+      if (error) this.#refused(error);
+      else this.#answered(ok, since, last);
+    });
+  }
+  #refused(error) {
+    if (error.retry) {
+      this.#asked = true;
+      this.#timer = setTimeout(() => {
+        this.#asked = false;
+        this.f();
+      }, backoff(this.#tries++));
+    } else {
+      for (const s of [...this.b]) if (s.d) s.g(new TankError(error.code, error.message, false));
+    }
+  }
+  #answered(ok, since, last) {
+    const { epoch, seq, from = seq, recovered, why } = ok;
+    this.#tries = 0;
+    this.#top = [epoch, seq];
+    if (ok.here) this.i = void 0;
+    const change = ok.here && this.#merge(ok.here);
+    for (const s of [...this.b]) {
+      const at = s.c;
+      const wanted = Math.max(from, seq - (s.a.last ?? 0));
+      if (!s.d) {
+      } else if (!at) {
+        if (!s.a.last || !recovered || from <= Math.max(0, seq - s.a.last)) {
+          this.#settle(s, [epoch, wanted], false, void 0);
+        }
+      } else if (same(at, since)) {
+        if (recovered) this.#settle(s, at, true, void 0);
+        else this.#settle(s, [epoch, last ? wanted : from], false, why);
+      } else if (at[0] !== epoch) {
+        this.#settle(s, [epoch, wanted], false, "epoch");
+      } else if (recovered && from <= at[1] && at[1] <= seq) {
+        this.#settle(s, at, true, void 0);
+      }
+      if (change) s.k(change);
+    }
+    this.f();
+  }
+  // The position moves, then it is told what that means: that the subscription is in force, or on one that was, that something is missing.
+  #settle(s, position, recovered, why) {
+    const from = s.c;
+    s.c = position;
+    s.d = false;
+    if (!s.o) s.r({ position, recovered, why });
+    else if (!recovered) s.l({ why: why ?? "", from, to: position, missed: void 0 });
+  }
+  w(seq, data, { from, prev = seq - 1 } = {}) {
+    if (this.#top && seq > this.#top[1]) this.#top = [this.#top[0], seq];
+    for (const s of [...this.b]) {
+      if (seq) {
+        const at = s.c;
+        if (s.d || !at || seq <= at[1]) continue;
+        const jumped = prev !== at[1];
+        if (jumped && (s.a.gaps ?? "recover") === "recover") {
+          s.d = true;
+          continue;
+        }
+        s.c = [at[0], seq];
+        if (jumped) s.l({ why: "jump", from: at, to: [at[0], prev], missed: void 0 });
+      }
+      s.q({ topic: this.j, data, seq, position: s.c, from });
+    }
+    this.f();
+  }
+  x(missed, seq) {
+    if (this.#top && seq > this.#top[1]) this.#top = [this.#top[0], seq];
+    for (const s of [...this.b]) {
+      const at = s.c;
+      if (s.d || !at || seq <= at[1]) continue;
+      s.c = [at[0], seq];
+      s.l({ why: "lost", from: at, to: s.c, missed });
+    }
+  }
+  y(seq) {
+    for (const s of [...this.b]) {
+      const at = s.c;
+      if (s.d || !at) continue;
+      if ((s.a.gaps ?? "recover") === "recover") s.d = true;
+      else s.l({ why: "gap", from: at, to: [at[0], seq - 1], missed: void 0 });
+    }
+    this.f();
+  }
+  z() {
+    this.#top = void 0;
+    for (const s of this.b) s.d = true;
+    this.f();
+  }
+  /** _end ends those that do not wait: an answer that is still to come is about a later sub. */
+  g(error) {
+    this.#top = void 0;
+    for (const s of [...this.b]) if (!s.d) s.g(new TankError(error.code, error.message, error.retry));
+  }
+  k(here) {
+    const change = this.#merge(here);
+    for (const s of [...this.b]) s.k(change);
+  }
+  #merge(here) {
+    const users = new Map(here.in || here.out ? this.i?.users : void 0);
+    const out = here.out ?? [];
+    for (const user of out) users.delete(user);
+    for (const user in here.in) users.set(user, here.in[user]);
+    this.i = { n: here.n, users };
+    return { in: Object.keys(here.in ?? {}), out };
+  }
+  /** _disconnected: the next connection has no subscriptions. */
+  A() {
+    clearTimeout(this.#timer);
+    this.#asked = false;
+    this.#top = void 0;
+    for (const s of this.b) {
+      s.d = true;
+      s.o = false;
+    }
+  }
+};
+
+// src/tank.ts
+var Tank = class {
+  /** The server has lost its way to others: what is published meanwhile comes late, or is told as a gap. */
+  interrupted = false;
+  #connection;
+  #options;
+  #call;
+  #report;
+  #topics = /* @__PURE__ */ new Map();
+  #answers = /* @__PURE__ */ new Map();
+  #id = 0;
+  /** @param url may be relative to the page, and begin with http. */
+  constructor(url, options = {}) {
+    this.#options = options;
+    this.#report = options.onError ?? globalThis.reportError ?? console.error;
+    this.#call = guard(this.#report);
+    this.#connection = new Connection(
+      url,
+      options,
+      this.#call,
+      (frame) => this.#received(frame),
+      (info) => this.#changed(info)
+    );
+  }
+  get state() {
+    return this.#connection.e;
+  }
+  /** The id of the connection, while it is open. */
+  get client() {
+    return this.#connection.h?.client;
+  }
+  /** The user id that the server has for this client, while it is open. */
+  get user() {
+    return this.#connection.h?.user;
+  }
+  /** Subscribes, now and on each new connection. Several subscriptions to one topic share one on the wire. It takes back a `close()` of the same task. */
+  subscribe(name, options = {}) {
+    this.#connection.t();
+    let topic = this.#topics.get(name);
+    if (!topic) {
+      topic = new Topic(name, (command, answer) => !!this.#send(command, answer), (t) => this.#idle(t));
+      this.#topics.set(name, topic);
+    }
+    const subscription = new Subscription(topic, options, this.#call);
+    if (options.signal?.aborted) subscription.close();
+    else if (this.state === "closed") queueMicrotask(() => subscription.g(closed()));
+    else topic.v(subscription);
+    return subscription;
+  }
+  /**
+   * Publishes any JSON. It never waits for a connection. When it fails with a `key` and with `retry`, publish again with that key:
+   * the message is published once, whether or not the first attempt arrived.
+   */
+  publish(name, data, options = {}) {
+    const key = options.key ?? randomKey();
+    return this.#ask({ pub: name, data, key }, options.signal, key);
+  }
+  /** Asks the application, whose answer is any JSON. */
+  request(data, options = {}) {
+    return this.#ask({ msg: data }, options.signal);
+  }
+  /** Sends a message to the application, JSON or bytes, without an answer. It is false, and nothing is sent, while there is no connection. */
+  send(data) {
+    const bytes = data instanceof ArrayBuffer || ArrayBuffer.isView(data);
+    return this.#connection.m(bytes ? data : JSON.stringify({ msg: data }));
+  }
+  /** Closes the connection for good, one task later, unless something is subscribed to by then. */
+  close() {
+    this.#connection.s();
+  }
+  #ask(command, signal, key) {
+    return new Promise((resolve, reject) => {
+      signal?.throwIfAborted();
+      const abort = () => reject(signal.reason);
+      const sent = this.#send(command, (ok, error) => {
+        signal?.removeEventListener("abort", abort);
+        if (error) reject(new TankError(error.code, error.message, error.retry, key));
+        else resolve(ok);
+      });
+      if (sent) signal?.addEventListener("abort", abort);
+      else reject(this.state === "closed" ? closed(key) : new TankError("offline", "there is no connection, so nothing was sent", true, key));
+    });
+  }
+  #send(command, answer) {
+    const sent = this.#connection.m(JSON.stringify({ id: this.#id + 1, ...command }));
+    if (sent) this.#answers.set(++this.#id, answer);
+    return sent;
+  }
+  #received(frame) {
+    if (frame instanceof ArrayBuffer) return this.#call(this.#options.onMessage, frame);
+    if (Array.isArray(frame)) return this.#topics.get(frame[0])?.w(frame[1], frame[2], frame[3]);
+    const { id, error, topic: name, expires, interrupted } = frame;
+    const topic = this.#topics.get(name);
+    if (id) {
+      const answer = this.#answers.get(id);
+      this.#answers.delete(id);
+      answer?.(frame.ok, error);
+    } else if (error) this.#fail(error);
+    else if (topic) {
+      if (frame.lost) topic.x(frame.lost, frame.seq);
+      else if (frame.gap) topic.y(frame.gap.seq);
+      else if (frame.reset) topic.z();
+      else if (frame.end) topic.g(frame.end);
+      else if (frame.here) topic.k(frame.here);
+    } else if ("msg" in frame) this.#call(this.#options.onMessage, frame.msg);
+    else if (expires) this.#renew();
+    else if (interrupted !== void 0) {
+      this.interrupted = interrupted;
+      this.#call(this.#options.onState, this.state, {});
+    }
+  }
+  async #renew() {
+    const { token } = this.#options;
+    try {
+      const auth = await (typeof token === "function" ? token() : token);
+      if (auth) this.#send({ auth }, (_, error) => error && this.#fail(error));
+    } catch (error) {
+      this.#report(error);
+    }
+  }
+  #fail({ code, message, retry }) {
+    this.#report(new TankError(code, message, retry));
+  }
+  #changed(info) {
+    const { state } = this;
+    if (state === "open") {
+      for (const topic of this.#topics.values()) topic.f();
+    } else {
+      this.interrupted = false;
+      const answers = [...this.#answers.values()];
+      this.#answers.clear();
+      for (const topic of this.#topics.values()) topic.A();
+      const lost = { code: "lost", message: "the connection ended before the answer, so it may have happened", retry: info.code !== 1009 };
+      for (const answer of answers) answer(void 0, lost);
+      if (state === "closed") {
+        for (const topic of this.#topics.values()) for (const s of [...topic.b]) s.g(info.code ? closed() : void 0);
+      }
+    }
+    this.#call(this.#options.onState, state, info);
+  }
+  // One task later, so that who subscribes again at once, as React does, finds the topic as it was.
+  #idle(topic) {
+    setTimeout(() => {
+      const name = topic.j;
+      if (topic.b.size || this.#topics.get(name) !== topic) return;
+      this.#topics.delete(name);
+      if (topic.u) this.#connection.m(JSON.stringify({ unsub: name }));
+    });
+  }
+};
+var closed = (key) => new TankError("closed", "the connection is closed for good", false, key);
+var randomKey = () => Array.from(crypto.getRandomValues(new Uint32Array(4)), (n) => n.toString(36)).join("");

@@ -1,0 +1,204 @@
+import { backoff } from "./connection.js";
+import { TankError } from "./error.js";
+import type { Answer, Command, Details, Fault, Here, Subscribed } from "./frames.js";
+import type { Subscription } from "./subscription.js";
+import type { Position, Presence } from "./types.js";
+
+type Sub = Subscription<any>;
+
+const same = (a: Position | undefined, b: Position | undefined): boolean => String(a) === String(b);
+
+/**
+ * Topic is what all subscriptions to one name share: one `sub` on the wire at a time, and what the server says of the topic.
+ *
+ * A subscription is waiting, or has a position and gets each publication above it. Waiting ends with an answer that fits it. A `sub`
+ * asks for the lowest position of those that wait; whom its answer does not settle, the next `sub` asks for.
+ */
+export class Topic {
+  readonly _name: string;
+  readonly _subs: Set<Sub> = new Set();
+  _presence: Presence | undefined;
+  #send: (command: Command, answer: Answer) => boolean;
+  #idle: (topic: Topic) => void; // the last subscription was removed
+  #top: Position | undefined; // the highest number that was seen on this connection; undefined without a subscription there
+  #asked = false; // a sub has no answer, or a refused one waits to be sent again
+  #tries = 0;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(name: string, send: (command: Command, answer: Answer) => boolean, idle: (topic: Topic) => void) {
+    this._name = name;
+    this.#send = send;
+    this.#idle = idle;
+  }
+
+  /** _onWire reports whether the server may have a subscription. */
+  get _onWire(): boolean {
+    return this.#asked || !!this.#top;
+  }
+
+  _add(s: Sub): void {
+    this._subs.add(s);
+    const { last, presence } = s._options;
+    if (!this.#top || s._at || last || (presence && !this._presence)) return this._ask();
+    queueMicrotask(() => { // so that who subscribes has the subscription before its handlers are called
+      if (!s._waiting) return;
+      if (!this.#top) return this._ask();
+      this.#settle(s, this.#top, false, undefined);
+      s._here({ in: [...(this._presence?.users.keys() ?? [])], out: [] });
+    });
+  }
+
+  _remove(s: Sub): void {
+    this._subs.delete(s);
+    if (!this._subs.size) this.#idle(this);
+  }
+
+  /** _ask sends a sub for the subscriptions that wait, unless one is on its way. */
+  _ask(): void {
+    if (this.#asked) return;
+    let since: Position | undefined;
+    let last = 0;
+    let presence: true | undefined;
+    let waits = false;
+    for (const { _options, _waiting, _at } of this._subs) {
+      if (_options.presence) presence = true;
+      if (!_waiting) continue;
+      waits = true;
+      last = Math.max(last, _options.last ?? 0);
+      if (_at && (!since || (_at[0] === since[0] && _at[1] < since[1]))) since = _at;
+    }
+    if (!waits) return;
+    this.#asked = this.#send({ sub: this._name, since, last: last || undefined, presence }, (ok, error) => {
+      if (!this.#asked) return; // the connection is another one
+      this.#asked = false;
+      if (error) this.#refused(error);
+      else this.#answered(ok, since, last);
+    });
+  }
+
+  #refused(error: Fault): void {
+    if (error.retry) {
+      this.#asked = true; // until then, so that nothing else asks sooner
+      this.#timer = setTimeout(() => {
+        this.#asked = false;
+        this._ask();
+      }, backoff(this.#tries++));
+    } else {
+      for (const s of [...this._subs]) if (s._waiting) s._end(new TankError(error.code, error.message, false));
+    }
+  }
+
+  #answered(ok: Subscribed, since: Position | undefined, last: number): void {
+    const { epoch, seq, from = seq, recovered, why } = ok;
+    this.#tries = 0;
+    this.#top = [epoch, seq];
+    if (ok.here) this._presence = undefined;
+    const change = ok.here && this.#merge(ok.here);
+    for (const s of [...this._subs]) {
+      const at = s._at;
+      const wanted = Math.max(from, seq - (s._options.last ?? 0));
+      if (!s._waiting) {
+        // It goes on as it did: what is replayed for others, it has seen.
+      } else if (!at) {
+        // A first `last` may reach further back than what others have asked for.
+        if (!s._options.last || !recovered || from <= Math.max(0, seq - s._options.last)) {
+          this.#settle(s, [epoch, wanted], false, undefined);
+        }
+      } else if (same(at, since)) {
+        if (recovered) this.#settle(s, at, true, undefined);
+        else this.#settle(s, [epoch, last ? wanted : from], false, why);
+      } else if (at[0] !== epoch) {
+        this.#settle(s, [epoch, wanted], false, "epoch");
+      } else if (recovered && from <= at[1] && at[1] <= seq) {
+        this.#settle(s, at, true, undefined);
+      }
+      if (change) s._here(change);
+    }
+    this._ask();
+  }
+
+  // The position moves, then it is told what that means: that the subscription is in force, or on one that was, that something is missing.
+  #settle(s: Sub, position: Position, recovered: boolean, why: string | undefined): void {
+    const from = s._at;
+    s._at = position;
+    s._waiting = false;
+    if (!s._joined) s._join({ position, recovered, why });
+    else if (!recovered) s._gap({ why: why ?? "", from: from!, to: position, missed: undefined });
+  }
+
+  _published(seq: number, data: unknown, { from, prev = seq - 1 }: Details = {}): void {
+    if (this.#top && seq > this.#top[1]) this.#top = [this.#top[0], seq];
+    for (const s of [...this._subs]) {
+      if (seq) {
+        const at = s._at;
+        if (s._waiting || !at || seq <= at[1]) continue;
+        const jumped = prev !== at[1];
+        if (jumped && (s._options.gaps ?? "recover") === "recover") {
+          s._waiting = true;
+          continue;
+        }
+        s._at = [at[0], seq];
+        if (jumped) s._gap({ why: "jump", from: at, to: [at[0], prev], missed: undefined });
+      }
+      s._message({ topic: this._name, data, seq, position: s._at, from });
+    }
+    this._ask();
+  }
+
+  _lost(missed: number, seq: number): void {
+    if (this.#top && seq > this.#top[1]) this.#top = [this.#top[0], seq];
+    for (const s of [...this._subs]) {
+      const at = s._at;
+      if (s._waiting || !at || seq <= at[1]) continue;
+      s._at = [at[0], seq];
+      s._gap({ why: "lost", from: at, to: s._at, missed });
+    }
+  }
+
+  _mayLack(seq: number): void {
+    for (const s of [...this._subs]) {
+      const at = s._at;
+      if (s._waiting || !at) continue;
+      if ((s._options.gaps ?? "recover") === "recover") s._waiting = true;
+      else s._gap({ why: "gap", from: at, to: [at[0], seq - 1], missed: undefined });
+    }
+    this._ask();
+  }
+
+  _reset(): void {
+    this.#top = undefined;
+    for (const s of this._subs) s._waiting = true;
+    this._ask();
+  }
+
+  /** _end ends those that do not wait: an answer that is still to come is about a later sub. */
+  _end(error: Fault): void {
+    this.#top = undefined;
+    for (const s of [...this._subs]) if (!s._waiting) s._end(new TankError(error.code, error.message, error.retry));
+  }
+
+  _here(here: Here): void {
+    const change = this.#merge(here);
+    for (const s of [...this._subs]) s._here(change);
+  }
+
+  #merge(here: Here): { in: string[]; out: string[] } {
+    const users = new Map(here.in || here.out ? this._presence?.users : undefined); // neither: there are too many to list
+    const out = here.out ?? [];
+    for (const user of out) users.delete(user);
+    for (const user in here.in) users.set(user, here.in[user]);
+    this._presence = { n: here.n, users };
+    return { in: Object.keys(here.in ?? {}), out };
+  }
+
+  /** _disconnected: the next connection has no subscriptions. */
+  _disconnected(): void {
+    clearTimeout(this.#timer);
+    this.#asked = false;
+    this.#top = undefined;
+    for (const s of this._subs) {
+      s._waiting = true;
+      s._joined = false;
+    }
+  }
+}

@@ -1,0 +1,197 @@
+// The client's side of testdata/protocol-v2.json. What a dialogue sends, the tank of its client is made to send, and what it expects
+// from the server, the client hears. Then its handlers and promises must have got what the protocol says.
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+import { Tank } from "../dist/tank.js";
+import { Clock, log, settle, sockets } from "./help.mjs";
+
+const file = JSON.parse(readFileSync(new URL("../../../testdata/protocol-v2.json", import.meta.url)));
+
+// These need a client that does what this one never does.
+const notForThisClient = {
+  "without an id there is no answer": "each sub has an id",
+  "an error comes without an id, too": "each sub has an id",
+  "unknown members are ignored": "no unknown member is sent",
+  "text that is no command is a bad message": "only commands are sent",
+  "an error carries the id wherever it could be read": "only commands are sent",
+  "the same id twice is answered twice": "each id is sent once",
+  "nothing comes behind the answer to unsub, not even a second time": "unsub has no id; see topic.test.mjs",
+  "something was missed, and nothing is kept": "the client would not ask with the last number that it has seen",
+  "a topic is kept without subscribers until its messages are too old": "the client would ask with the last number that it has seen",
+};
+
+class Dialogue {
+  values = {};
+  speakers = {};
+  clock = new Clock();
+
+  async run(steps) {
+    for (const [verb, ...args] of steps) {
+      await this[verb]?.(...args); // what only the server does is seen by what comes then
+      await settle();
+    }
+    for (const { tank, topics } of Object.values(this.speakers)) {
+      for (const shown of topics) assert.deepEqual(shown.messages, shown.expected, `messages of ${shown.name}`);
+      tank.close();
+    }
+    await this.clock.pass(0);
+  }
+
+  async connect(name) {
+    const known = this.speakers[name];
+    this.away = false;
+    if (known) return this.clock.next();
+    const { Socket, made } = sockets();
+    const speaker = { made, topics: [], told: [], errors: [], commands: new Map(), states: [] };
+    speaker.tank = new Tank("ws://example.test", {
+      WebSocket: Socket,
+      token: "token",
+      onMessage: (m) => speaker.told.push(m),
+      onError: (error) => speaker.errors.push(error),
+      onState: (state, info) => speaker.states.push({ state, ...info }),
+    });
+    this.speakers[name] = speaker;
+    await settle();
+  }
+  cut(name) {
+    this.away = true;
+    this.speakers[name].made.at(-1).lose();
+  }
+  closed(name, code) {
+    const { made, states } = this.speakers[name];
+    made.at(-1).lose(code);
+    assert.equal(states.at(-1).state, "waiting");
+    assert.ok(states.at(-1).delay <= 1_000, "bye says within which time");
+  }
+  // A client hears the server meanwhile, or it is away and its computer sleeps.
+  async wait(seconds) {
+    if (this.away) return this.clock.sleep(seconds * 1_000);
+    for (let i = 0; i < seconds; i += 10) {
+      await this.clock.pass(10_000);
+      for (const { made } of Object.values(this.speakers)) made.at(-1).hear({});
+    }
+  }
+  beat(name) {
+    this.speakers[name].made.at(-1).hear({});
+  }
+  position(_, value) {
+    this.values[value] ??= ["E-position", 0];
+  }
+
+  // send makes the tank send a command, unless it has sent it by itself, and compares.
+  async send(name, wanted) {
+    const speaker = this.speakers[name];
+    const socket = speaker.made.at(-1);
+    const { id, ...command } = this.fill(wanted);
+    if ("unsub" in command && !speaker.topics.some((shown) => shown.name === command.unsub)) return; // nothing to close
+    const handle = socket.sent.length ? speaker.topics.find((shown) => shown.name === command.sub) : await this.call(speaker, command);
+    const { id: sentID, ...sent } = socket.take();
+    if (command.key === undefined) delete sent.key;
+    if (command.presence === false) delete command.presence;
+    assert.deepEqual(sent, command);
+    if (id) speaker.commands.set(id, { id: sentID ?? 0, command, handle });
+  }
+  async call({ tank, topics, made, errors }, command) {
+    if ("sub" in command) {
+      const { since, last, presence } = command;
+      const shown = { name: command.sub, since, messages: [], expected: [] };
+      Object.assign(shown, log(tank, command.sub, { since, last, presence, onMessage: (m) => shown.messages.push([m.seq, m.data]) }));
+      topics.push(shown);
+      return shown;
+    }
+    if ("unsub" in command) {
+      for (const shown of topics) if (shown.name === command.unsub) shown.subscription.close();
+      return this.clock.pass(0);
+    }
+    if ("auth" in command) {
+      made.at(-1).hear({ expires: 60 });
+      await settle();
+      return { get error() { return errors.pop(); } };
+    }
+    const outcome = {};
+    const promise = "pub" in command ? tank.publish(command.pub, command.data, command) : tank.request(command.msg);
+    promise.then((ok) => (outcome.ok = ok), (error) => (outcome.error = error));
+    return outcome;
+  }
+
+  // expect lets the client hear a frame and looks at what that does.
+  async expect(name, wanted) {
+    const speaker = this.speakers[name];
+    const socket = speaker.made.at(-1);
+    const frame = this.fill(wanted, true);
+    const answered = frame.id && speaker.commands.get(frame.id);
+    if (frame.ok?.recovered && wanted.ok.epoch === "$_") frame.ok.epoch = answered.command.since[0];
+    if (frame.hello) socket.open();
+    if (frame.bye) speaker.bye = frame.bye;
+    if (frame.id && !answered?.id) return; // unsub, which this client sends without an id
+    if (frame.reset) for (const shown of speaker.topics) shown.at = undefined;
+    if (answered) this.before(answered, frame);
+    else if (Array.isArray(frame)) this.note(speaker, frame);
+    socket.hear(answered ? { ...frame, id: answered.id } : frame);
+    await settle();
+    if (answered) this.after(answered, frame, socket);
+    if (frame.hello) assert.deepEqual([speaker.tank.state, speaker.tank.client, speaker.tank.user], ["open", frame.hello.client, frame.hello.user]);
+    if ("msg" in frame) assert.deepEqual(speaker.told.pop(), frame.msg);
+    if (frame.end) assert.deepEqual(speaker.topics.find((s) => s.name === frame.topic).calls.pop(), ["end", frame.end.code]);
+  }
+  // What the protocol says that a page shows: from the position of the answer on, each number once. Number 0 is shown at any time.
+  note({ topics }, [topic, seq, data]) {
+    for (const shown of topics) {
+      if (shown.name !== topic || shown.subscription.closed || (seq && (shown.at === undefined || seq <= shown.at))) continue;
+      if (seq) shown.at = seq;
+      shown.expected.push([seq, data]);
+    }
+  }
+  before({ command, handle }, { ok }) {
+    if (ok && "sub" in command) handle.at = ok.from ?? ok.seq;
+  }
+  after({ command, handle }, { ok, error }, socket) {
+    if ("sub" in command) {
+      const call = handle.calls.pop();
+      const live = handle.joinedOn === socket;
+      handle.joinedOn = socket;
+      if (error) assert.deepEqual(call, ["end", error.code]);
+      else if (live && ok.recovered) assert.equal(call, undefined);
+      else if (live) assert.deepEqual([call[0], call[1], call[3]], ["gap", ok.why, [ok.epoch, ok.from]]);
+      else assert.deepEqual(call, ["join", ok.recovered ?? false, ok.why, [ok.epoch, ok.from ?? ok.seq]]);
+    } else if (error) {
+      const { code, message, retry } = handle.error;
+      assert.deepEqual({ code, message, retry }, error);
+    } else {
+      assert.deepEqual(handle.ok, ok);
+    }
+  }
+  binary(name, text) {
+    const { made, told } = this.speakers[name];
+    made.at(-1).hear(new TextEncoder().encode(text).buffer);
+    assert.deepEqual(Buffer.from(told.pop()).toString(), text);
+  }
+
+  // fill puts values in the places of names. A server would choose those that are not known yet; here the test does.
+  fill(value, invents = false) {
+    if (typeof value === "string" && value.startsWith("$")) {
+      if (value === "$_" && invents) return "any-" + Math.random();
+      if (invents) this.values[value] ??= "value-" + value.slice(1);
+      return this.values[value] ?? value;
+    }
+    if (Array.isArray(value)) return value.map((v) => this.fill(v, invents));
+    if (value && typeof value === "object") return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, this.fill(v, invents)]));
+    return value;
+  }
+}
+
+for (const { name, steps } of file.dialogues) {
+  test(name, { skip: notForThisClient[name] }, async () => {
+    const dialogue = new Dialogue();
+    try {
+      await dialogue.run(steps);
+    } finally {
+      dialogue.clock.end();
+    }
+  });
+}
+
+test("the list of dialogues that are not for this client is up to date", () => {
+  for (const name of Object.keys(notForThisClient)) assert.ok(file.dialogues.some((d) => d.name === name), name);
+});
