@@ -118,10 +118,11 @@ func (c *Client) tryLoaded() (bool, error) {
 	return c.tryWrite()
 }
 
-// canJoin reports whether another batch can be written together with what was loaded.
+// canJoin reports whether another batch can be written together with what was loaded. With a policy that drops messages, none can:
+// what is being written is not dropped any more, although newer messages may have come.
 func (c *Client) canJoin() bool {
 	o := &c.out.outbox
-	return o.waiting > 0 && len(c.out.rest)+c.size(o.oldest()) <= maxJoin
+	return o.waiting > 0 && c.opts.Policy == CloseSlow && len(c.out.rest)+c.size(o.oldest()) <= maxJoin
 }
 
 // tryJoined is tryWrite of what was loaded and as many batches behind it as can be joined.
