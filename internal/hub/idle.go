@@ -83,8 +83,11 @@ func (s *supervisor) list(t *liveTopic) {
 	}
 }
 
-// idle decides what becomes of an idle topic.
+// idle decides what becomes of an idle topic, unless all topics were told to end.
 func (s *supervisor) idle(t *liveTopic) {
+	if s.hub.life.state() > draining {
+		return
+	}
 	if t.idleSince.IsZero() {
 		t.idleSince = time.Now()
 	}

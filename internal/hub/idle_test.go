@@ -150,6 +150,35 @@ func TestLingeringTopicsAreBounded(t *testing.T) {
 	})
 }
 
+// TestNothingIsKeptBehindAShutdown: topics that linger, and those whose last subscriber is leaving, end with it.
+func TestNothingIsKeptBehindAShutdown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := start(t, keeping(1<<20))
+		l, err := x.Listen("news", 1000, client.CloseSlow)
+		if err != nil {
+			t.Fatal(err)
+		}
+		x.publish1(t, "kept", 100)
+		for _, name := range []string{"kept", "lingers", "news"} {
+			x.position(t, name)
+		}
+		x.publish1(t, "news", 100)
+		x.wantTopics(t, "at first", 1, "kept", "news")
+		see(x, func(s *supervisor) bool {
+			unlisten{l}.handle(s)
+			s.hub.life.moveTo(drainingTopics)
+			shutdown{}.handle(s)
+			return true
+		})
+		if err := x.shutdown(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if x.HistoryMemory() != 0 || x.LingeringTopics() != 0 || x.Topics() != 0 {
+			t.Errorf("%d bytes of %d topics are kept, and %d linger", x.HistoryMemory(), x.Topics(), x.LingeringTopics())
+		}
+	})
+}
+
 // TestIdleTopicsAreGivenUpFirst: the longest idle one first, and what others keep when that is not enough.
 func TestIdleTopicsAreGivenUpFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

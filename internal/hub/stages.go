@@ -6,6 +6,7 @@ import "github.com/fanqie/tank-websocket-go-server/internal/wire"
 
 func (shutdown) handle(s *supervisor) {
 	for _, t := range s.topics {
+		s.noLongerLingers(t)
 		t.topic.Stop()
 	}
 	s.broadcast.topic.Stop()
@@ -27,7 +28,6 @@ func (finish) handle(s *supervisor) {
 	s.hub.life.moveTo(ended) // also when clients or callbacks are given up: nobody has to wait for them
 	s.hub.sessions.Store(0)  // a connection that could not even be cut in time counts no more
 	s.hub.liveTopics.Store(0)
-	s.hub.lingering.Store(0)
 	s.stopClock()
 	s.endListeners()
 	s.hub.config.Observer.Ended()
