@@ -49,14 +49,25 @@ func (c *Client) handleSubscribe2(cmd *wire.Command2) {
 		c.handleSubscribe(cmd.Topic, ask)
 		return
 	}
-	ask.Most = c.m.config.limits.OutboxBytes / 2
 	handed, cancel := context.WithCancel(context.Background())
 	ask.Handed = cancel
-	c.session.Client.AwaitRoom(ask.Most)
+	ask.Most = c.awaitRoom()
 	if c.handleSubscribe(cmd.Topic, ask) {
 		c.await(handed, cancel)
-		c.session.Client.AwaitRoom(ask.Most)
+		c.awaitRoom()
 	}
+}
+
+// awaitRoom waits until no more than half of the outbox is queued, and returns how many bytes a replay may have. With a policy that
+// drops messages, the outbox of a client that is too slow is full for ever: then it does not wait, and a replay may have what is left.
+func (c *Client) awaitRoom() (bytes int) {
+	outbox := c.m.config.limits.OutboxBytes
+	half := outbox / 2
+	if c.m.config.outboxPolicy == OutboxClose {
+		c.session.Client.AwaitRoom(half)
+		return half
+	}
+	return int(max(0, min(int64(half), int64(outbox)-c.session.Client.Queued())))
 }
 
 // await waits until the context has ended, which CloseBegun ends, too.

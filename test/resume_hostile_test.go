@@ -351,8 +351,11 @@ func (badError) As(any) bool   { panic("in As") }
 // TestResumesUnderStorms: thousands of clients come and go, and resume, while messages are published and the topic comes and goes.
 // Whoever is told that it has recovered gets every message, each once and in order.
 func TestResumesUnderStorms(t *testing.T) {
-	for name, crowd := range map[string]int{"of a crowd": 50, "of the last out and the first in": 2} {
-		t.Run(name, func(t *testing.T) { bubble(t, func(t *testing.T) { resumeStorm(t, crowd, cases(1000, 5000)) }) })
+	for name, storm := range map[string]struct{ crowd, rounds int }{
+		"of a crowd":                       {50, cases(1000, 5000)},
+		"of the last out and the first in": {2, cases(500, 2000)},
+	} {
+		t.Run(name, func(t *testing.T) { bubble(t, func(t *testing.T) { resumeStorm(t, storm.crowd, storm.rounds) }) })
 	}
 }
 
@@ -578,5 +581,42 @@ func TestPublicationsThatTheServerCannotMake(t *testing.T) {
 				t.Errorf("%d was published as %v, %v", key, at, err)
 			}
 		}
+	})
+}
+
+// TestAClientThatResumesTooSlowlyCanStillUnsubscribe: a policy drops what it cannot keep up with, so its outbox stays more than half
+// full; its commands are still read.
+func TestAClientThatResumesTooSlowlyCanStillUnsubscribe(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := serve(t, atWill, keepAll, tank.WithOutboxPolicy(tank.OutboxDropOldest), tank.WithLimits(tank.Limits{OutboxBytes: 1 << 20}))
+		at, err := s.Position("kept")
+		must(t, err)
+		ctx, cancel := context.WithCancel(context.Background())
+		var publisher sync.WaitGroup
+		defer publisher.Wait()
+		defer cancel()
+		p := s.connect(handshake{path: "/", header: http.Header{"Sec-Websocket-Protocol": {"tank.v2"}}, buffer: 10_000})
+		p.next()
+		p.send(fmt.Sprintf(`{"id":1,"sub":"kept","since":%s}`, since(at)))
+		p.next()
+		publisher.Go(func() {
+			for ctx.Err() == nil { // ten times as fast as it reads
+				s.Publish(context.Background(), "kept", strings.Repeat("x", 10_000))
+				time.Sleep(time.Millisecond)
+			}
+		})
+		for range 200 {
+			p.next()
+			time.Sleep(10 * time.Millisecond)
+		}
+		p.send(fmt.Sprintf(`{"id":2,"sub":"kept","since":%s}`, since(at)))
+		p.send(`{"id":3,"unsub":"kept"}`)
+		for range 1000 {
+			if _, text := p.next(); strings.HasPrefix(text, `{"id":3`) {
+				return
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		t.Error("10 s later, the unsub has no answer")
 	})
 }
