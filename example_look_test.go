@@ -25,14 +25,17 @@ func ExampleManager_errors() {
 func ExampleManager_connEvents() {
 	tkws := tank.NewInstance()
 	server, stop := run(tkws)
+	defer stop()
 	page := open(server, "ann")
 	page.send("sub:news")
 	page.send("unsub:news")
 	page.Close(1000, "bye")
-	stop()
 
 	for e := range tkws.ConnEvents {
 		fmt.Printf("%s %s %q %q\n", e.UserID, e.EventType, e.Topic, e.Reason)
+		if e.EventType == tank.EventDisconnect {
+			break
+		}
 	}
 	// Output:
 	// ann connect "" ""

@@ -177,7 +177,7 @@ func ExampleClient_Protocol() {
 	for _, c := range tkws.GetAllClients() {
 		fmt.Println(c.Protocol())
 	}
-	// Output:
+	// Unordered output:
 	// v1
 	// tank.v2
 }
