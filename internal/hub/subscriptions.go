@@ -93,11 +93,12 @@ func (m unsubscribe) handle(s *supervisor) {
 	c := m.session
 	t := s.subscription(c, m.topic)
 	switch {
-	case t == nil && s.sessions[c.ID] == c && !c.leaving:
+	case t == nil && s.active(c):
 		m.Fail(notSubscribed(m.topic))
 		s.confirmAbsence(m)
 		return
-	case !s.serves(c): // a topic that has stopped may have messages to deliver, which would come behind the answer
+	case !s.active(c), !s.serves(c) && (m.id != 0 || c.Client.Encoding().IsV2()):
+		// A topic that has stopped may have messages to deliver, which would come behind the answer, or behind the end frame.
 		refuse(m.Request, c, wire.Refusal{ID: m.id, Code: wire.RefusedClosing, Message: ErrClosed.Error(), Topic: m.topic}, ErrClosed)
 		return
 	}

@@ -116,11 +116,11 @@ func (s *supervisor) tooManySessions(c *Session) {
 	s.fault(Fault{Kind: TooManySessions, Err: err, Session: c})
 }
 
-// serves reports whether the requests of a session are handled: it is registered, its subscriptions are not being ended, and topics were
-// not told to end.
-func (s *supervisor) serves(c *Session) bool {
-	return s.sessions[c.ID] == c && !c.leaving && s.hub.life.state() <= draining
-}
+// active reports whether a session is registered, and its subscriptions are not being ended.
+func (s *supervisor) active(c *Session) bool { return s.sessions[c.ID] == c && !c.leaving }
+
+// serves reports whether the requests of a session are handled: it is active, and topics were not told to end.
+func (s *supervisor) serves(c *Session) bool { return s.active(c) && s.hub.life.state() <= draining }
 
 // open reports whether a session is served, and its connection not closing.
 func (s *supervisor) open(c *Session) bool { return s.serves(c) && !c.Client.Closing() }
