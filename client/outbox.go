@@ -160,15 +160,26 @@ func (c *Client) cutAt(slot int, rest *wire.Batch) {
 // wrote takes note that what had begun is written.
 func (c *Client) wrote() {
 	c.countCopied(0)
+	c.wroteAllBut(0)
+}
+
+// wroteAllBut takes note that what had begun is written, but for the last bytes.
+func (c *Client) wroteAllBut(left int) {
 	o := &c.out.outbox
-	for ; o.begun > 0; o.begun-- {
+	first := o.done + o.begun // slot that is not written
+	for ; left > 0 && first > o.done; first-- {
+		if b := o.slots[first-1]; b != nil {
+			left -= c.size(b)
+		}
+	}
+	for ; o.done < first; o.done++ {
 		if b := o.slots[o.done]; b != nil {
 			c.noteWritten(b)
 			o.bytes -= c.size(b)
 			c.release(o.done)
 			o.slots[o.done] = nil // the others may take long
 		}
-		o.done++
+		o.begun--
 	}
 	o.held = max(o.held, o.done)
 }

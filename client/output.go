@@ -137,6 +137,9 @@ func (c *Client) tryJoined() (bool, error) {
 	took, err := c.tryWrite()
 	o.rest = bytes.Clone(o.rest)
 	c.countCopied(cap(o.rest))
+	if !took && err == nil {
+		c.wroteAllBut(len(o.rest))
+	}
 	return took, err
 }
 
