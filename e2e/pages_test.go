@@ -112,6 +112,6 @@ func TestReadme(t *testing.T) {
 	p := open(t, &server{t: t, url: "http://" + addr + "/"}, "readme", look{})
 	p.forgive("404 (Not Found)") // there is no page, as the README says
 	p.run(`window.logged_ = []; console.log = (...what) => window.logged_.push(...what);`)
-	p.run(adapt(t, block(t, "README.md", "js"), "ws://localhost:8080", "ws://"+addr))
+	p.run(adapt(t, block(t, "README.md", "js", "ws://localhost:8080"), "ws://localhost:8080", "ws://"+addr))
 	p.wait(`window.logged_.some((frame) => frame.topic === "clock" && /^\d\d:\d\d:\d\d$/.test(frame.data))`)
 }
