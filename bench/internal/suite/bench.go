@@ -146,6 +146,50 @@ func (b *bench) since(u usage) (time.Duration, error) {
 	return cpu - u.server, err
 }
 
+// load has the server work until the fleet has got all that it waits for. It returns how many units of that came per second, under the
+// name of the unit, and what one unit took; a server that does not tell its allocations has none.
+func (b *bench) load(f *load.Fleet, unit string, units float64, work func() error) (values, error) {
+	before, err := b.Stats(b.ctx)
+	if err != nil {
+		return nil, err
+	}
+	u, err := b.begin()
+	if err != nil {
+		return nil, err
+	}
+	if err := work(); err != nil {
+		return nil, err
+	}
+	end, err := f.Await(b.ctx)
+	if err != nil {
+		return nil, err
+	}
+	cpu, err := b.since(u)
+	if err != nil {
+		return nil, err
+	}
+	resident, err := proc.Resident(b.PID)
+	if err != nil {
+		return nil, err
+	}
+	after, err := b.Stats(b.ctx)
+	if err != nil {
+		return nil, err
+	}
+	elapsed := end.Sub(u.start)
+	v := values{
+		unit:    units / elapsed.Seconds(),
+		"cpu":   float64(cpu.Nanoseconds()) / units,
+		"cores": cpu.Seconds() / elapsed.Seconds(),
+		"peak":  float64(resident),
+		"wire":  float64(f.Bytes()) / units,
+	}
+	if before.Allocations > 0 {
+		v["allocs"] = float64(after.Allocations-before.Allocations) / units
+	}
+	return v, nil
+}
+
 // checkedShare is how many clients there are for each whose messages are checked. Checking costs more than counting.
 const checkedShare = 64
 

@@ -9,7 +9,6 @@ import (
 	"github.com/fanqie/tank-websocket-go-server/bench/internal/control"
 	"github.com/fanqie/tank-websocket-go-server/bench/internal/load"
 	"github.com/fanqie/tank-websocket-go-server/bench/internal/payload"
-	"github.com/fanqie/tank-websocket-go-server/bench/internal/proc"
 	"github.com/fanqie/tank-websocket-go-server/bench/internal/report"
 	"github.com/fanqie/tank-websocket-go-server/bench/internal/stats"
 )
@@ -88,44 +87,13 @@ func (b *bench) oneBurst(f *load.Fleet, subscribers int, job control.Job, templa
 		return nil, err
 	}
 	deliveries := int64(subscribers) * int64(job.Messages)
-	before, err := b.Stats(b.ctx)
-	if err != nil {
-		return nil, err
-	}
 	f.Arm(deliveries, s)
-	u, err := b.begin()
+	v, err := b.load(f, "deliveries", float64(deliveries), func() error {
+		_, err := b.Publish(b.ctx, job, template)
+		return err
+	})
 	if err != nil {
 		return nil, err
-	}
-	if _, err := b.Publish(b.ctx, job, template); err != nil {
-		return nil, err
-	}
-	end, err := f.Await(b.ctx)
-	if err != nil {
-		return nil, err
-	}
-	cpu, err := b.since(u)
-	if err != nil {
-		return nil, err
-	}
-	resident, err := proc.Resident(b.PID)
-	if err != nil {
-		return nil, err
-	}
-	after, err := b.Stats(b.ctx)
-	if err != nil {
-		return nil, err
-	}
-	elapsed := end.Sub(u.start)
-	v := values{
-		"deliveries": float64(deliveries) / elapsed.Seconds(),
-		"cpu":        float64(cpu.Nanoseconds()) / float64(deliveries),
-		"cores":      cpu.Seconds() / elapsed.Seconds(),
-		"peak":       float64(resident),
-		"wire":       float64(f.Bytes()) / float64(deliveries),
-	}
-	if before.Allocations > 0 {
-		v["allocs"] = float64(after.Allocations-before.Allocations) / float64(deliveries)
 	}
 	return v, f.Verify(all(int64(job.Messages)))
 }

@@ -10,7 +10,6 @@ import (
 	"github.com/fanqie/tank-websocket-go-server/bench/internal/control"
 	"github.com/fanqie/tank-websocket-go-server/bench/internal/load"
 	"github.com/fanqie/tank-websocket-go-server/bench/internal/payload"
-	"github.com/fanqie/tank-websocket-go-server/bench/internal/proc"
 	"github.com/fanqie/tank-websocket-go-server/bench/internal/recovery"
 	"github.com/fanqie/tank-websocket-go-server/bench/internal/report"
 	"github.com/fanqie/tank-websocket-go-server/bench/internal/stats"
@@ -127,44 +126,18 @@ func (b *bench) recoverAll(f *load.Fleet, r *resumption, missed recovery.Missed,
 	messages := r.messages(size.missed)
 	f.Record(messages, 2*size.missed*messageBytes)
 	runtime.GC() // of the load generator, which then has no reason for it in the storm
-	before, err := b.Stats(b.ctx)
-	if err != nil {
-		return nil, err
-	}
-	u, err := b.begin()
-	if err != nil {
-		return nil, err
-	}
-	for i := range size.clients {
-		if err := f.Ask(i, say); err != nil {
-			return nil, err
+	v, err := b.load(f, "recoveries", float64(size.clients), func() error {
+		for i := range size.clients {
+			if err := f.Ask(i, say); err != nil {
+				return err
+			}
 		}
-	}
-	end, err := f.Await(b.ctx)
+		return nil
+	})
 	if err != nil {
 		return nil, err
 	}
-	cpu, err := b.since(u)
-	if err != nil {
-		return nil, err
-	}
-	resident, err := proc.Resident(b.PID)
-	if err != nil {
-		return nil, err
-	}
-	after, err := b.Stats(b.ctx)
-	if err != nil {
-		return nil, err
-	}
-	n, elapsed := float64(size.clients), end.Sub(u.start)
-	return values{
-		"recoveries": n / elapsed.Seconds(),
-		"cpu":        float64(cpu.Nanoseconds()) / n,
-		"cores":      cpu.Seconds() / elapsed.Seconds(),
-		"allocs":     float64(after.Allocations-before.Allocations) / n,
-		"wire":       float64(f.Bytes()) / n,
-		"peak":       float64(resident),
-	}, f.Verify(all(int64(messages)))
+	return v, f.Verify(all(int64(messages)))
 }
 
 // check checks that the messages recorded of a client are what it has missed.
