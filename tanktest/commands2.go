@@ -62,12 +62,7 @@ func (c *ClientV2) SubscribeRefused(code, topic string, opts ...SubscribeOption)
 func (c *ClientV2) askToSubscribe(what, topic string, opts []SubscribeOption) (s Subscription, a answer) {
 	c.t.Helper()
 	var asked subscribing
-	for i, opt := range opts {
-		if opt == nil {
-			c.fail("%s: option %d is nil", what, i+1)
-		}
-		opt(&asked)
-	}
+	apply(c, what, opts, &asked)
 	members := map[string]any{"sub": topic}
 	if asked.since != nil && *asked.since != (tank.Position{}) {
 		members["since"] = []any{asked.since.Epoch, asked.since.Seq}
@@ -168,12 +163,7 @@ func (c *ClientV2) PublishRefused(code, topic string, value any, opts ...Publish
 func (c *ClientV2) publish(what, topic string, value any, opts []PublishOption) answer {
 	c.t.Helper()
 	var p publishing
-	for i, opt := range opts {
-		if opt == nil {
-			c.fail("%s: option %d is nil", what, i+1)
-		}
-		opt(&p)
-	}
+	apply(c, what, opts, &p)
 	members := map[string]any{"pub": topic, "data": value}
 	if p.key != "" {
 		members["key"] = p.key
@@ -194,6 +184,17 @@ func (c *ClientV2) RequestRefused(code string, value any) Refusal {
 	c.t.Helper()
 	what := fmt.Sprintf("RequestRefused(%s, %s)", quote(code), show(value))
 	return c.mustRefuse(what, code, c.call(what, map[string]any{"msg": value}, "", nil))
+}
+
+// apply has options vary what a command asks for.
+func apply[O ~func(*T), T any](c *ClientV2, what string, opts []O, to *T) {
+	c.t.Helper()
+	for i, opt := range opts {
+		if opt == nil {
+			c.fail("%s: option %d is nil", what, i+1)
+		}
+		opt(to)
+	}
 }
 
 // Send sends the application a value, which is encoded as encoding/json does. It does not wait for the server to handle it; see Sync.
