@@ -91,7 +91,7 @@ func (t *Topic) frames(e wire.Encoding, size int) []byte {
 // put stores the batch's frames in an encoding, of which the last begins at start, and appends that one deflated if a member needs
 // this. If all members do, the others have only been scratch.
 func (t *Topic) put(e wire.Encoding, frames []byte, start int, isScratch bool) {
-	if deflated := e | 1; t.needing[deflated] > 0 {
+	if deflated := e.Deflated(); t.needing[deflated] > 0 {
 		t.batch.Frames[deflated] = t.deflater.Append(t.batch.Frames[deflated], frames[start:])
 		if isScratch {
 			frames = frames[:start]

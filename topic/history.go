@@ -23,8 +23,8 @@ type History struct {
 func (h History) IsOn() bool { return h != History{} }
 
 // ring is what a topic keeps: the tank.v2 frames of its last messages, in blocks. Small batches are copied into a block, so that a
-// message that was published alone takes little more memory than its frame; a large batch is a block by itself, mostly without a copy. What
-// a block has is never changed, only added to, so its memory is handed out as it is. Owned by the topic.
+// message that was published alone takes little more memory than its frame; a large batch is a block by itself, mostly without a
+// copy. What a block has is never changed, only added to, so its memory is handed out as it is. Owned by the topic.
 type ring struct {
 	limits History
 	lost   *atomic.Uint64 // counts the messages that a subscriber loses
@@ -132,28 +132,24 @@ func (r *ring) grow(b *block, more int) {
 
 // evict drops the blocks that are over the limits, at a time, when the topic's last message has that number.
 func (r *ring) evict(last uint64, now int64) {
-	n := 0
-	for _, b := range r.blocks {
+	r.drop(func(oldest *block) bool {
 		l := r.limits
-		if (l.Bytes == 0 || r.memory <= l.Bytes) && (l.Age == 0 || now-b.ended <= int64(l.Age)) && b.last() >= r.least(last) {
-			break
-		}
-		r.memory -= b.memory()
-		r.blocks[n] = nil
-		n++
-	}
-	r.blocks = r.blocks[n:]
-	if len(r.blocks) == 0 {
-		r.blocks = nil
-	}
+		return l.Bytes > 0 && r.memory > l.Bytes || l.Age > 0 && now-oldest.ended > int64(l.Age) || oldest.last() < r.least(last)
+	})
 }
 
 // shrink drops the oldest blocks, until no more than so many bytes are left.
-func (r *ring) shrink(bytes int) {
-	for len(r.blocks) > 0 && r.memory > bytes {
+func (r *ring) shrink(bytes int) { r.drop(func(*block) bool { return r.memory > bytes }) }
+
+// drop drops blocks, the oldest first, as long as that is due.
+func (r *ring) drop(isDue func(oldest *block) bool) {
+	for len(r.blocks) > 0 && isDue(r.blocks[0]) {
 		r.memory -= r.blocks[0].memory()
 		r.blocks[0] = nil
 		r.blocks = r.blocks[1:]
+	}
+	if len(r.blocks) == 0 {
+		r.blocks = nil
 	}
 }
 

@@ -22,7 +22,7 @@ type keys struct {
 	memory int                 // in bytes
 }
 
-// ownedKey is a key of one owner: nobody can use up the keys of others.
+// ownedKey is a key of one owner: with the same key, others publish something else.
 type ownedKey struct{ owner, key string }
 
 type usedKey struct {

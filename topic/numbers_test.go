@@ -256,6 +256,32 @@ func TestOnKeptTellsOfAMessageThatLeavesNoRoom(t *testing.T) {
 	})
 }
 
+// TestAbandonDropsTheOldest: no more than is asked for, but for the rest of a block.
+func TestAbandonDropsTheOldest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const messages, size = 40, 4000
+		h := spawn2(t, topic.Options{History: topic.History{Bytes: 1 << 20}})
+		for range messages {
+			h.publish(strings.Repeat("x", size))
+			synctest.Wait()
+		}
+		before := h.Kept()
+		h.Abandon(before / 2)
+		page, err := h.History(t.Context(), wire.Position{}, messages)
+		left := h.Kept()
+		if err != nil || left > before/2 || left < before/2-20_000 {
+			t.Errorf("%d of %d bytes are kept, %v", left, before, err)
+		}
+		kept := 0
+		for _, part := range page.Parts {
+			kept += part.Messages
+		}
+		if page.Missed != wire.MissedEvicted || page.From.Seq+uint64(kept) != messages || kept < messages/2-5 || kept > messages/2 {
+			t.Errorf("%d messages are kept behind number %d; missed: %q", kept, page.From.Seq, page.Missed)
+		}
+	})
+}
+
 // TestRetireEndsATopicThatKeepsNothing, and no other: what was taken is not lost with it.
 func TestRetireEndsATopicThatKeepsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -22,8 +22,14 @@ const (
 // IsV2 reports whether the peer speaks tank.v2.
 func (e Encoding) IsV2() bool { return e == V2 || e == V2Deflated }
 
+// deflatedBit is what the encodings of one protocol differ in.
+const deflatedBit = V1Deflated
+
 // Inflated returns the encoding of the same protocol that is not deflated. Every peer of the protocol understands it.
-func (e Encoding) Inflated() Encoding { return e &^ 1 }
+func (e Encoding) Inflated() Encoding { return e &^ deflatedBit }
+
+// Deflated returns the encoding of the same protocol that is deflated.
+func (e Encoding) Deflated() Encoding { return e | deflatedBit }
 
 // The encoding of subscribers inside the process: the messages as they are.
 const (
