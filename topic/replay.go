@@ -35,9 +35,9 @@ type (
 
 // Page is messages that a topic has kept.
 type Page struct {
-	Parts    []*wire.Batch // in the encoding V2
-	From, At wire.Position // in front of the first message, and of the topic
-	Missed   string        // why messages between what was asked for and From are missing; empty: none are
+	Parts  []*wire.Batch // in the encoding V2
+	From   wire.Position // in front of the first message
+	Missed string        // why messages between what was asked for and From are missing; empty: none are
 }
 
 // Ask answers a member that is subscribed already, and replays what it asks for. It never blocks.
@@ -61,7 +61,7 @@ func (m ask) handle(t *Topic) {
 // Discard answers when the topic is given up.
 func (m ask) Discard() {
 	refuse(m.Subscriber, m.ID)
-	m.handed()
+	m.Ask.Done()
 }
 
 // refuse answers a command to a topic that is given up. Any goroutine may call it.
@@ -72,8 +72,9 @@ func refuse(to Subscriber, id uint64) {
 	}
 }
 
-func (a *Ask) handed() {
-	if a.Handed != nil {
+// Done says that the subscriber has been given everything that it gets. The nil Ask has nobody to tell.
+func (a *Ask) Done() {
+	if a != nil && a.Handed != nil {
 		a.Handed()
 	}
 }
@@ -83,7 +84,7 @@ const replyBytes = 128
 
 // answer gives a subscriber the reply, and replays what it asks for. Everything that was taken before has to be delivered.
 func (t *Topic) answer(to Subscriber, a *Ask) {
-	defer a.handed()
+	defer a.Done()
 	reply, parts := t.reply(a)
 	if a.ID != 0 {
 		t.tell(to, wire.NewAnswers(to.Encoding(), wire.AppendSubscribed(make([]byte, 0, replyBytes), a.ID, reply), 1))
@@ -135,12 +136,12 @@ func (m read) handle(t *Topic) {
 	t.deliverBatch() // what was taken before is part of it
 	t.dropOld(time.Now())
 	low := t.history.low(t.seq)
-	page := Page{At: t.position()}
+	page := Page{From: t.position()}
+	page.From.Seq = low - 1
 	since := m.since
 	if since.IsZero() {
 		since.Epoch = t.epoch
 	}
-	page.From = wire.Position{Epoch: t.epoch, Seq: low - 1}
 	if page.Missed = t.missed(since, low); page.Missed == "" {
 		page.From.Seq = since.Seq
 	}

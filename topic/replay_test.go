@@ -160,7 +160,7 @@ func resumeOnce(t *testing.T, x *topic.Topic, limits topic.History, all []kept, 
 	since := uint64(n) % (last + 2)
 	switch step {
 	case "resume":
-		ask.Since = wire.Position{Epoch: page.At.Epoch, Seq: since}
+		ask.Since = wire.Position{Epoch: page.From.Epoch, Seq: since}
 	default:
 		ask.Last = uint64(n%60) + 1
 	}

@@ -2,7 +2,6 @@ package hub
 
 import (
 	"fmt"
-	"net/http"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -10,7 +9,6 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/fanqie/tank-websocket-go-server/client"
-	"github.com/fanqie/tank-websocket-go-server/internal/memnet"
 )
 
 func TestNetworkOfAnAddress(t *testing.T) {
@@ -44,10 +42,7 @@ func TestSourcesOfUsersAndOfNetworksDiffer(t *testing.T) {
 // spend returns what a client has left after each of so many messages, the first one being the full allowance.
 func spend(t *testing.T, m *instance, messages int) []client.Allowance {
 	t.Helper()
-	l := memnet.Listen()
-	server := &http.Server{Handler: m}
-	go server.Serve(l)
-	t.Cleanup(func() { server.Close() })
+	l := serveHTTP(t, m)
 	conn := dial(t, l, "ann", 64<<10)
 	defer conn.Close()
 	c := m.all()[0].Client

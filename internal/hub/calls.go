@@ -82,7 +82,7 @@ func (h *Hub) Unsubscribe(s *Session, topic string, why EndReason) error {
 func (h *Hub) PostSubscribe(s *Session, name string, ask *topic.Ask) {
 	m := subscribe{session: s, topic: name, ask: ask}
 	if !h.supervisor.Post(m) {
-		m.handed()
+		ask.Done()
 	}
 }
 

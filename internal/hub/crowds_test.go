@@ -3,7 +3,6 @@ package hub
 import (
 	"fmt"
 	"io"
-	"net/http"
 	"runtime"
 	"slices"
 	"testing"
@@ -18,10 +17,7 @@ import (
 // crowd connects so many peers, whose buffers take so many bytes. They do not read.
 func crowd(t *testing.T, x *instance, peers, buffer int) []*memnet.Conn {
 	t.Helper()
-	l := memnet.Listen()
-	server := &http.Server{Handler: x}
-	go server.Serve(l)
-	t.Cleanup(func() { server.Close() })
+	l := serveHTTP(t, x)
 	all := make([]*memnet.Conn, peers)
 	for i := range all {
 		all[i] = dial(t, l, fmt.Sprint(i), buffer)
@@ -211,10 +207,7 @@ func TestCandidatesKeepNoSessionThatIsGone(t *testing.T) {
 			c.TotalOutboxBytes = 100_000
 			o.WriteTimeout, o.CloseTimeout = time.Minute, time.Second
 		})
-		l := memnet.Listen()
-		server := &http.Server{Handler: x}
-		go server.Serve(l)
-		defer server.Close()
+		l := serveHTTP(t, x)
 		var conns []*memnet.Conn
 		for range 10 {
 			conns = append(conns, dial(t, l, "ann", 16))

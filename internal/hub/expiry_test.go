@@ -1,13 +1,11 @@
 package hub
 
 import (
-	"net/http"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/fanqie/tank-websocket-go-server/client"
-	"github.com/fanqie/tank-websocket-go-server/internal/memnet"
 )
 
 // The time at which credentials expire is one of the wall clock, such as that in a token. The timer is of the monotonic clock. When the
@@ -17,10 +15,7 @@ import (
 func TestCredentialsExpireAfterTheClockWasSetBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		x := start(t, func(_ *Config, o *client.Options) { o.CloseTimeout = time.Second })
-		l := memnet.Listen()
-		server := &http.Server{Handler: x}
-		go server.Serve(l)
-		defer server.Close()
+		l := serveHTTP(t, x)
 		dial(t, l, "ann", 1<<16)
 		dial(t, l, "bob", 1<<16)
 		for _, s := range x.all() {
@@ -52,10 +47,7 @@ func TestCredentialsExpireAfterTheClockWasSetBack(t *testing.T) {
 func TestClockLooksOnceAMinuteWhileSomethingIsDue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		x := start(t, nil)
-		l := memnet.Listen()
-		server := &http.Server{Handler: x}
-		go server.Serve(l)
-		defer server.Close()
+		l := serveHTTP(t, x)
 		dial(t, l, "ann", 1<<16)
 		ticked := func() time.Time { return see(x, func(s *supervisor) time.Time { return s.clock.ticked }) }
 		time.Sleep(10 * time.Minute)

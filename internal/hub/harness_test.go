@@ -113,6 +113,15 @@ func (x *instance) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	go o.session.Client.Read(nil)
 }
 
+// serveHTTP puts the instance behind a server, until the test ends.
+func serveHTTP(t *testing.T, x *instance) *memnet.Listener {
+	l := memnet.Listen()
+	server := &http.Server{Handler: x}
+	go server.Serve(l)
+	t.Cleanup(func() { server.Close() })
+	return l
+}
+
 // dial connects as a user, and waits until the session is registered. It is for bubbles.
 func dial(t *testing.T, l *memnet.Listener, user string, buffer int) *memnet.Conn {
 	t.Helper()

@@ -3,7 +3,6 @@ package hub
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -11,7 +10,6 @@ import (
 	"time"
 
 	"github.com/fanqie/tank-websocket-go-server/client"
-	"github.com/fanqie/tank-websocket-go-server/internal/memnet"
 	"github.com/fanqie/tank-websocket-go-server/internal/wire"
 	"github.com/fanqie/tank-websocket-go-server/internal/wstest"
 	"github.com/fanqie/tank-websocket-go-server/topic"
@@ -287,10 +285,7 @@ func TestPublicationsAreKeptWhileTopicsBeginAndEnd(t *testing.T) {
 func TestPublicationToATopicThatEndsIsAnswered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		x := start(t, nil)
-		l := memnet.Listen()
-		server := &http.Server{Handler: x}
-		go server.Serve(l)
-		defer server.Close()
+		l := serveHTTP(t, x)
 		conn := dial(t, l, "ann", 1000)
 		ended := topic.Spawn("news", topic.Options{})
 		ended.Stop()

@@ -57,19 +57,12 @@ func (s *supervisor) tooManySubscriptions(m subscribe) {
 // refuse answers a request that is not granted: the caller who waits for it, or else the client. It reports whether it was the
 // client.
 func (m subscribe) refuse(code string, err error) (toClient bool) {
-	defer m.handed()
+	defer m.ask.Done()
 	r := wire.Refusal{Code: code, Message: err.Error(), Topic: m.topic}
 	if m.ask != nil {
 		r.ID = m.ask.ID
 	}
 	return refuse(m.Request, m.session, r, err)
-}
-
-// handed tells whoever waits for a replay that there is none.
-func (m subscribe) handed() {
-	if m.ask != nil && m.ask.Handed != nil {
-		m.ask.Handed()
-	}
 }
 
 func refuse(r actor.Request[struct{}], c *Session, refusal wire.Refusal, err error) (toClient bool) {

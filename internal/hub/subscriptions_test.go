@@ -2,13 +2,11 @@ package hub
 
 import (
 	"context"
-	"net/http"
 	"strings"
 	"testing"
 	"testing/synctest"
 
 	"github.com/fanqie/tank-websocket-go-server/client"
-	"github.com/fanqie/tank-websocket-go-server/internal/memnet"
 	"github.com/fanqie/tank-websocket-go-server/internal/wire"
 	"github.com/fanqie/tank-websocket-go-server/internal/wstest"
 	"github.com/fanqie/tank-websocket-go-server/topic"
@@ -47,10 +45,7 @@ func TestNothingOfATopicComesBehindTheAnswerToUnsubscribe(t *testing.T) {
 
 func testUnsubscribeFromABusyTopic(t *testing.T, before func(*instance, *Session), want []string) {
 	x := start(t, nil)
-	l := memnet.Listen()
-	server := &http.Server{Handler: x}
-	go server.Serve(l)
-	defer server.Close()
+	l := serveHTTP(t, x)
 	conn := wstest.NewConn(dial(t, l, "ann", 1000), 1000)
 	ann := x.all()[0]
 	if err := x.Subscribe(ann, "news"); err != nil {
@@ -78,10 +73,7 @@ func testUnsubscribeFromABusyTopic(t *testing.T, before func(*instance, *Session
 func TestSubscriptionsToATopicThatHasJustEndedAreAnswered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		x := start(t, nil)
-		l := memnet.Listen()
-		server := &http.Server{Handler: x}
-		go server.Serve(l)
-		defer server.Close()
+		l := serveHTTP(t, x)
 		conn := wstest.NewConn(dial(t, l, "ann", 1000), 1000)
 		ann := x.all()[0]
 		if _, err := x.Listen("news", 1000, client.CloseSlow); err != nil {
