@@ -460,38 +460,48 @@ func inflate(t *testing.T, payload []byte) string {
 	return string(text)
 }
 
+// replayOutbox is the outbox of the client of replayBehind, in bytes.
+const replayOutbox = 100_000
+
+// replayBehind has a client that reads nothing ask for a replay of 45 messages of 1,000 bytes, behind so many live ones of this size that
+// are queued for it, and send another command. told counts how often that was looked at.
+func replayBehind(t *testing.T, live int) (s *server, p *peer, told *atomic.Int32) {
+	t.Helper()
+	told = new(atomic.Int32)
+	s = serve(t, keepAll, atWill, tank.WithLimits(tank.Limits{OutboxBytes: replayOutbox, WriteTimeout: time.Hour}),
+		tank.WithMessageHandler(func(*tank.Client, tank.Message) { told.Add(1) }))
+	at, err := s.Position("kept")
+	must(t, err)
+	data := strings.Repeat("x", 1000)
+	for range 45 {
+		must(t, s.Publish(context.Background(), "kept", data))
+	}
+	p = s.dial2("ann", 2000)
+	p.send(`{"sub":"live"}`)
+	synctest.Wait()
+	for range live {
+		must(t, s.Publish(context.Background(), "live", data))
+	}
+	synctest.Wait()
+	p.send(fmt.Sprintf(`{"id":1,"sub":"kept","since":%s}`, since(at)))
+	p.send(`{"msg":"and then"}`)
+	return s, p, told
+}
+
 // TestReplayWaitsForRoom: before it, for what is queued already; and behind it, before the next command is looked at.
 func TestReplayWaitsForRoom(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		const outbox = 100_000
-		var told atomic.Int32
-		s := serve(t, keepAll, atWill, tank.WithLimits(tank.Limits{OutboxBytes: outbox, WriteTimeout: time.Hour}),
-			tank.WithMessageHandler(func(*tank.Client, tank.Message) { told.Add(1) }))
-		at, err := s.Position("kept")
-		must(t, err)
-		data := strings.Repeat("x", 1000)
-		for range 45 {
-			must(t, s.Publish(context.Background(), "kept", data))
-		}
-		p := s.dial2("ann", 2000)
-		p.send(`{"sub":"live"}`)
-		synctest.Wait()
-		for range 70 {
-			must(t, s.Publish(context.Background(), "live", data))
-		}
-		synctest.Wait()
-		p.send(fmt.Sprintf(`{"id":1,"sub":"kept","since":%s}`, since(at)))
-		p.send(`{"msg":"and then"}`)
+		s, p, told := replayBehind(t, 70)
 		synctest.Wait()
 		for i := range 70 {
-			p.expect(fmt.Sprintf(`["live",%d,%q]`, i+1, data))
+			p.expect(fmt.Sprintf(`["live",%d,%q]`, i+1, strings.Repeat("x", 1000)))
 		}
 		if told.Load() != 0 {
 			t.Error("a command was looked at before the replay was asked for")
 		}
 		time.Sleep(time.Second)
 		queued := s.GetAllClients()[0].Stats().OutboxBytes
-		if told.Load() != 0 && queued > outbox/2 {
+		if told.Load() != 0 && queued > replayOutbox/2 {
 			t.Errorf("a command was looked at while %d bytes are queued", queued)
 		}
 		if queued < 40_000 {
@@ -511,24 +521,7 @@ func TestReplayWaitsForRoom(t *testing.T) {
 // TestCommandsBehindAReplayWait until no more than half of the outbox is queued, although publications have come meanwhile.
 func TestCommandsBehindAReplayWait(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		var told atomic.Int32
-		s := serve(t, keepAll, atWill, tank.WithLimits(tank.Limits{OutboxBytes: 100_000, WriteTimeout: time.Hour}),
-			tank.WithMessageHandler(func(*tank.Client, tank.Message) { told.Add(1) }))
-		at, err := s.Position("kept")
-		must(t, err)
-		data := strings.Repeat("x", 1000)
-		for range 45 {
-			must(t, s.Publish(context.Background(), "kept", data))
-		}
-		p := s.dial2("ann", 2000)
-		p.send(`{"sub":"live"}`)
-		synctest.Wait()
-		for range 20 { // which leaves room enough for the replay, and is more than half of the outbox together with it
-			must(t, s.Publish(context.Background(), "live", data))
-		}
-		synctest.Wait()
-		p.send(fmt.Sprintf(`{"id":1,"sub":"kept","since":%s}`, since(at)))
-		p.send(`{"msg":"and then"}`)
+		s, p, told := replayBehind(t, 20) // which leaves room enough for the replay, and is more than half of the outbox together with it
 		time.Sleep(time.Second)
 		if told.Load() != 0 {
 			t.Errorf("the command was looked at while %d bytes are queued", s.GetAllClients()[0].Stats().OutboxBytes)
