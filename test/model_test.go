@@ -23,6 +23,7 @@ import (
 	tank "github.com/fanqie/tank-websocket-go-server"
 	"github.com/fanqie/tank-websocket-go-server/actor"
 	"github.com/fanqie/tank-websocket-go-server/internal/memnet"
+	"github.com/fanqie/tank-websocket-go-server/internal/wire"
 	"github.com/fanqie/tank-websocket-go-server/internal/wstest"
 )
 
@@ -52,11 +53,8 @@ var modelLimits = tank.Limits{
 	TotalOutboxBytes:  1 << 30,
 }
 
-// batchMemory is the most bytes that a batch counts beside its own, of which the smallest has so many.
-const (
-	batchMemory = 140
-	smallest    = 8
-)
+// smallest is how many bytes the smallest batch has.
+const smallest = 8
 
 // maxRefusals is how many subscriptions in a row a client is refused.
 const maxRefusals = 16
@@ -154,6 +152,7 @@ type player struct {
 	lost     map[string]map[int]bool // but for these
 	dropped  int                     // messages for it that are not written
 	queue    []message               // on their way: those that do not count as written
+	longest  int                     // it was since the socket took all of it
 	closing  *closing
 	deaf     bool // its frames are not looked at any more
 	gone     bool
@@ -450,6 +449,7 @@ func (p *player) offer(msg message) (taken bool) {
 		}
 	}
 	p.queue = append(p.queue, msg)
+	p.longest = max(p.longest, len(p.queue)+p.early)
 	if p.closing != nil {
 		p.lose(len(p.queue)-1, len(p.queue))
 		return false
@@ -926,7 +926,7 @@ func (p *player) count(progress bool) {
 	if !p.full() && !p.gone { // at rest, nothing is being written
 		p.piece, p.begun, p.mixed, p.vague = false, 0, false, false
 		p.counted += p.early
-		p.early, p.bytes = 0, 0
+		p.early, p.bytes, p.longest = 0, 0, len(p.queue)
 	}
 	if p.partly >= p.begun && (p.partly > 0 || progress) {
 		p.counted += p.partly
@@ -1041,11 +1041,11 @@ func (p *player) endings() (list []ending) {
 func (m *model) check() {
 	var want tank.Stats
 	var written, lost, doubt uint64 // messages that may not count as written; of those, in connections that ended; that may be lost
-	var least, most int64           // what waits for several counts once, and each batch somewhat more than its bytes
+	var least, most int64           // outbox bytes
 	for _, p := range m.players {
 		p.check()
 		if waiting := p.queued(); waiting > 0 {
-			most += int64(waiting + batchMemory*(waiting/smallest+1))
+			most += memoryOf(waiting, p.longest)
 		}
 		if !p.vague {
 			least = max(least, int64(p.queued()))
@@ -1088,6 +1088,14 @@ func (m *model) check() {
 		fail("%d clients, want %d", m.GetClientCount(), want.Clients)
 	}
 	m.checkTopics()
+}
+
+// memoryOf returns the most memory that an outbox counts in which so many bytes wait, and so many messages have waited at once since it
+// was empty. What waits for several counts once.
+func memoryOf(bytes, messages int) int64 {
+	batches := bytes/smallest + 1 // at most
+	const slot = 8                // which they keep until it is empty; there are up to twice as many as were in use, and those may grow
+	return int64(2*bytes + batches*wire.BatchOverhead + 4*messages*slot)
 }
 
 func (m *model) checkTopics() {
