@@ -39,7 +39,7 @@ var layers = map[string][]string{
 }
 
 // exampleLayer is the same for each package below examples/: what a user of the library can import.
-var exampleLayer = []string{".", "actor", "inspector", "examples/internal/chat", "examples/internal/web"}
+var exampleLayer = []string{".", "actor", "clients/js", "inspector", "examples/internal/chat", "examples/internal/web"}
 
 // permittedModules are all that a program which uses the library links beside the standard library.
 var permittedModules = []string{"github.com/coder/websocket", "github.com/google/uuid"}

@@ -110,19 +110,19 @@ var Subscription = class {
     this.#open = false;
     this.#error = error;
     this.a.signal?.removeEventListener("abort", this.close);
-    this.#topic.p(this);
+    this.#topic.q(this);
     this.#wake?.();
     if (error) this.#call(this.a.onEnd, error);
   }
   /** @internal */
-  q(message) {
+  r(message) {
     if (!this.#open) return;
     this.#queue?.push(message);
     this.#wake?.();
     this.#call(this.a.onMessage, message);
   }
   /** @internal */
-  r(join) {
+  s(join) {
     this.o = true;
     if (this.#open) this.#call(this.a.onJoin, join);
   }
@@ -171,8 +171,8 @@ var Connection = class {
     this.#call = call;
     this.#receive = receive;
     this.#changed = changed;
-    globalThis.addEventListener?.("online", this.#hurry);
-    globalThis.document?.addEventListener("visibilitychange", this.#hurry);
+    globalThis.addEventListener?.("online", this.#noticed);
+    globalThis.document?.addEventListener("visibilitychange", this.#noticed);
     this.#connect();
   }
   /** _send sends a frame. It is false, and nothing is sent, while there is no connection. */
@@ -182,23 +182,26 @@ var Connection = class {
     return sends;
   }
   /** _close takes effect one task later, unless _keep is called before. */
-  s() {
+  t() {
     this.#closing ??= setTimeout(() => {
       this.#drop(1e3);
       if (this.e !== "closed") this.#end({});
     });
   }
-  t() {
+  u() {
     if (!this.#closing || this.e === "closed") return;
     clearTimeout(this.#closing);
     this.#closing = void 0;
     if (this.e === "connecting" && !this.#socket) this.#connect();
   }
-  // The network is back, or the page is looked at: a wait ends, and a connection has to show that it is alive.
-  #hurry = ({ type }) => {
-    if (type !== "online" && document.hidden) return;
+  /** _hurry ends a wait; an open connection has to show that it is alive. */
+  p() {
     if (this.e === "waiting") this.#connect();
     else if (this.e === "open") this.#probe();
+  }
+  // The network is back, or the page is looked at.
+  #noticed = ({ type }) => {
+    if (type === "online" || !document.hidden) this.p();
   };
   async #connect() {
     this.#drop();
@@ -272,8 +275,8 @@ var Connection = class {
     socket.close(code);
   }
   #end(info) {
-    globalThis.removeEventListener?.("online", this.#hurry);
-    globalThis.document?.removeEventListener("visibilitychange", this.#hurry);
+    globalThis.removeEventListener?.("online", this.#noticed);
+    globalThis.document?.removeEventListener("visibilitychange", this.#noticed);
     this.#become("closed", info);
   }
   #become(state, info) {
@@ -319,10 +322,10 @@ var Topic = class {
     this.#idle = idle;
   }
   /** _onWire reports whether the server may have a subscription. */
-  get u() {
+  get v() {
     return this.#asked || !!this.#top;
   }
-  v(s) {
+  w(s) {
     this.b.add(s);
     const { last, presence } = s.a;
     if (!this.#top || s.c || last || presence && !this.i) return this.f();
@@ -333,7 +336,7 @@ var Topic = class {
       s.k({ in: [...this.i?.users.keys() ?? []], out: [] });
     });
   }
-  p(s) {
+  q(s) {
     this.b.delete(s);
     if (!this.b.size) this.#idle(this);
   }
@@ -401,10 +404,10 @@ var Topic = class {
     const from = s.c;
     s.c = position;
     s.d = false;
-    if (!s.o) s.r({ position, recovered, why });
+    if (!s.o) s.s({ position, recovered, why });
     else if (!recovered) s.l({ why: why ?? "", from, to: position, missed: void 0 });
   }
-  w(seq, data, { from, prev = seq - 1 } = {}) {
+  x(seq, data, { from, prev = seq - 1 } = {}) {
     if (this.#top && seq > this.#top[1]) this.#top = [this.#top[0], seq];
     for (const s of [...this.b]) {
       if (seq) {
@@ -418,11 +421,11 @@ var Topic = class {
         s.c = [at[0], seq];
         if (jumped) s.l({ why: "jump", from: at, to: [at[0], prev], missed: void 0 });
       }
-      s.q({ topic: this.j, data, seq, position: s.c, from });
+      s.r({ topic: this.j, data, seq, position: s.c, from });
     }
     this.f();
   }
-  x(missed, seq) {
+  y(missed, seq) {
     if (this.#top && seq > this.#top[1]) this.#top = [this.#top[0], seq];
     for (const s of [...this.b]) {
       const at = s.c;
@@ -431,7 +434,7 @@ var Topic = class {
       s.l({ why: "lost", from: at, to: s.c, missed });
     }
   }
-  y(seq) {
+  z(seq) {
     for (const s of [...this.b]) {
       const at = s.c;
       if (s.d || !at) continue;
@@ -440,7 +443,7 @@ var Topic = class {
     }
     this.f();
   }
-  z() {
+  A() {
     this.#top = void 0;
     for (const s of this.b) s.d = true;
     this.f();
@@ -463,7 +466,7 @@ var Topic = class {
     return { in: Object.keys(here.in ?? {}), out };
   }
   /** _disconnected: the next connection has no subscriptions. */
-  A() {
+  B() {
     clearTimeout(this.#timer);
     this.#asked = false;
     this.#top = void 0;
@@ -511,7 +514,7 @@ var Tank = class {
   }
   /** Subscribes, now and on each new connection. Several subscriptions to one topic share one on the wire. It takes back a `close()` of the same task. */
   subscribe(name, options = {}) {
-    this.#connection.t();
+    this.#connection.u();
     let topic = this.#topics.get(name);
     if (!topic) {
       topic = new Topic(name, (command, answer) => !!this.#send(command, answer), (t) => this.#idle(t));
@@ -520,7 +523,7 @@ var Tank = class {
     const subscription = new Subscription(topic, options, this.#call);
     if (options.signal?.aborted) subscription.close();
     else if (this.state === "closed") queueMicrotask(() => subscription.g(closed()));
-    else topic.v(subscription);
+    else topic.w(subscription);
     return subscription;
   }
   /**
@@ -540,9 +543,13 @@ var Tank = class {
     const bytes = data instanceof ArrayBuffer || ArrayBuffer.isView(data);
     return this.#connection.m(bytes ? data : JSON.stringify({ msg: data }));
   }
+  /** Ends a wait: the next attempt begins at once. An open connection has to show within 5 s that it is alive. For a button "retry now". */
+  connect() {
+    this.#connection.p();
+  }
   /** Closes the connection for good, one task later, unless something is subscribed to by then. */
   close() {
-    this.#connection.s();
+    this.#connection.t();
   }
   #ask(command, signal, key) {
     return new Promise((resolve, reject) => {
@@ -564,7 +571,7 @@ var Tank = class {
   }
   #received(frame) {
     if (frame instanceof ArrayBuffer) return this.#call(this.#options.onMessage, frame);
-    if (Array.isArray(frame)) return this.#topics.get(frame[0])?.w(frame[1], frame[2], frame[3]);
+    if (Array.isArray(frame)) return this.#topics.get(frame[0])?.x(frame[1], frame[2], frame[3]);
     const { id, error, topic: name, expires, interrupted } = frame;
     const topic = this.#topics.get(name);
     if (id) {
@@ -573,9 +580,9 @@ var Tank = class {
       answer?.(frame.ok, error);
     } else if (error) this.#fail(error);
     else if (topic) {
-      if (frame.lost) topic.x(frame.lost, frame.seq);
-      else if (frame.gap) topic.y(frame.gap.seq);
-      else if (frame.reset) topic.z();
+      if (frame.lost) topic.y(frame.lost, frame.seq);
+      else if (frame.gap) topic.z(frame.gap.seq);
+      else if (frame.reset) topic.A();
       else if (frame.end) topic.g(frame.end);
       else if (frame.here) topic.k(frame.here);
     } else if ("msg" in frame) this.#call(this.#options.onMessage, frame.msg);
@@ -605,7 +612,7 @@ var Tank = class {
       this.interrupted = false;
       const answers = [...this.#answers.values()];
       this.#answers.clear();
-      for (const topic of this.#topics.values()) topic.A();
+      for (const topic of this.#topics.values()) topic.B();
       const lost = { code: "lost", message: "the connection ended before the answer, so it may have happened", retry: info.code !== 1009 };
       for (const answer of answers) answer(void 0, lost);
       if (state === "closed") {
@@ -620,7 +627,7 @@ var Tank = class {
       const name = topic.j;
       if (topic.b.size || this.#topics.get(name) !== topic) return;
       this.#topics.delete(name);
-      if (topic.u) this.#connection.m(JSON.stringify({ unsub: name }));
+      if (topic.v) this.#connection.m(JSON.stringify({ unsub: name }));
     });
   }
 };

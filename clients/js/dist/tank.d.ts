@@ -176,6 +176,8 @@ export declare class Tank<Topics extends object = Record<string, unknown>> {
     request<Result = unknown>(data: unknown, options?: CallOptions): Promise<Result>;
     /** Sends a message to the application, JSON or bytes, without an answer. It is false, and nothing is sent, while there is no connection. */
     send(data: unknown): boolean;
+    /** Ends a wait: the next attempt begins at once. An open connection has to show within 5 s that it is alive. For a button "retry now". */
+    connect(): void;
     /** Closes the connection for good, one task later, unless something is subscribed to by then. */
     close(): void;
 }

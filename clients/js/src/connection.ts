@@ -47,8 +47,8 @@ export class Connection {
     this.#call = call;
     this.#receive = receive;
     this.#changed = changed;
-    globalThis.addEventListener?.("online", this.#hurry);
-    globalThis.document?.addEventListener("visibilitychange", this.#hurry);
+    globalThis.addEventListener?.("online", this.#noticed);
+    globalThis.document?.addEventListener("visibilitychange", this.#noticed);
     this.#connect();
   }
 
@@ -74,11 +74,15 @@ export class Connection {
     if (this._state === "connecting" && !this.#socket) this.#connect();
   }
 
-  // The network is back, or the page is looked at: a wait ends, and a connection has to show that it is alive.
-  #hurry = ({ type }: { type: string }): void => {
-    if (type !== "online" && document.hidden) return;
+  /** _hurry ends a wait; an open connection has to show that it is alive. */
+  _hurry(): void {
     if (this._state === "waiting") this.#connect();
     else if (this._state === "open") this.#probe();
+  }
+
+  // The network is back, or the page is looked at.
+  #noticed = ({ type }: { type: string }): void => {
+    if (type === "online" || !document.hidden) this._hurry();
   };
 
   async #connect(): Promise<void> {
@@ -159,8 +163,8 @@ export class Connection {
   }
 
   #end(info: StateInfo): void {
-    globalThis.removeEventListener?.("online", this.#hurry);
-    globalThis.document?.removeEventListener("visibilitychange", this.#hurry);
+    globalThis.removeEventListener?.("online", this.#noticed);
+    globalThis.document?.removeEventListener("visibilitychange", this.#noticed);
     this.#become("closed", info);
   }
 

@@ -85,6 +85,11 @@ export class Tank<Topics extends object = Record<string, unknown>> {
     return this.#connection._send(bytes ? data : JSON.stringify({ msg: data }));
   }
 
+  /** Ends a wait: the next attempt begins at once. An open connection has to show within 5 s that it is alive. For a button "retry now". */
+  connect(): void {
+    this.#connection._hurry();
+  }
+
   /** Closes the connection for good, one task later, unless something is subscribed to by then. */
   close(): void {
     this.#connection._close();

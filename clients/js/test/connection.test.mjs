@@ -273,6 +273,27 @@ test("online, and becoming visible, make an open connection show that it is aliv
   assert.equal(states.at(-1).state, "waiting");
 });
 
+test("connect ends a wait, and makes an open connection show that it is alive", async (t) => {
+  const { clock, last, made, states, tank } = await start(t);
+  tank.connect();
+  await settle();
+  assert.equal(made.length, 1, "an attempt is under way");
+  last().lose();
+  tank.connect();
+  await settle();
+  assert.equal(made.length, 2);
+  last().hello();
+  tank.connect();
+  assert.equal(last().probes, 1);
+  await clock.pass(5_000);
+  assert.equal(states.at(-1).state, "waiting");
+  tank.close();
+  await clock.pass(0);
+  tank.connect();
+  await settle();
+  assert.deepEqual([tank.state, made.length], ["closed", 2]);
+});
+
 test("close takes effect one task later, and leaves nothing behind", async (t) => {
   const { listeners } = page(t);
   const { clock, socket, states, tank } = await startOpen(t);

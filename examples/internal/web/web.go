@@ -7,6 +7,8 @@ import (
 	"embed"
 	"net/http"
 	"time"
+
+	tankjs "github.com/fanqie/tank-websocket-go-server/clients/js"
 )
 
 //go:embed *.js *.css
@@ -15,8 +17,9 @@ var files embed.FS
 // names are the shared files. live.js stands for itself; the others need each other or nothing.
 var names = []string{"live.js", "keys.js", "language.js", "small.css"}
 
-// Handle serves the shared files at the top of a mux.
+// Handle serves the shared files, and the client, at the top of a mux.
 func Handle(mux *http.ServeMux) {
+	mux.Handle("GET /tank.js", tankjs.Handler())
 	for _, name := range names {
 		content, err := files.ReadFile(name)
 		if err != nil {
