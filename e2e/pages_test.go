@@ -65,6 +65,9 @@ func TestGettingStarted(t *testing.T) {
 			p.wait(`document.getElementById("news").textContent === "Hello"`)
 			post(t, `curl -d text=<b>&amp; http://localhost:8080/news`, "http://"+addr+"/news")
 			p.wait(`document.getElementById("news").lastChild.textContent === "<b>&amp;"`)
+			again := open(t, &server{t: t, url: "http://" + addr + "/"}, "hello again", look{})
+			again.forgive("/favicon.ico")
+			again.wait(`document.getElementById("news").textContent === "Hello<b>&amp;"`) // the last messages
 
 			test := exec.Command("go", "test", ".")
 			test.Dir = dir
@@ -76,9 +79,9 @@ func TestGettingStarted(t *testing.T) {
 			if err := process.wait(); err != nil {
 				t.Errorf("the program ended with %v", err)
 			}
-			again := exec.Command(filepath.Join(dir, "hello"))
-			again.Dir = dir
-			background(t, again, addr)
+			next := exec.Command(filepath.Join(dir, "hello"))
+			next.Dir = dir
+			background(t, next, addr)
 			p.run(`document.getElementById("clock").textContent = "stopped"`)
 			p.wait(clock + ` !== "stopped"`)
 		})
