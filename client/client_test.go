@@ -115,7 +115,19 @@ func eachKind(t *testing.T, test func(t *testing.T, newPair func(*testing.T, int
 	})
 }
 
+// newPairV2 is newLentPair for a peer that speaks tank.v2.
+func newPairV2(t *testing.T, buffer int, configure func(*client.Options)) *pair {
+	t.Helper()
+	handshake := wstest.Handshake{Header: "Sec-WebSocket-Protocol: tank.v2\r\n"}
+	return newPairWith(t, handshake, func(_ *pair, l net.Listener) net.Listener { return l }, buffer, configure)
+}
+
 func newPairOn(t *testing.T, listen func(*pair, net.Listener) net.Listener, buffer int, configure func(*client.Options)) *pair {
+	t.Helper()
+	return newPairWith(t, wstest.Handshake{}, listen, buffer, configure)
+}
+
+func newPairWith(t *testing.T, h wstest.Handshake, listen func(*pair, net.Listener) net.Listener, buffer int, configure func(*client.Options)) *pair {
 	t.Helper()
 	p := &pair{owner: newOwner(), opts: &client.Options{
 		OutboxBytes: 1000, MessageBytes: 1000, CloseTimeout: 5 * time.Second, Counters: &client.Counters{}, Budget: budget.New(0, nil),
@@ -125,7 +137,7 @@ func newPairOn(t *testing.T, listen func(*pair, net.Listener) net.Listener, buff
 	}
 	upgraded := make(chan *client.Conn)
 	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c, err := client.Upgrade(w, r, client.UpgradeOptions{WriteBuffer: 100})
+		c, err := client.Upgrade(w, r, client.UpgradeOptions{WriteBuffer: 100, V2: client.V2Offered})
 		if err != nil {
 			t.Error(err)
 		}
@@ -142,7 +154,7 @@ func newPairOn(t *testing.T, listen func(*pair, net.Listener) net.Listener, buff
 	t.Cleanup(func() { conn.Close() })
 	var c *client.Conn
 	go func() { c = <-upgraded }()
-	if p.conn, err = wstest.Upgrade(conn, wstest.Handshake{}); err != nil {
+	if p.conn, err = wstest.Upgrade(conn, h); err != nil {
 		t.Fatal(err)
 	}
 	synctest.Wait()

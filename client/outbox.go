@@ -1,8 +1,6 @@
 package client
 
 import (
-	"sync/atomic"
-
 	"github.com/fanqie/tank-websocket-go-server/internal/wire"
 )
 
@@ -25,10 +23,12 @@ type outbox struct {
 	counted int           // slots that count against it
 
 	// What was found in slots, until forget.
-	searched int                    // no batch waits in a slot before this one; see first
-	sought   int                    // none that may be dropped does; see firstToDrop
-	indexed  int                    // slots before this one are in latest; see keepLatest
-	latest   map[*atomic.Uint64]int // slot of the newest batch of each topic, by its counter of losses
+	searched int            // no batch waits in a slot before this one; see first
+	sought   int            // none that may be dropped does; see firstToDrop
+	indexed  int            // slots before this one are in latest; see keepLatest
+	latest   map[string]int // slot of the newest batch of each topic
+
+	losses map[string][]loss // of each topic, oldest first
 }
 
 func (o *outbox) empty() bool { return o.begun == 0 && o.waiting == 0 }
@@ -45,6 +45,7 @@ func (o *outbox) add(b *wire.Batch, size int) {
 
 // compact moves the batches to the first slots.
 func (o *outbox) compact() {
+	o.moveLosses()
 	n, begun, held := 0, 0, 0
 	for i, b := range o.slots {
 		if b == nil {
@@ -184,9 +185,10 @@ func (c *Client) wroteAllBut(left int) {
 	o.held = max(o.held, o.done)
 }
 
-// resetOutbox gives the slots of an empty outbox back.
+// resetOutbox gives the slots of an empty outbox back. A peer that was not told of losses will not be.
 func (c *Client) resetOutbox() {
 	c.countSlots(0)
+	c.allLosses()
 	c.out.outbox.reset()
 }
 

@@ -73,7 +73,7 @@ func (c *Client) forget() {
 // Each turn of the loop writes what was loaded, takes a step of the closing handshake, or is the last.
 func (c *Client) writeQueued() {
 	for !c.gone && !c.out.writing {
-		if c.out.empty() {
+		if c.out.empty() && !c.loadLosses() {
 			c.forget()
 			if c.out.closeFrame != closeDue && c.out.closeFrame != closeBegun {
 				return
@@ -102,8 +102,18 @@ func (c *Client) load() {
 		}
 		o.rest, o.control = o.control, nil
 	default:
-		o.rest = o.outbox.begin().For(c.encoding)
+		if o.rest = c.lossesBefore(o.outbox.first()); o.rest == nil {
+			o.rest = o.outbox.begin().For(c.encoding)
+		}
 	}
+}
+
+// loadLosses takes up what the peer is still to be told when nothing else waits. It reports whether there is something.
+func (c *Client) loadLosses() bool {
+	if c.closing.Load() == nil {
+		c.out.rest = c.allLosses()
+	}
+	return len(c.out.rest) > 0
 }
 
 // tryLoaded writes what was loaded, and batches that can be joined with it, without blocking. It reports whether the socket took all
@@ -177,9 +187,11 @@ func (c *Client) piece() net.Buffers {
 	pieces, size := net.Buffers{o.rest}, len(o.rest)
 	o.rest = nil
 	for o.outbox.waiting > 0 {
-		next := o.outbox.oldest()
-		if size += c.size(next); size > most {
+		if size += c.size(o.outbox.oldest()); size > most {
 			break
+		}
+		if notices := c.lossesBefore(o.outbox.first()); notices != nil {
+			pieces = append(pieces, notices)
 		}
 		pieces = append(pieces, o.outbox.begin().For(c.encoding))
 	}

@@ -2,7 +2,8 @@ package client
 
 import (
 	"errors"
-	"sync/atomic"
+
+	"github.com/fanqie/tank-websocket-go-server/internal/wire"
 )
 
 // What an outbox does past its limit. All functions in this file run in the actor.
@@ -48,38 +49,53 @@ func (c *Client) dropOldest() {
 		b, excess := o.slots[slot], o.bytes-c.opts.OutboxBytes
 		if c.size(b) > excess {
 			if rest := b.Without(c.encoding, excess); rest.Messages > 0 {
-				c.cutAt(slot, rest)
+				c.shedFirst(slot, rest)
 				return
 			}
 		}
-		c.dropAt(slot)
+		c.shedAll(slot)
 	}
 }
 
-// keepLatest drops all but the latest message of each topic. Messages of no topic stay. A batch's counter of losses stands for
-// its topic; one that ended and began anew meanwhile has another, and counts as another topic.
+// shedAll drops a waiting batch.
+func (c *Client) shedAll(slot int) {
+	c.noteLoss(slot, c.out.outbox.slots[slot].Messages)
+	c.dropAt(slot)
+}
+
+// shedFirst drops the first messages of a waiting batch, so that the rest is left.
+func (c *Client) shedFirst(slot int, rest *wire.Batch) {
+	c.noteLoss(slot, c.out.outbox.slots[slot].Messages-rest.Messages)
+	c.cutAt(slot, rest)
+}
+
+// keepLatest drops all but the latest message of each topic, which may have ended and begun anew meanwhile. Messages of no topic stay,
+// and so do answers.
 //
 // Of the batches that it has seen before, only the latest of each topic are left, with one message each.
 func (c *Client) keepLatest() {
 	o := &c.out.outbox
 	if o.latest == nil {
-		o.latest = make(map[*atomic.Uint64]int)
+		o.latest = make(map[string]int)
 	}
 	first := max(o.indexed, o.done+o.begun)
 	for i := first; i < len(o.slots); i++ {
 		b := o.slots[i]
-		if b == nil || b.Lost == nil {
+		if b == nil || !hasLatest(b) {
 			continue
 		}
-		if before, ok := o.latest[b.Lost]; ok && before >= o.done+o.begun && o.slots[before] != nil {
-			c.dropAt(before)
+		if before, ok := o.latest[b.Topic]; ok && before >= o.done+o.begun && o.slots[before] != nil {
+			c.shedAll(before)
 		}
-		o.latest[b.Lost] = i
+		o.latest[b.Topic] = i
 	}
 	for i := first; i < len(o.slots); i++ {
-		if b := o.slots[i]; b != nil && b.Lost != nil && b.Messages > 1 {
-			c.cutAt(i, b.Last(c.encoding))
+		if b := o.slots[i]; b != nil && hasLatest(b) && b.Messages > 1 {
+			c.shedFirst(i, b.Last(c.encoding))
 		}
 	}
 	o.indexed = len(o.slots)
 }
+
+// hasLatest reports whether only the latest of such messages need be kept: those of a topic, and those for everybody.
+func hasLatest(b *wire.Batch) bool { return b.Lost != nil && !b.Answers }

@@ -109,7 +109,7 @@ func runPolicy(t *testing.T, policy client.Policy, lent bool, program []batch) s
 
 	topics := []*atomic.Uint64{nil, new(atomic.Uint64), new(atomic.Uint64), new(atomic.Uint64)}
 	for i, b := range program {
-		encoded := &wire.Batch{Lost: topics[b.Topic], Messages: len(b.Sizes)}
+		encoded := &wire.Batch{Topic: fmt.Sprint(b.Topic), Lost: topics[b.Topic], Messages: len(b.Sizes)}
 		var messages []sent
 		for j, size := range b.Sizes {
 			frame := wire.AppendFrame(nil, wire.OpText, fmt.Sprintf("%d/%d%s", i, j, strings.Repeat(".", size)))
@@ -125,7 +125,7 @@ func runPolicy(t *testing.T, policy client.Policy, lent bool, program []batch) s
 			return fmt.Sprintf("%d bytes are queued after batch %d, want %d", got, i, model.size())
 		}
 		// Some more for each batch, and as much again for spare capacity, and for what a batch was whose first messages are dropped.
-		if got, most := p.opts.Budget.Held(), int64(2*model.size()+(i+2)*300); got > most {
+		if got, most := p.opts.Budget.Held(), int64(2*model.size()+(i+2)*2*wire.BatchOverhead); got > most {
 			return fmt.Sprintf("%d bytes are held after batch %d, want %d at most", got, i, most)
 		}
 	}
@@ -183,12 +183,12 @@ func TestKeepLatestKeepsQuietTopics(t *testing.T) {
 	for name, flood := range map[string]func(topic *atomic.Uint64) *wire.Batch{
 		"another topic": func(topic *atomic.Uint64) *wire.Batch {
 			b := text(strings.Repeat("f", 10<<10))
-			b.Lost = topic
+			b.Topic, b.Lost = "flood", topic
 			return b
 		},
 		"batches of another topic": func(topic *atomic.Uint64) *wire.Batch {
 			frame := wire.AppendFrame(nil, wire.OpText, strings.Repeat("f", 1<<10))
-			return &wire.Batch{Frames: [wire.FrameEncodings][]byte{bytes.Repeat(frame, 100)}, Messages: 100, Lost: topic}
+			return &wire.Batch{Frames: [wire.FrameEncodings][]byte{bytes.Repeat(frame, 100)}, Messages: 100, Topic: "flood", Lost: topic}
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -200,7 +200,7 @@ func TestKeepLatestKeepsQuietTopics(t *testing.T) {
 				lost := make([]atomic.Uint64, topics+1)
 				for i := range topics {
 					b := text(strings.Repeat(fmt.Sprint(i%10), size))
-					b.Lost = &lost[i]
+					b.Topic, b.Lost = fmt.Sprint(i), &lost[i]
 					p.Send(b)
 				}
 				for range 20_000 { // not one by one: the client's mailbox fills up, too
@@ -230,11 +230,14 @@ func BenchmarkStuckClient(b *testing.B) {
 			for _, topics := range []int{0, 1, waiting / 2} {
 				b.Run(fmt.Sprintf("%s/%d waiting/%d topics", name, waiting, topics), func(b *testing.B) {
 					c := benchStuckClient(b, policy, waiting*64)
-					lost := make([]atomic.Uint64, topics+1)
+					lost, names := make([]atomic.Uint64, topics+1), make([]string, topics)
+					for i := range names {
+						names[i] = fmt.Sprintf("a topic with a number: %d", i)
+					}
 					message := func(i int) *wire.Batch {
 						m := text(strings.Repeat("x", 62))
 						if topics > 0 {
-							m.Lost = &lost[i%topics]
+							m.Topic, m.Lost = names[i%topics], &lost[i%topics]
 						}
 						return m
 					}

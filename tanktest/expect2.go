@@ -130,6 +130,19 @@ func (c *ClientV2) ExpectReset(topic string) tank.Position {
 	return tank.Position(said.Reset)
 }
 
+// ExpectLost passes over messages like ExpectTopic. It fails the test unless the first says that the outbox policy has dropped so many
+// messages of the topic for this client. It returns the position up to which they were.
+func (c *ClientV2) ExpectLost(topic string, messages uint64) tank.Position {
+	c.t.Helper()
+	want := fmt.Sprintf("a loss of %d messages of topic %s", messages, quote(topic))
+	var said struct{ Lost, Seq uint64 }
+	got := c.notice("lost", topic, want, &said)
+	if said.Lost != messages {
+		c.fail("got %v, want %s", got, want)
+	}
+	return tank.Position{Epoch: c.Position(topic).Epoch, Seq: said.Seq}
+}
+
 // notice waits for what the server says about a topic, and decodes it.
 func (c *ClientV2) notice(name, topic, want string, said any) Message {
 	c.t.Helper()

@@ -30,8 +30,6 @@ type notes struct {
 	id      uint64               // of the last command
 	pending map[uint64]*command  // by their ids
 	topics  map[string]*standing // that the client is subscribed to
-	server  *tank.Client         // the instance's view of the connection; nil: unknown
-	missed  uint64               // messages of topics that were dropped by the outbox policy
 }
 
 // bye is what the server says before it closes.
@@ -149,19 +147,10 @@ func (n *notes) publication(m *Message) error {
 	if place == nil {
 		return breach("%v, came without a subscription", m)
 	}
-	if wrong := place.take(m.Seq, more.Prev, n.isDropped); wrong != "" {
+	if wrong := place.take(m.Seq, more.Prev); wrong != "" {
 		return breach("%v, came behind number %d: %s", m, place.last, wrong)
 	}
 	return nil
-}
-
-// isDropped reports whether the outbox policy has dropped so many more messages for this client. The protocol does not tell.
-func (n *notes) isDropped(messages uint64) bool {
-	if n.server == nil || n.server.Stats().Dropped < n.missed+messages {
-		return false
-	}
-	n.missed += messages
-	return true
 }
 
 // value returns what stands in JSON: the text of a string, or the JSON of anything else.

@@ -23,8 +23,8 @@ func newStanding(at tank.Position) *standing {
 func (s *standing) position() tank.Position { return tank.Position{Epoch: s.epoch, Seq: s.whole} }
 
 // take counts a publication. prev is the number of the one before it in the topic, if the publication says that; otherwise that is
-// seq-1. isDropped reports whether the outbox policy explains that so many are missing. It returns what is wrong, or "".
-func (s *standing) take(seq uint64, prev *uint64, isDropped func(messages uint64) bool) (wrong string) {
+// seq-1. It returns what is wrong, or "".
+func (s *standing) take(seq uint64, prev *uint64) (wrong string) {
 	if seq == 0 { // to this client alone
 		return ""
 	}
@@ -39,10 +39,6 @@ func (s *standing) take(seq uint64, prev *uint64, isDropped func(messages uint64
 	case before < s.last:
 		return fmt.Sprintf("it says that the one before it is number %d", before)
 	case before == s.last, before < s.gap:
-		s.move(seq)
-		return ""
-	case isDropped(before - first + 1):
-		s.gap = seq
 		s.move(seq)
 		return ""
 	case prev != nil:

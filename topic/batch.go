@@ -29,7 +29,7 @@ func (t *Topic) append(p *wire.Publication) (asObject bool) {
 		return false
 	}
 	if t.batch == nil {
-		t.batch = &wire.Batch{Lost: &t.dropped}
+		t.batch = t.newBatch()
 	}
 	if t.needsV1 {
 		t.encodeV1(p)
@@ -41,6 +41,9 @@ func (t *Topic) append(p *wire.Publication) (asObject bool) {
 	t.batch.Messages++
 	return t.needing[wire.Objects] > 0
 }
+
+// newBatch returns an empty batch of the topic.
+func (t *Topic) newBatch() *wire.Batch { return &wire.Batch{Topic: t.name, Lost: &t.dropped} }
 
 // batchSize is how large a batch is, in bytes.
 type batchSize struct {
@@ -122,6 +125,9 @@ func (t *Topic) deliverBatch() {
 func (t *Topic) finish(b *wire.Batch) {
 	if t.needing[wire.V1] == 0 {
 		b.Frames[wire.V1] = nil
+	}
+	if !t.verbatim {
+		b.Seq = t.seq
 	}
 	b.Fit()
 	now := time.Now().UnixNano()

@@ -3,7 +3,6 @@ package topic
 import (
 	"bytes"
 	"slices"
-	"sync/atomic"
 	"time"
 	"unsafe"
 
@@ -26,10 +25,10 @@ func (h History) IsOn() bool { return h != History{} }
 // message that was published alone takes little more memory than its frame; a large batch is a block by itself, mostly without a
 // copy. What a block has is never changed, only added to, so its memory is handed out as it is. Owned by the topic.
 type ring struct {
-	limits History
-	lost   *atomic.Uint64 // counts the messages that a subscriber loses
-	blocks []*block       // oldest first; none is empty
-	memory int            // of the blocks, in bytes
+	limits   History
+	newBatch func() *wire.Batch // makes an empty batch of the topic
+	blocks   []*block           // oldest first; none is empty
+	memory   int                // of the blocks, in bytes
 }
 
 // block is frames that were encoded one behind the other.
@@ -63,7 +62,7 @@ func (b *block) memory() int { return blockOverhead + cap(b.frames) }
 
 // setFrames gives the block other memory.
 func (r *ring) setFrames(b *block, frames []byte) {
-	b.frames, b.whole, b.all = frames, &wire.Batch{Lost: r.lost}, nil
+	b.frames, b.whole, b.all = frames, r.newBatch(), nil
 	b.whole.Frames[wire.V2] = frames[:0]
 }
 
@@ -214,13 +213,16 @@ func (b *block) part(from uint64, most int) *wire.Batch {
 	if from <= b.first && most >= b.messages {
 		if b.all == nil {
 			b.all = b.whole.Part(wire.V2, slices.Clip(b.frames), b.messages)
+			b.all.Seq = b.last()
 		}
 		return b.all
 	}
 	skipped := int(max(from, b.first) - b.first) // #nosec G115 -- not more than there are
 	messages := min(most, b.messages-skipped)
 	frames := b.frames[wire.FramesLen(b.frames, skipped):]
-	return b.whole.Part(wire.V2, slices.Clip(frames[:wire.FramesLen(frames, messages)]), messages)
+	part := b.whole.Part(wire.V2, slices.Clip(frames[:wire.FramesLen(frames, messages)]), messages)
+	part.Seq = b.first + uint64(skipped+messages) - 1 // #nosec G115 -- not negative
+	return part
 }
 
 // due returns when the oldest block is to be dropped for its age, or the zero time.

@@ -73,7 +73,7 @@ func (m reset) handle(t *Topic) {
 // tellPosition tells a member where the numbering begins for it, if it speaks tank.v2.
 func (t *Topic) tellPosition(m *Member) {
 	if e := m.Subscriber.Encoding(); e.IsV2() && !t.verbatim {
-		t.tell(m.Subscriber, wire.NewAnswers(e, wire.AppendReset(nil, t.name, t.position()), 1))
+		t.tell(m.Subscriber, wire.NewAnswers(e, wire.AppendReset(nil, t.name, t.position()), 1).About(t.name))
 	}
 }
 

@@ -96,7 +96,8 @@ func (m direct) handle(t *Topic) {
 		m.Reply(false)
 		return
 	}
-	b := &wire.Batch{Messages: 1, Lost: &t.dropped}
+	b := t.newBatch()
+	b.Messages, b.Seq = 1, t.seq
 	encoding := m.member.Subscriber.Encoding()
 	inflated := encoding.Inflated()
 	if inflated == wire.V2 {

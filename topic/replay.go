@@ -87,7 +87,8 @@ func (t *Topic) answer(to Subscriber, a *Ask) {
 	defer a.Done()
 	reply, parts := t.reply(a)
 	if a.ID != 0 {
-		t.tell(to, wire.NewAnswers(to.Encoding(), wire.AppendSubscribed(make([]byte, 0, replyBytes), a.ID, reply), 1))
+		frame := wire.AppendSubscribed(make([]byte, 0, replyBytes), a.ID, reply)
+		t.tell(to, wire.NewAnswers(to.Encoding(), frame, 1).About(t.name))
 	}
 	for _, b := range parts {
 		if t.tell(to, b) {

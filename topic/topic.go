@@ -157,7 +157,7 @@ func Spawn(name string, opts Options) *Topic {
 		t.envelope2 = wire.NewEnvelope2(name)
 	}
 	t.envelope = len(t.encode(nil, "")) + extendedLength
-	t.history = ring{limits: opts.History, lost: &t.dropped}
+	t.history = ring{limits: opts.History, newBatch: t.newBatch}
 	t.needsV2 = opts.History.IsOn()
 	t.budget = opts.Budget
 	if t.budget == nil {

@@ -115,7 +115,7 @@ func (s *supervisor) confirmAbsence(m unsubscribe) {
 func (m unsubscribe) confirm() {
 	if m.id != 0 {
 		e := m.session.Client.Encoding()
-		m.session.Client.Enqueue(wire.NewAnswers(e, wire.AppendOK(nil, m.id), 1))
+		m.session.Client.Enqueue(wire.NewAnswers(e, wire.AppendOK(nil, m.id), 1).About(m.topic))
 	}
 }
 
@@ -124,7 +124,7 @@ func (s *supervisor) unsubscribe(c *Session, t *liveTopic, why *EndReason, done 
 	name := t.topic.Name()
 	s.leave(c, t, func() {
 		if e := c.Client.Encoding(); why != nil && e.IsV2() {
-			c.Client.Enqueue(wire.NewAnswers(e, wire.AppendEnd(nil, name, why.Code, why.Message), 1))
+			c.Client.Enqueue(wire.NewAnswers(e, wire.AppendEnd(nil, name, why.Code, why.Message), 1).About(name))
 		}
 		done()
 	})

@@ -44,6 +44,8 @@ type Batch struct {
 	Objects  []Publication          // the messages as they are, if somebody needs that
 	Messages int                    // how many messages there are
 	Answers  bool                   // they are answers and notices, which no outbox policy drops
+	Topic    string                 // its topic, or the one that the answers are about; empty: none
+	Seq      uint64                 // number of the topic's last message, with these
 	Lost     *atomic.Uint64         // its topic's count of messages for a subscriber that were never written; nil: it has no topic
 
 	// Of a message that is a sample of how long the way to a socket is: when it was published, in Unix nanoseconds, and whose
@@ -67,6 +69,12 @@ func NewBatch(frames []byte, messages int) *Batch {
 func NewAnswers(e Encoding, frames []byte, messages int) *Batch {
 	b := &Batch{Messages: messages, Answers: true}
 	b.Frames[e.Inflated()] = frames
+	return b
+}
+
+// About says which topic answers are about. It returns b.
+func (b *Batch) About(topic string) *Batch {
+	b.Topic = topic
 	return b
 }
 
@@ -159,7 +167,7 @@ func (b *Batch) Last(e Encoding) *Batch {
 
 // Part returns a batch of frames that lie in the memory of b, or in that of the batch of which b is a part.
 func (b *Batch) Part(e Encoding, frames []byte, messages int) *Batch {
-	p := &Batch{Messages: messages, Lost: b.Lost, whole: b.whole}
+	p := &Batch{Messages: messages, Topic: b.Topic, Seq: b.Seq, Lost: b.Lost, whole: b.whole}
 	if p.whole == nil {
 		p.whole = b
 	}
