@@ -140,7 +140,11 @@ func (c *Client) Subscribe(topic string) error {
 	if err := checkTopic(topic); err != nil {
 		return err
 	}
-	return c.m.hub.Subscribe(&c.session, strings.Clone(topic)) // it may be a piece of something large
+	info, ok := c.presenceInfo(topic)
+	if !ok {
+		return ErrClosed
+	}
+	return c.m.hub.Subscribe(&c.session, strings.Clone(topic), info) // it may be a piece of something large
 }
 
 // Unsubscribe ends a subscription. A client of tank.v2 is told by an end frame "unsubscribed". Once it has returned nil, no message

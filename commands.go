@@ -66,9 +66,13 @@ func (c *Client) handleSubscribe(name string, ask *hub.Ask) (accepted bool) {
 		c.answer(id, name, err)
 		return false
 	}
+	info, ok := c.presenceInfo(name)
+	if !ok {
+		return false
+	}
 	c.noteSpaces(name)
 	c.awaitPending()
-	c.m.hub.PostSubscribe(&c.session, name, ask)
+	c.m.hub.PostSubscribe(&c.session, name, info, ask)
 	if c.m.config.authorizeSubscribe != nil && c.session.Value.Load() != value { // a Renew meanwhile may have missed this subscription
 		c.reauthorize(name)
 	}

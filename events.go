@@ -164,6 +164,11 @@ func (o *owner) Failed(kind client.Fault, err error) {
 	(*Client)(o).report(f.code, f.message, "", err)
 }
 
+// comesBack reports whether clients that are closed with a code come back.
+func comesBack(code int) bool {
+	return code != wire.CloseNormal && code <= wire.CloseUnauthorized
+}
+
 // Gone tells the hub that the socket is closed.
 func (o *owner) Gone(code int, reason string) {
 	text := fmt.Sprint(code)
@@ -174,5 +179,5 @@ func (o *owner) Gone(code int, reason string) {
 	if o.hooks != nil {
 		o.hooks.end = wire.Close{Code: code, Reason: reason}
 	}
-	o.m.hub.Gone(&o.session, text)
+	o.m.hub.Gone(&o.session, comesBack(code), text)
 }

@@ -8,6 +8,7 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"strings"
 	"time"
 
@@ -180,4 +181,30 @@ func ExampleClient_Protocol() {
 	// Unordered output:
 	// v1
 	// tank.v2
+}
+
+// Everybody in a room is told who else is there. Here the server asks, too.
+func ExampleManager_Presence() {
+	tkws := tank.NewInstance(tank.WithTopics("room", tank.TopicOptions{Presence: tank.Presence{
+		Enabled: true,
+		Info:    func(c *tank.Client) any { return map[string]string{"name": "Ann"} },
+	}}))
+	server, stop := run(tkws)
+	defer stop()
+	page := open2(server)
+	defer page.CloseNow()
+	page.send(`{"id":1,"sub":"room","presence":true}`)
+	_, told, _ := strings.Cut(page.receive(), `"here":`)
+	fmt.Println(regexp.MustCompile(`[0-9a-f-]{36}`).ReplaceAllString(told, "UUID"))
+
+	who, err := tkws.Presence("room")
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, info := range who.Info {
+		fmt.Println(who.Users, string(info))
+	}
+	// Output:
+	// {"n":1,"in":{"UUID":{"name":"Ann"}}}}}
+	// 1 {"name":"Ann"}
 }

@@ -64,6 +64,7 @@ func NewInstance(opts ...Option) *Manager {
 		TotalOutboxBytes:  c.limits.TotalOutboxBytes,
 		TotalHistoryBytes: c.limits.TotalHistoryBytes,
 		History:           c.topics.history,
+		Presence:          c.topics.presence,
 		HeartbeatInterval: c.heartbeatInterval,
 		HeartbeatTimeout:  c.heartbeatTimeout,
 		DrainWindow:       c.drainWindow,

@@ -14,6 +14,7 @@ import (
 type TopicStats struct {
 	Name            string    `json:"name"`
 	Subscribers     int       `json:"subscribers"`
+	Users           int       `json:"users"`             // who are in it, see Presence; 0 when it does not know
 	Published       uint64    `json:"published"`         // messages that the topic has accepted
 	Delivered       uint64    `json:"delivered"`         // messages queued for subscribers, counted once for each
 	Dropped         uint64    `json:"dropped"`           // messages for a subscriber that were never written to its socket, or that a loop over Manager.Subscribe did not get
@@ -106,6 +107,7 @@ func (m *Manager) GetAllTopics() []TopicStats {
 		list[i] = TopicStats{
 			Name:            s.Name,
 			Subscribers:     s.Subscribers,
+			Users:           s.Users,
 			Published:       s.Published,
 			Delivered:       s.Delivered,
 			Dropped:         s.Dropped,

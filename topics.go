@@ -11,7 +11,8 @@ import (
 
 // TopicOptions are what topics that match a pattern of WithTopics have in common.
 type TopicOptions struct {
-	History History
+	History  History
+	Presence Presence
 }
 
 // History says how much of what was published a topic keeps, for clients of tank.v2 that come back, and for Manager.History. The limits
@@ -61,6 +62,7 @@ func (t *topicTable) setDefaults(total int) {
 		if o.History != (History{}) && o.History.Bytes == 0 {
 			o.History.Bytes = max(1, total/historyShare)
 		}
+		o.Presence.setDefaults()
 	}
 	for name, o := range t.exact {
 		complete(&o)
@@ -71,15 +73,18 @@ func (t *topicTable) setDefaults(total int) {
 	}
 }
 
-// history says what a topic keeps.
-func (t *topicTable) history(name string) (none hub.History) {
+// of returns the options of a topic.
+func (t *topicTable) of(name string) (none TopicOptions) {
 	if o, ok := t.exact[name]; ok {
-		return hub.History(o.History)
+		return o
 	}
 	for _, p := range t.prefixes {
 		if strings.HasPrefix(name, p.prefix) {
-			return hub.History(p.options.History)
+			return p.options
 		}
 	}
 	return none
 }
+
+// history says what a topic keeps.
+func (t *topicTable) history(name string) hub.History { return hub.History(t.of(name).History) }

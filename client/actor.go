@@ -42,6 +42,9 @@ func (c *Client) accept(b *wire.Batch) bool {
 	if c.isFull() {
 		c.shed()
 	}
+	if b.Unasked && c.isFull() && c.out.outbox.waiting > 1 { // nothing is left that may be dropped
+		c.evict(errSlow, false)
+	}
 	return true
 }
 

@@ -162,7 +162,7 @@ func (c *Client) admit(b *wire.Batch) (full, taken bool) {
 	full = total > int64(c.opts.OutboxBytes) && total != size
 	switch {
 	case c.Closing():
-	case full && c.opts.Policy == CloseSlow && !b.Answers: // of those there are not more than the peer has asked for
+	case full && c.opts.Policy == CloseSlow && (!b.Answers || b.Unasked): // of other answers there are not more than the peer has asked for
 		c.evict(errSlow, false)
 	default:
 		return full, true

@@ -16,6 +16,14 @@ type Subscription struct {
 	From      uint64        // the number behind which messages come; that of Position, unless there is a replay
 	Recovered bool          // all that was published behind Since comes; always false without Since
 	Why       string        // it was not recovered: "epoch", "ahead", "off", "evicted" or "unknown", see docs/protocol-v2.md
+	Here      *Here         // with Watch: who is in the topic
+}
+
+// Here is who is in a topic, or who has come and gone.
+type Here struct {
+	Users int                        `json:"n"`   // how many users there are
+	In    map[string]json.RawMessage `json:"in"`  // by user id: what the server tells of those who are there, or have come
+	Out   []string                   `json:"out"` // the ids of those who have gone; nil, as In is, when there are too many to tell names
 }
 
 // SubscribeOption varies a subscription.
@@ -24,6 +32,7 @@ type SubscribeOption func(*subscribing)
 type subscribing struct {
 	since *tank.Position
 	last  *int
+	watch bool
 }
 
 // Since asks for what was published behind a position. The zero Position asks for nothing.
@@ -34,6 +43,11 @@ func Since(at tank.Position) SubscribeOption {
 // Last asks for up to so many messages that were published before.
 func Last(messages int) SubscribeOption {
 	return func(s *subscribing) { s.last = &messages }
+}
+
+// Watch asks to be told who is in the topic, now and when that changes; see tank.Presence.
+func Watch() SubscribeOption {
+	return func(s *subscribing) { s.watch = true }
 }
 
 // Subscribe subscribes to a topic, or asks for a replay on a subscription that there is, and returns what the server answers. What
@@ -72,6 +86,9 @@ func (c *ClientV2) askToSubscribe(what, topic string, opts []SubscribeOption) (s
 	if asked.last != nil {
 		members["last"] = *asked.last
 	}
+	if asked.watch {
+		members["presence"] = true
+	}
 	a = c.call(what, members, topic, func(n *notes, ok json.RawMessage) (err error) {
 		s, err = n.subscribed(topic, asked, ok)
 		return err
@@ -85,12 +102,13 @@ func (n *notes) subscribed(topic string, asked subscribing, ok json.RawMessage) 
 		From      *uint64 `json:"from"`
 		Recovered *bool   `json:"recovered"`
 		Why       string  `json:"why"`
+		Here      *Here   `json:"here"`
 	}
 	at, valid := positionOf(ok)
 	if !valid || json.Unmarshal(ok, &more) != nil {
 		return s, errors.New("to a subscription is malformed")
 	}
-	s = Subscription{Position: at, From: at.Seq, Why: more.Why}
+	s = Subscription{Position: at, From: at.Seq, Why: more.Why, Here: more.Here}
 	if more.From != nil {
 		s.From = *more.From
 	}
@@ -99,7 +117,7 @@ func (n *notes) subscribed(topic string, asked subscribing, ok json.RawMessage) 
 	}
 	replays := asked.since != nil || asked.last != nil
 	switch {
-	case (more.From != nil) != replays, (more.Recovered != nil) != (asked.since != nil):
+	case (more.From != nil) != replays, (more.Recovered != nil) != (asked.since != nil), (more.Here != nil) != asked.watch:
 		return s, errors.New("to a subscription is not one to what it has asked for")
 	case s.From > at.Seq,
 		asked.since != nil && s.Recovered != (s.Why == ""),

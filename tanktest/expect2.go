@@ -143,6 +143,15 @@ func (c *ClientV2) ExpectLost(topic string, messages uint64) tank.Position {
 	return tank.Position{Epoch: c.Position(topic).Epoch, Seq: said.Seq}
 }
 
+// ExpectHere passes over messages like ExpectTopic. It fails the test unless the first says who has come to the topic and who has gone,
+// and returns that. It is for clients that Watch, which are told once a second.
+func (c *ClientV2) ExpectHere(topic string) Here {
+	c.t.Helper()
+	var said struct{ Here Here }
+	c.notice("here", topic, fmt.Sprintf("who is in topic %s", quote(topic)), &said)
+	return said.Here
+}
+
 // notice waits for what the server says about a topic, and decodes it.
 func (c *ClientV2) notice(name, topic, want string, said any) Message {
 	c.t.Helper()

@@ -237,6 +237,9 @@ func (n *notes) noticed(object map[string]json.RawMessage, m *Message) (ok bool)
 			place.gap = *at.Seq
 		}
 		return ok
+	case "here":
+		var here *Here
+		return has(object, "here", &here)
 	}
 	return true
 }

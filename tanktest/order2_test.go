@@ -45,6 +45,7 @@ var calls2 = []struct {
 	{"ExpectBye", false, func(c *tanktest.ClientV2) { c.ExpectBye(1001) }, waits + "|cut|slow and cut|closed"},
 	{"ExpectEnd", true, func(c *tanktest.ClientV2) { c.ExpectEnd("a", "b") }, waits},
 	{"ExpectMessage", true, func(c *tanktest.ClientV2) { c.ExpectMessage("a") }, waits},
+	{"ExpectHere", true, func(c *tanktest.ClientV2) { c.ExpectHere("a") }, waits},
 	{"ExpectLost", true, func(c *tanktest.ClientV2) { c.ExpectLost("a", 1) }, waits},
 	{"ExpectRefusal", true, func(c *tanktest.ClientV2) { c.ExpectRefusal("a") }, waits},
 	{"ExpectReset", true, func(c *tanktest.ClientV2) { c.ExpectReset("a") }, waits},

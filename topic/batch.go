@@ -146,16 +146,25 @@ func (t *Topic) finish(b *wire.Batch) {
 	}
 }
 
-// deliverTo delivers a batch to some of the members. One that panics must not cost the others their messages.
+// deliverTo delivers a batch to some of the members, and counts that.
 func (t *Topic) deliverTo(b *wire.Batch, members []*Member) {
-	for len(members) > 0 {
-		members = members[t.deliver(b, members):]
-	}
+	t.delivered.Add(uint64(t.handTo(b, members) * b.Messages)) // #nosec G115 -- counts
 }
 
-// deliver hands the batch to members and returns to how many: all, or those up to one that has panicked.
-func (t *Topic) deliver(b *wire.Batch, members []*Member) (done int) {
-	refused := 0
+// handTo hands a batch to some of the members, and returns how many have taken it. One that panics must not cost the others their
+// messages.
+func (t *Topic) handTo(b *wire.Batch, members []*Member) (taken int) {
+	for len(members) > 0 {
+		done, refused := t.hand(b, members)
+		taken += done - refused
+		members = members[done:]
+	}
+	return taken
+}
+
+// hand hands the batch to members and returns to how many: all, or those up to one that has panicked; and how many of these have not
+// taken it.
+func (t *Topic) hand(b *wire.Batch, members []*Member) (done, refused int) {
 	err := actor.Recovered(func() {
 		for _, m := range members {
 			taken, idle := m.Subscriber.Deliver(b)
@@ -174,6 +183,5 @@ func (t *Topic) deliver(b *wire.Batch, members []*Member) (done int) {
 		refused++
 		done++
 	}
-	t.delivered.Add(uint64((done - refused) * b.Messages)) // #nosec G115 -- not more are refused than there are
-	return done
+	return done, refused
 }

@@ -81,7 +81,7 @@ func TestIdleSubscribersAreFlushedAlthoughTheTopicPanics(t *testing.T) {
 		s := &sleeper{t: t}
 		h.Join(&topic.Member{Subscriber: s})
 		h.publish("1")
-		h.Leave(h.holder, nil)
+		h.Leave(h.holder, false, nil)
 		h.Join(nil) // which panics, as the last message there is
 		close(h.gate)
 		synctest.Wait()

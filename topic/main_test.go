@@ -127,7 +127,7 @@ func (h *hub) hold() {
 
 // release lets the topic go on with everything that came since hold.
 func (h *hub) release() {
-	h.Leave(h.holder, nil)
+	h.Leave(h.holder, false, nil)
 	close(h.gate)
 	synctest.Wait()
 }

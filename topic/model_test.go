@@ -69,7 +69,7 @@ func (m *setModel) Join(rt *rapid.T) {
 
 func (m *setModel) Leave(rt *rapid.T) {
 	i := rapid.IntRange(0, len(m.members)-1).Draw(rt, "who")
-	m.real.Leave(m.members[i], nil)
+	m.real.Leave(m.members[i], false, nil)
 	delete(m.joined, i)
 }
 
@@ -96,7 +96,7 @@ func (m *setModel) Hold(rt *rapid.T) {
 	m.real.Join(holder)
 	m.Publish(rt)
 	m.delivered++
-	m.real.Leave(holder, nil)
+	m.real.Leave(holder, false, nil)
 	synctest.Wait()
 }
 

@@ -68,7 +68,7 @@ func TestWhoComesAndGoesSeesAnUnbrokenRun(t *testing.T) {
 				m := &topic.Member{Subscriber: s}
 				h.Join(m)
 				publish(h, t.Context(), "own")
-				h.Leave(m, nil)
+				h.Leave(m, false, nil)
 				guests[g] = append(guests[g], s)
 			}
 		})

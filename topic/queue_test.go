@@ -90,7 +90,7 @@ func TestSubscribersComeAndGoAlthoughTheQueueIsFull(t *testing.T) {
 		leaver, m := h.join()
 		h.hold()
 		h.publish(filler, filler)
-		h.Leave(m, nil)
+		h.Leave(m, false, nil)
 		s, _ := h.join()
 		h.release()
 		h.publish("x")

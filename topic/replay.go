@@ -18,6 +18,7 @@ type Ask struct {
 	Since  wire.Position // what came behind it is replayed; the zero Position: nothing
 	Last   uint64        // up to so many messages are replayed, if Since does not say which; 0: none
 	Most   int           // bytes that are replayed at most
+	Watch  bool          // tell who is in the topic, now and when that changes
 	Handed func()        // is called, in the topic's goroutine, when the subscriber has been given everything; must not block; may be nil
 }
 
@@ -55,7 +56,8 @@ func (t *Topic) History(ctx context.Context, since wire.Position, most int) (Pag
 
 func (m ask) handle(t *Topic) {
 	t.deliverBatch()
-	t.answer(m.Member.Subscriber, m.Ask)
+	t.answer(m.Member, m.Ask)
+	t.notePresent()
 }
 
 // Discard answers when the topic is given up.
@@ -82,10 +84,14 @@ func (a *Ask) Done() {
 // replyBytes is how many bytes a reply mostly has at most.
 const replyBytes = 128
 
-// answer gives a subscriber the reply, and replays what it asks for. Everything that was taken before has to be delivered.
-func (t *Topic) answer(to Subscriber, a *Ask) {
+// answer gives a member the reply, and replays what it asks for. Everything that was taken before has to be delivered.
+func (t *Topic) answer(m *Member, a *Ask) {
 	defer a.Done()
+	to := m.Subscriber
 	reply, parts := t.reply(a)
+	if a.Watch && t.presence != nil && m.place > 0 {
+		reply.Here = t.presence.watch(m)
+	}
 	if a.ID != 0 {
 		frame := wire.AppendSubscribed(make([]byte, 0, replyBytes), a.ID, reply)
 		t.tell(to, wire.NewAnswers(to.Encoding(), frame, 1).About(t.name))

@@ -167,7 +167,7 @@ func resumeOnce(t *testing.T, x *topic.Topic, limits topic.History, all []kept, 
 	s := newReader2()
 	m := &topic.Member{Subscriber: s, Ask: ask}
 	x.Join(m)
-	defer x.Leave(m, nil)
+	defer x.Leave(m, false, nil)
 	reply, behind := s.takeReply(t)
 	for room, i := ask.Most, last; ; i-- { // what fits
 		if i < low {

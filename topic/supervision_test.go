@@ -93,7 +93,7 @@ func TestATopicThatPanicsKeepsItsSubscribersAndMessages(t *testing.T) {
 		h.publish("1")
 		h.Join(nil)
 		h.publish("2")
-		h.Leave(nil, nil)
+		h.Leave(nil, false, nil)
 		h.publish("3")
 		h.release()
 		s.want(t, "the subscriber", "hold", "1", "2", "3")
@@ -136,12 +136,12 @@ func TestWhoeverLeavesATopicThatIsGivenUpIsAnswered(t *testing.T) {
 		left := 0
 		h.hold()
 		h.giveUp()
-		h.Leave(early, func() { left++ }) // which the topic does not get to
+		h.Leave(early, false, func() { left++ }) // which the topic does not get to
 		h.release()
 		if left != 1 {
 			t.Errorf("done was called %d times for what the topic discarded, want once", left)
 		}
-		h.Leave(late, func() { left++ })
+		h.Leave(late, false, func() { left++ })
 		if left != 2 {
 			t.Error("done was not called for a topic that has ended")
 		}
@@ -162,10 +162,10 @@ func TestSubscriptionsThatNeverBeginAreAnswered(t *testing.T) {
 		h.hold()
 		h.giveUp()
 		early, discarded := join(1)
-		h.Leave(discarded, nil)
+		h.Leave(discarded, false, nil)
 		h.release()
 		late, refused := join(2)
-		h.Leave(refused, nil)
+		h.Leave(refused, false, nil)
 		early.want(t, `{"id":1,"error":{"code":"busy","message":"the topic has ended: try again","retry":true}}`)
 		late.want(t, `{"id":2,"error":{"code":"busy","message":"the topic has ended: try again","retry":true}}`)
 		if handed != 2 || joined != 2 {
@@ -208,7 +208,7 @@ func TestJoinedIsCalledOnceForEachSubscription(t *testing.T) {
 		}
 		a.want(t, "the early one", "hold", "after")
 		b.want(t, "the late one", "after")
-		h.Leave(early, nil)
+		h.Leave(early, false, nil)
 		h.publish("more")
 		a.want(t, "the one that has left", "hold", "after")
 		b.want(t, "the one that has stayed", "after", "more")

@@ -34,14 +34,20 @@ type Subscriber interface {
 
 // Member is one subscription. A Member belongs to one topic, and when that has ended, to the one that adopts it.
 type Member struct {
-	Subscriber Subscriber // immutable
+	// Immutable.
+	Subscriber Subscriber
+	User       string // who is present with it; empty: nobody
+	Info       string // what others are told of the user, valid JSON; empty: {}
 
 	// Owned by whoever sets begun.
 	Ask    *Ask   // is answered in the turn in which the subscription begins, or when it will not; may be nil
 	Joined func() // is called then, once; it must not block; may be nil
 
 	begun atomic.Bool // the subscription has begun, or will not any more
-	place int         // index+1 in members, 0 while not a member; owned by the topic once it has the member
+
+	// Owned by the topic once it has the member.
+	place   int // index+1 in members, 0 while not a member
+	watches int // index+1 among those who are told who is present, 0 for others
 }
 
 // begin returns what is to be done when the subscription begins; nothing for all callers but the first. Any goroutine may call it.
@@ -73,6 +79,10 @@ type Options struct {
 	// Abandon and Reset, and each Retire that did not end the topic. kept says whether messages are kept, and due when to call Sweep
 	// next, the zero time for never. It must not block. May be nil.
 	OnKept func(t *Topic, kept bool, due time.Time)
+	// Presence says whether the topic knows who is in it.
+	Presence Presence
+	// OnPresence is called in the topic's goroutine to have TellPresence called, when that is due. It must not block. May be nil.
+	OnPresence func(t *Topic, due time.Time)
 	// BatchMessages counts batches by how many messages each has. Nil: they are not counted.
 	BatchMessages *metrics.Histogram
 	// OnPanic and OnStop are those of actor.Options.
@@ -96,6 +106,8 @@ type Topic struct {
 	onKept    func(t *Topic, kept bool, due time.Time) // nil: nobody asks
 	ref       *actor.Ref[Message]
 
+	onPresence func(t *Topic, due time.Time) // nil: nobody is reminded
+
 	// Owned by the actor.
 	members  []*Member
 	needing  [wire.Encodings]int // members by encoding
@@ -111,6 +123,7 @@ type Topic struct {
 	keys     keys
 	receipts []receipt // of what is in the batch, or was repeated, in order
 	told     bool      // the owner knows that something is kept, see Options.OnKept
+	presence *presence // nil: the topic does not know who is in it
 
 	// For any goroutine.
 	aborted atomic.Bool
@@ -122,6 +135,7 @@ type Topic struct {
 	compresses    atomic.Bool
 	published     atomic.Uint64
 	delivered     atomic.Uint64
+	there         atomic.Int64 // users who are present
 	lastPublished atomic.Int64 // Unix nanoseconds, 0 before the first message
 }
 
@@ -131,6 +145,7 @@ type Stats struct {
 	Delivered       uint64    // messages put into subscribers' outboxes
 	Dropped         uint64    // messages that an outbox did not take, or lost before they were written
 	Depth           int       // messages waiting
+	Users           int       // who are present; 0 when the topic does not know
 	Restarts        uint64    // panics survived
 	CreatedAt       time.Time // when it was spawned
 	LastPublishedAt time.Time // zero before the first message
@@ -144,7 +159,8 @@ type (
 	adopt struct{ *Member }
 	leave struct {
 		*Member
-		done func()
+		vanished bool
+		done     func()
 	}
 	list struct{ actor.Request[[]Subscriber] }
 )
@@ -152,6 +168,10 @@ type (
 // Spawn makes a topic without subscribers.
 func Spawn(name string, opts Options) *Topic {
 	t := &Topic{name: name, verbatim: opts.Verbatim, encode: wire.AppendMessage, deflater: opts.Deflater, pool: opts.Pool, batches: opts.BatchMessages, onKept: opts.OnKept}
+	if opts.Presence.Enabled {
+		t.presence = &presence{Presence: opts.Presence, users: make(map[string]*user)}
+		t.onPresence = opts.OnPresence
+	}
 	if !opts.Verbatim {
 		t.encode = wire.NewEnvelope(name).Append
 		t.envelope2 = wire.NewEnvelope2(name)
@@ -205,11 +225,12 @@ func (t *Topic) Join(m *Member) { t.ref.Post(join{m}) }
 // Adopt is Join for a member of a topic of the same name that has ended. What that one has not answered, this one does.
 func (t *Topic) Adopt(m *Member) { t.ref.Post(adopt{m}) }
 
-// Leave removes a member, who gets every message published before and none after. Then done is called in the topic's goroutine,
-// or at once in the caller's when the topic has been stopped before. It must not block, and may be nil. A topic that is given up
-// calls it too, although messages are lost then. A subscription that has not begun is answered before. Leave never blocks.
-func (t *Topic) Leave(m *Member, done func()) {
-	if l := (leave{m, done}); !t.ref.Post(l) {
+// Leave removes a member, who gets every message published before and none after. vanished says that its user may come back, and is
+// present for a while. Then done is called in the topic's goroutine, or at once in the caller's when the topic has been stopped before. It
+// must not block, and may be nil. A topic that is given up calls it too, although messages are lost then. A subscription that has not
+// begun is answered before. Leave never blocks.
+func (t *Topic) Leave(m *Member, vanished bool, done func()) {
+	if l := (leave{m, vanished, done}); !t.ref.Post(l) {
 		l.Discard()
 	}
 }
@@ -244,6 +265,7 @@ func (t *Topic) Stats() Stats {
 		Delivered: t.delivered.Load(),
 		Dropped:   t.dropped.Load(),
 		Depth:     a.Depth,
+		Users:     int(t.there.Load()),
 		Restarts:  a.Restarts,
 		CreatedAt: a.CreatedAt,
 	}
@@ -286,21 +308,23 @@ func (m join) handle(t *Topic) {
 		t.members = append(t.members, m.Member)
 		m.place = len(t.members)
 		t.need(m.Member, 1)
+		t.presence.enter(m.Member)
 	}
 	asked, joined := m.begin()
 	switch {
 	case asked != nil:
-		t.answer(m.Subscriber, asked)
+		t.answer(m.Member, asked)
 	case isNew:
 		t.tellPosition(m.Member)
 	}
 	if joined != nil {
 		joined()
 	}
+	t.notePresent()
 }
 
 func (m adopt) handle(t *Topic) {
-	m.place = 0
+	m.place, m.watches = 0, 0
 	join(m).handle(t)
 }
 
@@ -318,6 +342,8 @@ func (m leave) handle(t *Topic) {
 	t.members = t.members[:last]
 	m.place = 0
 	t.need(m.Member, -1)
+	t.presence.exit(m.Member, m.vanished)
+	t.notePresent()
 }
 
 // Discard is all that is left to do of a leave when the topic is given up. The subscription may not even have begun.

@@ -122,7 +122,7 @@ func TestAMemberGetsWhatIsPublishedBetweenJoinAndLeave(t *testing.T) {
 		h.publish("before")
 		guest, m := h.join()
 		h.publish("during")
-		h.Leave(m, nil)
+		h.Leave(m, false, nil)
 		h.publish("after")
 		h.Join(m)
 		h.publish("again")
@@ -138,7 +138,7 @@ func TestJoiningTwiceIsJoiningOnce(t *testing.T) {
 		s, m := h.join()
 		h.Join(m)
 		h.publish("once")
-		h.Leave(m, nil)
+		h.Leave(m, false, nil)
 		h.publish("never")
 		s.want(t, "the subscriber", "once")
 	})
@@ -153,7 +153,7 @@ func TestLeavingTwiceIsLeavingOnce(t *testing.T) {
 		stranger := &topic.Member{Subscriber: &inbox{}}
 		h.publish("1")
 		for _, m := range []*topic.Member{first, first, stranger, last, last, first} {
-			h.Leave(m, nil)
+			h.Leave(m, false, nil)
 		}
 		h.publish("2")
 		h.Join(first)
@@ -170,7 +170,7 @@ func TestOneClientMayHaveTwoMemberships(t *testing.T) {
 		s, first := h.join()
 		h.Join(&topic.Member{Subscriber: s})
 		h.publish("twice")
-		h.Leave(first, nil)
+		h.Leave(first, false, nil)
 		h.publish("once")
 		s.want(t, "the subscriber", "twice", "twice", "once")
 	})
@@ -183,14 +183,14 @@ func TestStopDeliversWhatWasTakenAndRefusesTheRest(t *testing.T) {
 		h.hold()
 		s, _ := h.join()
 		h.publish("1", "2")
-		h.Leave(h.holder, nil)
+		h.Leave(h.holder, false, nil)
 		h.Stop()
 		h.Stop()
 		if err := publish(h, t.Context(), "late"); !errors.Is(err, actor.ErrStopped) {
 			t.Errorf("Publish after Stop returned %v, want ErrStopped", err)
 		}
 		h.Join(&topic.Member{Subscriber: &inbox{}})
-		h.Leave(h.holder, nil)
+		h.Leave(h.holder, false, nil)
 		if len(stops) != 0 {
 			t.Error("OnStop was called before the messages were delivered")
 		}
@@ -218,7 +218,7 @@ func TestCountersAreExact(t *testing.T) {
 		<-time.After(time.Minute)
 		h.publish("1", "2", "3", "4", "5")
 		synctest.Wait()
-		h.Leave(m, nil)
+		h.Leave(m, false, nil)
 		h.publish("6")
 		synctest.Wait()
 		want := topic.Stats{Published: 8, Delivered: 12, Dropped: 5, CreatedAt: start, LastPublishedAt: start.Add(time.Minute)}
@@ -270,7 +270,7 @@ func TestMembersAreThoseBetweenWhatWasTakenBeforeAndAfter(t *testing.T) {
 		h.Join(second)
 		expect(one, two)
 		h.publish("message")
-		h.Leave(first, nil)
+		h.Leave(first, false, nil)
 		expect(two)
 		if one.waiting.Load()+one.written.Load() != 1 {
 			t.Error("the message published before was not delivered")
@@ -332,18 +332,18 @@ func TestOnlyEncodingsThatAMemberNeedsAreMade(t *testing.T) {
 		}{
 			{"for a plain member", func() { h.Join(members[wire.V1]) }, [wire.Encodings]bool{wire.V1: true}},
 			{"for two", func() { h.Join(members[wire.V1Deflated]) }, [wire.Encodings]bool{wire.V1: true, wire.V1Deflated: true}},
-			{"for one with compression", func() { h.Leave(members[wire.V1], nil) }, [wire.Encodings]bool{wire.V1Deflated: true}},
+			{"for one with compression", func() { h.Leave(members[wire.V1], false, nil) }, [wire.Encodings]bool{wire.V1Deflated: true}},
 			{"and one of the program's", func() { h.Join(members[wire.Objects]) }, [wire.Encodings]bool{wire.V1Deflated: true, wire.Objects: true}},
-			{"for that one alone", func() { h.Leave(members[wire.V1Deflated], nil) }, [wire.Encodings]bool{wire.Objects: true}},
+			{"for that one alone", func() { h.Leave(members[wire.V1Deflated], false, nil) }, [wire.Encodings]bool{wire.Objects: true}},
 			{"and one of tank.v2", func() { h.Join(members[wire.V2]) }, [wire.Encodings]bool{wire.V2: true, wire.Objects: true}},
 			{"and one with compression", func() { h.Join(members[wire.V2Deflated]) }, [wire.Encodings]bool{wire.V2: true, wire.V2Deflated: true, wire.Objects: true}},
-			{"for this one", func() { h.Leave(members[wire.V2], nil) }, [wire.Encodings]bool{wire.V2Deflated: true, wire.Objects: true}},
+			{"for this one", func() { h.Leave(members[wire.V2], false, nil) }, [wire.Encodings]bool{wire.V2Deflated: true, wire.Objects: true}},
 			{"for all", func() { h.Join(members[wire.V1]); h.Join(members[wire.V1Deflated]); h.Join(members[wire.V2]) },
 				[wire.Encodings]bool{true, true, true, true, true}},
 		} {
 			step.do()
 			h.hold()
-			h.Leave(h.holder, nil) // whose encoding is not to count
+			h.Leave(h.holder, false, nil) // whose encoding is not to count
 			h.publish(message, message)
 			h.release()
 			for e, s := range subscribers {

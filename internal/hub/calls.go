@@ -42,9 +42,9 @@ func (h *Hub) Register(s *Session, how Registration) error {
 	})
 }
 
-// Gone ends a session whose socket is closed. It does not wait.
-func (h *Hub) Gone(s *Session, reason string) {
-	if !h.supervisor.Post(gone{session: s, reason: reason}) {
+// Gone ends a session whose socket is closed. vanished says that its user may come back. It does not wait.
+func (h *Hub) Gone(s *Session, vanished bool, reason string) {
+	if !h.supervisor.Post(gone{session: s, vanished: vanished, reason: reason}) {
 		s.end(nil)
 	}
 }
@@ -56,15 +56,18 @@ func (h *Hub) ReaderDone(hook bool) { h.supervisor.Post(readerDone{hook}) }
 func (h *Hub) HookDone() { h.supervisor.Post(hookDone{}) }
 
 // Subscribe returns nil when the session is subscribed, ErrLimit when it has as many subscriptions as it may have, or ErrClosed.
-// The name has to be valid, and must not be a piece of something large.
-func (h *Hub) Subscribe(s *Session, topic string) error {
-	return h.ask(func(r actor.Request[struct{}]) message { return subscribe{Request: r, session: s, topic: topic} })
+// The name has to be valid, and must not be a piece of something large. info is what others in the topic are told of the user.
+func (h *Hub) Subscribe(s *Session, topic, info string) error {
+	return h.ask(func(r actor.Request[struct{}]) message {
+		return subscribe{Request: r, session: s, topic: topic, info: info}
+	})
 }
 
-// Ask and History are those of package topic.
+// Ask, History and Presence are those of package topic.
 type (
-	Ask     = topic.Ask
-	History = topic.History
+	Ask      = topic.Ask
+	History  = topic.History
+	Presence = topic.Presence
 )
 
 // EndReason is what a client that speaks tank.v2 is told when the server ends one of its subscriptions.
@@ -79,8 +82,8 @@ func (h *Hub) Unsubscribe(s *Session, topic string, why EndReason) error {
 
 // PostSubscribe is Subscribe for a request of the client's own; ask is nil unless it speaks tank.v2. It does not wait: a client that is
 // rejected gets an error frame.
-func (h *Hub) PostSubscribe(s *Session, name string, ask *topic.Ask) {
-	m := subscribe{session: s, topic: name, ask: ask}
+func (h *Hub) PostSubscribe(s *Session, name, info string, ask *topic.Ask) {
+	m := subscribe{session: s, topic: name, info: info, ask: ask}
 	if !h.supervisor.Post(m) {
 		ask.Done()
 	}

@@ -44,10 +44,11 @@ func (s *supervisor) stopClock() {
 	}
 }
 
-// handle may come before anything is due: closeExpired and tendTopics set the next tick.
+// handle may come before anything is due: closeExpired, tendTopics and tellPresence set the next tick.
 func (clockTick) handle(s *supervisor) {
 	now := time.Now()
 	s.clock.next, s.clock.ticked = time.Time{}, now
 	s.closeExpired(now)
 	s.tendTopics(now)
+	s.tellPresence(now)
 }

@@ -44,7 +44,7 @@ func (s *supervisor) closeDelivered(c *Session) {
 	}
 	for t := range c.subscriptions {
 		s.drained[c] = append(s.drained[c], t.topic.Name())
-		s.leave(c, t, done)
+		s.leave(c, t, true, done)
 	}
 	s.leaveBroadcast(c, done)
 }

@@ -87,16 +87,18 @@ type owner struct {
 func (o *owner) Received(data []byte, _ bool) {
 	switch cmd := wire.Parse(data); cmd.Kind {
 	case wire.Subscribe:
-		o.x.PostSubscribe(o.session, cmd.Topic, nil)
+		o.x.PostSubscribe(o.session, cmd.Topic, "", nil)
 	case wire.Unsubscribe:
 		o.x.PostUnsubscribe(o.session, cmd.Topic, 0)
 	}
 }
 
-func (o *owner) Failed(client.Fault, error)   {}
-func (o *owner) Gone(code int, reason string) { o.x.Gone(o.session, fmt.Sprint(code, " ", reason)) }
-func (o *owner) CloseBegun()                  {}
-func (o *owner) ReaderDone()                  { o.x.ReaderDone(false) }
+func (o *owner) Failed(client.Fault, error) {}
+func (o *owner) Gone(code int, reason string) {
+	o.x.Gone(o.session, false, fmt.Sprint(code, " ", reason))
+}
+func (o *owner) CloseBegun() {}
+func (o *owner) ReaderDone() { o.x.ReaderDone(false) }
 
 // ServeHTTP makes a session of a request; the user is the query.
 func (x *instance) ServeHTTP(w http.ResponseWriter, r *http.Request) {

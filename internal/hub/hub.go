@@ -28,6 +28,7 @@ type Config struct {
 	TotalOutboxBytes  int // the most memory of the queued bytes of all sessions
 	TotalHistoryBytes int // the most memory of what all topics keep
 	History           func(topic string) topic.History
+	Presence          func(topic string) topic.Presence
 	HeartbeatInterval time.Duration
 	HeartbeatTimeout  time.Duration
 	DrainWindow       time.Duration

@@ -174,7 +174,7 @@ func (m listen) handle(s *supervisor) {
 	if l.live == nil {
 		l.live = s.newTopic(l.name)
 	}
-	l.member = join(l, l.live, nil, m.Request)
+	l.member = join(&topic.Member{Subscriber: l}, l.live, m.Request)
 	s.listeners[l] = struct{}{}
 	s.joined(l.live)
 }
@@ -183,7 +183,7 @@ func (m unlisten) handle(s *supervisor) {
 	l := m.listener
 	if _, listening := s.listeners[l]; listening {
 		delete(s.listeners, l)
-		s.leaveTopic(l.live, l.member, l.ref.Stop)
+		s.leaveTopic(l.live, l.member, false, l.ref.Stop)
 	}
 }
 

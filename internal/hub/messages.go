@@ -24,6 +24,7 @@ type (
 		actor.Request[struct{}]
 		session *Session
 		topic   string
+		info    string     // what others in the topic are told of the user, see topic.Member
 		ask     *topic.Ask // of a client that speaks tank.v2; else nil
 	}
 	unsubscribe struct { // with the zero Request, nobody waits: the request is the client's own
@@ -95,9 +96,10 @@ type (
 
 	// From clients, topics and edges, which do not wait.
 	gone struct { // a connection's socket is closed
-		session *Session
-		reason  string
-		topics  []string // that it has left so far
+		session  *Session
+		reason   string
+		vanished bool     // its user may come back
+		topics   []string // that it has left so far
 	}
 	readerDone struct{ hook bool } // a connection's last callback has returned, or all but a hook that runs next
 	hookDone   struct{}            // a hook has returned
@@ -112,6 +114,10 @@ type (
 		topic *topic.Topic
 		kept  bool
 		due   time.Time // when to sweep it next; zero: never
+	}
+	topicPresence struct { // a topic wants to be reminded to tell who is present
+		topic *topic.Topic
+		due   time.Time
 	}
 	unlisten    struct{ listener *Listener }
 	overBudget  struct{}           // the queued bytes of all clients exceed the budget

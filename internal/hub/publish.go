@@ -72,6 +72,14 @@ func (h *Hub) history(name string) (none topic.History) {
 	return h.config.History(name)
 }
 
+// presence says whether a topic knows who is in it.
+func (h *Hub) presence(name string) (none topic.Presence) {
+	if name == Broadcast || h.config.Presence == nil {
+		return none
+	}
+	return h.config.Presence(name)
+}
+
 // PublishAsked is Publish of a publication whose position the caller wants to know. Its key is the server's. The position is zero when
 // there is no topic.
 func (h *Hub) PublishAsked(ctx context.Context, p *wire.Publication) (wire.Position, error) {

@@ -31,7 +31,8 @@ func (m subscribe) handle(s *supervisor) {
 	if t == nil {
 		t = s.newTopic(m.topic)
 	}
-	c.subscriptions[t] = join(c.Client, t, m.ask, m.Request)
+	member := &topic.Member{Subscriber: c.Client, User: c.UserID, Info: m.info, Ask: m.ask}
+	c.subscriptions[t] = join(member, t, m.Request)
 	c.subscribed.Store(int64(len(c.subscriptions)))
 	c.refusals = 0
 	s.joined(t)
@@ -74,10 +75,10 @@ func refuse(r actor.Request[struct{}], c *Session, refusal wire.Refusal, err err
 	return true
 }
 
-// join makes a subscriber a member of a topic. What is published from here on comes behind it in the topic's mailbox. The topic
-// answers the request, if somebody waits for that.
-func join(subscriber topic.Subscriber, t *liveTopic, ask *topic.Ask, r actor.Request[struct{}]) *topic.Member {
-	member := &topic.Member{Subscriber: subscriber, Ask: ask, Joined: whenAwaited(r)}
+// join makes somebody a member of a topic. What is published from here on comes behind it in the topic's mailbox. The topic answers the
+// request, if somebody waits for that.
+func join(member *topic.Member, t *liveTopic, r actor.Request[struct{}]) *topic.Member {
+	member.Joined = whenAwaited(r)
 	t.topic.Join(member)
 	return member
 }
@@ -105,7 +106,7 @@ func (m unsubscribe) handle(s *supervisor) {
 // to it comes first.
 func (s *supervisor) confirmAbsence(m unsubscribe) {
 	if t := s.topics[m.topic]; t != nil && m.id != 0 {
-		t.topic.Leave(&topic.Member{Subscriber: m.session.Client}, m.confirm)
+		t.topic.Leave(&topic.Member{Subscriber: m.session.Client}, false, m.confirm)
 	} else {
 		m.confirm()
 	}
@@ -122,7 +123,7 @@ func (m unsubscribe) confirm() {
 // unsubscribe is leave for a session that goes on without the topic, and is told why if it speaks tank.v2.
 func (s *supervisor) unsubscribe(c *Session, t *liveTopic, why *EndReason, done func()) {
 	name := t.topic.Name()
-	s.leave(c, t, func() {
+	s.leave(c, t, false, func() {
 		if e := c.Client.Encoding(); why != nil && e.IsV2() {
 			c.Client.Enqueue(wire.NewAnswers(e, wire.AppendEnd(nil, name, why.Code, why.Message), 1).About(name))
 		}
@@ -139,12 +140,13 @@ func whenAwaited(r actor.Request[struct{}]) func() {
 	return func() { r.Reply(struct{}{}) }
 }
 
-// leave ends a subscription, and with the last one the topic, once that has delivered everything. done is that of topic.Leave.
-func (s *supervisor) leave(c *Session, t *liveTopic, done func()) {
+// leave ends a subscription, and with the last one the topic, once that has delivered everything. vanished and done are those of
+// topic.Leave.
+func (s *supervisor) leave(c *Session, t *liveTopic, vanished bool, done func()) {
 	member := c.subscriptions[t]
 	delete(c.subscriptions, t)
 	c.subscribed.Store(int64(len(c.subscriptions)))
-	s.leaveTopic(t, member, done)
+	s.leaveTopic(t, member, vanished, done)
 }
 
 // joined counts a new subscriber of a topic.
@@ -156,15 +158,15 @@ func (s *supervisor) joined(t *liveTopic) {
 }
 
 // leaveTopic ends a membership, and with the last one the topic, see leave.
-func (s *supervisor) leaveTopic(t *liveTopic, member *topic.Member, done func()) {
+func (s *supervisor) leaveTopic(t *liveTopic, member *topic.Member, vanished bool, done func()) {
 	if t.subscribers--; t.subscribers > 0 {
-		t.topic.Leave(member, done)
+		t.topic.Leave(member, vanished, done)
 		return
 	}
 	t.pendingEmpty++
 	s.list(t)
 	empty := topicEmpty{t}
-	t.topic.Leave(member, func() {
+	t.topic.Leave(member, vanished, func() {
 		if done != nil {
 			done()
 		}
@@ -175,7 +177,7 @@ func (s *supervisor) leaveTopic(t *liveTopic, member *topic.Member, done func())
 // leaveBroadcast ends a session's part in the topic of broadcasts, if it has one.
 func (s *supervisor) leaveBroadcast(c *Session, done func()) {
 	if c.broadcast != nil {
-		s.broadcast.topic.Leave(c.broadcast, done)
+		s.broadcast.topic.Leave(c.broadcast, false, done)
 		c.broadcast = nil
 	}
 }

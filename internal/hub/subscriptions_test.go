@@ -48,7 +48,7 @@ func testUnsubscribeFromABusyTopic(t *testing.T, before func(*instance, *Session
 	l := serveHTTP(t, x)
 	conn := wstest.NewConn(dial(t, l, "ann", 1000), 1000)
 	ann := x.all()[0]
-	if err := x.Subscribe(ann, "news"); err != nil {
+	if err := x.Subscribe(ann, "news", ""); err != nil {
 		t.Fatal(err)
 	}
 	g := make(gate)

@@ -27,6 +27,7 @@ type supervisor struct {
 	expiries   expiries
 	clock      clock
 	sweeps     schedule               // of topics that keep messages for a limited time
+	presences  schedule               // of topics that are to tell who is present
 	lingering  schedule               // the ends of topics that linger
 	abandoned  map[*topic.Topic]int64 // bytes that were given up, and may not be free yet
 	allowances *allowances
@@ -91,7 +92,7 @@ func (m register) handle(s *supervisor) {
 	c.subscriptions = make(map[*liveTopic]*topic.Member)
 	if !tooMany {
 		s.users.add(c)
-		c.broadcast = join(c.Client, s.broadcast, nil, actor.Request[struct{}]{})
+		c.broadcast = join(&topic.Member{Subscriber: c.Client}, s.broadcast, actor.Request[struct{}]{})
 	}
 	s.event(Event{Kind: Connected, Session: c})
 	if tooMany {
@@ -140,7 +141,7 @@ func (m gone) handle(s *supervisor) {
 			return
 		}
 		m.topics = append(m.topics, t.topic.Name())
-		s.leave(c, t, nil)
+		s.leave(c, t, m.vanished, nil)
 	}
 	m.topics = append(m.topics, s.drained[c]...)
 	delete(s.drained, c)

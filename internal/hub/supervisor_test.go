@@ -175,7 +175,7 @@ func crowdOf(t *testing.T, n, subscriptions int) (m *instance, clients []*Sessio
 	clients = m.all()
 	for _, c := range clients {
 		for i := range subscriptions {
-			m.PostSubscribe(c, fmt.Sprint(i), nil)
+			m.PostSubscribe(c, fmt.Sprint(i), "", nil)
 		}
 	}
 	return m, clients
@@ -232,7 +232,7 @@ func TestSupervisorLeavesTheConnectionToOthers(t *testing.T) {
 		session := m.all()[0]
 		see(m, func(*supervisor) bool { session.leaving = true; return true })
 		before := l.last.Load().writes.Load()
-		m.PostSubscribe(session, "news", nil)
+		m.PostSubscribe(session, "news", "", nil)
 		m.PostUnsubscribe(session, "news", 0)
 		synctest.Wait()
 		if spy := l.last.Load(); spy.writes.Load() == before || spy.bySupervisor.Load() {
@@ -285,10 +285,10 @@ func TestSubscriptionsAreAnsweredAlthoughTheirTopicIsGivenUp(t *testing.T) {
 				}
 			}
 		})
-		if err := m.Subscribe(c, "news"); err != nil {
+		if err := m.Subscribe(c, "news", ""); err != nil {
 			t.Fatal(err)
 		}
-		if err := m.Subscribe(all[(round+1)%2], "news"); err != nil {
+		if err := m.Subscribe(all[(round+1)%2], "news", ""); err != nil {
 			t.Fatal(err)
 		}
 		for _, c := range all {

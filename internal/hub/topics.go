@@ -28,6 +28,7 @@ type liveTopic struct {
 	lingers   time.Time // when it ends if nobody comes; zero: it does not linger
 	pinned    time.Time // it lives until then, whoever leaves; zero: it may end
 	swept     time.Time // when it is to be swept; zero: not at all
+	told      time.Time // when it is to tell who is present; zero: not at all
 }
 
 // isIdle reports whether the topic has no subscribers, and has delivered everything to former ones.
@@ -44,6 +45,8 @@ func (s *supervisor) spawnTopic(name string) *topic.Topic {
 		History:       s.hub.history(name),
 		Budget:        s.hub.historyBudget,
 		OnKept:        func(t *topic.Topic, kept bool, due time.Time) { s.post(topicKept{t, kept, due}) },
+		Presence:      s.hub.presence(name),
+		OnPresence:    func(t *topic.Topic, due time.Time) { s.post(topicPresence{t, due}) },
 		OnPanic: func(t *topic.Topic, err *actor.PanicError) {
 			s.fault(Fault{Kind: TopicPanicked, Err: err, Topic: t.Name()})
 		},
@@ -76,7 +79,7 @@ func (s *supervisor) endTopic(t *liveTopic) {
 // removeTopic forgets a topic that has ended, or is about to.
 func (s *supervisor) removeTopic(t *liveTopic) {
 	s.noLongerIdle(t)
-	t.kept, t.swept = false, time.Time{}
+	t.kept, t.swept, t.told = false, time.Time{}, time.Time{}
 	s.list(t)
 	s.hub.topics.remove(t.topic)
 	delete(s.topics, t.topic.Name())
@@ -104,7 +107,7 @@ func (m topicStopped) handle(s *supervisor) {
 // when the supervisor gets to topicEmpty.
 func (s *supervisor) replace(t *liveTopic) {
 	old := t.topic
-	t.kept, t.swept = false, time.Time{}
+	t.kept, t.swept, t.told = false, time.Time{}, time.Time{}
 	t.topic = s.spawnTopic(old.Name())
 	for _, c := range s.sessions {
 		if t == s.broadcast && c.broadcast != nil {

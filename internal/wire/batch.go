@@ -44,6 +44,7 @@ type Batch struct {
 	Objects  []Publication          // the messages as they are, if somebody needs that
 	Messages int                    // how many messages there are
 	Answers  bool                   // they are answers and notices, which no outbox policy drops
+	Unasked  bool                   // they are notices that come again and again: a peer that is too slow for them is closed
 	Topic    string                 // its topic, or the one that the answers are about; empty: none
 	Seq      uint64                 // number of the topic's last message, with these
 	Lost     *atomic.Uint64         // its topic's count of messages for a subscriber that were never written; nil: it has no topic

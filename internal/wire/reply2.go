@@ -89,10 +89,11 @@ type Subscribed struct {
 	Replay Replay
 	From   uint64 // the number before the first that is replayed; not told with NoReplay
 	Missed string // of BehindSince: why it was not recovered; empty: it was
+	Here   *Here  // who is in the topic; nil: that was not asked for
 }
 
-// AppendSubscribed appends {"id":ID,"ok":{"epoch":...,"seq":...,"from":...,"recovered":...,"why":...}}, of which the last three are
-// there when there is something to say. The epoch must be valid, see Position.Check.
+// AppendSubscribed appends {"id":ID,"ok":{"epoch":...,"seq":...,"from":...,"recovered":...,"why":...,"here":...}}, of which the last
+// four are there when there is something to say. The epoch must be valid, see Position.Check.
 func AppendSubscribed(dst []byte, id uint64, s Subscribed) []byte {
 	if id == 0 {
 		return dst
@@ -110,6 +111,9 @@ func AppendSubscribed(dst []byte, id uint64, s Subscribed) []byte {
 			dst = append(dst, `,"why":`...)
 			dst = appendString(dst, s.Missed)
 		}
+	}
+	if s.Here != nil {
+		dst = appendHere(append(dst, `,"here":`...), s.Here)
 	}
 	return endOK(append(dst, '}'), start)
 }

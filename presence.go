@@ -1,0 +1,102 @@
+package tank
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"time"
+	"unicode/utf8"
+
+	"github.com/fanqie/tank-websocket-go-server/internal/hub"
+)
+
+// Presence says whether a topic knows who is in it, and tells clients of tank.v2 that ask for it. The unit is the user: it is there while
+// one of its connections is subscribed, plain sockets included. One that unsubscribes, closes with 1000, or is closed by the server with a
+// code from which clients do not come back, leaves at once. One whose connection is lost has some time to come back before it counts as
+// gone, so that nothing flickers.
+type Presence struct {
+	Enabled bool
+	// Grace is how long a user whose last connection was lost counts as there; up to two seconds more. Zero: 10 s.
+	Grace time.Duration
+	// Max is the number of users above which only their number is told, until they are less than three quarters of it. Zero: 250.
+	Max int
+	// Info returns what the others are told of a client's user, which is encoded as by encoding/json: at most 1 KiB. It is called when the
+	// client subscribes, and may block meanwhile as an authorizer may. Of several connections, the one that came last counts. What is too
+	// large, or cannot be encoded, is reported with CodeSerialization, and {} is told, as for nil. Nil: {}.
+	Info func(*Client) any
+}
+
+const (
+	defaultGrace      = 10 * time.Second
+	defaultMaxPresent = 250
+	maxInfo           = 1 << 10 // bytes
+)
+
+func (p *Presence) setDefaults() {
+	p.Grace = cmp.Or(p.Grace, defaultGrace)
+	p.Max = cmp.Or(p.Max, defaultMaxPresent)
+}
+
+func (t *topicTable) presence(name string) hub.Presence {
+	p := t.of(name).Presence
+	return hub.Presence{Enabled: p.Enabled, Grace: p.Grace, Max: p.Max}
+}
+
+// presenceInfo returns what others in a topic are told of the client's user, as JSON. ok is false when the client is closed, because
+// the callback panicked. Any edge may call it.
+func (c *Client) presenceInfo(topic string) (info string, ok bool) {
+	p := c.m.config.topics.of(topic).Presence
+	if !p.Enabled || p.Info == nil {
+		return "", true
+	}
+	err := c.guard("Presence.Info panicked", topic, func() (err error) {
+		value := p.Info(c)
+		if value == nil {
+			return nil
+		}
+		info, err = encodeJSON(value)
+		switch {
+		case err != nil:
+			return fmt.Errorf("%w: Presence.Info: %w", ErrInvalidData, err)
+		case len(info) > maxInfo:
+			return fmt.Errorf("%w: Presence.Info: %d bytes of JSON are more than %d", ErrInvalidData, len(info), maxInfo)
+		case !utf8.ValidString(info): // a json.RawMessage is taken as it is
+			return fmt.Errorf("%w: Presence.Info is not valid UTF-8", ErrInvalidData)
+		}
+		return nil
+	})
+	switch {
+	case isPanic(err):
+		return "", false
+	case err != nil:
+		c.report(CodeSerialization, "what others are told of the user cannot be sent", topic, err)
+		return "", true
+	}
+	return info, true
+}
+
+// Present is who is in a topic.
+type Present struct {
+	Users int                        // how many users there are
+	Info  map[string]json.RawMessage // by user id: what others are told of them, valid JSON; nil when there are more than Presence.Max
+}
+
+// Presence returns who is in a topic, behind those who have subscribed or left before. Where nobody is, or the topic does not know,
+// see TopicOptions, Users is 0.
+//
+// It waits for the publish timeout (default 5 s, see Limits) at most. It returns ErrInvalidTopic, ErrBusy or, once Shutdown ends the
+// topics, ErrClosed. It may be called before Start.
+func (m *Manager) Presence(topic string) (Present, error) {
+	if err := checkTopic(topic); err != nil {
+		return Present{}, err
+	}
+	here, err := m.hub.Present(m.config.limits.PublishTimeout, topic)
+	p := Present{Users: int(here.Users)} // #nosec G115 -- a count
+	if here.Names {
+		p.Info = make(map[string]json.RawMessage, len(here.In))
+		for _, u := range here.In {
+			p.Info[u.User] = json.RawMessage(cmp.Or(u.Info, "{}"))
+		}
+	}
+	return p, err
+}
