@@ -3,9 +3,11 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/chromedp/chromedp"
 	"github.com/coder/websocket"
@@ -188,10 +190,18 @@ func TestChatShowsTheLastMessages(t *testing.T) {
 	ada.write("join-topic", "tea")
 	want := numbers(51, 250)
 	ada.waitShown(want...)
-	if eval[bool](ada, `document.title.startsWith('(') || document.querySelector('[data-testid="message"] time').textContent === ''`) {
-		t.Errorf("the title is %s", eval[string](ada, `document.title`))
+	if title := eval[string](ada, `document.title`); title != "tank chat" {
+		t.Errorf("the title is %s", title)
 	}
 	ada.screenshot("chat-history")
+	times := eval[[]string](ada, `[...document.querySelectorAll('[data-testid="message"] time')].map((e) => e.textContent)`)
+	if slices.ContainsFunc(times, func(s string) bool { return len(s) != len("12:34") }) {
+		t.Errorf("the times of today are %q", times)
+	}
+	ada.run(`import('./js/i18n.js').then(({ clock }) => { window.yesterday_ = clock(new Date(Date.now() - 86_400_000)); })`)
+	if got := eval[string](ada, `yesterday_`); !regexp.MustCompile(`^[A-Z][a-z]+ \d+, \d\d:\d\d$`).MatchString(got) {
+		t.Errorf("a time of yesterday is %q", got)
+	}
 
 	// A reload shows the same, and knows what was said from here, in the background as well. Who has the same name is another.
 	ada.write("composer", "mine")
@@ -307,13 +317,59 @@ func TestChatSaysItOnce(t *testing.T) {
 	}
 }
 
-// TestChatMissesNothingUnderAnotherName: that is another connection.
+// TestChatKnowsAMessageByItsPlace, and not by its text, its number alone, or a ref that others can see.
+func TestChatKnowsAMessageByItsPlace(t *testing.T) {
+	t.Parallel()
+	s := start(t, "chat", "127.0.0.1:0")
+	ada := openChat(t, s, "Ada", look{})
+	ada.run(`import('./js/rooms.js').then(({ Rooms }) => {
+		const rooms = new Rooms();
+		rooms.add('tea');
+		const said = (epoch, seq, text, from = 'Bo', ref = undefined) =>
+			rooms.said('tea', { data: { from, text, ref, time: new Date().toISOString() }, seq, position: [epoch, seq] }, 'Ada', false);
+		said('e1', 7, 'hi');
+		said('e1', 8, 'hi');
+		rooms.sending('tea', 'Ada', 'mine', 'r1');
+		said('e1', 8, 'again');
+		said('e1', 9, 'mine', 'Ada', 'r1');
+		said('e2', 8, 'hi');
+		said('e2', 9, 'not mine', 'Ada', 'r1');
+		window.got_ = rooms.all.get('tea').messages.map((m) => m.text + (m.own ? ' own' : ''));
+		window.unread_ = rooms.unread;
+	})`)
+	if got := eval[[]string](ada, `got_`); !slices.Equal(got, []string{"hi", "hi", "mine own", "hi", "not mine"}) {
+		t.Errorf("the room has %q", got)
+	}
+	if n := eval[int](ada, `unread_`); n != 4 {
+		t.Errorf("%d messages are unread", n)
+	}
+}
+
+// TestTryNowEndsAWait of a page that would wait for minutes.
+func TestTryNowEndsAWait(t *testing.T) {
+	t.Parallel()
+	_, behind, link := linked(t)
+	ada := openChat(t, behind, "Ada", look{})
+	ada.run(`Math.random = () => 1000`)
+	link.cut(ada)
+	ada.wait(`/Reconnecting in [45]\d\d s/.test(` + element("status") + `.textContent)`)
+	link.set(false)
+	began := time.Now()
+	ada.run(`document.getElementById('retry').click()`)
+	ada.waitState("online")
+	if took := time.Since(began); took > 30*time.Second {
+		t.Errorf("it takes %v", took)
+	}
+}
+
+// TestChatMissesNothingUnderAnotherName: that is another connection, which goes on where the last one was, also in the background.
 func TestChatMissesNothingUnderAnotherName(t *testing.T) {
 	t.Parallel()
 	s := start(t, "chat", "127.0.0.1:0")
 	ada := openChat(t, s, "Ada", look{})
+	ada.join("coffee")
 	ada.join("tea")
-	bo := meet(t, s, "Bo", "tea")
+	bo := meet(t, s, "Bo", "tea", "coffee")
 	said := numbers(1, 60)
 	for i, text := range said {
 		if i%20 == 10 {
@@ -326,6 +382,7 @@ func TestChatMissesNothingUnderAnotherName(t *testing.T) {
 				` + element("name-save") + `.click()`)
 		}
 		bo.say("tea", text)
+		bo.say("coffee", text)
 	}
 	ada.wait(shown + `.includes('message 60') && !document.querySelector('[data-testid="message"].sending')`)
 	var others, own []string
@@ -342,4 +399,5 @@ func TestChatMissesNothingUnderAnotherName(t *testing.T) {
 		t.Errorf("the page shows %q and %q", others, own)
 	}
 	ada.wait(element("profile-name") + `.textContent === 'Ada 50'`)
+	ada.wait(badge("coffee") + `.textContent === '60'`)
 }
