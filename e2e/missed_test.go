@@ -17,18 +17,29 @@ import (
 
 // talker is somebody in a chat without a page: a plain socket.
 type talker struct {
-	t    *testing.T
-	conn *websocket.Conn
+	t     *testing.T
+	conn  *websocket.Conn
+	heard chan string // closed at the end of the connection
 }
 
 func meet(t *testing.T, s *server, name string, topics ...string) *talker {
 	t.Helper()
 	conn, _ := dial(t, strings.Replace(s.url, "http", "ws", 1)+"ws?user_id="+name, strings.TrimSuffix(s.url, "/"))
-	talker := &talker{t, conn}
+	k := &talker{t, conn, make(chan string, 1000)}
+	go func() { // also while there is nothing to say: reading answers pings
+		defer close(k.heard)
+		for {
+			_, data, err := conn.Read(t.Context())
+			if err != nil {
+				return
+			}
+			k.heard <- string(data)
+		}
+	}()
 	for _, topic := range topics {
-		talker.send("sub:" + topic)
+		k.send("sub:" + topic)
 	}
-	return talker
+	return k
 }
 
 func (k *talker) send(text string) {
@@ -47,17 +58,14 @@ func (k *talker) say(topic, text string) {
 	said, _ := json.Marshal(draft{text})
 	message, _ := json.Marshal(map[string]string{"topic": topic, "data": string(said)})
 	k.send(string(message))
-	for {
-		heard, err := read(k.t, k.conn)
-		if err != nil {
-			k.t.Fatal(err)
-		}
+	for heard := range k.heard {
 		var frame struct{ Topic, Data string }
 		var got draft
 		if json.Unmarshal([]byte(heard), &frame) == nil && frame.Topic == topic && json.Unmarshal([]byte(frame.Data), &got) == nil && got.Text == text {
 			return
 		}
 	}
+	k.t.Fatal("the connection has ended")
 }
 
 // shown is what the open topic shows, line by line; what nobody has said is in brackets.
