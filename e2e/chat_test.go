@@ -78,7 +78,7 @@ func TestUnreadCountsWhileElsewhere(t *testing.T) {
 	bo.write("composer", "one")
 	bo.waitMessage("Bo", "one")
 	bo.write("composer", "two")
-	badge := `document.querySelector('[data-testid="room"][data-topic="tea"] [data-testid="unread"]')`
+	badge := badge("tea")
 	ada.wait(badge + `.textContent === '2' && !` + badge + `.hidden`)
 	ada.wait(`document.title.startsWith('(2)')`)
 	ada.write("join-topic", "tea")
@@ -135,14 +135,20 @@ func TestRefusedMessageIsShown(t *testing.T) {
 	ada.run(`{ // a page that does not know the limit
 		const send = WebSocket.prototype.send;
 		WebSocket.prototype.send = function (text) {
-			WebSocket.prototype.send = send;
-			const { topic, data } = JSON.parse(text);
-			this.send(JSON.stringify({ topic, data: JSON.stringify({ ...JSON.parse(data), text: 'x'.repeat(1001) }) }));
+			const command = JSON.parse(text);
+			if (command.pub) {
+				WebSocket.prototype.send = send;
+				command.data.text = 'x'.repeat(1001);
+			}
+			send.call(this, JSON.stringify(command));
 		};
 	}`)
 	ada.write("composer", "hello")
 	ada.wait(`[...document.querySelectorAll('[data-testid="toast"]')].map((e) => e.textContent).join().includes('too long for one message')`)
 	ada.wait(`document.querySelector('[data-testid="message"].failed')?.querySelector('.text').textContent === 'hello'`)
+	if fate := eval[string](ada, `document.querySelector('[data-testid="message"].failed .fate').textContent`); fate != "Not sentTry again" {
+		t.Errorf("below the message, the page says %q", fate)
+	}
 	ada.run(`document.querySelector('[data-testid="message"].failed [data-testid="again"]').click()`)
 	ada.waitMessage("Ada", "hello")
 	if n := eval[int](ada, `document.querySelectorAll('[data-testid="toast"]').length`); n > 1 {

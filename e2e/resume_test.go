@@ -17,14 +17,48 @@ import (
 	tank "github.com/fanqie/tank-websocket-go-server"
 )
 
-// cutter is a proxy for TCP whose connections end without a word, and that takes none for a while thereafter.
+// cutter is a proxy for TCP whose connections end without a word, and that takes none for a while thereafter. It can lose what passes
+// in a direction, too.
 type cutter struct {
 	listener net.Listener
 	target   string
 
 	mu    sync.Mutex
 	down  bool
+	lost  direction
 	conns map[net.Conn]struct{}
+}
+
+type direction int
+
+const (
+	nothing direction = iota
+	toServer
+	toPage
+)
+
+// lossy is an end of a connection through a cutter.
+type lossy struct {
+	net.Conn
+	c         *cutter
+	direction direction
+}
+
+func (l lossy) Write(p []byte) (int, error) {
+	l.c.mu.Lock()
+	lost := l.c.lost == l.direction
+	l.c.mu.Unlock()
+	if lost {
+		return len(p), nil
+	}
+	return l.Conn.Write(p)
+}
+
+// lose begins to lose what passes in a direction, or ends it.
+func (c *cutter) lose(d direction) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.lost = d
 }
 
 func newCutter(t *testing.T, target string) *cutter {
@@ -67,10 +101,10 @@ func (c *cutter) forward(conn net.Conn) {
 	}
 	c.mu.Unlock()
 	go func() {
-		io.Copy(server, conn)
+		io.Copy(lossy{server, c, toServer}, conn)
 		server.Close()
 	}()
-	io.Copy(conn, server)
+	io.Copy(lossy{conn, c, toPage}, server)
 	conn.Close()
 	c.mu.Lock()
 	delete(c.conns, conn)

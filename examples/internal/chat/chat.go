@@ -31,6 +31,14 @@ const (
 	drainBatch  = 200
 )
 
+// What a topic keeps, for who joins it and for who comes back. Names of topics are anybody's choice, so all of it is bounded.
+const (
+	kept      = 200
+	keptBytes = 256 << 10 // no more than a replay may have, or a page that comes back could get none of it
+	keptAge   = 24 * time.Hour
+	keptTotal = 64 << 20 // bytes, of all topics
+)
+
 const (
 	maxName   = 40   // characters of a user's name
 	maxText   = 1000 // characters of what somebody says
@@ -55,9 +63,12 @@ func New(log *slog.Logger, tick time.Duration) *Chat {
 		tank.WithAuthenticator(nameOf),
 		tank.WithSubscribeAuthorizer(maySubscribe),
 		tank.WithPublishAuthorizer(c.stamp),
+		tank.WithTopics("*", tank.TopicOptions{History: tank.History{Messages: kept, Bytes: keptBytes, Age: keptAge}}),
+		tank.WithTopics(reservedPrefix+"*", tank.TopicOptions{}), // of a feed, only what comes next counts
 		tank.WithLimits(tank.Limits{
 			MessageBytes:       16 << 10, // the longest text, escaped, and a topic
 			Subscriptions:      maxTopics,
+			TotalHistoryBytes:  keptTotal,
 			ConnectionsPerUser: math.MaxInt, // a name is nobody's own, so nobody can be locked out by its use
 		}),
 		tank.WithDrain(drainWindow, drainBatch),

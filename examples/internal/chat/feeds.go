@@ -3,7 +3,6 @@ package chat
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"math"
 	"slices"
@@ -37,10 +36,7 @@ func (c *Chat) publishEvents() {
 func (c *Chat) publish(ctx context.Context, topic string, value any) {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	data, err := json.Marshal(value)
-	if err == nil {
-		err = c.Manager.Publish(ctx, topic, string(data))
-	}
+	err := c.Manager.PublishJSON(ctx, topic, value)
 	if err != nil && !errors.Is(err, tank.ErrClosed) && !errors.Is(err, context.Canceled) {
 		c.log.Warn("feed not published", "topic", topic, "error", err)
 	}
@@ -86,17 +82,17 @@ type meter struct {
 	seen map[string]tank.TopicStats
 }
 
-// read makes the table: the topics with the most subscribers first.
+// read makes the table of topics that have subscribers, those with the most first.
 func (m *meter) read(now time.Time, clients int, topics []tank.TopicStats) table {
 	elapsed := now.Sub(m.at).Seconds()
 	seen := make(map[string]tank.TopicStats, len(topics))
 	rows := make([]row, 0, len(topics))
 	for _, t := range topics {
-		if strings.HasPrefix(t.Name, reservedPrefix) {
+		if strings.HasPrefix(t.Name, reservedPrefix) || t.Subscribers == 0 { // some are there for what they keep
 			continue
 		}
 		r := row{Name: t.Name, Subscribers: t.Subscribers}
-		// A topic ends with its last subscriber; what comes later under its name counts from zero.
+		// A topic can end; what comes later under its name counts from zero.
 		if last, ok := m.seen[t.Name]; ok && last.CreatedAt.Equal(t.CreatedAt) && elapsed > 0 {
 			r.Rate = math.Round(float64(t.Published-last.Published)/elapsed*10) / 10
 		}

@@ -29,6 +29,9 @@ func TestMeter(t *testing.T) {
 	if got := at(5, tank.TopicStats{Name: topicsTopic, Subscribers: 9}); len(got) != 0 {
 		t.Errorf("feeds are listed: %+v", got)
 	}
+	if got := at(6, tank.TopicStats{Name: "kept", Published: 9}); len(got) != 0 {
+		t.Errorf("topics without subscribers are listed: %+v", got)
+	}
 }
 
 func TestMeterListsTheLargestTopics(t *testing.T) {

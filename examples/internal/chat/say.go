@@ -38,7 +38,7 @@ func (r *refusal) Error() string { return r.Code + ": " + r.Message }
 const maxRef = 64 // bytes
 
 // stamp is the publish authorizer. It makes a message of a draft, in the name of the connection that it came from. Of a draft that it
-// refuses, the library tells the client that it is forbidden; the frame before that says why.
+// refuses, the library tells the client that it is forbidden, and nothing else; the message before that says why.
 func (c *Chat) stamp(client *tank.Client, p *tank.Publication) error {
 	d, err := readDraft(client, p)
 	if err != nil {
@@ -74,7 +74,7 @@ func readDraft(client *tank.Client, p *tank.Publication) (d draft, refused *refu
 func (c *Chat) explain(client *tank.Client, r *refusal) {
 	data, err := json.Marshal(map[string]*refusal{"error": r})
 	if err == nil {
-		err = client.Send(tank.Message{Data: data})
+		err = client.Send(tank.Message{Data: data, JSON: true})
 	}
 	c.log.Debug("refused", "client", client.ID(), "user", client.UserID(), "code", r.Code, "send_error", err)
 }

@@ -39,8 +39,11 @@ export function translatePage() {
   }
 }
 
-export const clock = (time) =>
-  new Intl.DateTimeFormat(document.documentElement.lang, { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' }).format(time);
+/** clock is the time of a day, with the day if that is not today. */
+export const clock = (time) => new Intl.DateTimeFormat(document.documentElement.lang, {
+  ...(time.toDateString() !== new Date().toDateString() && { month: 'short', day: 'numeric' }),
+  hour: '2-digit', minute: '2-digit', hourCycle: 'h23',
+}).format(time);
 
 export const fullTime = (time) =>
   new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: 'medium', timeStyle: 'medium' }).format(time);

@@ -1,7 +1,7 @@
 // Puts the page together: the connection, the rooms, and the views that show them.
 
 import '../keys.js';
-import { Live } from '../live.js';
+import { Connection } from './connection.js';
 import { $, setText } from './dom.js';
 import { feedsView } from './feeds.js';
 import { currentLanguage, roomOf, t, toggleLanguage, translatePage } from './i18n.js';
@@ -15,29 +15,23 @@ import { toast } from './toast.js';
 
 const EVENTS = 'chat:events';
 const TABLE = 'chat:topics'; // how many are where, once a second
+const HISTORY = 200; // messages; what the server keeps of a topic
 
 let name = initialName();
-let known = new Set(); // topics that were subscribed to before: what is missed in them is a gap
 const rooms = new Rooms();
-const connection = new Live(socketURL, {
-  onConnecting: changed,
-  onOpen: opened,
-  onClose({ code }) {
-    status.lost(code);
-    rooms.failed();
-    feeds.lost();
+const reasons = new Map(); // of publications that are refused, by ref
+const connection = new Connection(name, {
+  onState(state, { code }) {
+    if (state === 'open') status.opened();
+    else {
+      status.lost(code);
+      feeds.lost();
+    }
     changed();
   },
-  onRefused: refused,
+  // The answer to a publication that is refused does not say why: this comes before it.
+  onMessage({ error }) { if (error?.ref) reasons.set(error.ref, error.code); },
 });
-
-/** socketURL is beside the page, so that it also works under a path prefix and behind a TLS proxy. */
-function socketURL() {
-  const url = new URL('ws', document.baseURI.replace(/^http/, 'ws'));
-  url.search = new URLSearchParams({ user_id: name }).toString();
-  return url;
-}
-
 const people = nameView(() => name, rename);
 const status = statusView(connection);
 const list = sidebar(rooms, { open, leave, join });
@@ -101,11 +95,13 @@ function join(text) {
     return false;
   }
   if (rooms.add(topic)) {
-    connection.subscribe(topic, (data) => said(topic, data));
-    if (connection.state === 'open') {
-      known.add(topic);
-      rooms.note(topic, 'joined');
-    }
+    connection.subscribe(topic, {
+      last: HISTORY,
+      onJoin: (join, end) => joined(topic, join, end),
+      onMessage: (message) => { rooms.said(topic, message, name, isRead(topic)); draw(); },
+      onGap: () => { rooms.lacks(topic); draw(); },
+      onEnd: (error) => { refused(error, topic); drop(topic); },
+    });
   }
   open(topic);
   return true;
@@ -119,23 +115,56 @@ function leave(topic) {
 
 function drop(topic) {
   const wasActive = topic === rooms.active;
-  known.delete(topic);
   rooms.remove(topic);
   if (wasActive && rooms.active !== null) open(rooms.active);
   else if (wasActive) history.replaceState(null, '', location.pathname + location.search);
   draw();
 }
 
-function say(text) {
-  const ref = Array.from(crypto.getRandomValues(new Uint8Array(8)), (b) => b.toString(16).padStart(2, '0')).join('');
-  rooms.sending(rooms.active, name, text, ref);
-  if (!connection.publish(rooms.active, JSON.stringify({ text, ref }))) rooms.failed({ ref });
+/** joined is called for each connection. Whether a message that waits for it has arrived on the last one, the server knows by its key. */
+function joined(topic, join, end) {
+  for (const message of rooms.unsent(topic)) {
+    if (join.recovered || !message.doubtful) publish(topic, message);
+    else message.state = 'failed'; // the key may be forgotten, and the message would be there twice
+  }
+  rooms.joined(topic, join, end);
   draw();
 }
 
+function say(text) {
+  const ref = Array.from(crypto.getRandomValues(new Uint8Array(8)), (b) => b.toString(16).padStart(2, '0')).join('');
+  publish(rooms.active, rooms.sending(rooms.active, name, text, ref));
+}
+
 function again(topic, id) {
-  const message = connection.state === 'open' && rooms.take(topic, id);
-  if (message) say(message.text);
+  const message = connection.state === 'open' && rooms.again(topic, id);
+  if (message) publish(topic, message);
+}
+
+async function publish(topic, message) {
+  const { text, ref, key } = message;
+  message.state = 'sending';
+  draw();
+  try {
+    await connection.publish(topic, { text, ref }, { key });
+    message.state = undefined;
+  } catch (error) {
+    if (!message.place) failed(topic, message, error);
+  }
+  draw();
+}
+
+/** failed decides what becomes of a message without a confirmation. If it is published again, then with its key: so it is there once. */
+function failed(topic, message, { code, message: text, key }) {
+  message.key = key;
+  message.doubtful ||= code === 'lost' || code === 'busy'; // else it is known not to have been published
+  if (['lost', 'offline', 'shutting_down'].includes(code)) {
+    message.state = 'waiting';
+    return;
+  }
+  message.state = 'failed';
+  refused({ code: reasons.get(message.ref) ?? code, message: text }, topic);
+  reasons.delete(message.ref);
 }
 
 function readAll() {
@@ -145,43 +174,11 @@ function readAll() {
 
 function rename(newName) {
   name = newName;
-  rooms.failed();
-  feeds.lost();
-  connection.reconnect(); // the name belongs to the connection, so a new one is needed
-  draw();
+  connection.rename(name);
 }
 
-const explained = []; // topics of publications that the chat has refused, and the library has not yet
-
-/**
- * refused shows what the server did not do: {"error":{...}} frames. For a publication that is refused, there are two: the chat says
- * why, with a ref, and then the library says that it is forbidden. All other frames are the library's alone.
- */
-function refused({ code, message, topic, ref }) {
-  if (ref) explained.push(topic);
-  else if (code === 'forbidden' && explained.includes(topic)) return void explained.splice(explained.indexOf(topic), 1);
+function refused({ code, message }, topic) {
   toast(t('refused', topic && t('room', topic), t('refusal', code) ?? message), 'bad');
-  if (ref) rooms.failed({ ref });
-  else if (['busy', 'shutting_down'].includes(code)) rooms.failed({ topic }); // one of those that are on their way there
-  const subscription = !ref && ['invalid_topic', 'forbidden', 'limit'].includes(code);
-  if (subscription && topic) {
-    if (code === 'forbidden') connection.unsubscribe(topic); // or it is asked for again with each connection
-    drop(topic);
-  }
-  draw();
-}
-
-function said(topic, data) {
-  rooms.said(topic, JSON.parse(data), isRead(topic));
-  draw();
-}
-
-function opened() {
-  explained.length = 0;
-  status.opened();
-  for (const topic of rooms.all.keys()) rooms.note(topic, known.has(topic) ? 'gap' : 'joined');
-  known = new Set(rooms.all.keys());
-  changed();
 }
 
 function changed() {
@@ -232,8 +229,8 @@ addEventListener('hashchange', () => { if (linked() && linked() !== rooms.active
 
 function begin() {
   translatePage();
-  connection.subscribe(EVENTS, (data) => { feeds.addEvent(JSON.parse(data)); draw(); });
-  connection.subscribe(TABLE, (data) => { feeds.setTable(JSON.parse(data)); draw(); });
+  connection.subscribe(EVENTS, { gaps: 'ignore', onMessage({ data }) { feeds.addEvent(data); draw(); } });
+  connection.subscribe(TABLE, { gaps: 'ignore', onMessage({ data }) { feeds.setTable(data); draw(); } });
   const [asked, last] = [linked(), recall('active')]; // joining overwrites both
   for (const topic of Rooms.remembered() ?? [t('suggestions')[0]]) join(topic);
   if (asked) join(asked);

@@ -76,7 +76,9 @@ export function roomView(rooms, connection, actions) {
         el('div', { class: 'fate' }, el('span'), again)));
   }
 
-  const create = (m) => (m.kind === 'chat' ? chatLine(m) : el('li', { class: 'note' }, el('span')));
+  const create = (m) => (m.kind === 'chat'
+    ? chatLine(m)
+    : el('li', { class: `note ${m.text}`, 'data-testid': 'note' }, el('span')));
 
   function update(node, m, i) {
     if (m.kind === 'note') {
@@ -87,7 +89,7 @@ export function roomView(rooms, connection, actions) {
     const joins = before?.kind === 'chat' && before.from === m.from && before.own === m.own && m.time - before.time < GROUP;
     node.classList.toggle('joins', joins);
     node.classList.toggle('own', m.own);
-    node.classList.toggle('sending', m.state === 'sending');
+    node.classList.toggle('sending', m.state === 'sending' || m.state === 'waiting');
     node.classList.toggle('failed', m.state === 'failed');
     const time = node.querySelector('time');
     time.dateTime = m.time.toISOString();
@@ -95,9 +97,11 @@ export function roomView(rooms, connection, actions) {
     setText(time, clock(m.time));
     setText(node.querySelector('.you'), m.own ? t('you') : '');
     const [fate, again] = node.querySelector('.fate').children;
-    setText(fate, m.state === 'failed' ? t('unconfirmed') : '');
+    const words = { waiting: 'waits', failed: m.doubtful ? 'unconfirmed' : 'notSent' }[m.state];
+    setText(fate, words ? t(words) : '');
     setText(again, t('again'));
-    again.hidden = fate.parentNode.hidden = m.state !== 'failed';
+    fate.parentNode.hidden = !words;
+    again.hidden = m.state !== 'failed';
   }
 
   function drawHead(room, subscribers) {

@@ -33,7 +33,7 @@ export function statusView(connection) {
     if (connection.state === 'waiting') clock = setInterval(() => setText($('status-text'), text()), 250);
   }
 
-  $('retry').addEventListener('click', () => connection.hurry());
+  $('retry').addEventListener('click', () => connection.retry());
   return {
     draw,
     opened() { [everOnline, shutdown] = [true, false]; },
