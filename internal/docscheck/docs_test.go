@@ -264,7 +264,7 @@ func TestCloseReasonsInProtocolPages(t *testing.T) {
 // errors of the inspector name a parameter instead of a topic.
 func TestJSONInPagesIsValid(t *testing.T) {
 	frame := regexp.MustCompile(`^\{(?:"topic":".*","data":".*"|"error":\{"code":"[\w.]+","message":".*","(?:topic|parameter)":".*"\}` +
-		`|"topic":".*","(?:reset|end|gap)":\{.*\}|"topic":".*","lost":\d+,"seq":\d+` +
+		`|"topic":".*","(?:reset|end|gap|here)":\{.*\}|"topic":".*","lost":\d+,"seq":\d+` +
 		`|(?:"id":\d+,)?"error":\{"code":"\w+","message":".*","retry":(?:true|false)\})\}$`)
 	member := regexp.MustCompile(`^\{(?:"id":\d+,"error"|"(?:topic|data|error)"):`)
 	for _, page := range pages(t) {
