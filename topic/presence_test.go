@@ -283,3 +283,35 @@ func TestWatchersWhoComeInBetween(t *testing.T) {
 		})
 	}
 }
+
+// BenchmarkCrowdComes measures a user who comes to a topic and watches it, while those who are there are told once for every 1,000 who come.
+func BenchmarkCrowdComes(b *testing.B) {
+	for _, most := range []int{250, 100_000} {
+		b.Run(fmt.Sprint("names of ", most), func(b *testing.B) {
+			x := topic.Spawn("room", topic.Options{Presence: topic.Presence{Enabled: true, Grace: grace, Max: most}})
+			defer x.Stop()
+			b.ReportAllocs()
+			var members []*topic.Member
+			for i := range b.N {
+				m := &topic.Member{Subscriber: v2Sink{}, User: fmt.Sprint("user", i%10_000), Ask: &topic.Ask{ID: 1, Watch: most < 1000}}
+				x.Join(m)
+				if members = append(members, m); i%1000 == 999 {
+					x.TellPresence()
+				}
+			}
+			for _, m := range members {
+				x.Leave(m, false, nil)
+			}
+			if _, err := x.Present(b.Context()); err != nil { // behind all that
+				b.Fatal(err)
+			}
+		})
+	}
+}
+
+// v2Sink is a subscriber of tank.v2 that keeps nothing.
+type v2Sink struct{}
+
+func (v2Sink) Deliver(*wire.Batch) (taken, idle bool) { return true, false }
+func (v2Sink) Flush()                                 {}
+func (v2Sink) Encoding() wire.Encoding                { return wire.V2 }
