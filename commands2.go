@@ -33,8 +33,44 @@ func (c *Client) receive2(data []byte, binary bool) {
 	case wire.Tell:
 		c.handleTell(&cmd)
 	default:
-		c.unsupported(cmd.ID, "this server takes no credentials on an open connection")
+		c.handleAuth(&cmd)
 	}
+}
+
+// handleAuth has new credentials checked.
+func (c *Client) handleAuth(cmd *wire.Command2) {
+	if c.m.config.handleToken == nil {
+		c.unsupported(cmd.ID, "this server takes no credentials on an open connection")
+		return
+	}
+	c.sync()
+	var who Identity
+	err := c.guard("token handler panicked", "", func() (err error) {
+		who, err = c.m.config.handleToken(c, cmd.Token)
+		return err
+	})
+	if isPanic(err) {
+		return
+	}
+	refusal := wire.Refusal{ID: cmd.ID, Code: wire.RefusedForbidden, Message: "the token is refused"}
+	if err == nil {
+		if err = c.Renew(who); err == nil {
+			if cmd.ID != 0 {
+				c.session.Client.Send(wire.NewAnswers(c.session.Client.Encoding(), wire.AppendOK(nil, cmd.ID), 1))
+			}
+			return
+		}
+		if err == ErrClosed {
+			refusal.Code, refusal.Message = wire.RefusedClosing, err.Error()
+			c.refuse(refusal)
+			return
+		}
+		if checkExpiry(who.Expires) != nil {
+			refusal.Code, refusal.Message = wire.RefusedExpired, "the token has expired"
+		}
+	}
+	c.report(CodeAuth, "token refused", "", forbidden(err))
+	c.refuse(refusal)
 }
 
 // handleSubscribe2 subscribes the client. A replay has to fit into half of the outbox, and comes to its end before the next command is

@@ -52,7 +52,7 @@ const (
 	CodeRead          ErrorCode = 2003 // a connection ended without a close frame
 	CodeWrite         ErrorCode = 2004 // a socket write failed; the client is disconnected
 	CodeHeartbeat     ErrorCode = 2005 // no byte arrived from a client since the last ping; it is disconnected
-	CodeAuth          ErrorCode = 2006 // the authenticator rejected a request: 401
+	CodeAuth          ErrorCode = 2006 // the authenticator rejected a request: 401; or the token handler a token: error frame
 	CodeForbidden     ErrorCode = 2007 // an authorizer rejected a subscription or publication: error frame; or the connect handler a connection
 	CodeLimit         ErrorCode = 2008 // a client exceeded a limit: of time, pings, subscriptions or connections; Err says which
 	CodeRequest       ErrorCode = 2009 // a request handler failed with an error that is no *RequestError; the client gets an error frame "internal"

@@ -208,3 +208,27 @@ func ExampleManager_Presence() {
 	// {"n":1,"in":{"UUID":{"name":"Ann"}}}}}
 	// 1 {"name":"Ann"}
 }
+
+// A page is told when its token is about to expire, and sends another one on the same connection.
+func ExampleWithTokenHandler() {
+	check := func(token string) (tank.Identity, error) { // stands for the check of a signature
+		if token != "signed" {
+			return tank.Identity{}, errors.New("not signed")
+		}
+		return tank.Identity{UserID: "ann", Expires: time.Now().Add(15 * time.Minute)}, nil
+	}
+	tkws := tank.NewInstance(
+		tank.WithAuthenticator(func(r *http.Request) (tank.Identity, error) { return check("signed") }),
+		tank.WithTokenHandler(func(c *tank.Client, token string) (tank.Identity, error) { return check(token) }))
+	server, stop := run(tkws)
+	defer stop()
+	page := open2(server)
+	defer page.CloseNow()
+	page.send(`{"id":1,"auth":"signed"}`)
+	fmt.Println(page.receive())
+	page.send(`{"id":2,"auth":"forged"}`)
+	fmt.Println(page.receive())
+	// Output:
+	// {"id":1,"ok":{}}
+	// {"id":2,"error":{"code":"forbidden","message":"the token is refused","retry":false}}
+}

@@ -65,6 +65,7 @@ func NewInstance(opts ...Option) *Manager {
 		TotalHistoryBytes: c.limits.TotalHistoryBytes,
 		History:           c.topics.history,
 		Presence:          c.topics.presence,
+		WarnOfExpiry:      c.handleToken != nil,
 		HeartbeatInterval: c.heartbeatInterval,
 		HeartbeatTimeout:  c.heartbeatTimeout,
 		DrainWindow:       c.drainWindow,

@@ -33,6 +33,7 @@ type config struct {
 	authorizePublish   func(*Client, *Publication) error
 	handleMessage      func(*Client, Message)
 	handleRequest      func(*Client, Request) (any, error)
+	handleToken        func(*Client, string) (Identity, error)
 	handleConnect      func(*Client, *http.Request) error
 	handleDisconnect   func(*Client, Disconnect)
 	heartbeatInterval  time.Duration
@@ -137,6 +138,17 @@ func WithMessageHandler(f func(c *Client, m Message)) Option {
 func WithRequestHandler(f func(c *Client, r Request) (any, error)) Option {
 	require(f != nil, "WithRequestHandler", "function is nil")
 	return func(c *config) { c.handleRequest = f }
+}
+
+// WithTokenHandler sets the callback for new credentials of clients of tank.v2, {"id":5,"auth":"TOKEN"}, which are told with
+// {"expires":60} that theirs are about to expire: 60 seconds before, or half of the time before, if that is less. The identity that it
+// returns takes effect as that of Client.Renew; then the client is answered. An error is answered with "forbidden", or with "expired" for
+// an identity that has expired, goes to Errors with CodeAuth and not to the client, and changes nothing. The callback runs in the
+// connection's own goroutine, and may block: meanwhile the server reads nothing from this client. When it panics, the client is closed
+// with 1011. Default: new credentials are answered with an error frame "unsupported", and nobody is told that they expire.
+func WithTokenHandler(f func(c *Client, token string) (Identity, error)) Option {
+	require(f != nil, "WithTokenHandler", "function is nil")
+	return func(c *config) { c.handleToken = f }
 }
 
 // WithConnectHandler sets the callback that is called once for each connection, after its connect event and before anything that it

@@ -28,6 +28,12 @@ var keeping = []tank.Option{
 		p.From = c.UserID()
 		return notSecret(p.Topic)
 	}),
+	tank.WithTokenHandler(func(_ *tank.Client, token string) (tank.Identity, error) {
+		if token == "nobody's" {
+			return tank.Identity{}, errors.New("nobody's")
+		}
+		return tank.Identity{Anonymous: true}, nil
+	}),
 	tank.WithRequestHandler(func(_ *tank.Client, r tank.Request) (any, error) {
 		switch string(r.Data) {
 		case `"nothing"`:

@@ -204,6 +204,21 @@ func (c *ClientV2) RequestRefused(code string, value any) Refusal {
 	return c.mustRefuse(what, code, c.call(what, map[string]any{"msg": value}, "", nil))
 }
 
+// Auth gives the server new credentials, and returns when it has taken them. It fails the test when the server refuses, or has not
+// answered within Server.Patience.
+func (c *ClientV2) Auth(token string) {
+	c.t.Helper()
+	what := fmt.Sprintf("Auth(%s)", quote(token))
+	c.mustAccept(what, c.call(what, map[string]any{"auth": token}, "", nil))
+}
+
+// AuthRefused is Auth for credentials that the server has to refuse with this code, such as "forbidden".
+func (c *ClientV2) AuthRefused(code, token string) Refusal {
+	c.t.Helper()
+	what := fmt.Sprintf("AuthRefused(%s, %s)", quote(code), quote(token))
+	return c.mustRefuse(what, code, c.call(what, map[string]any{"auth": token}, "", nil))
+}
+
 // apply has options vary what a command asks for.
 func apply[O ~func(*T), T any](c *ClientV2, what string, opts []O, to *T) {
 	c.t.Helper()

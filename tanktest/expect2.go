@@ -152,6 +152,20 @@ func (c *ClientV2) ExpectHere(topic string) Here {
 	return said.Here
 }
 
+// ExpectExpires fails the test unless the next message says that the client's credentials are about to expire, and returns in which time.
+// It waits like Next.
+func (c *ClientV2) ExpectExpires() time.Duration {
+	c.t.Helper()
+	const want = "that the credentials are about to expire"
+	got := c.next(want)
+	if got.Notice != "expires" {
+		c.fail("got %v, want %s", got, want)
+	}
+	var said struct{ Expires int64 }
+	_ = json.Unmarshal([]byte(got.Data), &said) // which is an object
+	return time.Duration(said.Expires) * time.Second
+}
+
 // notice waits for what the server says about a topic, and decodes it.
 func (c *ClientV2) notice(name, topic, want string, said any) Message {
 	c.t.Helper()

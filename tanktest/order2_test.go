@@ -41,10 +41,13 @@ var calls2 = []struct {
 	call  func(c *tanktest.ClientV2)
 	fails string
 }{
+	{"Auth", true, func(c *tanktest.ClientV2) { c.Auth("a") }, "frozen|cut by the server"},
+	{"AuthRefused", true, func(c *tanktest.ClientV2) { c.AuthRefused("forbidden", "nobody's") }, "frozen|cut by the server"},
 	{"Expect", true, func(c *tanktest.ClientV2) { c.Expect("a", "b") }, waits},
 	{"ExpectBye", false, func(c *tanktest.ClientV2) { c.ExpectBye(1001) }, waits + "|cut|slow and cut|closed"},
 	{"ExpectEnd", true, func(c *tanktest.ClientV2) { c.ExpectEnd("a", "b") }, waits},
 	{"ExpectMessage", true, func(c *tanktest.ClientV2) { c.ExpectMessage("a") }, waits},
+	{"ExpectExpires", true, func(c *tanktest.ClientV2) { c.ExpectExpires() }, waits},
 	{"ExpectHere", true, func(c *tanktest.ClientV2) { c.ExpectHere("a") }, waits},
 	{"ExpectLost", true, func(c *tanktest.ClientV2) { c.ExpectLost("a", 1) }, waits},
 	{"ExpectRefusal", true, func(c *tanktest.ClientV2) { c.ExpectRefusal("a") }, waits},

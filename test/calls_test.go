@@ -88,6 +88,7 @@ func (x *subject) rows() map[string]row {
 		"Manager.PublishJSON": {func() string { return result(x.m.PublishJSON(context.Background(), "kept", 1)) }, [phases]string{"<nil>", "<nil>", isClosed, isClosed}},
 		"Manager.History":     {func() string { return result(second(x.m.History(context.Background(), "kept", tank.Position{}, 1))) }, [phases]string{"<nil>", "<nil>", isClosed, isClosed}},
 		"Manager.Position":    {func() string { return result(second(x.m.Position("kept"))) }, [phases]string{"<nil>", "<nil>", isClosed, isClosed}},
+		"Manager.Presence":    {func() string { return result(second(x.m.Presence("kept"))) }, [phases]string{"<nil>", "<nil>", isClosed, isClosed}},
 		"Manager.PublishMessage": {func() string {
 			return result(second(x.m.PublishMessage(context.Background(), tank.Publication{Topic: "kept", Data: "x"})))
 		}, [phases]string{"<nil>", "<nil>", isClosed, isClosed}},

@@ -139,7 +139,7 @@ func TestRenewal(t *testing.T) {
 					return errors.New("not an admin")
 				}
 				return nil
-			}), tank.WithHeartbeat(1000*time.Hour, time.Hour))
+			}), tank.WithHeartbeat(1000*time.Hour, 1000*time.Hour))
 		p := s.dial("ann")
 		p.subscribe(s, "news")
 		p.subscribe(s, "admin")

@@ -24,19 +24,39 @@ func (m renew) handle(s *supervisor) {
 		return
 	}
 	s.expiries.remove(m.session)
-	m.session.expires = m.expires
-	s.expiries.add(m.session)
+	s.expire(m.session, m.expires)
 	m.session.Value.Store(&m.value)
 	s.wakeFor(s.expiries.first())
 	m.Reply(struct{}{})
 }
 
-// closeExpired closes the sessions whose credentials have expired.
+// mostWarning is how long before its credentials expire a session is told, in seconds.
+const mostWarning = 60
+
+// expire sets when the credentials of a session expire.
+func (s *supervisor) expire(c *Session, at int64) {
+	c.expires, c.warning = at, 0
+	if s.hub.config.WarnOfExpiry && c.Client.Encoding().IsV2() {
+		left := time.Until(time.Unix(0, at))
+		c.warning = uint8(max(0, min(mostWarning, left/2/time.Second))) // #nosec G115 -- at most mostWarning
+	}
+	s.expiries.add(c)
+}
+
+// closeExpired closes the sessions whose credentials have expired, and tells those whose are about to.
 func (s *supervisor) closeExpired(now time.Time) {
 	for first := s.expiries.first(); !first.IsZero() && !first.After(now); first = s.expiries.first() {
 		c := s.expiries[0]
 		s.expiries.remove(c)
-		c.Client.Close(wire.CredentialsExpired)
+		left := time.Unix(0, c.expires).Sub(now)
+		if left <= 0 {
+			c.Client.Close(wire.CredentialsExpired)
+			continue
+		}
+		seconds := uint64(left.Seconds() + 0.5) // #nosec G115 -- positive
+		c.Client.Enqueue(wire.NewAnswers(c.Client.Encoding(), wire.AppendExpires(nil, seconds), 1))
+		c.warning = 0
+		s.expiries.add(c)
 	}
 	s.wakeFor(s.expiries.first())
 }
@@ -51,8 +71,11 @@ func (e expiries) first() time.Time {
 	if len(e) == 0 {
 		return time.Time{}
 	}
-	return time.Unix(0, e[0].expires)
+	return time.Unix(0, e[0].due())
 }
+
+// due returns when there is something to do about the session's credentials, in Unix nanoseconds.
+func (c *Session) due() int64 { return c.expires - int64(c.warning)*int64(time.Second) }
 
 // unixNano returns a time in Unix nanoseconds, the nearest one that there is, or 0 for the zero time.
 func unixNano(at time.Time) int64 {
@@ -84,7 +107,7 @@ func (e *expiries) remove(c *Session) {
 // Len, Less, Swap, Push and Pop are for package heap.
 
 func (e expiries) Len() int           { return len(e) }
-func (e expiries) Less(i, j int) bool { return e[i].expires < e[j].expires }
+func (e expiries) Less(i, j int) bool { return e[i].due() < e[j].due() }
 func (e expiries) Swap(i, j int) {
 	e[i], e[j] = e[j], e[i]
 	e[i].heapPlace, e[j].heapPlace = int32(i+1), int32(j+1) // #nosec G115 -- 2^31 do not fit into memory

@@ -29,6 +29,7 @@ type Config struct {
 	TotalHistoryBytes int // the most memory of what all topics keep
 	History           func(topic string) topic.History
 	Presence          func(topic string) topic.Presence
+	WarnOfExpiry      bool // tell clients of tank.v2 that their credentials are about to expire
 	HeartbeatInterval time.Duration
 	HeartbeatTimeout  time.Duration
 	DrainWindow       time.Duration

@@ -26,6 +26,7 @@ type Session struct {
 	heapPlace     int32 // index+1 in expiries; 0: its credentials do not expire
 	rejected      bool  // its user has too many connections
 	leaving       bool  // its subscriptions are being ended, and it gets no more of them
+	warning       uint8 // how many seconds before they expire it is told; 0: not, or not any more
 	refusals      uint8 // of subscriptions, in a row, up to maxRefusals
 	place         int   // among the sessions of its user
 	subscriptions map[*liveTopic]*topic.Member

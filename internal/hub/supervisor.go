@@ -79,8 +79,7 @@ func (m register) handle(s *supervisor) {
 	}
 	c.Client.Inherit(s.allowances.left(c.source), !c.Authenticated)
 	s.wheel.add(c)
-	c.expires = m.expires
-	s.expiries.add(c)
+	s.expire(c, m.expires)
 	s.wakeFor(s.expiries.first())
 	s.departures.add(c)
 	s.readers++
