@@ -80,7 +80,7 @@ func TestEchoShowsWhatComesBack(t *testing.T) {
 		for _, text := range []string{"Hello, 世界 <b>there</b>", "sub:news", "word" + strings.Repeat("word", 40)} {
 			p.write("text", text)
 		}
-		p.wait(element("echoes") + `.childElementCount === 2`) // the one in the middle is the library's own
+		p.wait(element("echoes") + `.childElementCount === 3`) // also the one in the middle, which a plain socket would not get back
 		if first := eval[string](p, element("echoes")+`.lastElementChild.firstElementChild.textContent`); first != "Hello, 世界 <b>there</b>" {
 			t.Errorf("%s shows %q", p.name, first)
 		}
@@ -91,6 +91,10 @@ func TestEchoShowsWhatComesBack(t *testing.T) {
 	phone.screenshot("echo-phone-dark")
 	s.terminate()
 	light.wait(element("state") + `.textContent.startsWith('disconnected')`)
+	light.write("text", "kept for later")
+	if kept := eval[string](light, element("text")+`.value`); kept != "kept for later" {
+		t.Errorf("without a connection, the field has %q", kept)
+	}
 	if err := s.wait(); err != nil {
 		t.Errorf("the program ended with %v", err)
 	}
