@@ -2,7 +2,12 @@ package e2e
 
 import (
 	"fmt"
+	"io"
+	"net"
+	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 )
 
 const (
@@ -196,11 +201,7 @@ func TestTickerSkipsOnASlowLink(t *testing.T) {
 	phone := open(t, s, "phone", look{width: 360, height: 740})
 	for _, p := range []*page{desktop, phone} {
 		p.wait(digits("rate") + ` > 100`)
-		p.run(`window.subs_ = 0; const send = WebSocket.prototype.send;
-			WebSocket.prototype.send = function (data) {
-				if (this.url.endsWith('/slow') && data.includes('"sub":')) subs_++;
-				return send.call(this, data);
-			}`)
+		p.run(countSubs)
 		p.click("slow")
 	}
 	for _, p := range []*page{desktop, phone} {
@@ -221,6 +222,77 @@ func TestTickerSkipsOnASlowLink(t *testing.T) {
 		p.wait(digits("skipped") + ` === 0 && ` + element("state") + `.dataset.state === 'open'`)
 	}
 }
+
+// slowNetwork is a proxy that lets so many bytes a second through to a page, once it is told to.
+func slowNetwork(t *testing.T, to *server, perSecond int) (s *server, begin func()) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	var slow atomic.Bool
+	carry := func(page net.Conn) {
+		defer page.Close()
+		program, err := net.Dial("tcp", strings.Trim(strings.TrimPrefix(to.url, "http:"), "/"))
+		if err != nil {
+			return
+		}
+		defer program.Close()
+		program.(*net.TCPConn).SetReadBuffer(4 << 10) // or it would hold what a slow network does not
+		go func() {
+			io.Copy(program, page)
+			program.Close()
+		}()
+		for buffer := make([]byte, 512); ; {
+			n, err := program.Read(buffer)
+			if slow.Load() {
+				time.Sleep(time.Duration(n) * time.Second / time.Duration(perSecond))
+			}
+			if _, failed := page.Write(buffer[:n]); err != nil || failed != nil {
+				return
+			}
+		}
+	}
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go carry(conn)
+		}
+	}()
+	return &server{t: t, url: "http://" + listener.Addr().String() + "/"}, func() { slow.Store(true) }
+}
+
+// TestTickerAsksLittleOnASlowNetwork, which is slow although nobody has said so: a symbol that cannot be healed is not asked for again,
+// so that prices go on to come.
+func TestTickerAsksLittleOnASlowNetwork(t *testing.T) {
+	t.Parallel()
+	s, begin := slowNetwork(t, start(t, "ticker", "127.0.0.1:0"), 24<<10)
+	p := open(t, s, "ticker-network", look{})
+	p.wait(visibleCards + `.length > 0 && ` + visibleCards + `.every((card) => card.points.length > 10)`)
+	p.run(countSubs)
+	begin()
+	shown := eval[int](p, digits("subscribed"))
+	p.wait(fmt.Sprintf("subs_ >= %d", 2*shown)) // for what was dropped, and to go on without it
+	asked, skipped := eval[int](p, `subs_`), eval[int](p, digits("skipped"))
+	p.wait(fmt.Sprintf("%s > %d", digits("skipped"), skipped+4000))
+	if again := eval[int](p, `subs_`) - asked; again > shown/2 {
+		t.Errorf("with %d symbols it has asked %d times, and then %d times", shown, asked, again)
+	}
+	p.wait(digits("rate") + ` > 100`)
+	p.screenshot("ticker-network")
+}
+
+// countSubs has a page count in subs_ how often it subscribes from now on.
+const countSubs = `window.subs_ = 0;
+	const send = WebSocket.prototype.send;
+	WebSocket.prototype.send = function (data) {
+		if (data.includes('"sub":')) subs_++;
+		return send.call(this, data);
+	}`
 
 // TestTickerComesBack, and with it what was subscribed to.
 func TestTickerComesBack(t *testing.T) {
