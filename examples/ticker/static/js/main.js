@@ -89,16 +89,16 @@ function want(card, visible) {
   else card.subscription.close();
 }
 
-// Whoever scrolls past a symbol in less than this does not subscribe to it.
-const GLANCE = 100; // ms
+// While the page is scrolled quickly, symbols come and go: subscriptions follow when it rests.
+const REST = 100; // ms
 let settling = 0;
 
 function settle() {
-  settling ||= setTimeout(() => {
-    settling = 0;
+  clearTimeout(settling);
+  settling = setTimeout(() => {
     for (const card of cards.values()) want(card, card.inView && !document.hidden);
     showSubscribed();
-  }, GLANCE);
+  }, REST);
 }
 
 const watcher = new IntersectionObserver((entries) => {
@@ -121,7 +121,7 @@ function filter() {
 
 // Eyes need no 20 pictures a second of fifty prices; five are calmer, and leave the processor alone.
 function draw() {
-  const due = [...cards.values()].filter((card) => card.visible && card.points.length > 0);
+  const due = [...cards.values()].filter((card) => card.visible && card.inView && card.points.length > 0);
   for (const card of due) if (card.dirty) card.showPrice(); // all of them first, so that the browser lays the page out once
   const colours = { up: getComputedStyle($('up')).color, down: getComputedStyle($('down')).color };
   for (const card of due) card.drawLine(colours);
