@@ -1,11 +1,16 @@
 package e2e
 
 import (
+	"context"
+	"errors"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
 	"testing"
+
+	tank "github.com/fanqie/tank-websocket-go-server"
 )
 
 // behindTLS is the same program, behind a proxy that ends TLS and puts everything under a path.
@@ -45,6 +50,49 @@ func TestPagesUnderAPath(t *testing.T) {
 				p.logIn("alice", "wonderland")
 			}
 			p.wait(works)
+		})
+	}
+}
+
+// TestPagesSayThatTheyAreRefused, and do not try again.
+func TestPagesSayThatTheyAreRefused(t *testing.T) {
+	t.Parallel()
+	for program, text := range map[string]string{
+		"single": "refused by the server", "multi": "refused by the server", "echo": "refused by the server",
+		"auth": "closed by the server: 3003 refused", "orders": "refused by the server", "ticker": "refused",
+	} {
+		t.Run(program, func(t *testing.T) {
+			t.Parallel()
+			refusing := tank.NewInstance(
+				tank.WithConnectHandler(func(*tank.Client, *http.Request) error { return errors.New("not today") }),
+				tank.WithLogger(slog.New(slog.DiscardHandler)))
+			go refusing.Start()
+			target, err := url.Parse(start(t, program, "127.0.0.1:0").url)
+			if err != nil {
+				t.Fatal(err)
+			}
+			proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.Header.Get("Upgrade") != "" {
+					refusing.ServeHTTP(w, r)
+				} else {
+					httputil.NewSingleHostReverseProxy(target).ServeHTTP(w, r)
+				}
+			}))
+			t.Cleanup(func() {
+				proxy.Close()
+				refusing.Shutdown(context.Background())
+			})
+			p := open(t, &server{t: t, url: proxy.URL + "/"}, program, look{})
+			if program == "auth" {
+				p.logIn("alice", "wonderland")
+			}
+			p.wait(`[...document.querySelectorAll('[role=status]')].every((e) => e.textContent === ` + quote(text) + `)`)
+			p.screenshot("refused-" + program)
+			sockets := refusing.Stats().Accepted
+			p.run(`new Promise((resolve) => setTimeout(resolve, 2000))`)
+			if again := refusing.Stats().Accepted; again != sockets {
+				t.Errorf("it has tried %d times", again)
+			}
 		})
 	}
 }
