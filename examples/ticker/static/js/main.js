@@ -58,23 +58,19 @@ setInterval(() => {
 
 // Subscribing to what is visible, and to nothing while nobody looks at the page.
 
-// follow subscribes from where the last subscription to the symbol ended. gaps is what to do about prices that the server has skipped
-// because the page was behind: to ask for them would make a slow link slower.
-function follow(card, gaps = slow ? 'report' : 'recover') {
+// follow subscribes from where the last subscription to the symbol ended. The server says what it has skipped because the page was
+// behind. Nobody asks for that: it would make a slow link slower.
+function follow(card) {
   card.subscription?.close();
   card.subscription = connection.subscribe(card.topic, {
     since: slow ? null : card.subscription?.position,
-    gaps,
+    gaps: slow ? 'report' : 'recover',
     onMessage({ data, seq }) {
       received++;
       card.add(Number(data), seq);
     },
     onJoin: ({ recovered }) => recovered || card.cut(),
-    onGap() {
-      if (gaps === 'report') return; // the card sees it by the number of the next price
-      card.cut();
-      follow(card, 'report'); // it was too much to ask for
-    },
+    onGap: () => card.cut(),
   });
 }
 
