@@ -46,7 +46,7 @@ func (c *Client) hello() *wire.Batch {
 	if !e.IsV2() {
 		return nil
 	}
-	ping := (c.m.config.heartbeatInterval + time.Second - 1) / time.Second
+	ping := (c.m.config.heartbeatInterval-1)/time.Second + 1              // rounded up
 	h := wire.Hello{Client: c.ID(), User: c.UserID(), Ping: uint64(ping)} // #nosec G115 -- positive
 	return wire.NewAnswers(e, wire.AppendHello(nil, h), 1)
 }

@@ -75,7 +75,7 @@ func TestTickerColoursFollowTheLanguage(t *testing.T) {
 	t.Parallel()
 	s := start(t, "ticker", "127.0.0.1:0")
 	p := open(t, s, "ticker", look{language: "zh-CN"})
-	p.wait(cardsOfTicker + `.some((card) => card.values.length > 2)`)
+	p.wait(cardsOfTicker + `.some((card) => card.points.length > 2)`)
 	const redder = `(() => {
 		const redness = (id) => { const [r, g] = getComputedStyle(document.getElementById(id)).color.match(/\d+/g); return r - g; };
 		return redness('up') > redness('down');

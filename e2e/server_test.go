@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -80,6 +81,13 @@ func fixedAddr(t *testing.T) string {
 	}
 	t.Fatal("no port is free")
 	return ""
+}
+
+// behindLink is the same program, behind a link that can be cut.
+func (s *server) behindLink(t *testing.T) (*server, *cutter) {
+	t.Helper()
+	link := newCutter(t, strings.Trim(strings.TrimPrefix(s.url, "http:"), "/"))
+	return &server{t: t, url: "http://" + link.listener.Addr().String() + "/"}, link
 }
 
 // kill ends the program without a chance to say anything.

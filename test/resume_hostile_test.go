@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"strings"
 	"sync"
@@ -245,6 +246,23 @@ func TestHandshakesWithProtocols(t *testing.T) {
 			}
 			if clients := s.GetAllClients(); c.protocol != 0 && clients[0].Protocol() != c.protocol {
 				t.Fatalf("%v, %q: the client speaks %v", c.permitted, c.offered, clients[0].Protocol())
+			}
+		})
+	}
+}
+
+// TestHelloTellsTheHeartbeat in whole seconds, rounded up, also when there is practically none.
+func TestHelloTellsTheHeartbeat(t *testing.T) {
+	for interval, want := range map[time.Duration]string{
+		time.Millisecond: `"ping":1}}`, 25 * time.Second: `"ping":25}}`, 25*time.Second + 1: `"ping":26}}`, math.MaxInt64: `"ping":9223372037}}`,
+	} {
+		bubble(t, func(t *testing.T) {
+			s := serve(t, tank.WithHeartbeat(interval, time.Minute))
+			p := s.connect(handshake{path: "/", header: http.Header{"Sec-Websocket-Protocol": {"tank.v2"}}})
+			f, err := p.conn.ReadFrame()
+			must(t, err)
+			if !strings.HasSuffix(string(f.Payload), want) {
+				t.Errorf("with a heartbeat each %v, the client is told %s", interval, f.Payload)
 			}
 		})
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"net/http"
 	"strings"
 	"testing"
@@ -24,6 +25,53 @@ func TestATokenLetsIn(t *testing.T) {
 			f.tkws.BroadcastTopicMessage("orders:alice", "shipped")
 			c.Expect("orders:alice", "shipped")
 			c.Cut()
+		}
+	})
+}
+
+// TestAPageIsLetInAndRefused: what it asks for is answered, and the answer to its handshake has no token.
+func TestAPageIsLetInAndRefused(t *testing.T) {
+	bubble(t, func(f *fixture) {
+		token := f.connectPage(f.logIn("alice"))
+		cookie := f.server.DialV2("/ws", inCookie(f.logInByCookie("alice").Value))
+		for _, c := range []*tanktest.ClientV2{token, cookie} {
+			if got := c.Response().Header.Get("Sec-WebSocket-Protocol"); got != "tank.v2" {
+				t.Errorf("the subprotocol is %q", got)
+			}
+			c.Subscribe("orders:alice")
+			c.SubscribeRefused("forbidden", "orders:root")
+			f.tkws.BroadcastTopicMessage("orders:alice", "shipped")
+			c.ExpectTopic("orders:alice", "shipped")
+		}
+		if answer := f.server.DialRefused("/ws", tanktest.Subprotocols("tank.v2", bearer+"x")); answer.StatusCode != http.StatusUnauthorized {
+			t.Errorf("a bad token is answered with %s", answer.Status)
+		}
+	})
+}
+
+// TestAPageRenews its session with a request, or with its cookie.
+func TestAPageRenews(t *testing.T) {
+	bubble(t, func(f *fixture) {
+		c, latest := f.connectPage(f.logIn("alice")), login{}
+		for range 5 {
+			time.Sleep(lifetime / 2)
+			if err := json.Unmarshal(c.Request("renew"), &latest); err != nil || latest.Token == "" || latest.ExpiresIn != lifetime.Seconds() {
+				t.Errorf("told %+v, %v", latest, err)
+			}
+		}
+		c.ExpectNothing()
+		c.RequestRefused("bad_message", "whatever")
+		c.RequestRefused("bad_message", 7)
+		f.connectPage(latest).Subscribe("news")
+
+		cookie := f.logInByCookie("root")
+		page := f.server.DialV2("/ws", inCookie(cookie.Value))
+		page.RequestRefused("bad_message", "renew")
+		time.Sleep(lifetime / 2)
+		f.cookie(f.post("/renew", asBrowser(cookie.Value)...))
+		page.ExpectMessage(map[string]login{"renewed": {User: "root", Role: "admin", ExpiresIn: lifetime.Seconds(), Lifetime: lifetime.Seconds()}})
+		if reason := c.ExpectClose(int(tank.CloseUnauthorized)); reason != "credentials expired" {
+			t.Errorf("the reason is %q", reason)
 		}
 	})
 }

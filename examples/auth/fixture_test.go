@@ -136,6 +136,12 @@ func (f *fixture) connect(l login) *tanktest.Client {
 	return f.server.Dial("/ws", tanktest.Subprotocols(bearer+l.Token, subprotocol))
 }
 
+// connectPage is a connection as a page makes it.
+func (f *fixture) connectPage(l login) *tanktest.ClientV2 {
+	f.Helper()
+	return f.server.DialV2("/ws", tanktest.Subprotocols(bearer+l.Token))
+}
+
 // claims reads a token of the service.
 func (f *fixture) claims(token string) claims {
 	f.Helper()

@@ -1,4 +1,4 @@
-// Command auth shows who may connect, who may subscribe to what, and what happens when that ends: a token in the first
+// Command auth shows who may connect, who may subscribe to what, and what happens when that ends: a token in a
 // subprotocol or in a cookie, topics of one's own, and connections that are closed when their token expires.
 package main
 

@@ -14,7 +14,8 @@ import (
 	tank "github.com/fanqie/tank-websocket-go-server"
 )
 
-// subprotocol is what the server answers with when a token was offered before it, so that it need not repeat the token.
+// subprotocol is what the server answers a plain socket with that offers a token, so that it need not repeat the token. A page offers
+// tank.v2 beside its token, and gets that.
 const subprotocol = "tank"
 
 // service lets people log in, and decides who may subscribe to what.
@@ -33,6 +34,7 @@ func newService(log *slog.Logger, lifetime time.Duration) *service {
 		tank.WithAuthenticator(s.authenticate),
 		tank.WithConnectHandler(s.connected),
 		tank.WithSubscribeAuthorizer(s.authorize),
+		tank.WithRequestHandler(s.answerRequest),
 		tank.WithMessageHandler(s.receive),
 		tank.WithUpgrader(tank.Upgrader{Subprotocols: []string{subprotocol}}),
 		tank.WithLogger(log),
@@ -75,21 +77,49 @@ func (s *service) authorize(c *tank.Client, topic string) error {
 	return errors.New("not this user's topic")
 }
 
-// receive renews a session over its connection. It runs in the connection's own goroutine.
+// answerRequest renews a session over its connection, for a page. It runs in the connection's own goroutine.
+func (s *service) answerRequest(c *tank.Client, r tank.Request) (any, error) {
+	var text string
+	if err := r.Decode(&text); err != nil {
+		return nil, err
+	}
+	return s.renewOver(c, text)
+}
+
+// receive is answerRequest for plain sockets, which get the answer as a message.
 func (s *service) receive(c *tank.Client, m tank.Message) {
-	who, _ := tank.ValueOf[claims](c)
+	text := string(m.Data)
+	if m.Binary {
+		text = ""
+	}
+	renewed, err := s.renewOver(c, text)
+	var refused *tank.RequestError
 	switch {
-	case m.Binary || string(m.Data) != "renew":
-		s.send(c, refusal("bad_message", `want "renew"`))
-	case who.Cookie:
-		s.send(c, refusal("bad_message", "the token is in a cookie, which a message cannot set: POST /renew does"))
-	case s.sessions.live(who) == nil: // or it is being closed
-		who, token := s.sessions.renew(who)
-		s.renewConnection(c, who, token)
+	case errors.As(err, &refused):
+		s.send(c, map[string]map[string]string{"error": {"code": refused.Code, "message": refused.Message}}) // as the library's error frames
+	case err == nil:
+		s.send(c, map[string]login{"renewed": renewed})
+	case !errors.Is(err, tank.ErrClosed):
+		s.log.Warn("not renewed", "client", c.ID(), "error", err)
 	}
 }
 
-// renewConnection lets a connection go on until the new token expires, and tells it.
+// renewOver renews the session of a connection that asks for it.
+func (s *service) renewOver(c *tank.Client, text string) (login, error) {
+	who, _ := tank.ValueOf[claims](c)
+	switch {
+	case text != "renew":
+		return login{}, &tank.RequestError{Code: "bad_message", Message: `want "renew"`}
+	case who.Cookie:
+		return login{}, &tank.RequestError{Code: "bad_message", Message: "the token is in a cookie, which a message cannot set: POST /renew does"}
+	case s.sessions.live(who) != nil:
+		return login{}, tank.ErrClosed // it is being closed
+	}
+	who, token := s.sessions.renew(who)
+	return s.loginOf(who, token), c.Renew(identity(who))
+}
+
+// renewConnection lets a connection go on until the new token expires, and tells it: the token came another way.
 func (s *service) renewConnection(c *tank.Client, who claims, token string) {
 	switch err := c.Renew(identity(who)); {
 	case err == nil:
@@ -99,16 +129,11 @@ func (s *service) renewConnection(c *tank.Client, who claims, token string) {
 	}
 }
 
-// refusal looks like the library's error frames.
-func refusal(code, message string) map[string]map[string]string {
-	return map[string]map[string]string{"error": {"code": code, "message": message}}
-}
-
 // send tells one connection something.
 func (s *service) send(c *tank.Client, what any) {
 	text, err := json.Marshal(what)
 	if err == nil {
-		err = c.Send(tank.Message{Data: text})
+		err = c.Send(tank.Message{Data: text, JSON: true})
 	}
 	if err != nil && !errors.Is(err, tank.ErrClosed) {
 		s.log.Warn("not told", "client", c.ID(), "error", err)

@@ -46,13 +46,14 @@ func (s *service) loginOf(who claims, token string) login {
 	return login{who.User, who.Role, time.Until(who.Expires).Seconds(), s.sessions.lifetime.Seconds(), token}
 }
 
-// tokenOf takes the token of a request from the first subprotocol, which is all that a page can say in a handshake beside the
+// tokenOf takes the token of a request from the subprotocols, which are all that a page can say in a handshake beside the
 // address; or from the header Authorization, which it can set elsewhere; or else from the cookie. A cookie comes along with
 // requests that other sites' pages make, too: the origin check of the instance and http.CrossOriginProtection keep those out.
 func tokenOf(r *http.Request) (token string, inCookie bool) {
-	first, _, _ := strings.Cut(r.Header.Get("Sec-WebSocket-Protocol"), ",")
-	if token, ok := strings.CutPrefix(strings.TrimSpace(first), bearer); ok {
-		return token, false
+	for offer := range strings.SplitSeq(strings.Join(r.Header.Values("Sec-WebSocket-Protocol"), ","), ",") {
+		if token, ok := strings.CutPrefix(strings.TrimSpace(offer), bearer); ok {
+			return token, false
+		}
 	}
 	if token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok {
 		return token, false

@@ -4,7 +4,8 @@
 // Anyone may connect, from any page: there is nothing to protect. That, the limits and the absence of a heartbeat are for
 // tests. Do not take them for an example of what a service needs.
 //
-// Text that starts with "sub:" or "unsub:" is the library's own, and does not come back.
+// Text of a plain socket that starts with "sub:" or "unsub:" is the library's own, and does not come back. The page speaks tank.v2,
+// in which a message is marked as one: it sends requests, which are answered with what they were.
 package main
 
 import (
@@ -42,15 +43,19 @@ var limits = tank.Limits{
 	WriteTimeout:      time.Minute,
 }
 
+// noHeartbeat is longer than any test: to a suite, a ping may be something that it did not ask for.
+const noHeartbeat = 24 * time.Hour
+
 func newEcho(limits tank.Limits) *tank.Manager {
 	return tank.NewInstance(
 		tank.WithMessageHandler(func(c *tank.Client, m tank.Message) {
 			c.Send(m) // fails only when the connection is about to end
 		}),
+		tank.WithRequestHandler(func(_ *tank.Client, r tank.Request) (any, error) { return r.Data, nil }),
 		tank.WithUpgrader(tank.Upgrader{CheckOrigin: func(*http.Request) bool { return true }}),
 		tank.WithCompression(tank.DefaultCompressionLevel, 0), // also of small messages: suites look at those
 		tank.WithLimits(limits),
-		tank.WithHeartbeat(math.MaxInt64, math.MaxInt64), // none: to a suite, a ping may be something that it did not ask for
+		tank.WithHeartbeat(noHeartbeat, noHeartbeat),
 	)
 }
 

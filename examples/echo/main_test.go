@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/coder/websocket"
@@ -13,6 +15,7 @@ import (
 
 	tank "github.com/fanqie/tank-websocket-go-server"
 	"github.com/fanqie/tank-websocket-go-server/examples/internal/servertest"
+	"github.com/fanqie/tank-websocket-go-server/tanktest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -78,18 +81,42 @@ func TestMessagesComeBack(t *testing.T) {
 	}
 }
 
+// TestRequestsComeBack to the page, whatever they look like, and so do messages.
+func TestRequestsComeBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tkws := newEcho(limits)
+		s := tanktest.ServeHandler(t, newHandler(tkws), tkws)
+		c := s.DialV2("/any/path")
+		for _, value := range []any{"hello, 世界", "", "sub:news", map[string]any{"topic": "news", "data": "not published"}, []any{1.5, nil}} {
+			want, err := json.Marshal(value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := c.Request(value); string(got) != string(want) {
+				t.Errorf("%s comes back as %s", want, got)
+			}
+			c.Send(value)
+			c.ExpectMessage(value)
+		}
+		c.SendBinary([]byte("\x00\xff"))
+		if m := c.Next(); !m.Binary || m.Data != "\x00\xff" {
+			t.Errorf("bytes come back as %v", m)
+		}
+	})
+}
+
 func TestPageIsServed(t *testing.T) {
 	for _, path := range []string{"/", "/any/path"} {
 		answer := httptest.NewRecorder()
 		newHandler(http.NotFoundHandler()).ServeHTTP(answer, httptest.NewRequest(http.MethodGet, path, nil))
-		if answer.Code != http.StatusOK || !strings.Contains(answer.Body.String(), "extends Live") {
+		if answer.Code != http.StatusOK || !strings.Contains(answer.Body.String(), "tank.request(") {
 			t.Errorf("%s: got %d, %.100s", path, answer.Code, answer.Body)
 		}
 	}
-	for _, path := range []string{"/live.js", "/any/live.js"} {
+	for _, path := range []string{"/tank.js", "/any/tank.js"} {
 		answer := httptest.NewRecorder()
 		newHandler(http.NotFoundHandler()).ServeHTTP(answer, httptest.NewRequest(http.MethodGet, path, nil))
-		if answer.Code != http.StatusOK || !strings.Contains(answer.Body.String(), "class Live") {
+		if answer.Code != http.StatusOK || !strings.Contains(answer.Body.String(), "tank.v2") {
 			t.Errorf("%s: got %d, %.100s", path, answer.Code, answer.Body)
 		}
 	}

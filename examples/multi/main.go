@@ -31,9 +31,10 @@ const topic = "news" // the same name in both instances
 type instances struct{ public, staff *tank.Manager }
 
 func newInstances() instances {
+	keeps := tank.WithTopics(topic, tank.TopicOptions{History: tank.History{Age: time.Minute}}) // for pages that come back
 	return instances{
-		public: tank.NewInstance(tank.WithLimits(tank.Limits{MessageBytes: 1 << 10})), // strangers need not say much
-		staff:  tank.NewInstance(),
+		public: tank.NewInstance(keeps, tank.WithLimits(tank.Limits{MessageBytes: 1 << 10})), // strangers need not say much
+		staff:  tank.NewInstance(keeps),
 	}
 }
 

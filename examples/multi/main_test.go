@@ -51,6 +51,36 @@ func TestInstancesShareNothing(t *testing.T) {
 	})
 }
 
+// TestEachInstanceKeepsItsOwnNews for a page that comes back.
+func TestEachInstanceKeepsItsOwnNews(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		both := newInstances()
+		s := tanktest.ServeHandler(t, both.handler(), both.public, both.staff)
+		publishing, stop := context.WithCancel(t.Context())
+		defer stop()
+		go both.publish(publishing, time.Second)
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		for name, path := range map[string]string{"public": "/ws/public", "staff": "/ws/staff"} {
+			c := s.DialV2(path)
+			c.Subscribe(topic, tanktest.Last(1))
+			last := c.Next()
+			if want := fmt.Sprintf("%s news %d", name, last.Seq); last.Data != want {
+				t.Errorf("%s begins with %v", name, last)
+			}
+			c.Cut()
+			time.Sleep(3 * time.Second)
+			synctest.Wait()
+			if got := c.Resume()[topic]; !got.Recovered {
+				t.Errorf("%s comes back: %+v", name, got)
+			}
+			for n := last.Seq + 1; n <= last.Seq+3; n++ {
+				c.ExpectSeq(topic, n, fmt.Sprintf("%s news %d", name, n))
+			}
+		}
+	})
+}
+
 func TestSlowPeersAreCutOff(t *testing.T) {
 	both := newInstances()
 	both.start()

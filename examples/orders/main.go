@@ -67,6 +67,7 @@ func newServer(s *service) *http.Server {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /ws", s.tkws)
+	mux.HandleFunc("GET /orders", s.list)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{})) // a service does not show them to everybody
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
 		if err := s.tkws.Ready(); err != nil {

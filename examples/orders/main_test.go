@@ -63,6 +63,44 @@ func on[T any](f *fixture, c *tanktest.Client, topic string) (value T) {
 	return value
 }
 
+// list is what a page is told that asks what its user sees.
+func (f *fixture) list(user string) (l struct {
+	Role, Topic string
+	At          tank.Position
+	Orders      []Order
+}) {
+	f.Helper()
+	r, err := http.NewRequestWithContext(f.Context(), http.MethodGet, f.server.URL+"/orders", nil)
+	if err != nil {
+		f.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer demo-"+user)
+	answer, err := f.server.Client().Do(r)
+	if err != nil {
+		f.Fatal(err)
+	}
+	defer answer.Body.Close()
+	if err := json.NewDecoder(answer.Body).Decode(&l); err != nil || answer.StatusCode != http.StatusOK || l.At.Epoch == "" {
+		f.Fatalf("answered with %s: %+v, %v", answer.Status, l, err)
+	}
+	return l
+}
+
+// page is a connection as a page makes it.
+func (f *fixture) page(user string) *tanktest.ClientV2 {
+	f.Helper()
+	return f.server.DialV2("/ws", tanktest.Subprotocols("bearer.demo-"+user))
+}
+
+// expectOrder reads the next message of a page, which has to be this order.
+func (f *fixture) expectOrder(c *tanktest.ClientV2, topic string, id int) {
+	f.Helper()
+	var got Order
+	if m := c.Next(); m.Topic != topic || json.Unmarshal([]byte(m.Data), &got) != nil || got.ID != id {
+		f.Fatalf("got %v, want order %d on %s", m, id, topic)
+	}
+}
+
 func (f *fixture) get(path string) (status int, body string) {
 	f.Helper()
 	answer, err := f.server.Client().Get(f.server.URL + path)
@@ -178,6 +216,89 @@ func TestASnapshotComesBeforeWhatIsNotInIt(t *testing.T) {
 			}
 			c.ExpectNothing()
 		}
+	})
+}
+
+func TestPagesAreToldWhatTheyMaySee(t *testing.T) {
+	bubble(t, func(f *fixture) {
+		if status, body := f.get("/orders"); status != http.StatusUnauthorized {
+			t.Errorf("without a token it is %d %s", status, body)
+		}
+		for user, want := range map[string]struct {
+			role, topic string
+			orders      int
+		}{"ada": {"customer", "orders:ada", 3}, "lin": {"customer", "orders:lin", 2}, "sam": {"staff", "orders:all", 5}} {
+			l := f.list(user)
+			if l.Role != want.role || l.Topic != want.topic || len(l.Orders) != want.orders {
+				t.Errorf("%s is told %+v", user, l)
+			}
+			c := f.page(user)
+			if got := c.Response().Header.Get("Sec-WebSocket-Protocol"); got != "tank.v2" {
+				t.Errorf("the subprotocol is %q", got)
+			}
+			c.ExpectNothing() // a page subscribes by itself
+			if got := c.Subscribe(l.Topic, tanktest.Since(l.At)); !got.Recovered {
+				t.Errorf("behind the list: %+v", got)
+			}
+		}
+		f.page("ada").SubscribeRefused("forbidden", "orders:all")
+	})
+}
+
+// TestAListMissesAndDoublesNothing, however many orders are placed meanwhile, and neither does a page that comes back.
+func TestAListMissesAndDoublesNothing(t *testing.T) {
+	bubble(t, func(f *fixture) {
+		placed := make(chan struct{})
+		go func() {
+			defer close(placed)
+			for range 500 {
+				f.place("ada")
+			}
+		}()
+		for range 20 {
+			l := f.list("ada")
+			last := l.Orders[len(l.Orders)-1].ID
+			c := f.page("ada")
+			if got := c.Subscribe(l.Topic, tanktest.Since(l.At)); !got.Recovered {
+				t.Fatalf("behind the list: %+v", got)
+			}
+			<-placed
+			for last < 505 {
+				last++
+				f.expectOrder(c, l.Topic, last)
+			}
+			c.ExpectNothing()
+		}
+
+		c := f.page("ada")
+		c.Subscribe("orders:ada")
+		c.Cut()
+		for range 3 {
+			f.place("ada")
+			f.place("lin")
+		}
+		if got := c.Resume()["orders:ada"]; !got.Recovered {
+			t.Errorf("after a cut: %+v", got)
+		}
+		for _, id := range []int{506, 508, 510} {
+			f.expectOrder(c, "orders:ada", id)
+		}
+		c.ExpectNothing()
+	})
+}
+
+func TestPagesPlaceOrders(t *testing.T) {
+	bubble(t, func(f *fixture) {
+		c := f.page("ada")
+		c.Subscribe("orders:ada")
+		var placed Order
+		if err := json.Unmarshal(c.Request("place an order"), &placed); err != nil || placed.ID != 6 || placed.User != "ada" {
+			t.Errorf("told %+v, %v", placed, err)
+		}
+		f.expectOrder(c, "orders:ada", 6)
+		c.RequestRefused("bad_message", "place two orders")
+		c.RequestRefused("bad_message", 7)
+		c.ExpectNothing()
 	})
 }
 

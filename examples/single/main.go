@@ -1,5 +1,5 @@
 // Command single publishes the time once a second to every browser that subscribes to it: the smallest useful program
-// with package tank. It uses the process's shared instance, which needs no set-up and no passing around.
+// with package tank. The process has one instance, and it keeps the times of the last minute for pages that come back.
 package main
 
 import (
@@ -29,18 +29,23 @@ func main() {
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // so that a second Ctrl-C ends the program at once
-	expvar.Publish("tank", expvar.Func(func() any { return tank.GetSingleInstance().Stats() }))
-	if err := run(ctx, *addr); err != nil {
+	tkws := newInstance()
+	expvar.Publish("tank", expvar.Func(func() any { return tkws.Stats() }))
+	if err := run(ctx, tkws, *addr); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run(ctx context.Context, addr string) error {
+// newInstance is tank.GetSingleInstance for an instance with options: that one has the default options, with which topics keep nothing.
+func newInstance() *tank.Manager {
+	return tank.NewInstance(tank.WithTopics("time", tank.TopicOptions{History: tank.History{Age: time.Minute}}))
+}
+
+func run(ctx context.Context, tkws *tank.Manager, addr string) error {
 	listener, err := net.Listen("tcp", addr)
 	if err != nil {
 		return err
 	}
-	tkws := tank.GetSingleInstance()
 	go tkws.Start()
 	go publishTime(ctx, tkws, time.Second)
 
@@ -83,8 +88,7 @@ func newHandler(tkws *tank.Manager) http.Handler {
 	return mux
 }
 
-// publishTime publishes the time until the context ends. It asks nobody whether anyone listens: a message without
-// subscribers costs next to nothing.
+// publishTime publishes the time until the context ends, whether or not anyone listens: who comes later gets the latest times, too.
 func publishTime(ctx context.Context, tkws *tank.Manager, every time.Duration) {
 	clock := time.NewTicker(every)
 	defer clock.Stop()

@@ -12,17 +12,15 @@ import (
 	"github.com/coder/websocket"
 	"go.uber.org/goleak"
 
-	tank "github.com/fanqie/tank-websocket-go-server"
 	"github.com/fanqie/tank-websocket-go-server/examples/internal/servertest"
 	"github.com/fanqie/tank-websocket-go-server/tanktest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// The shared instance can be shut down only once in a process, so the tests bring one of their own.
 func TestTimeArrives(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		tkws := tank.NewInstance()
+		tkws := newInstance()
 		s := tanktest.ServeHandler(t, newHandler(tkws), tkws)
 		publishing, stop := context.WithCancel(t.Context())
 		defer stop()
@@ -43,8 +41,44 @@ func TestTimeArrives(t *testing.T) {
 	})
 }
 
+// TestTimesAreKept for a page that is opened, and for one that comes back.
+func TestTimesAreKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tkws := newInstance()
+		s := tanktest.ServeHandler(t, newHandler(tkws), tkws)
+		publishing, stop := context.WithCancel(t.Context())
+		defer stop()
+		began := time.Now()
+		go publishTime(publishing, tkws, time.Second)
+		pause := func(d time.Duration) { // in which times are published
+			time.Sleep(d)
+			synctest.Wait()
+		}
+		second := func(n int) string { return began.Add(time.Duration(n) * time.Second).Format(time.RFC3339) }
+
+		pause(3 * time.Second)
+		c := s.DialV2("/ws")
+		c.Subscribe("time", tanktest.Last(2))
+		c.ExpectSeq("time", 2, second(2))
+		c.ExpectSeq("time", 3, second(3))
+		c.Cut()
+		pause(30 * time.Second)
+		if got := c.Resume()["time"]; !got.Recovered {
+			t.Errorf("after half a minute: %+v", got)
+		}
+		for n := 4; n <= 33; n++ {
+			c.ExpectSeq("time", uint64(n), second(n))
+		}
+		c.Cut()
+		pause(2 * time.Minute)
+		if got := c.Resume()["time"]; got.Recovered || got.Why != "evicted" {
+			t.Errorf("after two minutes: %+v", got)
+		}
+	})
+}
+
 func TestSlowPeersAreCutOff(t *testing.T) {
-	tkws := tank.NewInstance()
+	tkws := newInstance()
 	go tkws.Start()
 	defer tkws.Shutdown(context.Background())
 	servertest.Check(t, newServer(newHandler(tkws)), func(addr string) (alive func()) {
@@ -65,8 +99,8 @@ func TestSlowPeersAreCutOff(t *testing.T) {
 
 func TestPageIsServed(t *testing.T) {
 	answer := httptest.NewRecorder()
-	newHandler(tank.NewInstance()).ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/", nil))
-	if answer.Code != http.StatusOK || !strings.Contains(answer.Body.String(), "live.subscribe('time'") {
+	newHandler(newInstance()).ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/", nil))
+	if answer.Code != http.StatusOK || !strings.Contains(answer.Body.String(), "tank.subscribe('time'") {
 		t.Errorf("got %d, %.100s", answer.Code, answer.Body)
 	}
 }

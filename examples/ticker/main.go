@@ -27,8 +27,13 @@ const outboxBytes = 24 << 10
 // replaced by a later one any more.
 const writeBytes = 1 << 10
 
+// history is how long a price is kept: for pages that lose their connection for a moment, and for symbols that are scrolled out of
+// sight and back. The prices of all symbols take 2.5 MiB, see TestHistoryIsSmall.
+const history = 4 * time.Second
+
 func newInstance(symbols int) *tank.Manager {
 	return tank.NewInstance(
+		tank.WithTopics(topicOf("*"), tank.TopicOptions{History: tank.History{Age: history}}),
 		tank.WithOutboxPolicy(tank.OutboxKeepLatest),
 		tank.WithLimits(tank.Limits{
 			OutboxBytes:       outboxBytes,
@@ -38,17 +43,34 @@ func newInstance(symbols int) *tank.Manager {
 			MessageBurst:      2 * symbols,
 		}),
 		tank.WithUpgrader(tank.Upgrader{WriteBufferSize: writeBytes}),
-		tank.WithMessageHandler(answer),
+		tank.WithRequestHandler(answer),
+		tank.WithMessageHandler(answerPlain),
 	)
 }
 
-// answer answers a page that asks how many prices it has missed. It ignores all other messages. The answer is queued behind the
-// prices that are queued already, so its delay tells the page how far behind it is.
-func answer(c *tank.Client, m tank.Message) {
+// answer answers a page that asks how many prices it has missed. The answer is queued behind the prices that are queued already, so its
+// delay tells the page how far behind it is.
+func answer(c *tank.Client, r tank.Request) (any, error) {
+	var text string
+	if err := r.Decode(&text); err != nil {
+		return nil, err
+	}
+	if text != "skipped?" {
+		return nil, &tank.RequestError{Code: "bad_message", Message: `want "skipped?"`}
+	}
+	return skipped(c), nil
+}
+
+func skipped(c *tank.Client) map[string]uint64 {
+	return map[string]uint64{"skipped": c.Stats().Dropped}
+}
+
+// answerPlain is answer for plain sockets, which get a message. It ignores all other messages.
+func answerPlain(c *tank.Client, m tank.Message) {
 	if string(m.Data) != "skipped?" {
 		return
 	}
-	text, err := json.Marshal(map[string]uint64{"skipped": c.Stats().Dropped})
+	text, err := json.Marshal(skipped(c))
 	if err == nil {
 		err = c.Send(tank.Message{Data: text})
 	}

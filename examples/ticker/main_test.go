@@ -70,6 +70,65 @@ func TestThePricesOfASeedAreTheSame(t *testing.T) {
 	}
 }
 
+// TestAPageRecoversPrices of a short absence, for all symbols that it shows, and is told when it was away for too long.
+func TestAPageRecoversPrices(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, s := open(t)
+		page := s.DialV2("/ws")
+		const shown = 48
+		for _, symbol := range m.symbols[:shown] {
+			page.Subscribe(topicOf(symbol))
+		}
+		time.Sleep(time.Second + tick/2)
+		page.Cut()
+		page.Rest()
+		left := page.Position(topicOf(m.symbols[0]))
+		const away = 3 * time.Second
+		time.Sleep(away)
+		for topic, got := range page.Resume() {
+			if !got.Recovered {
+				t.Errorf("%s: %+v", topic, got)
+			}
+		}
+		made := record(newMarket(7), time.Minute)
+		for seen := 0; seen < shown*int(away/tick); seen++ { // in the right order, of which ClientV2 makes sure
+			got := page.Next()
+			symbol := strings.TrimPrefix(got.Topic, "price:")
+			if want := made[symbol][got.Seq-1]; got.Seq <= left.Seq || got.Data != want {
+				t.Fatalf("number %d of %s is %s, want %s", got.Seq, symbol, got.Data, want)
+			}
+		}
+
+		page.Cut()
+		page.Rest()
+		time.Sleep(2 * history)
+		if got := page.Resume()[topicOf(m.symbols[0])]; got.Recovered || got.Why != "evicted" {
+			t.Errorf("after a long absence: %+v", got)
+		}
+	})
+}
+
+// TestHistoryIsSmall although it is that of all symbols, whether or not anybody is there.
+func TestHistoryIsSmall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMarket(7)
+		tkws := newInstance(len(m.symbols))
+		tanktest.Serve(t, tkws)
+		ctx, cancel := context.WithCancel(context.Background())
+		defer cancel()
+		go m.run(ctx, tkws)
+		most := int64(0)
+		for range 16 {
+			time.Sleep(time.Second)
+			synctest.Wait()
+			most = max(most, tkws.Stats().HistoryMemory)
+		}
+		if most < 1<<20 || most > 3<<20 {
+			t.Errorf("the prices of %v of %d symbols take %d bytes", history, len(m.symbols), most)
+		}
+	})
+}
+
 // TestOnlyTheLatestPriceIsKept of each symbol, once a page that does not read is further behind than it may be.
 func TestOnlyTheLatestPriceIsKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -131,8 +190,15 @@ func TestAPageThatIsBehindGetsTheLatestPrices(t *testing.T) {
 			if err := json.Unmarshal([]byte(text), &got); err != nil || got.Skipped < frozen.Dropped {
 				t.Errorf("it is told %s, %v; it has missed %d", text, err, frozen.Dropped)
 			}
-			return
+			break
 		}
+
+		page := s.DialV2("/ws")
+		if got := string(page.Request("skipped?")); got != `{"skipped":0}` {
+			t.Errorf("a page is told %s", got)
+		}
+		page.RequestRefused("bad_message", "whatever")
+		page.RequestRefused("bad_message", 7)
 	})
 }
 

@@ -66,7 +66,7 @@ func (m *market) run(ctx context.Context, tkws *tank.Manager) {
 	}
 }
 
-// publish makes up the next price of every symbol. One that nobody subscribes to goes no further than a look into a table, so it
+// publish makes up the next price of every symbol. One that nobody subscribes to is kept for who comes back, and goes no further, so it
 // is not worth knowing beforehand.
 func (m *market) publish(ctx context.Context, tkws *tank.Manager) error {
 	for i, symbol := range m.symbols {

@@ -2,7 +2,7 @@
 
 import { Card } from './card.js';
 import { onText } from '../keys.js';
-import { Live } from '../live.js';
+import { Tank } from '../tank.js';
 import { number, stored, t, toggleLanguage, translate } from './words.js';
 
 const $ = (id) => document.getElementById(id);
@@ -12,25 +12,22 @@ let received = 0; // prices, since the rate was shown last
 
 let slow = false; // whether to use the server's slow link, or its real one
 let connection = null; // until the symbols are known
-let askedAt = 0; // 0: no answer is awaited
+let asking = false; // an answer is awaited
 
-const connect = () => new Live(() => new URL(slow ? 'slow' : 'ws', document.baseURI.replace(/^http/, 'ws')), {
-  onConnecting: showState,
-  onOpen() {
-    for (const card of cards.values()) card.restart(); // there is a gap
-    ask();
-    showState();
-  },
-  onClose: showState,
-  onBroadcast(data) {
-    const { skipped } = JSON.parse(data), behind = performance.now() - askedAt;
-    askedAt = 0;
-    $('skipped').textContent = number(skipped);
-    $('skipped').classList.toggle('late', skipped > 0);
-    $('behind').textContent = (behind / 1000).toFixed(1);
-    $('behind').classList.toggle('late', behind >= 500);
-  },
-});
+function connect() {
+  connection?.close();
+  const mine = (connection = new Tank(new URL(slow ? 'slow' : 'ws', document.baseURI), {
+    onState(state) {
+      if (mine !== connection) return; // the one before has ended
+      if (state === 'open') ask();
+      // Prices from before the loss would delay the current ones, so a slow link begins anew.
+      if (state === 'waiting' && slow) followAll();
+      showState();
+    },
+  }));
+  followAll();
+  showState();
+}
 
 function showState() {
   const state = connection?.state ?? 'connecting';
@@ -39,46 +36,73 @@ function showState() {
   grid.classList.toggle('stale', state !== 'open');
 }
 
-function ask() {
-  askedAt = performance.now();
-  connection.send('skipped?');
+async function ask() {
+  const mine = connection, askedAt = performance.now();
+  asking = true;
+  try {
+    const { skipped } = await mine.request('skipped?');
+    const behind = performance.now() - askedAt;
+    if (mine !== connection) return;
+    $('skipped').textContent = number(skipped);
+    $('skipped').classList.toggle('late', skipped > 0);
+    $('behind').textContent = (behind / 1000).toFixed(1);
+    $('behind').classList.toggle('late', behind >= 500);
+  } catch { // the connection has ended, and the next one asks
+  } finally {
+    if (mine === connection) asking = false;
+  }
 }
-
-// Once a second; but an answer may be among what the server has skipped, too.
 setInterval(() => {
-  if (connection?.state === 'open' && (askedAt === 0 || performance.now() - askedAt > 15_000)) ask();
+  if (connection?.state === 'open' && !asking) ask();
 }, 1000);
 
-function price(card, data) {
-  received++;
-  if (card.visible) card.add(Number(data)); // or it was queued when the card went out of sight
+// Subscribing to what is visible, and to nothing while nobody looks at the page.
+
+// follow subscribes from where the last subscription to the symbol ended. The server says what it has skipped because the page was
+// behind. Nobody asks for that: it would make a slow link slower.
+function follow(card) {
+  card.subscription?.close();
+  card.subscription = connection.subscribe(card.topic, {
+    since: slow ? null : card.subscription?.position,
+    gaps: slow ? 'report' : 'recover',
+    onMessage({ data, seq }) {
+      received++;
+      card.add(Number(data), seq);
+    },
+    onJoin: ({ recovered }) => recovered || card.cut(),
+    onGap: () => card.cut(),
+  });
 }
 
-// Subscribing to what is visible, and to nothing while nobody looks at the page.
+function followAll() {
+  for (const card of cards.values()) if (card.visible) follow(card);
+}
 
 function want(card, visible) {
   if (card.visible === visible) return;
   card.visible = visible;
-  if (visible) {
-    card.restart();
-    connection?.subscribe(card.topic, (data) => price(card, data));
-  } else {
-    connection?.unsubscribe(card.topic);
-  }
+  if (visible) follow(card);
+  else card.subscription.close();
+}
+
+// While the page is scrolled quickly, symbols come and go: subscriptions follow when it rests.
+const REST = 100; // ms
+let settling = 0;
+
+function settle() {
+  clearTimeout(settling);
+  settling = setTimeout(() => {
+    for (const card of cards.values()) want(card, card.inView && !document.hidden);
+    showSubscribed();
+  }, REST);
 }
 
 const watcher = new IntersectionObserver((entries) => {
-  for (const { target: { card }, isIntersecting } of entries) {
-    card.inView = isIntersecting;
-    want(card, isIntersecting && !document.hidden);
-  }
-  showSubscribed();
+  for (const { target: { card }, isIntersecting } of entries) card.inView = isIntersecting;
+  settle();
 }, { rootMargin: '40px' });
 
-document.addEventListener('visibilitychange', () => {
-  for (const card of cards.values()) want(card, card.inView && !document.hidden);
-  showSubscribed();
-});
+document.addEventListener('visibilitychange', settle);
 
 function showSubscribed() {
   $('subscribed').textContent = [...cards.values()].filter((card) => card.visible).length;
@@ -93,7 +117,7 @@ function filter() {
 
 // Eyes need no 20 pictures a second of fifty prices; five are calmer, and leave the processor alone.
 function draw() {
-  const due = [...cards.values()].filter((card) => card.visible && card.values.length > 0);
+  const due = [...cards.values()].filter((card) => card.visible && card.inView && card.points.length > 0);
   for (const card of due) if (card.dirty) card.showPrice(); // all of them first, so that the browser lays the page out once
   const colours = { up: getComputedStyle($('up')).color, down: getComputedStyle($('down')).color };
   for (const card of due) card.drawLine(colours);
@@ -132,7 +156,7 @@ addEventListener('keydown', (e) => {
 $('slow').onclick = () => {
   slow = !slow;
   $('slow').ariaChecked = String(slow);
-  connection?.reconnect();
+  if (connection) connect();
 };
 $('language').onclick = () => {
   toggleLanguage();
@@ -164,5 +188,5 @@ for (const symbol of await symbols()) {
 grid.append(...[...cards.values()].map(({ node }) => node));
 filter(); // a browser may have kept what was typed
 showSubscribed();
-connection = connect();
+connect();
 for (const { node } of cards.values()) watcher.observe(node);
