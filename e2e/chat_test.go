@@ -3,6 +3,8 @@ package e2e
 import (
 	"fmt"
 	"testing"
+
+	"github.com/chromedp/chromedp"
 )
 
 // openChat opens the chat page under a name and waits until it is online.
@@ -154,4 +156,34 @@ func TestRefusedMessageIsShown(t *testing.T) {
 	if n := eval[int](ada, `document.querySelectorAll('[data-testid="toast"]').length`); n > 1 {
 		t.Errorf("%d refusals are shown", n)
 	}
+}
+
+// TestChatShowsWhoIsThere: in the room, by name. Who loads the page again does not go, and who leaves has gone at once.
+func TestChatShowsWhoIsThere(t *testing.T) {
+	t.Parallel()
+	s := start(t, "chat", "127.0.0.1:0")
+	ada := openChat(t, s, "Ada", look{})
+	bo := openChat(t, s, "小林", look{language: "zh-CN"})
+	shows := func(p *page, want string) {
+		t.Helper()
+		p.wait(element("room-people") + `.textContent === ` + quote(want))
+	}
+	ada.join("tea")
+	shows(ada, "1 here: Ada")
+	bo.join("tea")
+	shows(ada, "2 here: Ada, 小林")
+	shows(bo, "2 人在此：Ada、小林")
+	ada.screenshot("chat-present")
+
+	ada.run(`window.shown_ = []; new MutationObserver(() => shown_.push(` + element("room-people") + `.textContent))
+		.observe(` + element("room-people") + `, { childList: true, characterData: true, subtree: true })`)
+	do(bo, "reload", chromedp.Reload())
+	shows(bo, "2 人在此：Ada、小林")
+	bo.write("composer", "还在")
+	ada.waitMessage("小林", "还在")
+	if shown := eval[[]string](ada, `shown_`); len(shown) > 0 {
+		t.Errorf("a page that was loaded again made Ada's say %q", shown)
+	}
+	bo.click("leave")
+	shows(ada, "1 here: Ada")
 }

@@ -63,7 +63,10 @@ func New(log *slog.Logger, tick time.Duration) *Chat {
 		tank.WithAuthenticator(nameOf),
 		tank.WithSubscribeAuthorizer(maySubscribe),
 		tank.WithPublishAuthorizer(c.stamp),
-		tank.WithTopics("*", tank.TopicOptions{History: tank.History{Messages: kept, Bytes: keptBytes, Age: keptAge}}),
+		tank.WithTopics("*", tank.TopicOptions{
+			History:  tank.History{Messages: kept, Bytes: keptBytes, Age: keptAge},
+			Presence: tank.Presence{Enabled: true}, // of users, and so by name
+		}),
 		tank.WithTopics(reservedPrefix+"*", tank.TopicOptions{}), // of a feed, only what comes next counts
 		tank.WithLimits(tank.Limits{
 			MessageBytes:       16 << 10, // the longest text, escaped, and a topic

@@ -86,6 +86,5 @@ export function feedsView(rooms, actions) {
     },
     /** lost empties what is only true while connected. */
     lost() { table = null; rates.clear(); },
-    subscribers: (topic) => table?.topics.find((r) => r.name === topic)?.subscribers,
   };
 }

@@ -45,7 +45,7 @@ function draw() {
     drawing = 0;
     if (rooms.room && isRead(rooms.active)) rooms.room.unread = 0;
     list.draw();
-    room.draw(feeds.subscribers(rooms.active));
+    room.draw();
     feeds.draw();
     people.draw();
     drawFrame();
@@ -97,6 +97,8 @@ function join(text) {
   if (rooms.add(topic)) {
     connection.subscribe(topic, {
       last: HISTORY,
+      presence: true,
+      onPresence: (present) => { rooms.all.get(topic).present = present; draw(); },
       onJoin: (join, end) => joined(topic, join, end),
       onMessage: (message) => { rooms.said(topic, message, name, isRead(topic)); draw(); },
       onGap: () => { rooms.lacks(topic); draw(); },

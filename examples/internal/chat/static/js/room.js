@@ -104,16 +104,19 @@ export function roomView(rooms, connection, actions) {
     again.hidden = m.state !== 'failed';
   }
 
-  function drawHead(room, subscribers) {
+  function drawHead(room) {
     setText($('room-title'), t('room', room.topic));
     $('room-title').title = room.topic;
-    setText($('room-people'), subscribers === undefined ? '' : t('listeners', subscribers));
+    const { n, users } = connection.state === 'open' && room.present || {};
+    const names = [...users?.keys() ?? []].sort();
+    setText($('room-people'), n ? t('present', n, names) : '');
+    $('room-people').title = names.join(', ');
     $('leave').setAttribute('aria-label', t('leave', t('room', room.topic)));
     box.setAttribute('aria-label', t('composer', t('room', room.topic)));
     box.placeholder = t('composerShort');
   }
 
-  function draw(subscribers) {
+  function draw() {
     const room = rooms.room;
     $('room').classList.toggle('nowhere', !room);
     $('nowhere').hidden = !!room;
@@ -130,7 +133,7 @@ export function roomView(rooms, connection, actions) {
       shown = room.topic;
       grow();
     }
-    drawHead(room, subscribers);
+    drawHead(room);
     const before = log.childElementCount && log.lastElementChild;
     reconcile(log, room.messages, (m) => m.id, create, update);
     $('room-empty').hidden = room.messages.some((m) => m.kind === 'chat');
