@@ -169,8 +169,10 @@ var Connection = class {
   }
   /** _hurry ends a wait; an open connection has to show that it is alive. */
   p() {
-    if (this.e === "waiting") this.#connect();
-    else if (this.e === "open") this.#probe();
+    if (this.e === "waiting") {
+      this.#tries = 0;
+      this.#connect();
+    } else if (this.e === "open") this.#probe();
   }
   // The network is back, or the page is looked at.
   #noticed = ({ type }) => {

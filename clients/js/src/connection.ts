@@ -76,8 +76,10 @@ export class Connection {
 
   /** _hurry ends a wait; an open connection has to show that it is alive. */
   _hurry(): void {
-    if (this._state === "waiting") this.#connect();
-    else if (this._state === "open") this.#probe();
+    if (this._state === "waiting") {
+      this.#tries = 0; // a network that has just come back may lose the first attempt
+      this.#connect();
+    } else if (this._state === "open") this.#probe();
   }
 
   // The network is back, or the page is looked at.

@@ -260,6 +260,22 @@ test("online ends the wait of a hidden page, too", async (t) => {
   assert.equal(states.at(-1).state, "connecting");
 });
 
+test("an attempt that comes too soon after online is repeated soon", async (t) => {
+  const { fire } = page(t);
+  const { clock, last, states } = await start(t);
+  t.mock.method(Math, "random", () => 1);
+  for (let i = 0; i < 8; i++) {
+    last().lose();
+    await clock.next();
+  }
+  last().lose();
+  assert.equal(states.at(-1).delay, 20_000);
+  fire("online");
+  await settle();
+  last().lose(); // the network is not quite there
+  assert.equal(states.at(-1).delay, 500);
+});
+
 test("online, and becoming visible, make an open connection show that it is alive", async (t) => {
   const { fire } = page(t);
   const { clock, socket, states } = await startOpen(t);
