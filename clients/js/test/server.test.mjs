@@ -30,7 +30,7 @@ async function serve(t) {
     server.kill("SIGKILL");
     await ended;
   });
-  address = await new Promise((done) => server.stdout.once("data", (text) => done(String(text).trim())));
+  address = await new Promise((done) => server.stdout.once("data", (text) => done(new URL(String(text)).host)));
   return { server, ended };
 }
 
