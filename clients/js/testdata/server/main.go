@@ -37,9 +37,10 @@ func authenticate(r *http.Request) (tank.Identity, error) {
 
 func main() {
 	addr := flag.String("addr", "127.0.0.1:0", "the address to listen at")
+	drain := flag.Duration("drain", 0, "how long the end takes, in which 50 clients are sent away at a time")
 	flag.Parse()
-	m := tank.NewInstance(
-		tank.WithHeartbeat(time.Second, time.Second),
+	options := []tank.Option{
+		tank.WithHeartbeat(time.Second, 30*time.Second), // a client on a busy machine may take its time
 		tank.WithTopics("stream*", tank.TopicOptions{History: tank.History{Messages: 10_000}}),
 		tank.WithAuthenticator(authenticate),
 		tank.WithUpgrader(tank.Upgrader{CheckOrigin: func(*http.Request) bool { return true }}),
@@ -50,7 +51,12 @@ func main() {
 				return nil, err
 			}
 			return map[string]any{"echo": data, "user": c.UserID()}, nil
-		}))
+		}),
+	}
+	if *drain > 0 {
+		options = append(options, tank.WithDrain(*drain, 50))
+	}
+	m := tank.NewInstance(options...)
 	go m.Start()
 	mux := http.NewServeMux()
 	mux.Handle("/ws", m)
