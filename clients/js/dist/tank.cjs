@@ -549,9 +549,13 @@ var Tank = class {
   connect() {
     this.#connection.p();
   }
-  /** Closes the connection for good, one task later, unless something is subscribed to by then. */
+  /** Ends all subscriptions at once, and closes the connection for good, one task later, unless something is subscribed to by then. */
   close() {
     this.#connection.t();
+    this.#endAll();
+  }
+  #endAll(error) {
+    for (const topic of this.#topics.values()) for (const s of [...topic.b]) s.g(error);
   }
   #ask(command, signal, key) {
     return new Promise((resolve, reject) => {
@@ -617,9 +621,7 @@ var Tank = class {
       for (const topic of this.#topics.values()) topic.B();
       const lost = { code: "lost", message: "the connection ended before the answer, so it may have happened", retry: info.code !== 1009 };
       for (const answer of answers) answer(void 0, lost);
-      if (state === "closed") {
-        for (const topic of this.#topics.values()) for (const s of [...topic.b]) s.g(info.code ? closed() : void 0);
-      }
+      if (state === "closed") this.#endAll(closed());
     }
     this.#call(this.#options.onState, state, info);
   }

@@ -353,6 +353,20 @@ test("a component that is mounted, unmounted and mounted again opens one socket"
   assert.deepEqual(made.map((s) => s.sent), [[{ id: 1, sub: "news" }]]);
 });
 
+test("close ends the subscriptions at once, also when it is taken back", async (t) => {
+  const { clock, socket, tank } = await startOpen(t);
+  const first = log(tank, "news");
+  socket.answer({ epoch: "E", seq: 0 });
+  first.take();
+  tank.close();
+  assert.equal(first.subscription.closed, true);
+  const second = log(tank, "news");
+  await clock.pass(10);
+  socket.hear(["news", 1, "once"]);
+  assert.deepEqual([first.calls, second.calls.map(([what]) => what)], [[], ["join", "message"]]);
+  assert.deepEqual([tank.state, socket.sent], ["open", []]);
+});
+
 test("a close before the first socket that is taken back opens one", async (t) => {
   const { clock } = await start(t);
   const { Socket, made } = sockets();
