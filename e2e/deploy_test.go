@@ -108,7 +108,7 @@ var packages sync.Once
 func needPackages(t *testing.T) {
 	t.Helper()
 	packages.Do(func() {
-		if _, err := os.Stat(clientFolder + "/node_modules"); err == nil {
+		if _, err := os.Stat(clientFolder + "/node_modules/react"); err == nil {
 			return
 		}
 		cmd := exec.Command(tool(t, "npm", "npm"), "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
