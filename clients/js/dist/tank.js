@@ -56,7 +56,7 @@ var Subscription = class {
   }
   /** Ends this subscription: no handler is called any more. The server is told one task later, if no other one wants the topic by then. */
   close = () => {
-    this.g();
+    this.h();
   };
   [Symbol.asyncIterator]() {
     this.#queue ??= [];
@@ -78,7 +78,7 @@ var Subscription = class {
     }
   }
   /** @internal */
-  g(error) {
+  h(error) {
     if (!this.#open) return;
     this.#open = false;
     this.#error = error;
@@ -120,7 +120,7 @@ var PROBE = `{"id":${Number.MAX_SAFE_INTEGER},"unsub":""}`;
 var backoff = (tries) => Math.random() * Math.min(LONGEST, FIRST * 2 ** tries);
 var Connection = class {
   e = "connecting";
-  h;
+  f;
   // of the connection that is open
   #url;
   #options;
@@ -196,6 +196,7 @@ var Connection = class {
       socket.onmessage = ({ data }) => this.#call(() => this.#received(data));
       socket.onclose = ({ code, reason }) => this.#lost(code, reason);
       socket.onerror = () => {
+        if (!this.f) this.#lost(1006, "");
       };
     } catch (error) {
       if (attempt === this.#attempt) this.#lost(1006, String(error));
@@ -205,11 +206,11 @@ var Connection = class {
     const frame = typeof data === "string" ? JSON.parse(data) : data;
     if (!frame) return;
     if (frame.hello) {
-      this.h = frame.hello;
+      this.f = frame.hello;
       this.#openedAt = Date.now();
       this.#become("open", {});
     }
-    if (!this.h) return;
+    if (!this.f) return;
     this.#watch();
     if (frame.bye) this.#within = frame.bye.within;
     this.#receive(frame);
@@ -217,14 +218,14 @@ var Connection = class {
   // Each message renews the time limit, and nothing else does. A computer that slept finds its timers overdue although the server
   // is there, and a page in the background gets them late. So silence leads to a probe, and only its silence to a loss.
   #watch() {
-    this.#after(this.h.ping * 1e3 + GRACE - ANSWER, () => this.#probe());
+    this.#after(this.f.ping * 1e3 + GRACE - ANSWER, () => this.#probe());
   }
   #probe() {
     this.m(PROBE);
     this.#after(ANSWER, () => this.#lost(1006, "the server is silent"));
   }
   #lost(code, reason) {
-    if (this.h && Date.now() - this.#openedAt > STABLE) this.#tries = 0;
+    if (this.f && Date.now() - this.#openedAt > STABLE) this.#tries = 0;
     this.#drop();
     const info = { code, reason };
     if (this.#isFinal(code, reason)) return this.#end(info);
@@ -242,11 +243,13 @@ var Connection = class {
   #drop(code) {
     clearTimeout(this.#timer);
     this.#attempt++;
-    this.h = void 0;
+    this.f = void 0;
     const socket = this.#socket;
     if (!socket) return;
     this.#socket = void 0;
     socket.onopen = socket.onmessage = socket.onclose = null;
+    socket.onerror = () => {
+    };
     socket.close(code);
   }
   #end(info) {
@@ -303,10 +306,10 @@ var Topic = class {
   w(s) {
     this.b.add(s);
     const { last, presence } = s.a;
-    if (!this.#top || s.c || last || presence && !this.i) return this.f();
+    if (!this.#top || s.c || last || presence && !this.i) return this.g();
     queueMicrotask(() => {
       if (!s.d) return;
-      if (!this.#top) return this.f();
+      if (!this.#top) return this.g();
       this.#settle(s, this.#top, false, void 0);
       s.k({ in: [...this.i?.users.keys() ?? []], out: [] });
     });
@@ -316,7 +319,7 @@ var Topic = class {
     if (!this.b.size) this.#idle(this);
   }
   /** _ask sends a sub for the subscriptions that wait, unless one is on its way. */
-  f() {
+  g() {
     if (this.#asked) return;
     let since;
     let last = 0;
@@ -342,10 +345,10 @@ var Topic = class {
       this.#asked = true;
       this.#timer = setTimeout(() => {
         this.#asked = false;
-        this.f();
+        this.g();
       }, backoff(this.#tries++));
     } else {
-      for (const s of [...this.b]) if (s.d) s.g(new TankError(error.code, error.message, false));
+      for (const s of [...this.b]) if (s.d) s.h(new TankError(error.code, error.message, false));
     }
   }
   #answered(ok, since, last) {
@@ -372,7 +375,7 @@ var Topic = class {
       }
       if (change) s.k(change);
     }
-    this.f();
+    this.g();
   }
   // The position moves, then it is told what that means: that the subscription is in force, or on one that was, that something is missing.
   #settle(s, position, recovered, why) {
@@ -398,7 +401,7 @@ var Topic = class {
       }
       s.r({ topic: this.j, data, seq, position: s.c, from });
     }
-    this.f();
+    this.g();
   }
   y(missed, seq) {
     if (this.#top && seq > this.#top[1]) this.#top = [this.#top[0], seq];
@@ -416,17 +419,17 @@ var Topic = class {
       if ((s.a.gaps ?? "recover") === "recover") s.d = true;
       else s.l({ why: "gap", from: at, to: [at[0], seq - 1], missed: void 0 });
     }
-    this.f();
+    this.g();
   }
   A() {
     this.#top = void 0;
     for (const s of this.b) s.d = true;
-    this.f();
+    this.g();
   }
   /** _end ends those that do not wait: an answer that is still to come is about a later sub. */
-  g(error) {
+  h(error) {
     this.#top = void 0;
-    for (const s of [...this.b]) if (!s.d) s.g(new TankError(error.code, error.message, error.retry));
+    for (const s of [...this.b]) if (!s.d) s.h(new TankError(error.code, error.message, error.retry));
   }
   k(here) {
     const change = this.#merge(here);
@@ -481,11 +484,11 @@ var Tank = class {
   }
   /** The id of the connection, while it is open. */
   get client() {
-    return this.#connection.h?.client;
+    return this.#connection.f?.client;
   }
   /** The user id that the server has for this client, while it is open. */
   get user() {
-    return this.#connection.h?.user;
+    return this.#connection.f?.user;
   }
   /** Subscribes, now and on each new connection. Several subscriptions to one topic share one on the wire. It takes back a `close()` of the same task. */
   subscribe(name, options = {}) {
@@ -497,7 +500,7 @@ var Tank = class {
     }
     const subscription = new Subscription(topic, options, this.#call);
     if (options.signal?.aborted) subscription.close();
-    else if (this.state === "closed") queueMicrotask(() => subscription.g(closed()));
+    else if (this.state === "closed") queueMicrotask(() => subscription.h(closed()));
     else topic.w(subscription);
     return subscription;
   }
@@ -528,7 +531,7 @@ var Tank = class {
     this.#endAll();
   }
   #endAll(error) {
-    for (const topic of this.#topics.values()) for (const s of [...topic.b]) s.g(error);
+    for (const topic of this.#topics.values()) for (const s of [...topic.b]) s.h(error);
   }
   #ask(command, signal, key) {
     return new Promise((resolve, reject) => {
@@ -562,7 +565,7 @@ var Tank = class {
       if (frame.lost) topic.y(frame.lost, frame.seq);
       else if (frame.gap) topic.z(frame.gap.seq);
       else if (frame.reset) topic.A();
-      else if (frame.end) topic.g(frame.end);
+      else if (frame.end) topic.h(frame.end);
       else if (frame.here) topic.k(frame.here);
     } else if ("msg" in frame) this.#call(this.#options.onMessage, frame.msg);
     else if (expires) this.#renew();
@@ -586,7 +589,7 @@ var Tank = class {
   #changed(info) {
     const { state } = this;
     if (state === "open") {
-      for (const topic of this.#topics.values()) topic.f();
+      for (const topic of this.#topics.values()) topic.g();
     } else {
       this.interrupted = false;
       const answers = [...this.#answers.values()];

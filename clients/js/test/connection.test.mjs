@@ -156,6 +156,19 @@ test("a handshake without hello fails after 10 s", async (t) => {
   assert.equal(states.at(-1).reason, "no answer to the handshake");
 });
 
+test("a handshake that fails without a close event, as in Node 22, is lost at once", async (t) => {
+  const { clock, last, made, states } = await start(t);
+  last().onerror({});
+  assert.deepEqual([states.at(-1).state, states.at(-1).code], ["waiting", 1006]);
+  await clock.next();
+  last().hello();
+  last().onerror({}); // before a close event, which has the code
+  made[0].onerror({}); // of a socket that was let go of
+  assert.equal(states.at(-1).state, "open");
+  last().lose(1002);
+  assert.deepEqual([states.at(-1).state, states.at(-1).code, made.length], ["closed", 1002, 2]);
+});
+
 test("a server that selects another subprotocol is no server of this client", async (t) => {
   const { states, last, tank } = await start(t);
   last().open("chat");
