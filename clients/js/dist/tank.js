@@ -21,7 +21,7 @@ var Subscription = class {
   /** @internal The answer to a sub says where to go on: until then, publications are ignored. */
   d = true;
   /** @internal On this connection. */
-  o = false;
+  m = false;
   /** @internal */
   a;
   #topic;
@@ -96,11 +96,11 @@ var Subscription = class {
   }
   /** @internal */
   s(join) {
-    this.o = true;
+    this.m = true;
     if (this.#open) this.#call(this.a.onJoin, join);
   }
   /** @internal */
-  l(gap) {
+  o(gap) {
     if (this.#open && this.a.gaps !== "ignore") this.#call(this.a.onGap, gap);
   }
   /** @internal */
@@ -149,7 +149,7 @@ var Connection = class {
     this.#connect();
   }
   /** _send sends a frame. It is false, and nothing is sent, while there is no connection. */
-  m(data) {
+  l(data) {
     const sends = this.e === "open" && this.#socket.readyState === 1;
     if (sends) this.#socket.send(data);
     return sends;
@@ -221,7 +221,7 @@ var Connection = class {
     this.#after(this.f.ping * 1e3 + GRACE - ANSWER, () => this.#probe());
   }
   #probe() {
-    this.m(PROBE);
+    this.l(PROBE);
     this.#after(ANSWER, () => this.#lost(1006, "the server is silent"));
   }
   #lost(code, reason) {
@@ -382,8 +382,8 @@ var Topic = class {
     const from = s.c;
     s.c = position;
     s.d = false;
-    if (!s.o) s.s({ position, recovered, why });
-    else if (!recovered) s.l({ why: why ?? "", from, to: position, missed: void 0 });
+    if (!s.m) s.s({ position, recovered, why });
+    else if (!recovered) s.o({ why: why ?? "", from, to: position, missed: void 0 });
   }
   x(seq, data, { from, prev = seq - 1 } = {}) {
     if (this.#top && seq > this.#top[1]) this.#top = [this.#top[0], seq];
@@ -397,7 +397,7 @@ var Topic = class {
           continue;
         }
         s.c = [at[0], seq];
-        if (jumped) s.l({ why: "jump", from: at, to: [at[0], prev], missed: void 0 });
+        if (jumped) s.o({ why: "jump", from: at, to: [at[0], prev], missed: void 0 });
       }
       s.r({ topic: this.j, data, seq, position: s.c, from });
     }
@@ -405,21 +405,22 @@ var Topic = class {
   }
   y(missed, seq) {
     if (this.#top && seq > this.#top[1]) this.#top = [this.#top[0], seq];
-    for (const s of [...this.b]) {
-      const at = s.c;
-      if (s.d || !at || seq <= at[1]) continue;
-      s.c = [at[0], seq];
-      s.l({ why: "lost", from: at, to: s.c, missed });
-    }
+    for (const s of [...this.b]) this.#skip(s, seq, "lost", missed);
   }
   z(seq) {
     for (const s of [...this.b]) {
-      const at = s.c;
-      if (s.d || !at) continue;
-      if ((s.a.gaps ?? "recover") === "recover") s.d = true;
-      else s.l({ why: "gap", from: at, to: [at[0], seq - 1], missed: void 0 });
+      const { gaps = "recover" } = s.a;
+      if (gaps === "recover") s.d = true;
+      else if (gaps === "report") this.#skip(s, seq - 1, "gap", void 0);
     }
     this.g();
+  }
+  // The position moves behind what is missing, and that is told, unless it was seen.
+  #skip(s, seq, why, missed) {
+    const at = s.c;
+    if (s.d || !at || seq <= at[1]) return;
+    s.c = [at[0], seq];
+    s.o({ why, from: at, to: s.c, missed });
   }
   A() {
     this.#top = void 0;
@@ -450,7 +451,7 @@ var Topic = class {
     this.#top = void 0;
     for (const s of this.b) {
       s.d = true;
-      s.o = false;
+      s.m = false;
     }
   }
 };
@@ -519,7 +520,7 @@ var Tank = class {
   /** Sends a message to the application, JSON or bytes, without an answer. It is false, and nothing is sent, while there is no connection. */
   send(data) {
     const bytes = data instanceof ArrayBuffer || ArrayBuffer.isView(data);
-    return this.#connection.m(bytes ? data : JSON.stringify({ msg: data }));
+    return this.#connection.l(bytes ? data : JSON.stringify({ msg: data }));
   }
   /** Ends a wait: the next attempt begins at once. An open connection has to show within 5 s that it is alive. For a button "retry now". */
   connect() {
@@ -547,7 +548,7 @@ var Tank = class {
     });
   }
   #send(command, answer) {
-    const sent = this.#connection.m(JSON.stringify({ id: this.#id + 1, ...command }));
+    const sent = this.#connection.l(JSON.stringify({ id: this.#id + 1, ...command }));
     if (sent) this.#answers.set(++this.#id, answer);
     return sent;
   }
@@ -607,7 +608,7 @@ var Tank = class {
       const name = topic.j;
       if (topic.b.size || this.#topics.get(name) !== topic) return;
       this.#topics.delete(name);
-      if (topic.v) this.#connection.m(JSON.stringify({ unsub: name }));
+      if (topic.v) this.#connection.l(JSON.stringify({ unsub: name }));
     });
   }
 };
