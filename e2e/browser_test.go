@@ -84,7 +84,8 @@ func artifactsDir() string {
 func buildExamples(into string) error {
 	into += string(filepath.Separator)
 	for dir, programs := range map[string][]string{
-		"..":                  {"./examples/chat", "./examples/single", "./examples/multi", "./examples/echo", "./examples/ticker", "./examples/auth"},
+		"..": {"./examples/chat", "./examples/single", "./examples/multi", "./examples/echo", "./examples/ticker", "./examples/auth",
+			"./clients/js/testdata/server"},
 		"../examples/inspect": {"."}, // a module of its own
 		"../examples/orders":  {"."}, // and another
 	} {

@@ -16,7 +16,7 @@ import (
 	tank "github.com/fanqie/tank-websocket-go-server"
 )
 
-// The client that docs/protocol.md shows, and that all example pages use.
+// The client that docs/protocol.md shows, for plain sockets.
 
 // liveClient is an instance, and a page without anything on it beside its WebSocket and the client's file.
 func liveClient(t *testing.T, file string, options ...tank.Option) (*tank.Manager, *server) {
@@ -41,7 +41,11 @@ func liveClient(t *testing.T, file string, options ...tank.Option) (*tank.Manage
 	return tkws, &server{t: t, url: s.URL + "/"}
 }
 
-const clientFile = "examples/internal/web/live.js"
+// shownClient is that client. The Chinese page shows the same code, or internal/docscheck fails.
+func shownClient(t *testing.T) string {
+	t.Helper()
+	return block(t, "docs/protocol.md", "js", "class Live")
+}
 
 // openClient opens the page and connects it. config is what the client is given beside the functions that keep notes in
 // window.log_, a list of [what, when, more].
@@ -160,7 +164,7 @@ var anyOrigin = tank.WithUpgrader(tank.Upgrader{CheckOrigin: func(*http.Request)
 // TestClientGivesUpAHandshakeWithoutAnAnswer: a server that accepts and says nothing, for which browsers wait for minutes.
 func TestClientGivesUpAHandshakeWithoutAnAnswer(t *testing.T) {
 	t.Parallel()
-	_, s := liveClient(t, pageText(t, clientFile), anyOrigin)
+	_, s := liveClient(t, shownClient(t), anyOrigin)
 	x := newSwallower(t, strings.TrimSuffix(strings.TrimPrefix(s.url, "http://"), "/"), false)
 	p := openClient(t, s, x.url(), `timeout: 1000`)
 	p.wait(noted("close") + ` >= 2`) // and the second attempt as well
@@ -174,7 +178,7 @@ func TestClientGivesUpAHandshakeWithoutAnAnswer(t *testing.T) {
 // TestClientNoticesASilentNetwork, on which nothing comes through any more and nothing is closed.
 func TestClientNoticesASilentNetwork(t *testing.T) {
 	t.Parallel()
-	tkws, s := liveClient(t, pageText(t, clientFile), anyOrigin)
+	tkws, s := liveClient(t, shownClient(t), anyOrigin)
 	x := newSwallower(t, strings.TrimSuffix(strings.TrimPrefix(s.url, "http://"), "/"), true)
 	p := openClient(t, s, x.url(), `timeout: 700`)
 	p.wait(noted("open") + ` === 1`)
@@ -206,7 +210,7 @@ func TestClientNoticesASilentNetwork(t *testing.T) {
 // TestClientLooksWhenTheBrowserIsOnlineAgain, without waiting for the silence to become conspicuous.
 func TestClientLooksWhenTheBrowserIsOnlineAgain(t *testing.T) {
 	t.Parallel()
-	_, s := liveClient(t, pageText(t, clientFile), anyOrigin)
+	_, s := liveClient(t, shownClient(t), anyOrigin)
 	x := newSwallower(t, strings.TrimSuffix(strings.TrimPrefix(s.url, "http://"), "/"), true)
 	p := openClient(t, s, x.url(), `timeout: 3000`)
 	p.wait(noted("open") + ` === 1`)
@@ -224,7 +228,7 @@ func TestClientLooksWhenTheBrowserIsOnlineAgain(t *testing.T) {
 
 func TestClientHasSeveralHandlersForATopic(t *testing.T) {
 	t.Parallel()
-	tkws, s := liveClient(t, pageText(t, clientFile))
+	tkws, s := liveClient(t, shownClient(t))
 	p := openClient(t, s, s.url, ``)
 	p.forgive("this handler is broken")
 	p.wait(noted("open") + ` === 1`)
@@ -264,7 +268,7 @@ func TestClientHasSeveralHandlersForATopic(t *testing.T) {
 // TestClientOffersSubprotocols: the same ones each time, or those that a function finds for each attempt.
 func TestClientOffersSubprotocols(t *testing.T) {
 	t.Parallel()
-	tkws, s := liveClient(t, pageText(t, clientFile),
+	tkws, s := liveClient(t, shownClient(t),
 		tank.WithUpgrader(tank.Upgrader{Subprotocols: []string{"tank"}}),
 		tank.WithAuthenticator(func(r *http.Request) (tank.Identity, error) {
 			token, _, _ := strings.Cut(strings.TrimPrefix(r.Header.Get("Sec-WebSocket-Protocol"), "bearer."), ",")
@@ -309,7 +313,7 @@ func TestClientGetsNewCredentials(t *testing.T) {
 	for _, final := range []tank.CloseCode{tank.CloseForbidden, 4000, 4999} {
 		t.Run(fmt.Sprint(int(final)), func(t *testing.T) {
 			t.Parallel()
-			tkws, s := liveClient(t, pageText(t, clientFile),
+			tkws, s := liveClient(t, shownClient(t),
 				tank.WithUpgrader(tank.Upgrader{Subprotocols: []string{"tank"}}),
 				tank.WithAuthenticator(func(r *http.Request) (tank.Identity, error) {
 					token, _, _ := strings.Cut(strings.TrimPrefix(r.Header.Get("Sec-WebSocket-Protocol"), "bearer."), ",")

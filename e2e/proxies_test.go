@@ -28,7 +28,7 @@ func startNginx(t *testing.T, shown, upstream string) (addr string) {
 		"/etc/ssl/certs/example.com.pem", cert,
 		"/etc/ssl/private/example.com.key", key,
 		"http://127.0.0.1:8080", strings.TrimSuffix(upstream, "/"))
-	config := fmt.Sprintf("daemon off;\nmaster_process off;\npid %[1]s/pid;\nevents {}\nhttp {\naccess_log off;\n", dir)
+	config := fmt.Sprintf("daemon off;\nmaster_process off;\npid %[1]s/pid;\nevents { worker_connections 4096; }\nhttp {\naccess_log off;\n", dir)
 	for _, kind := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
 		config += fmt.Sprintf("%s_temp_path %s/%s;\n", kind, dir, kind)
 	}
@@ -67,16 +67,17 @@ func TestChatBehindProxies(t *testing.T) {
 	for name, proxy := range map[string]struct {
 		start          func(t *testing.T, shown, upstream string) string
 		page, language string
+		word           string // which only that block has
 		path           string
 	}{
-		"nginx":               {startNginx, deployment, "nginx", "/"},
-		"nginx, under a path": {startNginx, "examples/chat/README.md", "nginx", "/chat/"},
-		"caddy":               {startCaddy, deployment, "caddyfile", "/"},
+		"nginx":               {startNginx, deployment, "nginx", "proxy_pass", "/"},
+		"nginx, under a path": {startNginx, "examples/chat/README.md", "nginx", "proxy_pass", "/chat/"},
+		"caddy":               {startCaddy, deployment, "caddyfile", "reverse_proxy", "/"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := start(t, "chat", "127.0.0.1:0")
-			addr := proxy.start(t, block(t, proxy.page, proxy.language), s.url)
+			addr := proxy.start(t, block(t, proxy.page, proxy.language, proxy.word), s.url)
 			proxied := *s
 			proxied.url = "https://" + addr + proxy.path
 			ada, bo := openChat(t, &proxied, "Ada", look{}), openChat(t, s, "Bo", look{})
@@ -103,7 +104,7 @@ func TestChatBehindProxies(t *testing.T) {
 func TestNginxBoundsConnectionsOfOneAddress(t *testing.T) {
 	t.Parallel()
 	s := start(t, "single", "127.0.0.1:0")
-	addr := startNginx(t, adapt(t, block(t, deployment, "nginx"), "limit_conn sockets 100;", "limit_conn sockets 3;"), s.url)
+	addr := startNginx(t, adapt(t, block(t, deployment, "nginx", "proxy_pass"), "limit_conn sockets 100;", "limit_conn sockets 3;"), s.url)
 	for i := range 5 {
 		_, resp := dial(t, "wss://"+addr+"/ws", "https://"+addr)
 		if welcome := resp.StatusCode == http.StatusSwitchingProtocols; welcome != (i < 3) {
@@ -116,7 +117,7 @@ func TestNginxBoundsConnectionsOfOneAddress(t *testing.T) {
 func TestHeartbeatOutlivesTheProxysTimeout(t *testing.T) {
 	t.Parallel()
 	const timeout = 3 * time.Second // instead of 60 s
-	shown := adapt(t, block(t, deployment, "nginx"), "proxy_read_timeout 60s;", fmt.Sprintf("proxy_read_timeout %.0fs;", timeout.Seconds()))
+	shown := adapt(t, block(t, deployment, "nginx", "proxy_pass"), "proxy_read_timeout 60s;", fmt.Sprintf("proxy_read_timeout %.0fs;", timeout.Seconds()))
 	for interval, survives := range map[time.Duration]bool{timeout / 4: true, 10 * timeout: false} {
 		t.Run(interval.String(), func(t *testing.T) {
 			t.Parallel()

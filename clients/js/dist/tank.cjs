@@ -48,7 +48,7 @@ var Subscription = class {
   /** @internal The answer to a sub says where to go on: until then, publications are ignored. */
   d = true;
   /** @internal On this connection. */
-  o = false;
+  m = false;
   /** @internal */
   a;
   #topic;
@@ -83,7 +83,7 @@ var Subscription = class {
   }
   /** Ends this subscription: no handler is called any more. The server is told one task later, if no other one wants the topic by then. */
   close = () => {
-    this.g();
+    this.h();
   };
   [Symbol.asyncIterator]() {
     this.#queue ??= [];
@@ -105,7 +105,7 @@ var Subscription = class {
     }
   }
   /** @internal */
-  g(error) {
+  h(error) {
     if (!this.#open) return;
     this.#open = false;
     this.#error = error;
@@ -123,11 +123,11 @@ var Subscription = class {
   }
   /** @internal */
   s(join) {
-    this.o = true;
+    this.m = true;
     if (this.#open) this.#call(this.a.onJoin, join);
   }
   /** @internal */
-  l(gap) {
+  o(gap) {
     if (this.#open && this.a.gaps !== "ignore") this.#call(this.a.onGap, gap);
   }
   /** @internal */
@@ -147,7 +147,7 @@ var PROBE = `{"id":${Number.MAX_SAFE_INTEGER},"unsub":""}`;
 var backoff = (tries) => Math.random() * Math.min(LONGEST, FIRST * 2 ** tries);
 var Connection = class {
   e = "connecting";
-  h;
+  f;
   // of the connection that is open
   #url;
   #options;
@@ -176,7 +176,7 @@ var Connection = class {
     this.#connect();
   }
   /** _send sends a frame. It is false, and nothing is sent, while there is no connection. */
-  m(data) {
+  l(data) {
     const sends = this.e === "open" && this.#socket.readyState === 1;
     if (sends) this.#socket.send(data);
     return sends;
@@ -196,8 +196,10 @@ var Connection = class {
   }
   /** _hurry ends a wait; an open connection has to show that it is alive. */
   p() {
-    if (this.e === "waiting") this.#connect();
-    else if (this.e === "open") this.#probe();
+    if (this.e === "waiting") {
+      this.#tries = 0;
+      this.#connect();
+    } else if (this.e === "open") this.#probe();
   }
   // The network is back, or the page is looked at.
   #noticed = ({ type }) => {
@@ -221,6 +223,7 @@ var Connection = class {
       socket.onmessage = ({ data }) => this.#call(() => this.#received(data));
       socket.onclose = ({ code, reason }) => this.#lost(code, reason);
       socket.onerror = () => {
+        if (!this.f) this.#lost(1006, "");
       };
     } catch (error) {
       if (attempt === this.#attempt) this.#lost(1006, String(error));
@@ -230,11 +233,11 @@ var Connection = class {
     const frame = typeof data === "string" ? JSON.parse(data) : data;
     if (!frame) return;
     if (frame.hello) {
-      this.h = frame.hello;
+      this.f = frame.hello;
       this.#openedAt = Date.now();
       this.#become("open", {});
     }
-    if (!this.h) return;
+    if (!this.f) return;
     this.#watch();
     if (frame.bye) this.#within = frame.bye.within;
     this.#receive(frame);
@@ -242,14 +245,14 @@ var Connection = class {
   // Each message renews the time limit, and nothing else does. A computer that slept finds its timers overdue although the server
   // is there, and a page in the background gets them late. So silence leads to a probe, and only its silence to a loss.
   #watch() {
-    this.#after(this.h.ping * 1e3 + GRACE - ANSWER, () => this.#probe());
+    this.#after(this.f.ping * 1e3 + GRACE - ANSWER, () => this.#probe());
   }
   #probe() {
-    this.m(PROBE);
+    this.l(PROBE);
     this.#after(ANSWER, () => this.#lost(1006, "the server is silent"));
   }
   #lost(code, reason) {
-    if (this.h && Date.now() - this.#openedAt > STABLE) this.#tries = 0;
+    if (this.f && Date.now() - this.#openedAt > STABLE) this.#tries = 0;
     this.#drop();
     const info = { code, reason };
     if (this.#isFinal(code, reason)) return this.#end(info);
@@ -267,11 +270,13 @@ var Connection = class {
   #drop(code) {
     clearTimeout(this.#timer);
     this.#attempt++;
-    this.h = void 0;
+    this.f = void 0;
     const socket = this.#socket;
     if (!socket) return;
     this.#socket = void 0;
     socket.onopen = socket.onmessage = socket.onclose = null;
+    socket.onerror = () => {
+    };
     socket.close(code);
   }
   #end(info) {
@@ -328,10 +333,10 @@ var Topic = class {
   w(s) {
     this.b.add(s);
     const { last, presence } = s.a;
-    if (!this.#top || s.c || last || presence && !this.i) return this.f();
+    if (!this.#top || s.c || last || presence && !this.i) return this.g();
     queueMicrotask(() => {
       if (!s.d) return;
-      if (!this.#top) return this.f();
+      if (!this.#top) return this.g();
       this.#settle(s, this.#top, false, void 0);
       s.k({ in: [...this.i?.users.keys() ?? []], out: [] });
     });
@@ -341,7 +346,7 @@ var Topic = class {
     if (!this.b.size) this.#idle(this);
   }
   /** _ask sends a sub for the subscriptions that wait, unless one is on its way. */
-  f() {
+  g() {
     if (this.#asked) return;
     let since;
     let last = 0;
@@ -367,10 +372,10 @@ var Topic = class {
       this.#asked = true;
       this.#timer = setTimeout(() => {
         this.#asked = false;
-        this.f();
+        this.g();
       }, backoff(this.#tries++));
     } else {
-      for (const s of [...this.b]) if (s.d) s.g(new TankError(error.code, error.message, false));
+      for (const s of [...this.b]) if (s.d) s.h(new TankError(error.code, error.message, false));
     }
   }
   #answered(ok, since, last) {
@@ -397,15 +402,15 @@ var Topic = class {
       }
       if (change) s.k(change);
     }
-    this.f();
+    this.g();
   }
   // The position moves, then it is told what that means: that the subscription is in force, or on one that was, that something is missing.
   #settle(s, position, recovered, why) {
     const from = s.c;
     s.c = position;
     s.d = false;
-    if (!s.o) s.s({ position, recovered, why });
-    else if (!recovered) s.l({ why: why ?? "", from, to: position, missed: void 0 });
+    if (!s.m) s.s({ position, recovered, why });
+    else if (!recovered) s.o({ why: why ?? "", from, to: position, missed: void 0 });
   }
   x(seq, data, { from, prev = seq - 1 } = {}) {
     if (this.#top && seq > this.#top[1]) this.#top = [this.#top[0], seq];
@@ -419,39 +424,40 @@ var Topic = class {
           continue;
         }
         s.c = [at[0], seq];
-        if (jumped) s.l({ why: "jump", from: at, to: [at[0], prev], missed: void 0 });
+        if (jumped) s.o({ why: "jump", from: at, to: [at[0], prev], missed: void 0 });
       }
       s.r({ topic: this.j, data, seq, position: s.c, from });
     }
-    this.f();
+    this.g();
   }
   y(missed, seq) {
     if (this.#top && seq > this.#top[1]) this.#top = [this.#top[0], seq];
-    for (const s of [...this.b]) {
-      const at = s.c;
-      if (s.d || !at || seq <= at[1]) continue;
-      s.c = [at[0], seq];
-      s.l({ why: "lost", from: at, to: s.c, missed });
-    }
+    for (const s of [...this.b]) this.#skip(s, seq, "lost", missed);
   }
   z(seq) {
     for (const s of [...this.b]) {
-      const at = s.c;
-      if (s.d || !at) continue;
-      if ((s.a.gaps ?? "recover") === "recover") s.d = true;
-      else s.l({ why: "gap", from: at, to: [at[0], seq - 1], missed: void 0 });
+      const { gaps = "recover" } = s.a;
+      if (gaps === "recover") s.d = true;
+      else if (gaps === "report") this.#skip(s, seq - 1, "gap", void 0);
     }
-    this.f();
+    this.g();
+  }
+  // The position moves behind what is missing, and that is told, unless it was seen.
+  #skip(s, seq, why, missed) {
+    const at = s.c;
+    if (s.d || !at || seq <= at[1]) return;
+    s.c = [at[0], seq];
+    s.o({ why, from: at, to: s.c, missed });
   }
   A() {
     this.#top = void 0;
     for (const s of this.b) s.d = true;
-    this.f();
+    this.g();
   }
   /** _end ends those that do not wait: an answer that is still to come is about a later sub. */
-  g(error) {
+  h(error) {
     this.#top = void 0;
-    for (const s of [...this.b]) if (!s.d) s.g(new TankError(error.code, error.message, error.retry));
+    for (const s of [...this.b]) if (!s.d) s.h(new TankError(error.code, error.message, error.retry));
   }
   k(here) {
     const change = this.#merge(here);
@@ -472,7 +478,7 @@ var Topic = class {
     this.#top = void 0;
     for (const s of this.b) {
       s.d = true;
-      s.o = false;
+      s.m = false;
     }
   }
 };
@@ -506,11 +512,11 @@ var Tank = class {
   }
   /** The id of the connection, while it is open. */
   get client() {
-    return this.#connection.h?.client;
+    return this.#connection.f?.client;
   }
   /** The user id that the server has for this client, while it is open. */
   get user() {
-    return this.#connection.h?.user;
+    return this.#connection.f?.user;
   }
   /** Subscribes, now and on each new connection. Several subscriptions to one topic share one on the wire. It takes back a `close()` of the same task. */
   subscribe(name, options = {}) {
@@ -522,7 +528,7 @@ var Tank = class {
     }
     const subscription = new Subscription(topic, options, this.#call);
     if (options.signal?.aborted) subscription.close();
-    else if (this.state === "closed") queueMicrotask(() => subscription.g(closed()));
+    else if (this.state === "closed") queueMicrotask(() => subscription.h(closed()));
     else topic.w(subscription);
     return subscription;
   }
@@ -541,15 +547,19 @@ var Tank = class {
   /** Sends a message to the application, JSON or bytes, without an answer. It is false, and nothing is sent, while there is no connection. */
   send(data) {
     const bytes = data instanceof ArrayBuffer || ArrayBuffer.isView(data);
-    return this.#connection.m(bytes ? data : JSON.stringify({ msg: data }));
+    return this.#connection.l(bytes ? data : JSON.stringify({ msg: data }));
   }
   /** Ends a wait: the next attempt begins at once. An open connection has to show within 5 s that it is alive. For a button "retry now". */
   connect() {
     this.#connection.p();
   }
-  /** Closes the connection for good, one task later, unless something is subscribed to by then. */
+  /** Ends all subscriptions at once, and closes the connection for good, one task later, unless something is subscribed to by then. */
   close() {
     this.#connection.t();
+    this.#endAll();
+  }
+  #endAll(error) {
+    for (const topic of this.#topics.values()) for (const s of [...topic.b]) s.h(error);
   }
   #ask(command, signal, key) {
     return new Promise((resolve, reject) => {
@@ -565,7 +575,7 @@ var Tank = class {
     });
   }
   #send(command, answer) {
-    const sent = this.#connection.m(JSON.stringify({ id: this.#id + 1, ...command }));
+    const sent = this.#connection.l(JSON.stringify({ id: this.#id + 1, ...command }));
     if (sent) this.#answers.set(++this.#id, answer);
     return sent;
   }
@@ -583,7 +593,7 @@ var Tank = class {
       if (frame.lost) topic.y(frame.lost, frame.seq);
       else if (frame.gap) topic.z(frame.gap.seq);
       else if (frame.reset) topic.A();
-      else if (frame.end) topic.g(frame.end);
+      else if (frame.end) topic.h(frame.end);
       else if (frame.here) topic.k(frame.here);
     } else if ("msg" in frame) this.#call(this.#options.onMessage, frame.msg);
     else if (expires) this.#renew();
@@ -607,7 +617,7 @@ var Tank = class {
   #changed(info) {
     const { state } = this;
     if (state === "open") {
-      for (const topic of this.#topics.values()) topic.f();
+      for (const topic of this.#topics.values()) topic.g();
     } else {
       this.interrupted = false;
       const answers = [...this.#answers.values()];
@@ -615,9 +625,7 @@ var Tank = class {
       for (const topic of this.#topics.values()) topic.B();
       const lost = { code: "lost", message: "the connection ended before the answer, so it may have happened", retry: info.code !== 1009 };
       for (const answer of answers) answer(void 0, lost);
-      if (state === "closed") {
-        for (const topic of this.#topics.values()) for (const s of [...topic.b]) s.g(info.code ? closed() : void 0);
-      }
+      if (state === "closed") this.#endAll(closed());
     }
     this.#call(this.#options.onState, state, info);
   }
@@ -627,7 +635,7 @@ var Tank = class {
       const name = topic.j;
       if (topic.b.size || this.#topics.get(name) !== topic) return;
       this.#topics.delete(name);
-      if (topic.v) this.#connection.m(JSON.stringify({ unsub: name }));
+      if (topic.v) this.#connection.l(JSON.stringify({ unsub: name }));
     });
   }
 };

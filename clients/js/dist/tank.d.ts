@@ -178,6 +178,6 @@ export declare class Tank<Topics extends object = Record<string, unknown>> {
     send(data: unknown): boolean;
     /** Ends a wait: the next attempt begins at once. An open connection has to show within 5 s that it is alive. For a button "retry now". */
     connect(): void;
-    /** Closes the connection for good, one task later, unless something is subscribed to by then. */
+    /** Ends all subscriptions at once, and closes the connection for good, one task later, unless something is subscribed to by then. */
     close(): void;
 }

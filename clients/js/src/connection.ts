@@ -76,8 +76,10 @@ export class Connection {
 
   /** _hurry ends a wait; an open connection has to show that it is alive. */
   _hurry(): void {
-    if (this._state === "waiting") this.#connect();
-    else if (this._state === "open") this.#probe();
+    if (this._state === "waiting") {
+      this.#tries = 0; // a network that has just come back may lose the first attempt
+      this.#connect();
+    } else if (this._state === "open") this.#probe();
   }
 
   // The network is back, or the page is looked at.
@@ -102,7 +104,9 @@ export class Connection {
       };
       socket.onmessage = ({ data }) => this.#call(() => this.#received(data));
       socket.onclose = ({ code, reason }) => this.#lost(code, reason);
-      socket.onerror = () => {}; // close tells
+      socket.onerror = () => { // of a handshake that fails, Node 22 says no more; later, the close event has the code
+        if (!this._hello) this.#lost(1006, "");
+      };
     } catch (error) {
       if (attempt === this.#attempt) this.#lost(1006, String(error));
     }
@@ -159,6 +163,7 @@ export class Connection {
     if (!socket) return;
     this.#socket = undefined;
     socket.onopen = socket.onmessage = socket.onclose = null;
+    socket.onerror = () => {}; // without a handler, an error in package ws ends the program
     socket.close(code);
   }
 

@@ -90,9 +90,14 @@ export class Tank<Topics extends object = Record<string, unknown>> {
     this.#connection._hurry();
   }
 
-  /** Closes the connection for good, one task later, unless something is subscribed to by then. */
+  /** Ends all subscriptions at once, and closes the connection for good, one task later, unless something is subscribed to by then. */
   close(): void {
     this.#connection._close();
+    this.#endAll();
+  }
+
+  #endAll(error?: TankError): void {
+    for (const topic of this.#topics.values()) for (const s of [...topic._subs]) s._end(error);
   }
 
   #ask<Result>(command: Command, signal: AbortSignal | undefined, key?: string): Promise<Result> {
@@ -164,9 +169,7 @@ export class Tank<Topics extends object = Record<string, unknown>> {
       for (const topic of this.#topics.values()) topic._disconnected();
       const lost = { code: "lost", message: "the connection ended before the answer, so it may have happened", retry: info.code !== 1009 };
       for (const answer of answers) answer(undefined, lost);
-      if (state === "closed") {
-        for (const topic of this.#topics.values()) for (const s of [...topic._subs]) s._end(info.code ? closed() : undefined);
-      }
+      if (state === "closed") this.#endAll(closed());
     }
     this.#call(this.#options.onState, state, info);
   }

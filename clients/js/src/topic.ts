@@ -147,22 +147,24 @@ export class Topic {
 
   _lost(missed: number, seq: number): void {
     if (this.#top && seq > this.#top[1]) this.#top = [this.#top[0], seq];
-    for (const s of [...this._subs]) {
-      const at = s._at;
-      if (s._waiting || !at || seq <= at[1]) continue;
-      s._at = [at[0], seq];
-      s._gap({ why: "lost", from: at, to: s._at, missed });
-    }
+    for (const s of [...this._subs]) this.#skip(s, seq, "lost", missed);
   }
 
   _mayLack(seq: number): void {
     for (const s of [...this._subs]) {
-      const at = s._at;
-      if (s._waiting || !at) continue;
-      if ((s._options.gaps ?? "recover") === "recover") s._waiting = true;
-      else s._gap({ why: "gap", from: at, to: [at[0], seq - 1], missed: undefined });
+      const { gaps = "recover" } = s._options;
+      if (gaps === "recover") s._waiting = true;
+      else if (gaps === "report") this.#skip(s, seq - 1, "gap", undefined);
     }
     this._ask();
+  }
+
+  // The position moves behind what is missing, and that is told, unless it was seen.
+  #skip(s: Sub, seq: number, why: string, missed: number | undefined): void {
+    const at = s._at;
+    if (s._waiting || !at || seq <= at[1]) return;
+    s._at = [at[0], seq];
+    s._gap({ why, from: at, to: s._at, missed });
   }
 
   _reset(): void {

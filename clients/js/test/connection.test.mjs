@@ -156,6 +156,19 @@ test("a handshake without hello fails after 10 s", async (t) => {
   assert.equal(states.at(-1).reason, "no answer to the handshake");
 });
 
+test("a handshake that fails without a close event, as in Node 22, is lost at once", async (t) => {
+  const { clock, last, made, states } = await start(t);
+  last().onerror({});
+  assert.deepEqual([states.at(-1).state, states.at(-1).code], ["waiting", 1006]);
+  await clock.next();
+  last().hello();
+  last().onerror({}); // before a close event, which has the code
+  made[0].onerror({}); // of a socket that was let go of
+  assert.equal(states.at(-1).state, "open");
+  last().lose(1002);
+  assert.deepEqual([states.at(-1).state, states.at(-1).code, made.length], ["closed", 1002, 2]);
+});
+
 test("a server that selects another subprotocol is no server of this client", async (t) => {
   const { states, last, tank } = await start(t);
   last().open("chat");
@@ -260,6 +273,22 @@ test("online ends the wait of a hidden page, too", async (t) => {
   assert.equal(states.at(-1).state, "connecting");
 });
 
+test("an attempt that comes too soon after online is repeated soon", async (t) => {
+  const { fire } = page(t);
+  const { clock, last, states } = await start(t);
+  t.mock.method(Math, "random", () => 1);
+  for (let i = 0; i < 8; i++) {
+    last().lose();
+    await clock.next();
+  }
+  last().lose();
+  assert.equal(states.at(-1).delay, 20_000);
+  fire("online");
+  await settle();
+  last().lose(); // the network is not quite there
+  assert.equal(states.at(-1).delay, 500);
+});
+
 test("online, and becoming visible, make an open connection show that it is alive", async (t) => {
   const { fire } = page(t);
   const { clock, socket, states } = await startOpen(t);
@@ -335,6 +364,20 @@ test("a component that is mounted, unmounted and mounted again opens one socket"
   await clock.pass(10);
   assert.equal(tank.state, "open");
   assert.deepEqual(made.map((s) => s.sent), [[{ id: 1, sub: "news" }]]);
+});
+
+test("close ends the subscriptions at once, also when it is taken back", async (t) => {
+  const { clock, socket, tank } = await startOpen(t);
+  const first = log(tank, "news");
+  socket.answer({ epoch: "E", seq: 0 });
+  first.take();
+  tank.close();
+  assert.equal(first.subscription.closed, true);
+  const second = log(tank, "news");
+  await clock.pass(10);
+  socket.hear(["news", 1, "once"]);
+  assert.deepEqual([first.calls, second.calls.map(([what]) => what)], [[], ["join", "message"]]);
+  assert.deepEqual([tank.state, socket.sent], ["open", []]);
 });
 
 test("a close before the first socket that is taken back opens one", async (t) => {

@@ -8,6 +8,7 @@ import { transform } from "esbuild";
 import * as esm from "tank-websocket";
 import * as testing from "tank-websocket/testing";
 
+const { version, dependencies, devDependencies } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8"));
 const read = (name) => readFileSync(new URL("../dist/" + name, import.meta.url), "utf8");
 
 test("the core has at most 4 kB, minified and compressed", async (t) => {
@@ -35,15 +36,15 @@ test("no window is needed, and nothing is imported", () => {
 });
 
 test("there are no dependencies", () => {
-  const { dependencies, devDependencies } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8"));
   assert.equal(dependencies, undefined);
   for (const version of Object.values(devDependencies)) assert.match(version, /^\d+\.\d+\.\d+$/);
 });
 
-test("the readmes tell the size, and what they show works", async () => {
+test("the readmes tell the size and the version, and what they show works", async () => {
   const kB = Math.ceil(gzipSync(read("tank.min.js"), { level: 9 }).length / 100) / 10 + " kB";
   for (const name of ["README.md", "README.zh-CN.md"]) {
     const text = readFileSync(new URL("../" + name, import.meta.url), "utf8");
+    assert.ok(text.includes(`\n| tank-websocket | ${version} |`), `${name} says version ${version}`);
     assert.equal(text.split(kB).length - 1, 2, `${name} says ${kB} above and in the table`);
     const code = text.match(/```js\n[^]*?```/g).find((block) => block.includes("publishSurely")).slice(6, -3);
     const server = new testing.FakeTank();

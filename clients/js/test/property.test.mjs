@@ -78,7 +78,11 @@ class World {
       case "gap": server.gap(topic); break;
       case "cut": server.cut(); break;
       case "offline": server.offline = n > 2; break;
-      case "silence": server.silence(n > 2); break;
+      case "silence": {
+        server.silence(n > 2);
+        if (n <= 2) server.cut(); // a connection that has swallowed frames never lives again, or it would have lost some on the way
+        break;
+      }
       case "busy": this.busy = n > 2; break;
       case "restart": server.restart(n * 1_000); break;
       case "reset": server.reset(topic); break;

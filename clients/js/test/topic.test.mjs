@@ -126,6 +126,9 @@ test("gaps: report tells a jump and goes on", async (t) => {
   const { socket, news } = await joined(t, { gaps: "report" });
   socket.hear(["news", 13, "c"], { topic: "news", gap: { seq: 20 } });
   assert.deepEqual(news.take(), [["gap", "jump", [E, 10], [E, 12], undefined], ["message", 13, "c"], ["gap", "gap", [E, 13], [E, 19], undefined]]);
+  assert.deepEqual(news.subscription.position, [E, 19]);
+  socket.hear(["news", 20, "j"], { topic: "news", gap: { seq: 21 } }, { topic: "news", gap: { seq: 15 } });
+  assert.deepEqual(news.take(), [["message", 20, "j"]]); // told once, and not where nothing is missing
   assert.deepEqual(socket.sent, []);
 });
 

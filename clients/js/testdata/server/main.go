@@ -1,10 +1,11 @@
-// A tank for the tests in server.test.mjs. It prints its address, and takes orders over HTTP: a client of the test is a process of its
-// own, and so must be a server that is to be stopped.
+// A tank for tests of the client, here and in e2e. It prints its URL, and takes orders over HTTP: a server that is to be stopped must
+// be a process of its own.
 package main
 
 import (
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"log"
 	"net"
@@ -17,7 +18,6 @@ import (
 	"time"
 
 	tank "github.com/fanqie/tank-websocket-go-server"
-	tankjs "github.com/fanqie/tank-websocket-go-server/clients/js"
 )
 
 // authenticate takes the token of tank-websocket for the user id. One that ends with .SECONDS expires.
@@ -36,10 +36,14 @@ func authenticate(r *http.Request) (tank.Identity, error) {
 }
 
 func main() {
-	m := tank.NewInstance(
-		tank.WithHeartbeat(time.Second, time.Second),
+	addr := flag.String("addr", "127.0.0.1:0", "the address to listen at")
+	drain := flag.Duration("drain", 0, "how long the end takes, in which 50 clients are sent away at a time")
+	flag.Parse()
+	options := []tank.Option{
+		tank.WithHeartbeat(time.Second, 30*time.Second), // a client on a busy machine may take its time
 		tank.WithTopics("stream*", tank.TopicOptions{History: tank.History{Messages: 10_000}}),
 		tank.WithAuthenticator(authenticate),
+		tank.WithUpgrader(tank.Upgrader{CheckOrigin: func(*http.Request) bool { return true }}),
 		tank.WithPublishAuthorizer(func(*tank.Client, *tank.Publication) error { return nil }),
 		tank.WithRequestHandler(func(c *tank.Client, r tank.Request) (any, error) {
 			var data any
@@ -47,11 +51,15 @@ func main() {
 				return nil, err
 			}
 			return map[string]any{"echo": data, "user": c.UserID()}, nil
-		}))
+		}),
+	}
+	if *drain > 0 {
+		options = append(options, tank.WithDrain(*drain, 50))
+	}
+	m := tank.NewInstance(options...)
 	go m.Start()
 	mux := http.NewServeMux()
 	mux.Handle("/ws", m)
-	mux.Handle("/tank.js", tankjs.Handler())
 	mux.HandleFunc("POST /publish", func(w http.ResponseWriter, r *http.Request) { // {"topic":..., "from":1, "to":100}
 		var order struct {
 			Topic    string
@@ -65,12 +73,12 @@ func main() {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 		}
 	})
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := net.Listen("tcp", *addr)
 	if err != nil {
 		log.Fatal(err)
 	}
 	go func() { log.Print(http.Serve(listener, mux)) }()
-	fmt.Println(listener.Addr())
+	fmt.Printf("http://%v/\n", listener.Addr())
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, syscall.SIGTERM)
 	<-stop

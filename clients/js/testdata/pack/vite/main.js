@@ -1,0 +1,3 @@
+import { Tank } from "tank-websocket";
+
+new Tank("/ws").subscribe("news", { onMessage: ({ data }) => document.body.append(data.text) });
