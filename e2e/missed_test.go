@@ -122,7 +122,7 @@ func (c *cutter) mend(p *page) {
 	p.waitState("online")
 }
 
-func numbers(from, to int) (texts []string) {
+func messages(from, to int) (texts []string) {
 	for i := from; i <= to; i++ {
 		texts = append(texts, fmt.Sprint("message ", i))
 	}
@@ -151,7 +151,7 @@ func TestChatShowsWhatWasMissed(t *testing.T) {
 	for _, p := range all {
 		link.cut(p)
 	}
-	said := numbers(1, 12)
+	said := messages(1, 12)
 	for _, text := range said {
 		bo.say("tea", text)
 	}
@@ -191,12 +191,12 @@ func TestChatShowsTheLastMessages(t *testing.T) {
 	t.Parallel()
 	s := start(t, "chat", "127.0.0.1:0")
 	bo := meet(t, s, "Bo", "tea", "lobby")
-	for _, text := range numbers(1, 250) {
+	for _, text := range messages(1, 250) {
 		bo.say("tea", text)
 	}
 	ada := openChat(t, s, "Ada", look{})
 	ada.write("join-topic", "tea")
-	want := numbers(51, 250)
+	want := messages(51, 250)
 	ada.waitShown(want...)
 	if title := eval[string](ada, `document.title`); title != "tank chat" {
 		t.Errorf("the title is %s", title)
@@ -223,7 +223,7 @@ func TestChatShowsTheLastMessages(t *testing.T) {
 	ada.waitListeners("tea", 3)
 	ada.wait(badge("tea") + `.hidden`)
 	ada.write("join-topic", "tea")
-	ada.waitShown(append(numbers(53, 250), "mine", "not mine")...)
+	ada.waitShown(append(messages(53, 250), "mine", "not mine")...)
 	if got := eval[[]string](ada, `[...document.querySelectorAll('.line.own .text')].map((e) => e.textContent)`); !slices.Equal(got, []string{"mine"}) {
 		t.Errorf("the page takes %q for its own", got)
 	}
@@ -276,11 +276,11 @@ func TestChatSaysThatTooMuchWasMissed(t *testing.T) {
 	bo.say("tea", "before")
 	ada.waitShown("before")
 	link.cut(ada)
-	for _, text := range numbers(1, 201) {
+	for _, text := range messages(1, 201) {
 		bo.say("tea", text)
 	}
 	link.mend(ada)
-	ada.waitShown(append([]string{"before", gap}, numbers(2, 201)...)...)
+	ada.waitShown(append([]string{"before", gap}, messages(2, 201)...)...)
 }
 
 // TestChatSaysItOnce, whether it was the message that was lost, or only its answer.
@@ -378,7 +378,7 @@ func TestChatMissesNothingUnderAnotherName(t *testing.T) {
 	ada.join("coffee")
 	ada.join("tea")
 	bo := meet(t, s, "Bo", "tea", "coffee")
-	said := numbers(1, 60)
+	said := messages(1, 60)
 	for i, text := range said {
 		if i%20 == 10 {
 			ada.waitState("online")

@@ -57,11 +57,11 @@ func TestGracefulShutdownIsAnnounced(t *testing.T) {
 // Pages that a server has sent away in the same instant do not come back in the same instant.
 func TestPagesComeBackAtTimesOfTheirOwn(t *testing.T) {
 	t.Parallel()
-	s := start(t, "chat", "127.0.0.1:0")
-	ada := openChat(t, s, "Ada", look{})
-	ada.run(`import('./live.js').then(({ Live }) => { window.delays_ = Array.from({ length: 1000 }, () => Live.delay(1)); })`)
-	ada.wait(`window.delays_`)
-	delays := eval[[]float64](ada, `window.delays_`)
+	_, s := liveClient(t, shownClient(t))
+	p := open(t, s, "client", look{})
+	p.run(`import('./live.js').then(({ Live }) => { window.delays_ = Array.from({ length: 1000 }, () => Live.delay(1)); })`)
+	p.wait(`window.delays_`)
+	delays := eval[[]float64](p, `window.delays_`)
 	tenths := map[int]int{}
 	for _, ms := range delays {
 		if ms < 0 || ms >= 2000 {

@@ -1,5 +1,4 @@
-// Package web holds what the pages of the examples share. live.js is the complete client of docs/protocol.md; the pages may be
-// mounted anywhere, so they ask for it beside themselves.
+// Package web holds what the pages of the examples share. The pages may be mounted anywhere, so they ask for it beside themselves.
 package web
 
 import (
@@ -14,8 +13,8 @@ import (
 //go:embed *.js *.css
 var files embed.FS
 
-// names are the shared files. live.js stands for itself; the others need each other or nothing.
-var names = []string{"live.js", "keys.js", "language.js", "small.css"}
+// names are the shared files, which need each other or nothing.
+var names = []string{"keys.js", "language.js", "small.css"}
 
 // Handle serves the shared files, and the client, at the top of a mux.
 func Handle(mux *http.ServeMux) {

@@ -11,7 +11,7 @@ func TestFilesAreServed(t *testing.T) {
 	mux := http.NewServeMux()
 	Handle(mux)
 	for name, kind := range map[string]string{
-		"tank.js": "text/javascript", "live.js": "text/javascript", "keys.js": "text/javascript", "language.js": "text/javascript", "small.css": "text/css",
+		"tank.js": "text/javascript", "keys.js": "text/javascript", "language.js": "text/javascript", "small.css": "text/css",
 	} {
 		answer := httptest.NewRecorder()
 		mux.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/"+name, nil))
