@@ -143,6 +143,7 @@ var ANSWER = 5e3;
 var STABLE = 1e4;
 var FIRST = 500;
 var LONGEST = 2e4;
+var LONGEST_TIMER = 2 ** 31 - 1;
 var PROBE = `{"id":${Number.MAX_SAFE_INTEGER},"unsub":""}`;
 var backoff = (tries) => Math.random() * Math.min(LONGEST, FIRST * 2 ** tries);
 var Connection = class {
@@ -245,7 +246,7 @@ var Connection = class {
   // Each message renews the time limit, and nothing else does. A computer that slept finds its timers overdue although the server
   // is there, and a page in the background gets them late. So silence leads to a probe, and only its silence to a loss.
   #watch() {
-    this.#after(this.f.ping * 1e3 + GRACE - ANSWER, () => this.#probe());
+    this.#after(Math.min(this.f.ping * 1e3 + GRACE - ANSWER, LONGEST_TIMER), () => this.#probe());
   }
   #probe() {
     this.l(PROBE);
@@ -409,7 +410,7 @@ var Topic = class {
     const from = s.c;
     s.c = position;
     s.d = false;
-    if (!s.m) s.s({ position, recovered, why });
+    if (!s.m) s.s({ position, until: this.#top[1], recovered, why });
     else if (!recovered) s.o({ why: why ?? "", from, to: position, missed: void 0 });
   }
   x(seq, data, { from, prev = seq - 1 } = {}) {
@@ -465,11 +466,11 @@ var Topic = class {
   }
   #merge(here) {
     const users = new Map(here.in || here.out ? this.i?.users : void 0);
-    const out = here.out ?? [];
-    for (const user of out) users.delete(user);
+    const out = (here.out ?? []).filter((user) => users.delete(user));
+    const come = Object.keys(here.in ?? {}).filter((user) => !users.has(user));
     for (const user in here.in) users.set(user, here.in[user]);
     this.i = { n: here.n, users };
-    return { in: Object.keys(here.in ?? {}), out };
+    return { in: come, out };
   }
   /** _disconnected: the next connection has no subscriptions. */
   B() {

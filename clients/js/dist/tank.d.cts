@@ -25,6 +25,8 @@ export interface Message<T = unknown> {
 /** The subscription is in force on a connection: the first, or a new one after a loss. */
 export interface Join {
     position: Position;
+    /** The number of the last message that is replayed: those with larger numbers are new. */
+    until: number;
     /** Everything behind the earlier position follows. False: load the current state. It is false without an earlier position, too. */
     recovered: boolean;
     /** Why messages are missing, such as "evicted"; undefined without an earlier position. */

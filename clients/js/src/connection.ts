@@ -8,6 +8,7 @@ const ANSWER = 5_000; // ms of GRACE that are left for the answer to a probe
 const STABLE = 10_000; // ms that a connection has to last for the next loss to count as the first
 const FIRST = 500; // ms: the ceiling of the first delay
 const LONGEST = 20_000; // ms: the ceiling of any delay
+const LONGEST_TIMER = 2 ** 31 - 1; // ms
 const PROBE = `{"id":${Number.MAX_SAFE_INTEGER},"unsub":""}`; // changes nothing, and is answered
 
 /** backoff returns a random delay below a ceiling that doubles, in ms. */
@@ -129,7 +130,7 @@ export class Connection {
   // Each message renews the time limit, and nothing else does. A computer that slept finds its timers overdue although the server
   // is there, and a page in the background gets them late. So silence leads to a probe, and only its silence to a loss.
   #watch(): void {
-    this.#after(this._hello!.ping * 1_000 + GRACE - ANSWER, () => this.#probe());
+    this.#after(Math.min(this._hello!.ping * 1_000 + GRACE - ANSWER, LONGEST_TIMER), () => this.#probe());
   }
 
   #probe(): void {

@@ -122,7 +122,7 @@ export class Topic {
     const from = s._at;
     s._at = position;
     s._waiting = false;
-    if (!s._joined) s._join({ position, recovered, why });
+    if (!s._joined) s._join({ position, until: this.#top![1], recovered, why });
     else if (!recovered) s._gap({ why: why ?? "", from: from!, to: position, missed: undefined });
   }
 
@@ -186,11 +186,11 @@ export class Topic {
 
   #merge(here: Here): { in: string[]; out: string[] } {
     const users = new Map(here.in || here.out ? this._presence?.users : undefined); // neither: there are too many to list
-    const out = here.out ?? [];
-    for (const user of out) users.delete(user);
+    const out = (here.out ?? []).filter((user) => users.delete(user));
+    const come = Object.keys(here.in ?? {}).filter((user) => !users.has(user));
     for (const user in here.in) users.set(user, here.in[user]);
     this._presence = { n: here.n, users };
-    return { in: Object.keys(here.in ?? {}), out };
+    return { in: come, out };
   }
 
   /** _disconnected: the next connection has no subscriptions. */

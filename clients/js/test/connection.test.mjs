@@ -323,6 +323,13 @@ test("connect ends a wait, and makes an open connection show that it is alive", 
   assert.deepEqual([tank.state, made.length], ["closed", 2]);
 });
 
+test("a heartbeat of months is watched, too", async (t) => {
+  const { clock, socket } = await startOpen(t, {}, 10_000_000);
+  await clock.pass(1_000);
+  assert.equal(socket.probes, 0);
+  assert.ok(clock.longest < 2 ** 31, "timers take no more");
+});
+
 test("close takes effect one task later, and leaves nothing behind", async (t) => {
   const { listeners } = page(t);
   const { clock, socket, states, tank } = await startOpen(t);

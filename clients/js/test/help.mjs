@@ -17,6 +17,7 @@ export class Clock {
   constructor() {
     globalThis.setTimeout = (f, ms = 0) => {
       this.#timers.set(++lastTimer, { f, at: this.now + Math.ceil(ms) });
+      this.longest = Math.max(this.longest, ms);
       return lastTimer;
     };
     globalThis.clearTimeout = (id) => this.#timers.delete(id);
@@ -26,6 +27,8 @@ export class Clock {
     Object.assign(globalThis, { setTimeout: realSetTimeout, clearTimeout: realClearTimeout });
     Date.now = realNow;
   }
+  /** longest is the longest time that a timer was set to, in ms. */
+  longest = 0;
   get pending() {
     return this.#timers.size;
   }

@@ -412,6 +412,28 @@ test("presence is a snapshot, then changes", async (t) => {
   assert.deepEqual(room.take(), [["presence", 10431, {}]]);
 });
 
+test("a join says up to where messages are replayed", async (t) => {
+  const { tank, socket } = await startOpen(t);
+  const untils = [];
+  const join = (options) => tank.subscribe("news", { ...options, onJoin: ({ until }) => untils.push(until) });
+  join({ last: 2 });
+  socket.answer({ epoch: E, seq: 10, from: 8 });
+  for (const seq of [9, 10, 11]) socket.hear(["news", seq, "x"]);
+  join({});
+  await settle();
+  assert.deepEqual(untils, [10, 11]);
+});
+
+test("a change of presence names those who have come and gone, and nobody twice", async (t) => {
+  const { tank, socket } = await startOpen(t);
+  const changes = [];
+  tank.subscribe("room", { presence: true, onPresence: (_, change) => changes.push(change) });
+  socket.answer({ epoch: E, seq: 0, here: { n: 1, in: { ann: {} } } });
+  socket.hear({ topic: "room", here: { n: 2, in: { ann: { age: 3 }, bob: {} }, out: ["nobody"] } });
+  socket.hear({ topic: "room", here: { n: 1, out: ["bob"] } });
+  assert.deepEqual(changes, [{ in: ["ann"], out: [] }, { in: ["bob"], out: [] }, { in: [], out: ["bob"] }]);
+});
+
 test("who joins later without a word gets the presence that is known, or asks for it", async (t) => {
   const { socket, tank } = await startOpen(t);
   const quiet = log(tank, "room");

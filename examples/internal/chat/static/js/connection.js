@@ -16,23 +16,14 @@ export class Connection {
 
   get state() { return this.#tank.state; }
 
-  /**
-   * subscribe is that of a Tank. onJoin(join, end) is told the number of the last message of the replay, too: what comes behind it
-   * is live.
-   */
+  /** subscribe is that of a Tank. */
   subscribe(topic, options) {
-    const tank = this.#tank;
-    const onJoin = (join) => queueMicrotask(() => {
-      if (subscription.closed) return;
-      // A subscription without a beginning begins at the end.
-      const end = tank.subscribe(topic, { onJoin({ position }) { end.close(); options.onJoin?.(join, position[1]); } });
-    });
     const onEnd = (error) => {
       if (error.code === 'closed') return; // all are ended, and rename may bring them back
       this.#subscriptions.delete(topic);
       options.onEnd?.(error);
     };
-    const subscription = tank.subscribe(topic, { ...options, onJoin, onEnd });
+    const subscription = this.#tank.subscribe(topic, { ...options, onEnd });
     this.#subscriptions.set(topic, { options, subscription });
   }
 

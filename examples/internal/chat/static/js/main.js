@@ -99,7 +99,7 @@ function join(text) {
       last: HISTORY,
       presence: true,
       onPresence: (present) => { rooms.all.get(topic).present = present; draw(); },
-      onJoin: (join, end) => joined(topic, join, end),
+      onJoin: (join) => joined(topic, join),
       onMessage: (message) => { rooms.said(topic, message, name, isRead(topic)); draw(); },
       onGap: () => { rooms.lacks(topic); draw(); },
       onEnd: (error) => { refused(error, topic); drop(topic); },
@@ -124,12 +124,12 @@ function drop(topic) {
 }
 
 /** joined is called for each connection. Whether a message that waits for it has arrived on the last one, the server knows by its key. */
-function joined(topic, join, end) {
+function joined(topic, join) {
   for (const message of rooms.unsent(topic)) {
     if (join.recovered || !message.doubtful) publish(topic, message);
     else message.state = 'failed'; // the key may be forgotten, and the message would be there twice
   }
-  rooms.joined(topic, join, end);
+  rooms.joined(topic, join);
   draw();
 }
 

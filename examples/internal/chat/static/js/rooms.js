@@ -53,10 +53,10 @@ export class Rooms {
   }
 
   /** joined says what a replay has, which is to come. */
-  joined(topic, { recovered, why }, end) {
+  joined(topic, { until, recovered, why }) {
     const room = this.all.get(topic);
     if (!room) return;
-    Object.assign(room, { end, replay: recovered ? 'missed' : why ? 'rest' : 'history' });
+    Object.assign(room, { end: until, replay: recovered ? 'missed' : why ? 'rest' : 'history' });
     if (why) this.lacks(topic);
   }
 
