@@ -66,6 +66,10 @@ func (c *Client) handleSubscribe(name string, ask *hub.Ask) (accepted bool) {
 		c.answer(id, name, err)
 		return false
 	}
+	if ask != nil && ask.Watch && !c.m.config.topics.of(name).Presence.Enabled {
+		c.unsupported(ask.ID, "this topic does not tell who is in it")
+		return false
+	}
 	info, ok := c.presenceInfo(name)
 	if !ok {
 		return false

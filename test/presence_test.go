@@ -306,9 +306,15 @@ func expectState(t *testing.T, c *tanktest.ClientV2, want string) {
 
 func TestPresenceThatIsSwitchedOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		_, s := withPresence(t, tank.Presence{})
+		_, s := withPresence(t, tank.Presence{}, tank.WithSubscribeAuthorizer(func(_ *tank.Client, topic string) error {
+			if topic == "secret" {
+				return errors.New("no")
+			}
+			return nil
+		}))
 		c := dialAs(s, "ann")
 		c.SubscribeRefused("unsupported", "other", tanktest.Watch())
+		c.SubscribeRefused("forbidden", "secret", tanktest.Watch()) // and nothing about it
 		c.Subscribe("other")
 	})
 }
