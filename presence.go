@@ -16,7 +16,8 @@ import (
 // gone, so that nothing flickers.
 type Presence struct {
 	Enabled bool
-	// Grace is how long a user whose last connection was lost counts as there; up to two seconds more. Zero: 10 s.
+	// Grace is how long a user whose last connection was lost counts as there; up to two seconds more. A topic in which nobody is left
+	// knows for 2 minutes at most who may come back. Zero: 10 s.
 	Grace time.Duration
 	// Max is the number of users above which only their number is told, until they are less than three quarters of it. Zero: 250.
 	Max int
