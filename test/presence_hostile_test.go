@@ -1,6 +1,8 @@
 package test
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -33,5 +35,41 @@ func TestEverybodyVanishesAtOnce(t *testing.T) {
 		expectHere(t, ann, "2 -cid")
 		time.Sleep(time.Minute)
 		ann.ExpectNothing()
+	})
+}
+
+// TestSnapshotsFillNoOutbox: a client that asks again and again, and does not read, has one snapshot more than its outbox holds.
+func TestSnapshotsFillNoOutbox(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const outbox = 32 << 10
+		m, s := withPresence(t, tank.Presence{Info: func(*tank.Client) any { return strings.Repeat("x", 1000) }},
+			tank.WithLimits(tank.Limits{OutboxBytes: outbox, WriteTimeout: time.Hour}), tank.WithHeartbeat(time.Hour, 2*time.Hour))
+		for i := range 20 {
+			s.Dial(fmt.Sprint("/?user_id=user", i)).Subscribe("news")
+		}
+		p := s.Dial("/?user_id=ann", tanktest.Subprotocols("tank.v2"), tanktest.ReadBuffer(64))
+		p.Next() // hello
+		p.Freeze()
+		for i := range 100 {
+			p.Send(fmt.Sprintf(`{"id":%d,"sub":"news","presence":true}`, i+1))
+		}
+		most := int64(0)
+		for range 100 {
+			time.Sleep(time.Millisecond)
+			for _, c := range m.GetAllClients() {
+				if c.UserID() == "ann" {
+					most = max(most, int64(c.Stats().OutboxBytes))
+				}
+			}
+		}
+		if most < outbox/2 || most > outbox+24<<10 {
+			t.Errorf("up to %d bytes were queued, of %d", most, outbox)
+		}
+		p.Thaw()
+		for i := range 100 {
+			if got := p.Next(); !strings.Contains(got.Data, fmt.Sprintf(`"id":%d,`, i+1)) {
+				t.Fatalf("got %.40q, want answer %d", got.Data, i+1)
+			}
+		}
 	})
 }
