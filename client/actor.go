@@ -40,7 +40,7 @@ func (c *Client) accept(b *wire.Batch) bool {
 	}
 	c.out.outbox.add(b, c.size(b))
 	if c.isFull() {
-		c.shed()
+		c.shed(b.Unasked)
 	}
 	if b.Unasked && c.isFull() && c.out.outbox.waiting > 1 { // nothing is left that may be dropped
 		c.evict(errSlow, false)
