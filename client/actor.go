@@ -42,7 +42,7 @@ func (c *Client) accept(b *wire.Batch) bool {
 	if c.isFull() {
 		c.shed(b.Unasked)
 	}
-	if b.Unasked && c.isFull() && c.out.outbox.waiting > 1 { // nothing is left that may be dropped
+	if b.Unasked && c.isFull() && c.out.outbox.waiting > 1 && c.waitingBytes() > c.opts.OutboxBytes { // nothing is left that may be dropped
 		c.evict(errSlow, false)
 	}
 	return true

@@ -165,7 +165,7 @@ func TestNoticesMakeRoomBeforeTheyClose(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p := newPairV2(t, 1, func(o *client.Options) { o.Policy, o.OutboxBytes = policy, 1000 })
 				f := &feed{name: "a"}
-				p.Send(f.batch([]int{300})) // is being written
+				p.Send(f.batch([]int{2000})) // is being written, which is not what the notices are too many for
 				synctest.Wait()
 				p.Send(f.batch([]int{500})) // waits
 				notice := func() *wire.Batch {
@@ -179,12 +179,16 @@ func TestNoticesMakeRoomBeforeTheyClose(t *testing.T) {
 				if p.Closing() || f.lost.Load() != 1 {
 					t.Errorf("closing: %v, lost: %d", p.Closing(), f.lost.Load())
 				}
-				p.Send(notice())
+				for range 2 {
+					p.Send(notice())
+				}
 				synctest.Wait()
 				if p.Closing() {
 					t.Error("closed although there is room")
 				}
-				p.Send(notice())
+				for range 2 {
+					p.Send(notice())
+				}
 				synctest.Wait()
 				if !p.Closing() {
 					t.Error("not closed although there is no room, and nothing left to drop")
