@@ -16,13 +16,15 @@ import (
 // gone, so that nothing flickers.
 type Presence struct {
 	Enabled bool
-	// Grace is how long a user whose last connection was lost counts as there; up to two seconds more. Zero: 10 s.
+	// Grace is how long a user whose last connection was lost counts as there; up to two seconds more. A topic in which nobody is left
+	// knows for 2 minutes at most who may come back. Zero: 10 s.
 	Grace time.Duration
 	// Max is the number of users above which only their number is told, until they are less than three quarters of it. Zero: 250.
 	Max int
 	// Info returns what the others are told of a client's user, which is encoded as by encoding/json: at most 1 KiB. It is called when the
-	// client subscribes, and may block meanwhile as an authorizer may. Of several connections, the one that came last counts. What is too
-	// large, or cannot be encoded, is reported with CodeSerialization, and {} is told, as for nil. Nil: {}.
+	// client subscribes, and may block meanwhile as an authorizer may. It must not subscribe the client to a topic for which it is called
+	// again. Of several connections, the one that came last counts. What is too large, or cannot be encoded, is reported with
+	// CodeSerialization, and {} is told, as for nil. Nil: {}.
 	Info func(*Client) any
 }
 
@@ -78,7 +80,7 @@ func (c *Client) presenceInfo(topic string) (info string, ok bool) {
 // Present is who is in a topic.
 type Present struct {
 	Users int                        // how many users there are
-	Info  map[string]json.RawMessage // by user id: what others are told of them, valid JSON; nil when there are more than Presence.Max
+	Info  map[string]json.RawMessage // by user id: what others are told of them, valid JSON; nil when there are too many, see Presence.Max
 }
 
 // Presence returns who is in a topic, behind those who have subscribed or left before. Where nobody is, or the topic does not know,

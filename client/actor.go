@@ -40,9 +40,9 @@ func (c *Client) accept(b *wire.Batch) bool {
 	}
 	c.out.outbox.add(b, c.size(b))
 	if c.isFull() {
-		c.shed()
+		c.shed(b.Unasked)
 	}
-	if b.Unasked && c.isFull() && c.out.outbox.waiting > 1 { // nothing is left that may be dropped
+	if b.Unasked && c.isFull() && c.out.outbox.waiting > 1 && c.waitingBytes() > c.opts.OutboxBytes { // nothing is left that may be dropped
 		c.evict(errSlow, false)
 	}
 	return true

@@ -157,3 +157,48 @@ func runLosses(t *testing.T, policy client.Policy, program []batch, sips []int) 
 	<-p.gone
 	return ""
 }
+
+// TestNoticesMakeRoomBeforeTheyClose: a client is closed over notices that must not be dropped only when no publication is left that may be.
+func TestNoticesMakeRoomBeforeTheyClose(t *testing.T) {
+	for name, policy := range map[string]client.Policy{"drop oldest": client.DropOldest, "keep latest": client.KeepLatest} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := newPairV2(t, 1, func(o *client.Options) { o.Policy, o.OutboxBytes = policy, 1000 })
+				f := &feed{name: "a"}
+				p.Send(f.batch([]int{2000})) // is being written, which is not what the notices are too many for
+				synctest.Wait()
+				p.Send(f.batch([]int{500})) // waits
+				notice := func() *wire.Batch {
+					here := &wire.Here{Users: 1, Names: true, Out: []string{strings.Repeat("x", 200)}}
+					b := wire.NewAnswers(wire.V2, wire.AppendHere(nil, "a", here), 1).About("a")
+					b.Unasked = true
+					return b
+				}
+				p.Send(notice())
+				synctest.Wait()
+				if p.Closing() || f.lost.Load() != 1 {
+					t.Errorf("closing: %v, lost: %d", p.Closing(), f.lost.Load())
+				}
+				for range 2 {
+					p.Send(notice())
+				}
+				synctest.Wait()
+				if p.Closing() {
+					t.Error("closed although there is room")
+				}
+				for range 2 {
+					p.Send(notice())
+				}
+				synctest.Wait()
+				if !p.Closing() {
+					t.Error("not closed although there is no room, and nothing left to drop")
+				}
+				p.Cut("end")
+				<-p.gone
+				if held := p.opts.Budget.Held(); held != 0 {
+					t.Errorf("%d bytes are held", held)
+				}
+			})
+		})
+	}
+}

@@ -158,6 +158,18 @@ func (c *Client) cutAt(slot int, rest *wire.Batch) {
 	}
 }
 
+// waitingBytes returns how many bytes wait, those that are being written aside.
+func (c *Client) waitingBytes() int {
+	o := &c.out.outbox
+	waiting := o.bytes
+	for _, b := range o.slots[o.done : o.done+o.begun] {
+		if b != nil {
+			waiting -= c.size(b)
+		}
+	}
+	return waiting
+}
+
 // wrote takes note that what had begun is written.
 func (c *Client) wrote() {
 	c.countCopied(0)

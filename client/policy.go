@@ -25,10 +25,14 @@ var errLosing = errors.New("outbox is full: messages are dropped")
 func (c *Client) isFull() bool { return c.out.outbox.bytes > c.opts.OutboxBytes }
 
 // shed makes room in an outbox that is over its limit, if the policy is to drop messages. Answers stay, those that are being written
-// do, and so does the newest batch: it is over the limit all by itself if the rest is not enough. It takes constant time for
-// each message that was accepted since, amortized.
-func (c *Client) shed() {
-	if c.opts.Policy == CloseSlow || c.out.outbox.mayDrop < 2 {
+// do, and so does the newest batch: it is over the limit all by itself if the rest is not enough. But before a client is closed over
+// an unasked notice, all that may be dropped is. It takes constant time for each message that was accepted since, amortized.
+func (c *Client) shed(unasked bool) {
+	stays := 1
+	if unasked {
+		stays = 0
+	}
+	if c.opts.Policy == CloseSlow || c.out.outbox.mayDrop <= stays {
 		return
 	}
 	if !c.out.losing {
@@ -38,13 +42,13 @@ func (c *Client) shed() {
 	if c.opts.Policy == KeepLatest {
 		c.keepLatest()
 	}
-	c.dropOldest()
+	c.dropOldest(stays)
 }
 
-// dropOldest drops as many of the oldest messages as it takes.
-func (c *Client) dropOldest() {
+// dropOldest drops as many of the oldest messages as it takes, but so many of the newest batches.
+func (c *Client) dropOldest(stays int) {
 	o := &c.out.outbox
-	for c.isFull() && o.mayDrop > 1 {
+	for c.isFull() && o.mayDrop > stays {
 		slot := o.firstToDrop()
 		b, excess := o.slots[slot], o.bytes-c.opts.OutboxBytes
 		if c.size(b) > excess {

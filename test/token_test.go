@@ -79,6 +79,19 @@ func TestShortTokensAreToldInTime(t *testing.T) {
 	})
 }
 
+// TestNobodyIsToldThatNoTimeIsLeft, although the clock ticks no more than once a second: a client may take 0 for nothing.
+func TestNobodyIsToldThatNoTimeIsLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, s := withTokens(t)
+		s.Dial("/?token=bob/1900ms") // the clock ticks 0.1 s before it is time for ann
+		c := s.DialV2("/?token=ann/3s")
+		if left := c.ExpectExpires(); left != time.Second {
+			t.Errorf("told that %v are left", left)
+		}
+		c.ExpectClose(3000)
+	})
+}
+
 func TestTokensThatAreRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, s := withTokens(t, tank.WithSubscribeAuthorizer(func(c *tank.Client, topic string) error {

@@ -2,6 +2,7 @@ package topic
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/fanqie/tank-websocket-go-server/actor"
@@ -53,6 +54,12 @@ type vanishing struct {
 	*user
 }
 
+// minStale is how many of those that have come back are worth forgetting before their time.
+const minStale = 16
+
+// counts reports whether the user has not come back since.
+func (v vanishing) counts() bool { return v.user.vanished.Equal(v.at) }
+
 type (
 	present struct{ actor.Request[wire.Here] } // answered with who is there
 	tellNow struct{}                           // tell watchers what has changed
@@ -102,7 +109,9 @@ func (p *presence) exit(m *Member, vanished bool) {
 	}
 	if vanished && p.Grace > 0 {
 		u.vanished = time.Now()
-		p.vanished = append(p.vanished, vanishing{u.vanished, u})
+		if p.vanished = append(p.vanished, vanishing{u.vanished, u}); len(p.vanished) > 2*p.there+minStale {
+			p.vanished = slices.DeleteFunc(p.vanished, func(v vanishing) bool { return !v.counts() })
+		}
 		return
 	}
 	p.gone(u)
@@ -137,7 +146,7 @@ func (p *presence) learn(u *user) {
 // expire ends the grace of users.
 func (p *presence) expire(now time.Time) {
 	for len(p.vanished) > 0 && now.Sub(p.vanished[0].at) >= p.Grace {
-		if v := p.vanished[0]; v.user.vanished.Equal(v.at) {
+		if v := p.vanished[0]; v.counts() {
 			p.gone(v.user)
 		}
 		p.vanished[0] = vanishing{}

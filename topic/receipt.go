@@ -92,7 +92,7 @@ func (t *Topic) acknowledge() {
 			}
 		}
 		if answers > 0 {
-			t.tell(r.to, wire.NewAnswers(r.to.Encoding(), frames, answers))
+			t.tell(r.to, wire.NewAnswers(r.to.Encoding(), frames, answers).About(t.name))
 		}
 		due = due[n:]
 	}

@@ -330,8 +330,8 @@ func (m adopt) handle(t *Topic) {
 
 func (m leave) handle(t *Topic) {
 	defer m.Discard()
+	defer t.noteLasting()
 	t.deliverBatch() // what was published before still is for the leaver
-	t.noteLasting()
 	if m.place == 0 {
 		return
 	}

@@ -53,7 +53,7 @@ func (s *supervisor) closeExpired(now time.Time) {
 			c.Client.Close(wire.CredentialsExpired)
 			continue
 		}
-		seconds := uint64(left.Seconds() + 0.5) // #nosec G115 -- positive
+		seconds := uint64(max(1, left.Seconds()+0.5)) // #nosec G115 -- positive; 0 might be taken for nothing
 		c.Client.Enqueue(wire.NewAnswers(c.Client.Encoding(), wire.AppendExpires(nil, seconds), 1))
 		c.warning = 0
 		s.expiries.add(c)
