@@ -90,10 +90,13 @@ func fixedAddr(t *testing.T) string {
 	return ""
 }
 
+// addr is where the server listens.
+func (s *server) addr() string { return strings.TrimSuffix(strings.TrimPrefix(s.url, "http://"), "/") }
+
 // behindLink is the same program, behind a link that can be cut.
 func (s *server) behindLink(t *testing.T) (*server, *cutter) {
 	t.Helper()
-	link := newCutter(t, strings.Trim(strings.TrimPrefix(s.url, "http:"), "/"))
+	link := newCutter(t, s.addr())
 	return &server{t: t, url: "http://" + link.listener.Addr().String() + "/"}, link
 }
 
