@@ -37,7 +37,7 @@ func (c *Client) receive2(data []byte, binary bool) {
 	}
 }
 
-// handleAuth has new credentials checked.
+// handleAuth renews the client with new credentials, unless the application refuses them.
 func (c *Client) handleAuth(cmd *wire.Command2) {
 	if c.m.config.handleToken == nil {
 		c.unsupported(cmd.ID, "this server takes no credentials on an open connection")
@@ -49,28 +49,33 @@ func (c *Client) handleAuth(cmd *wire.Command2) {
 		who, err = c.m.config.handleToken(c, cmd.Token)
 		return err
 	})
-	if isPanic(err) {
+	switch {
+	case isPanic(err):
+		return
+	case err != nil:
+		c.refuseToken(cmd.ID, wire.RefusedForbidden, err)
 		return
 	}
-	refusal := wire.Refusal{ID: cmd.ID, Code: wire.RefusedForbidden, Message: "the token is refused"}
-	if err == nil {
-		if err = c.Renew(who); err == nil {
-			if cmd.ID != 0 {
-				c.session.Client.Send(wire.NewAnswers(c.session.Client.Encoding(), wire.AppendOK(nil, cmd.ID), 1))
-			}
-			return
-		}
-		if err == ErrClosed {
-			refusal.Code, refusal.Message = wire.RefusedClosing, err.Error()
-			c.refuse(refusal)
-			return
-		}
-		if checkExpiry(who.Expires) != nil {
-			refusal.Code, refusal.Message = wire.RefusedExpired, "the token has expired"
-		}
+	switch err := c.Renew(who); {
+	case err == ErrClosed:
+		c.answer(cmd.ID, "", err)
+	case err != nil && checkExpiry(who.Expires) != nil:
+		c.refuseToken(cmd.ID, wire.RefusedExpired, err)
+	case err != nil:
+		c.refuseToken(cmd.ID, wire.RefusedForbidden, err)
+	case cmd.ID != 0:
+		c.session.Client.Send(wire.NewAnswers(c.session.Client.Encoding(), wire.AppendOK(nil, cmd.ID), 1))
+	}
+}
+
+// refuseToken refuses credentials. The client is not told why.
+func (c *Client) refuseToken(id uint64, code string, err error) {
+	message := "the token is refused"
+	if code == wire.RefusedExpired {
+		message = "the token has expired"
 	}
 	c.report(CodeAuth, "token refused", "", forbidden(err))
-	c.refuse(refusal)
+	c.refuse(wire.Refusal{ID: id, Code: code, Message: message})
 }
 
 // handleSubscribe2 subscribes the client. A replay has to fit into half of the outbox, and comes to its end before the next command is

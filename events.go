@@ -164,7 +164,7 @@ func (o *owner) Failed(kind client.Fault, err error) {
 	(*Client)(o).report(f.code, f.message, "", err)
 }
 
-// comesBack reports whether clients that are closed with a code come back.
+// comesBack reports whether clients that are closed with a code come back: not after 1000, 3003 and the codes of applications.
 func comesBack(code int) bool {
 	return code != wire.CloseNormal && code <= wire.CloseUnauthorized
 }

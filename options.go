@@ -193,10 +193,10 @@ func WithProtocols(protocols ...Protocol) Option {
 	return func(c *config) { c.protocols = protocols }
 }
 
-// WithTopics sets what the topics that match a pattern keep, and whether they know who is in them. A pattern is a topic's name, or a prefix with a "*" behind it, which also
-// stands for nothing. A pattern without "*" wins over all with one, and of these the longest; so exactly one pattern counts for a
-// topic, and their options are not merged. A "*" elsewhere stands for itself. The same pattern again replaces its options. A field must
-// not be negative. Default: topics keep nothing, and do not know who is in them.
+// WithTopics sets what the topics that match a pattern keep, and whether they know who is in them. A pattern is a topic's name, or a
+// prefix with a "*" behind it, which also stands for nothing. A pattern without "*" wins over all with one, and of these the longest;
+// so exactly one pattern counts for a topic, and their options are not merged. A "*" elsewhere stands for itself. The same pattern
+// again replaces its options. A field must not be negative. Default: topics keep nothing, and do not know who is in them.
 func WithTopics(pattern string, o TopicOptions) Option {
 	if err := wire.CheckTopic(pattern); err != nil {
 		require(false, "WithTopics", "%v", err)

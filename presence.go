@@ -10,21 +10,21 @@ import (
 	"github.com/fanqie/tank-websocket-go-server/internal/hub"
 )
 
-// Presence says whether a topic knows who is in it, and tells clients of tank.v2 that ask for it. The unit is the user: it is there while
-// one of its connections is subscribed, plain sockets included. One that unsubscribes, closes with 1000, or is closed by the server with a
-// code from which clients do not come back, leaves at once. One whose connection is lost has some time to come back before it counts as
-// gone, so that nothing flickers.
+// Presence says whether a topic knows who is in it. A topic that does tells clients of tank.v2 that ask for it. The unit is the user id: a
+// user is there while one of its connections, of any protocol, is subscribed. A user whose last connection unsubscribes, closes with
+// 1000, or is closed by the server with a code after which clients do not come back, leaves at once. A user whose last connection is lost
+// has time to come back, see Grace.
 type Presence struct {
 	Enabled bool
-	// Grace is how long a user whose last connection was lost counts as there; up to two seconds more. A topic in which nobody is left
-	// knows for 2 minutes at most who may come back. Zero: 10 s.
+	// Grace is how long a user whose last connection was lost stays, with up to two seconds more. A topic in which nobody is left knows for
+	// 2 minutes at most who may come back. Zero: 10 s.
 	Grace time.Duration
-	// Max is the number of users above which only their number is told, until they are less than three quarters of it. Zero: 250.
+	// Max is the number of users above which no names are told, only the number, until there are less than three quarters of Max. Zero: 250.
 	Max int
-	// Info returns what the others are told of a client's user, which is encoded as by encoding/json: at most 1 KiB. It is called when the
-	// client subscribes, and may block meanwhile as an authorizer may. It must not subscribe the client to a topic for which it is called
-	// again. Of several connections, the one that came last counts. What is too large, or cannot be encoded, is reported with
-	// CodeSerialization, and {} is told, as for nil. Nil: {}.
+	// Info returns what the others are told of a client's user. It is encoded as encoding/json does, into at most 1,024 bytes. Info is called
+	// when the client subscribes, and may block as an authorizer may. It must not subscribe the client to a topic for which it is called
+	// again. Of several connections of a user, the one that subscribed last counts. What is too large, or cannot be encoded, is reported
+	// with CodeSerialization, and {} is told, as for nil. When Info panics, the client is closed with 1011. Nil: {}.
 	Info func(*Client) any
 }
 
@@ -79,12 +79,14 @@ func (c *Client) presenceInfo(topic string) (info string, ok bool) {
 
 // Present is who is in a topic.
 type Present struct {
-	Users int                        // how many users there are
-	Info  map[string]json.RawMessage // by user id: what others are told of them, valid JSON; nil when there are too many, see Presence.Max
+	Users int // how many users are there
+	// Info is what others are told of each user, by user id, as valid JSON. It is nil when no names are told, see Presence.Max, and when the
+	// topic does not exist or does not know who is in it.
+	Info map[string]json.RawMessage
 }
 
-// Presence returns who is in a topic, behind those who have subscribed or left before. Where nobody is, or the topic does not know,
-// see TopicOptions, Users is 0.
+// Presence returns who is in a topic. Subscriptions that were made or ended before the call are counted. Users is 0 when nobody is there,
+// and when the topic does not know; see TopicOptions.
 //
 // It waits for the publish timeout (default 5 s, see Limits) at most. It returns ErrInvalidTopic, ErrBusy or, once Shutdown ends the
 // topics, ErrClosed. It may be called before Start.

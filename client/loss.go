@@ -2,20 +2,22 @@ package client
 
 import "github.com/fanqie/tank-websocket-go-server/internal/wire"
 
-// What a peer that speaks tank.v2 is told of publications that were dropped: behind those of the topic that it gets before, and in
-// front of anything that is about the topic and comes behind them. All functions in this file run in the actor.
+// Notices of loss: how a peer of tank.v2 learns which publications the outbox policy has dropped. A notice comes behind the publications
+// of its topic that were kept before the loss, and in front of everything about the topic that comes later. All functions in this file
+// run in the actor.
 
-// loss is publications of a topic that were dropped, one behind the other, and of which the peer has not been told.
+// loss is publications of a topic that were dropped one after the other, and that no notice has named yet.
 type loss struct {
 	slot     int // the notice belongs in front of what this slot has
 	messages uint64
 	last     uint64 // number of the last message
 }
 
-// lossBytes is what a loss takes: its own bytes, and its share of the map.
+// lossBytes is the memory that a loss counts as: its own, and its share of the map.
 const lossBytes = 64
 
-// noteLoss takes note that so many of the first messages of the batch in a slot are dropped.
+// noteLoss records that the first messages of the batch in a slot are dropped, so many of them. Those that no answer about the topic
+// separates from the loss before share its notice.
 func (c *Client) noteLoss(slot, messages int) {
 	o := &c.out.outbox
 	b := o.slots[slot]
@@ -50,7 +52,7 @@ func (o *outbox) answers(topic string, from, to int) bool {
 	return false
 }
 
-// lossesBefore returns the notices that belong in front of the batch in a slot, or nil. The peer counts as told.
+// lossesBefore returns the notices that belong in front of the batch in a slot, or nil, and forgets their losses.
 func (c *Client) lossesBefore(slot int) (notices []byte) {
 	o := &c.out.outbox
 	topic := o.slots[slot].Topic
@@ -59,13 +61,17 @@ func (c *Client) lossesBefore(slot int) (notices []byte) {
 		notices = c.appendLoss(notices, topic, of[0])
 		of = of[1:]
 	}
-	if notices != nil {
-		o.setLosses(topic, of)
+	switch {
+	case notices == nil:
+	case len(of) > 0:
+		o.losses[topic] = of
+	default:
+		delete(o.losses, topic)
 	}
 	return notices
 }
 
-// allLosses returns the notices that are left when nothing waits, or nil. The peer counts as told.
+// allLosses returns the notices of all losses, or nil, and forgets the losses. Their order counts only while batches wait.
 func (c *Client) allLosses() (notices []byte) {
 	for topic, of := range c.out.outbox.losses {
 		for _, l := range of {
@@ -76,20 +82,13 @@ func (c *Client) allLosses() (notices []byte) {
 	return notices
 }
 
+// appendLoss appends the notice of a loss, which does not take memory any more.
 func (c *Client) appendLoss(notices []byte, topic string, l loss) []byte {
 	c.opts.Budget.Add(-lossBytes)
 	return wire.AppendLost(notices, topic, l.messages, l.last)
 }
 
-func (o *outbox) setLosses(topic string, of []loss) {
-	if len(of) > 0 {
-		o.losses[topic] = of
-	} else {
-		delete(o.losses, topic)
-	}
-}
-
-// moveLosses is called before the batches move to the first slots.
+// moveLosses gives losses the slots that their batches will have when compact has moved these.
 func (o *outbox) moveLosses() {
 	if len(o.losses) == 0 {
 		return

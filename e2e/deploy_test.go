@@ -52,15 +52,7 @@ func startSwarm(t *testing.T, url string, count int) *swarm {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var log lockedBuffer
-	cmd.Stderr = &log
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	stdout, log := launch(t, cmd)
 	t.Cleanup(func() {
 		cmd.Process.Kill()
 		cmd.Wait()
@@ -117,15 +109,16 @@ func needPackages(t *testing.T) {
 	})
 }
 
+const (
+	byeWithin = 1000 // ms, of the server's bye: 1 ms for each of its clients, and a second at least
+	byeSlack  = 5000 // ms, to connect in on a busy machine
+)
+
 // TestDeploySpreadsClients: one of two processes behind nginx ends. Its clients come back to the other one, not all at once, and are told
 // that it numbers messages anew. Those of the other one notice nothing.
 func TestDeploySpreadsClients(t *testing.T) {
 	t.Parallel()
-	const (
-		count  = 500
-		within = 1000 // ms, of the server's bye: 1 ms for each of its clients, and a second at least
-		slack  = 5000 // ms, to connect in on a busy machine
-	)
+	const count = 500
 	old, other := start(t, "server", fixedAddr(t), "-drain", "1s"), start(t, "server", fixedAddr(t))
 	two := adapt(t, block(t, deployment, "nginx", "upstream"), "127.0.0.1:8080", old.addr(), "127.0.0.1:8081", other.addr())
 	shown := adapt(t, block(t, deployment, "nginx", "proxy_pass"), "limit_conn sockets 100;", fmt.Sprintf("limit_conn sockets %d;", 2*count))
@@ -168,31 +161,36 @@ func TestDeploySpreadsClients(t *testing.T) {
 			continue
 		}
 		moved++
-		var states []string
-		for _, s := range one.States {
-			states = append(states, s.State)
-		}
-		if !slices.Equal(states, []string{"open", "waiting", "connecting", "open"}) {
-			t.Errorf("client %d has been %v", i, states)
-			continue
-		}
-		waiting, connecting, open := one.States[1], one.States[2], one.States[3]
-		if waiting.Code != 1001 || waiting.Delay > within {
-			t.Errorf("client %d lost its connection with %d, and waits for %.0f ms", i, waiting.Code, waiting.Delay)
-		}
-		if open.At-waiting.At > within+slack {
-			t.Errorf("client %d is back after %.0f ms", i, open.At-waiting.At)
-		}
-		if began := connecting.At - waiting.At; began < waiting.Delay-5 { // clocks are rounded
-			t.Errorf("client %d waits for %.0f ms, and not for %.0f", i, began, waiting.Delay)
-		}
-		tenths[min(9, int(waiting.Delay*10/within))]++ // a machine that stutters may shift what is measured
-		if join := one.Joins[1]; join.Recovered || join.Why != "epoch" || join.Epoch == one.Joins[0].Epoch {
-			t.Errorf("client %d is told %+v, behind %+v", i, join, one.Joins[0])
-		}
+		one.checkMove(t, i)
+		tenths[min(9, int(one.States[1].Delay*10/byeWithin))]++ // a machine that stutters may shift what is measured
 	}
 	t.Logf("%d of %d clients came back, in tenths of the time: %v", moved, count, tenths)
 	if moved < count/4 || slices.Max(tenths[:]) > moved*3/10 {
 		t.Errorf("%d of %d clients came back, in tenths of the time: %v", moved, count, tenths)
+	}
+}
+
+// checkMove checks a client that a server has sent to another one.
+func (c swarmClient) checkMove(t *testing.T, i int) {
+	t.Helper()
+	var states []string
+	for _, s := range c.States {
+		states = append(states, s.State)
+	}
+	if !slices.Equal(states, []string{"open", "waiting", "connecting", "open"}) {
+		t.Fatalf("client %d has been %v", i, states)
+	}
+	waiting, connecting, open := c.States[1], c.States[2], c.States[3]
+	if waiting.Code != 1001 || waiting.Delay > byeWithin {
+		t.Errorf("client %d lost its connection with %d, and waits for %.0f ms", i, waiting.Code, waiting.Delay)
+	}
+	if open.At-waiting.At > byeWithin+byeSlack {
+		t.Errorf("client %d is back after %.0f ms", i, open.At-waiting.At)
+	}
+	if began := connecting.At - waiting.At; began < waiting.Delay-5 { // clocks are rounded
+		t.Errorf("client %d waits for %.0f ms, and not for %.0f", i, began, waiting.Delay)
+	}
+	if join := c.Joins[1]; join.Recovered || join.Why != "epoch" || join.Epoch == c.Joins[0].Epoch {
+		t.Errorf("client %d is told %+v, behind %+v", i, join, c.Joins[0])
 	}
 }

@@ -104,9 +104,9 @@ func badge(topic string) string {
 // linked starts a chat, and a link to it for a page.
 func linked(t *testing.T) (direct, behind *server, link *cutter) {
 	t.Helper()
-	s := start(t, "chat", fixedAddr(t))
-	link = newCutter(t, strings.TrimSuffix(strings.TrimPrefix(s.url, "http://"), "/"))
-	return s, &server{t: t, url: "http://" + link.listener.Addr().String() + "/"}, link
+	direct = start(t, "chat", fixedAddr(t))
+	behind, link = direct.behindLink(t)
+	return direct, behind, link
 }
 
 // cut takes the link away and waits until the page has seen that.

@@ -31,15 +31,7 @@ var printedURL = regexp.MustCompile(`http://\S+/`)
 func start(t *testing.T, program, addr string, flags ...string) *server {
 	t.Helper()
 	s := &server{t: t, cmd: exec.Command(filepath.Join(binaries, program), append([]string{"-addr", addr}, flags...)...), exited: make(chan error, 1)}
-	stdout, err := s.cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var logged lockedBuffer
-	s.cmd.Stderr = &logged
-	if err := s.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	stdout, logged := launch(t, s.cmd)
 	urls := make(chan string, 1)
 	go func() {
 		for lines := bufio.NewScanner(stdout); lines.Scan(); {
@@ -66,6 +58,21 @@ func start(t *testing.T, program, addr string, flags ...string) *server {
 	return s
 }
 
+// launch starts a process, and returns what it prints and what it logs.
+func launch(t *testing.T, cmd *exec.Cmd) (stdout io.Reader, logged *lockedBuffer) {
+	t.Helper()
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	logged = new(lockedBuffer)
+	cmd.Stderr = logged
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return stdout, logged
+}
+
 var nextPort atomic.Int32
 
 // fixedAddr is an address for a server that has to come back at the same place. Its port is below those that systems
@@ -83,10 +90,13 @@ func fixedAddr(t *testing.T) string {
 	return ""
 }
 
+// addr is where the server listens.
+func (s *server) addr() string { return strings.TrimSuffix(strings.TrimPrefix(s.url, "http://"), "/") }
+
 // behindLink is the same program, behind a link that can be cut.
 func (s *server) behindLink(t *testing.T) (*server, *cutter) {
 	t.Helper()
-	link := newCutter(t, strings.Trim(strings.TrimPrefix(s.url, "http:"), "/"))
+	link := newCutter(t, s.addr())
 	return &server{t: t, url: "http://" + link.listener.Addr().String() + "/"}, link
 }
 

@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"strings"
 	"testing"
 	"time"
 
@@ -52,9 +51,6 @@ func serveTank(t *testing.T, options ...tank.Option) (*tank.Manager, *server) {
 
 // shortDelays makes the client come back a thousand times sooner.
 const shortDelays = `const { random } = Math; Math.random = () => random() / 1000`
-
-// addr is where the server listens.
-func (s *server) addr() string { return strings.TrimSuffix(strings.TrimPrefix(s.url, "http://"), "/") }
 
 // openTank opens the page, connects it to a URL, and subscribes to "stream".
 func openTank(t *testing.T, s *server, url, options string) *page {

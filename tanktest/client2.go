@@ -13,8 +13,8 @@ import (
 // ClientV2 is a WebSocket client that speaks tank.v2, docs/protocol-v2.md. On the wire it is a browser, as Client is.
 //
 // It looks at the number of each message of a topic when it comes: one that comes twice, or is missing although the server has not said
-// so, fails the test. So does everything else that no server of tank.v2 does. The heartbeat {} is passed over. In its
-// messages, a value that is a string is text, and any other is JSON.
+// so, fails the test. So does everything else that no server of tank.v2 does. The heartbeat {} is passed over. In its messages, a value
+// that is a string is text, and any other is JSON.
 //
 // Its methods are for the goroutine of the test, because they fail the test, which testing.TB allows nowhere else.
 type ClientV2 struct {

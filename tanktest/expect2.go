@@ -131,7 +131,7 @@ func (c *ClientV2) ExpectReset(topic string) tank.Position {
 }
 
 // ExpectLost passes over messages like ExpectTopic. It fails the test unless the first says that the outbox policy has dropped so many
-// messages of the topic for this client. It returns the position up to which they were.
+// messages of the topic for this client. It returns the position of the last of them.
 func (c *ClientV2) ExpectLost(topic string, messages uint64) tank.Position {
 	c.t.Helper()
 	want := fmt.Sprintf("a loss of %d messages of topic %s", messages, quote(topic))
@@ -144,7 +144,7 @@ func (c *ClientV2) ExpectLost(topic string, messages uint64) tank.Position {
 }
 
 // ExpectHere passes over messages like ExpectTopic. It fails the test unless the first says who has come to the topic and who has gone,
-// and returns that. It is for clients that Watch, which are told once a second.
+// and returns that. It is for clients that Watch, which are told once a second at most.
 func (c *ClientV2) ExpectHere(topic string) Here {
 	c.t.Helper()
 	var said struct{ Here Here }
@@ -152,8 +152,8 @@ func (c *ClientV2) ExpectHere(topic string) Here {
 	return said.Here
 }
 
-// ExpectExpires fails the test unless the next message says that the client's credentials are about to expire, and returns in which time.
-// It waits like Next.
+// ExpectExpires fails the test unless the next message says that the client's credentials are about to expire, and returns the time that is
+// left, in whole seconds. It waits like Next.
 func (c *ClientV2) ExpectExpires() time.Duration {
 	c.t.Helper()
 	const want = "that the credentials are about to expire"

@@ -33,18 +33,18 @@ func dialAs(s *tanktest.Server, user string, opts ...tanktest.DialOption) *tankt
 
 // hereText writes in short who is there, or has come and gone.
 func hereText(h tanktest.Here) string {
-	var in []string
+	var changes []string
 	for _, user := range slices.Sorted(maps.Keys(h.In)) {
 		if info := string(h.In[user]); info != "{}" {
 			user += info
 		}
-		in = append(in, "+"+user)
+		changes = append(changes, "+"+user)
 	}
 	slices.Sort(h.Out)
 	for _, user := range h.Out {
-		in = append(in, "-"+user)
+		changes = append(changes, "-"+user)
 	}
-	return fmt.Sprint(h.Users, " ", strings.Join(in, " "))
+	return fmt.Sprint(h.Users, " ", strings.Join(changes, " "))
 }
 
 func expectHere(t *testing.T, c *tanktest.ClientV2, want string) {

@@ -9,23 +9,23 @@ import (
 	"github.com/fanqie/tank-websocket-go-server/internal/wire"
 )
 
-// Who is in a topic. All functions in this file run in the topic's actor, but Topic.Present and Topic.TellPresence, which run in the
-// owner's goroutine and in edges.
+// Who is in a topic. All functions in this file run in the topic's actor, but Present, which runs in edges, and TellPresence, which the
+// owner calls.
 
-// Presence says whether a topic knows who is in it, and what it tells.
+// Presence says whether a topic knows who is in it, and what it tells watchers.
 type Presence struct {
 	Enabled bool
-	Grace   time.Duration // how long a user who has vanished counts as there
-	Max     int           // when there are more users, only their number is told
+	Grace   time.Duration // how long a user stays whose last connection was lost
+	Max     int           // of more users, only the number is told
 }
 
-// tellEvery is the shortest time between two notices of who has come and gone.
+// tellEvery is the least time between two notices of who has come and gone.
 const tellEvery = time.Second
 
 // presence is who is in a topic. A user is there while one of its connections is a member, and for the grace after the last of them has
-// vanished. Watchers, which are members themselves, are told what has changed since they were told last. Owned by the topic.
+// vanished. Watchers are members who are told of changes. Owned by the topic.
 //
-// Invariant: whether a user is there is known, or it is listed as changed. Without watchers, none is listed.
+// Invariant: each user is known if it is there, or is in changed. Without watchers, changed is empty.
 type presence struct {
 	Presence
 	users    map[string]*user
@@ -35,8 +35,8 @@ type presence struct {
 	watchers []*Member
 	crowded  bool      // there are so many users that watchers are told no names
 	dense    bool      // some watcher has been told no names
-	told     time.Time // when they were told last
-	due      time.Time // when the owner wants to be reminded; zero: not at all
+	told     time.Time // when watchers were told last
+	due      time.Time // when the owner is to call TellPresence; zero: it is not asked to
 }
 
 // user is a user who is there, or was when watchers were told last.
@@ -76,7 +76,7 @@ func (t *Topic) TellPresence() { t.ref.Post(tellNow{}) }
 // isThere reports whether the user is there.
 func (u *user) isThere() bool { return u.connections > 0 || !u.vanished.IsZero() }
 
-// enter counts a new member.
+// enter counts a new member as a connection of its user. A nil presence counts nobody.
 func (p *presence) enter(m *Member) {
 	if p == nil || m.User == "" {
 		return
@@ -97,7 +97,8 @@ func (p *presence) enter(m *Member) {
 	p.note(u)
 }
 
-// exit counts a member less.
+// exit takes a former member from the connections of its user, who has the grace to come back if it has vanished. A nil presence counts
+// nobody.
 func (p *presence) exit(m *Member, vanished bool) {
 	if p == nil || m.User == "" {
 		return
@@ -117,13 +118,14 @@ func (p *presence) exit(m *Member, vanished bool) {
 	p.gone(u)
 }
 
+// gone records that a user is not there any more.
 func (p *presence) gone(u *user) {
 	u.vanished = time.Time{}
 	p.there--
 	p.note(u)
 }
 
-// note takes note that watchers, if there are any, may not know how it is with a user.
+// note lists a user as changed, unless all watchers know that it is there. Without watchers, there is nobody to tell.
 func (p *presence) note(u *user) {
 	switch {
 	case u.listed, u.known && u.isThere():
@@ -135,7 +137,7 @@ func (p *presence) note(u *user) {
 	}
 }
 
-// learn takes it that watchers know how it is with a user.
+// learn records that all watchers know whether a user is there. One that is not is forgotten.
 func (p *presence) learn(u *user) {
 	if u.known, u.listed = u.isThere(), false; !u.known {
 		delete(p.users, u.User)
@@ -143,7 +145,7 @@ func (p *presence) learn(u *user) {
 	u.shown = u.known
 }
 
-// expire ends the grace of users.
+// expire removes users whose grace has ended.
 func (p *presence) expire(now time.Time) {
 	for len(p.vanished) > 0 && now.Sub(p.vanished[0].at) >= p.Grace {
 		if v := p.vanished[0]; v.counts() {
@@ -157,7 +159,7 @@ func (p *presence) expire(now time.Time) {
 	}
 }
 
-// settle takes it that watchers know all that has changed, and returns what that is.
+// settle returns who has come and gone since watchers were told last, and records that they know.
 func (p *presence) settle() (in []wire.Present, out []string) {
 	for _, u := range p.changed {
 		switch there := u.isThere(); {
@@ -172,7 +174,8 @@ func (p *presence) settle() (in []wire.Present, out []string) {
 	return in, out
 }
 
-// count finds out whether there are too many to tell names.
+// count decides whether there are too many users to tell names. Between three quarters of Max and Max, that stays as it is, and does not
+// change with every user.
 func (p *presence) count() {
 	switch {
 	case p.there > p.Max:
@@ -182,9 +185,14 @@ func (p *presence) count() {
 	}
 }
 
+// number returns how many users are there, for names to be added unless there are too many.
+func (p *presence) number() *wire.Here {
+	return &wire.Here{Users: uint64(p.there), Names: !p.crowded} // #nosec G115 -- a count
+}
+
 // all returns who is there.
 func (p *presence) all() *wire.Here {
-	h := &wire.Here{Users: uint64(p.there), Names: !p.crowded} // #nosec G115 -- a count
+	h := p.number()
 	if h.Names {
 		for _, u := range p.users {
 			if u.isThere() {
@@ -204,7 +212,7 @@ func (p *presence) watch(m *Member) *wire.Here {
 		p.watchers = append(p.watchers, m)
 		m.watches = len(p.watchers)
 	}
-	for _, u := range p.changed { // of which this watcher knows more than others
+	for _, u := range p.changed { // this watcher knows these, and the others do not yet
 		if u.isThere() {
 			u.shown = true
 		} else {
@@ -214,6 +222,7 @@ func (p *presence) watch(m *Member) *wire.Here {
 	return p.all()
 }
 
+// unwatch makes a watcher a member like any other.
 func (p *presence) unwatch(m *Member) {
 	if m.watches == 0 {
 		return
@@ -229,7 +238,7 @@ func (p *presence) unwatch(m *Member) {
 	}
 }
 
-// change returns what watchers are told now, or nil.
+// change returns what watchers are to be told now, or nil.
 func (p *presence) change(now time.Time) *wire.Here {
 	p.expire(now)
 	if len(p.watchers) == 0 || now.Sub(p.told) < tellEvery {
@@ -247,13 +256,15 @@ func (p *presence) change(now time.Time) *wire.Here {
 		return h
 	case len(in)+len(out) == 0 && p.crowded == wasDense:
 		return nil
-	case p.crowded:
-		return &wire.Here{Users: uint64(p.there)} // #nosec G115 -- a count
 	}
-	return &wire.Here{Users: uint64(p.there), Names: true, In: in, Out: out} // #nosec G115 -- a count
+	h := p.number()
+	if h.Names {
+		h.In, h.Out = in, out
+	}
+	return h
 }
 
-// nextDue returns when there is something to do, or the zero time.
+// nextDue returns when the next grace ends or watchers are to be told, whichever is first, or the zero time.
 func (p *presence) nextDue() (at time.Time) {
 	if len(p.vanished) > 0 {
 		at = p.vanished[0].at.Add(p.Grace)
@@ -266,7 +277,7 @@ func (p *presence) nextDue() (at time.Time) {
 	return at
 }
 
-// remindOfPresence has the owner call TellPresence when something is due. One that it knows to be due sooner is enough.
+// remindOfPresence asks the owner to call TellPresence when something is due, unless it is to call earlier already.
 func (t *Topic) remindOfPresence() {
 	p := t.presence
 	if p == nil {
@@ -300,7 +311,7 @@ func (m present) handle(t *Topic) {
 	t.notePresent()
 }
 
-// notePresent is called when members or users have changed.
+// notePresent passes on what has changed, to Stats and to the owner. Whatever changes members or users calls it.
 func (t *Topic) notePresent() {
 	if t.presence != nil {
 		t.there.Store(int64(t.presence.there))

@@ -192,16 +192,22 @@ func TestOrdersArePlacedAndMoveOn(t *testing.T) {
 	})
 }
 
+// placeMany begins to place orders of ada's, up to number 505, and says when it is done.
+func (f *fixture) placeMany() (placed <-chan struct{}) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for range 500 {
+			f.place("ada")
+		}
+	}()
+	return done
+}
+
 // TestASnapshotComesBeforeWhatIsNotInIt, however many orders are placed meanwhile.
 func TestASnapshotComesBeforeWhatIsNotInIt(t *testing.T) {
 	bubble(t, func(f *fixture) {
-		placed := make(chan struct{})
-		go func() {
-			defer close(placed)
-			for range 500 {
-				f.place("ada")
-			}
-		}()
+		placed := f.placeMany()
 		for range 20 {
 			c := f.connect("ada", "customer")
 			list := on[[]Order](f, c, "orders:ada")
@@ -248,13 +254,7 @@ func TestPagesAreToldWhatTheyMaySee(t *testing.T) {
 // TestAListMissesAndDoublesNothing, however many orders are placed meanwhile, and neither does a page that comes back.
 func TestAListMissesAndDoublesNothing(t *testing.T) {
 	bubble(t, func(f *fixture) {
-		placed := make(chan struct{})
-		go func() {
-			defer close(placed)
-			for range 500 {
-				f.place("ada")
-			}
-		}()
+		placed := f.placeMany()
 		for range 20 {
 			l := f.list("ada")
 			last := l.Orders[len(l.Orders)-1].ID

@@ -9,8 +9,8 @@ import (
 	"github.com/fanqie/tank-websocket-go-server/internal/wire"
 )
 
-// The end of sessions whose credentials expire. All functions in this file run in the supervisor's goroutine, but Hub.Renew and
-// unixNano, which run in an edge's.
+// Credentials that expire: the session is warned, and then closed. All functions in this file run in the supervisor's goroutine, but
+// Hub.Renew and unixNano, which run in an edge's.
 
 // Renew sets the time at which a session's credentials expire, and its value. It returns ErrClosed when the session is closing or has
 // ended.
@@ -30,10 +30,11 @@ func (m renew) handle(s *supervisor) {
 	m.Reply(struct{}{})
 }
 
-// mostWarning is how long before its credentials expire a session is told, in seconds.
+// mostWarning is how long before its credentials expire a session is warned at the earliest, in seconds.
 const mostWarning = 60
 
-// expire sets when the credentials of a session expire.
+// expire sets when the credentials of a session expire, in Unix nanoseconds; 0 is never. The warning comes when half of the time has passed,
+// if that is later than mostWarning says.
 func (s *supervisor) expire(c *Session, at int64) {
 	c.expires, c.warning = at, 0
 	if s.hub.config.WarnOfExpiry && c.Client.Encoding().IsV2() {
@@ -43,7 +44,7 @@ func (s *supervisor) expire(c *Session, at int64) {
 	s.expiries.add(c)
 }
 
-// closeExpired closes the sessions whose credentials have expired, and tells those whose are about to.
+// closeExpired closes the sessions whose credentials have expired, and warns those whose credentials are about to expire.
 func (s *supervisor) closeExpired(now time.Time) {
 	for first := s.expiries.first(); !first.IsZero() && !first.After(now); first = s.expiries.first() {
 		c := s.expiries[0]
@@ -53,20 +54,25 @@ func (s *supervisor) closeExpired(now time.Time) {
 			c.Client.Close(wire.CredentialsExpired)
 			continue
 		}
-		seconds := uint64(max(1, left.Seconds()+0.5)) // #nosec G115 -- positive; 0 might be taken for nothing
-		c.Client.Enqueue(wire.NewAnswers(c.Client.Encoding(), wire.AppendExpires(nil, seconds), 1))
-		c.warning = 0
-		s.expiries.add(c)
+		s.warn(c, left)
 	}
 	s.wakeFor(s.expiries.first())
 }
 
-// expiries are the sessions whose credentials expire, as a heap with the next one first. Owned by the supervisor.
+// warn tells a session that its credentials expire in this time. It is closed then.
+func (s *supervisor) warn(c *Session, left time.Duration) {
+	seconds := uint64(max(1, left.Seconds()+0.5)) // #nosec G115 -- positive; 0 might be taken for nothing
+	c.Client.Enqueue(wire.NewAnswers(c.Client.Encoding(), wire.AppendExpires(nil, seconds), 1))
+	c.warning = 0
+	s.expiries.add(c)
+}
+
+// expiries are the sessions whose credentials expire, as a heap in the order of due. Owned by the supervisor.
 //
 // Invariant: a session that is in it has its index there, plus 1, as its heapPlace.
 type expiries []*Session
 
-// first returns when the next session expires, or the zero time when none does.
+// first returns when the next session is due, or the zero time when none is.
 func (e expiries) first() time.Time {
 	if len(e) == 0 {
 		return time.Time{}
@@ -74,7 +80,7 @@ func (e expiries) first() time.Time {
 	return time.Unix(0, e[0].due())
 }
 
-// due returns when there is something to do about the session's credentials, in Unix nanoseconds.
+// due returns when the session is to be warned or, if it was, closed, in Unix nanoseconds.
 func (c *Session) due() int64 { return c.expires - int64(c.warning)*int64(time.Second) }
 
 // unixNano returns a time in Unix nanoseconds, the nearest one that there is, or 0 for the zero time.

@@ -8,10 +8,11 @@ import (
 	"github.com/fanqie/tank-websocket-go-server/topic"
 )
 
-// Who is present in topics: each topic knows, and is reminded here to tell. All functions in this file run in the supervisor's
-// goroutine, but Present, which runs in an edge.
+// Who is present in topics. Each topic knows that itself, and is reminded here when it has to tell watchers. All functions in this file run
+// in the supervisor's goroutine, but Present, which runs in an edge.
 
-// Present returns who is present in a topic: nobody, when there is no such topic or it does not know.
+// Present returns who is present in a topic; nobody, when there is no such topic or it does not know. It waits for the timeout at most.
+// It returns ErrBusy then, and ErrClosed once topics have ended.
 func (h *Hub) Present(timeout time.Duration, name string) (here wire.Here, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
@@ -22,23 +23,23 @@ func (h *Hub) Present(timeout time.Duration, name string) (here wire.Here, err e
 	return here, err
 }
 
-func isTold(d due) bool { return d.live.told.Equal(d.at) }
+func isReminder(d due) bool { return d.live.reminded.Equal(d.at) }
 
 func (m topicPresence) handle(s *supervisor) {
 	t := s.topics[m.topic.Name()]
 	if t == nil || t.topic != m.topic {
 		return // it has ended
 	}
-	t.told = m.due
-	s.presences.add(due{m.due, t}, len(s.topics), isTold)
+	t.reminded = m.due
+	s.presences.add(due{m.due, t}, len(s.topics), isReminder)
 	s.wakeFor(s.presences.first())
 }
 
-// tellPresence reminds topics to tell who is present.
+// tellPresence reminds the topics whose time has come.
 func (s *supervisor) tellPresence(now time.Time) {
 	for d := s.presences.take(now); d != nil; d = s.presences.take(now) {
-		if isTold(*d) {
-			d.live.told = time.Time{}
+		if isReminder(*d) {
+			d.live.reminded = time.Time{}
 			d.live.topic.TellPresence()
 		}
 	}

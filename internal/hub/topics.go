@@ -28,7 +28,7 @@ type liveTopic struct {
 	lingers   time.Time // when it ends if nobody comes; zero: it does not linger
 	pinned    time.Time // it lives until then, whoever leaves; zero: it may end
 	swept     time.Time // when it is to be swept; zero: not at all
-	told      time.Time // when it is to tell who is present; zero: not at all
+	reminded  time.Time // when it is to be reminded to tell who is present; zero: not at all
 }
 
 // isIdle reports whether the topic has no subscribers, and has delivered everything to former ones.
@@ -79,7 +79,7 @@ func (s *supervisor) endTopic(t *liveTopic) {
 // removeTopic forgets a topic that has ended, or is about to.
 func (s *supervisor) removeTopic(t *liveTopic) {
 	s.noLongerIdle(t)
-	t.kept, t.swept, t.told = false, time.Time{}, time.Time{}
+	t.kept, t.swept, t.reminded = false, time.Time{}, time.Time{}
 	s.list(t)
 	s.hub.topics.remove(t.topic)
 	delete(s.topics, t.topic.Name())
@@ -107,7 +107,7 @@ func (m topicStopped) handle(s *supervisor) {
 // when the supervisor gets to topicEmpty.
 func (s *supervisor) replace(t *liveTopic) {
 	old := t.topic
-	t.kept, t.swept, t.told = false, time.Time{}, time.Time{}
+	t.kept, t.swept, t.reminded = false, time.Time{}, time.Time{}
 	t.topic = s.spawnTopic(old.Name())
 	for _, c := range s.sessions {
 		if t == s.broadcast && c.broadcast != nil {

@@ -1,8 +1,8 @@
 package wire
 
-// Here is who is in a topic, or what has changed of that. Without names it is no more than how many there are.
+// Here is who is in a topic, or who has come and gone. Without names, only Users is told.
 type Here struct {
-	Users uint64    // how many there are
+	Users uint64    // how many are there
 	Names bool      // who they are is told, too
 	In    []Present // who is there, or has come; with Names
 	Out   []string  // the ids of users who have gone; with Names
@@ -15,7 +15,7 @@ type Present struct {
 }
 
 // AppendHere appends {"topic":"T","here":{"n":N,"in":{"USER":INFO},"out":["USER"]}}: who has come to a topic, and who has gone. Without
-// names, the last two are not there; with names, in or out is.
+// names there is neither in nor out; with names there is one at least.
 func AppendHere(dst []byte, topic string, h *Here) []byte {
 	start := len(dst)
 	dst = append(beginNotice(dst, topic), `"here":`...)
