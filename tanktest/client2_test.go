@@ -586,3 +586,22 @@ func TestAGapThatNobodyLooksAt(t *testing.T) {
 		}), "Resume: the server broke the protocol: ")
 	})
 }
+
+func TestResumeWithANewToken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		m := tank.NewInstance(tank.WithAuthenticator(func(r *http.Request) (tank.Identity, error) {
+			_, token, _ := strings.Cut(r.Header.Get("Sec-WebSocket-Protocol"), "bearer.")
+			life, err := time.ParseDuration(token)
+			return tank.Identity{UserID: "ann", Expires: began.Add(life)}, err
+		}))
+		ann := tanktest.Serve(t, m).DialV2("/", tanktest.Subprotocols("bearer.10s"))
+		ann.Subscribe("news")
+		ann.Cut()
+		time.Sleep(20 * time.Second)
+		ann.Resume(tanktest.Subprotocols("bearer.30s"))
+		ann.Cut()
+		ann.Resume() // with the options of the last connection
+		ann.Sync()
+	})
+}
