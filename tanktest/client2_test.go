@@ -605,3 +605,31 @@ func TestResumeWithANewToken(t *testing.T) {
 		ann.Sync()
 	})
 }
+
+func TestWhoWatchesStillDoesAfterResume(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := tank.NewInstance(tank.WithTopics("*", tank.TopicOptions{Presence: tank.Presence{Enabled: true}}))
+		s := tanktest.Serve(t, m)
+		ann, bob := s.DialV2("/?user_id=ann"), s.DialV2("/?user_id=bob")
+		ann.Subscribe("news", tanktest.Watch())
+		ann.Subscribe("weather")
+		for i := range 3 {
+			if i == 2 {
+				must(t, m.Reset("news"))
+				ann.ExpectReset("news")
+			}
+			ann.Cut()
+			resumed := ann.Resume()
+			if here := resumed["news"].Here; here == nil || here.Users != 1 {
+				t.Errorf("after Resume, ann knows of %+v", here)
+			}
+			if here := resumed["weather"].Here; here != nil {
+				t.Errorf("ann has not asked for %+v", here)
+			}
+		}
+		bob.Subscribe("news")
+		if here := ann.ExpectHere("news"); here.Users != 2 {
+			t.Errorf("got %+v", here)
+		}
+	})
+}
