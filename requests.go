@@ -43,7 +43,11 @@ func (e *RequestError) Error() string { return e.Code + ": " + e.Message }
 // handleRequest has a request answered. It runs in the reader's goroutine.
 func (c *Client) handleRequest(id uint64, data string) {
 	if c.m.config.handleRequest == nil {
-		c.unsupported(id, "this server answers no requests: send msg without an id")
+		says := "this server answers no requests"
+		if c.m.config.handleMessage != nil {
+			says += ": send msg without an id"
+		}
+		c.unsupported(id, says)
 		return
 	}
 	c.sync()

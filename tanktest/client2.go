@@ -85,11 +85,12 @@ func (c *ClientV2) Position(topic string) tank.Position {
 	return tank.Position{}
 }
 
-// Resume connects again, with the options of DialV2, after the connection has ended: by Cut, say, or because the server has closed it. It
-// subscribes to the topics that the client was subscribed to, in the order of their names, each Since the client's Position, and
-// returns what the server has answered, by topic. What is replayed comes as messages of the topic do, behind those that came over
-// earlier connections and were not looked at. It fails the test when the server refuses the connection or a subscription.
-func (c *ClientV2) Resume() map[string]Subscription {
+// Resume connects again after the connection has ended: by Cut, say, or because the server has closed it. Without options, it takes those
+// of the last connection; with some, such as a new token, it takes these and no others. It subscribes to the topics that the client was
+// subscribed to, in the order of their names, each Since the client's Position and with Watch if the client watches, and returns what the
+// server has answered, by topic. What is replayed comes as messages of the topic do, behind those that came over earlier connections
+// and were not looked at. It fails the test when the server refuses the connection or a subscription.
+func (c *ClientV2) Resume(opts ...DialOption) map[string]Subscription {
 	c.t.Helper()
 	switch {
 	case !c.hasEnded():
@@ -99,21 +100,29 @@ func (c *ClientV2) Resume() map[string]Subscription {
 	}
 	c.pace(nil)
 	stood := c.standings()
+	if len(opts) > 0 {
+		c.opts = opts
+	}
 	c.dial("Resume")
 	answers := make(map[string]Subscription)
 	for _, topic := range slices.Sorted(maps.Keys(stood)) {
-		answers[topic] = c.subscribe(fmt.Sprintf("Resume: topic %s", quote(topic)), topic, []SubscribeOption{Since(stood[topic])})
+		place := stood[topic]
+		opts := []SubscribeOption{Since(place.position())}
+		if place.watch {
+			opts = append(opts, Watch())
+		}
+		answers[topic] = c.subscribe(fmt.Sprintf("Resume: topic %s", quote(topic)), topic, opts)
 	}
 	return answers
 }
 
 // standings returns where the client stands in each topic.
-func (c *ClientV2) standings() map[string]tank.Position {
+func (c *ClientV2) standings() map[string]standing {
 	n, giveBack := c.talk.take()
 	defer giveBack()
-	all := make(map[string]tank.Position)
+	all := make(map[string]standing)
 	for topic, place := range n.topics {
-		all[topic] = place.position()
+		all[topic] = *place
 	}
 	return all
 }

@@ -586,3 +586,50 @@ func TestAGapThatNobodyLooksAt(t *testing.T) {
 		}), "Resume: the server broke the protocol: ")
 	})
 }
+
+func TestResumeWithANewToken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		m := tank.NewInstance(tank.WithAuthenticator(func(r *http.Request) (tank.Identity, error) {
+			_, token, _ := strings.Cut(r.Header.Get("Sec-WebSocket-Protocol"), "bearer.")
+			life, err := time.ParseDuration(token)
+			return tank.Identity{UserID: "ann", Expires: began.Add(life)}, err
+		}))
+		ann := tanktest.Serve(t, m).DialV2("/", tanktest.Subprotocols("bearer.10s"))
+		ann.Subscribe("news")
+		ann.Cut()
+		time.Sleep(20 * time.Second)
+		ann.Resume(tanktest.Subprotocols("bearer.30s"))
+		ann.Cut()
+		ann.Resume() // with the options of the last connection
+		ann.Sync()
+	})
+}
+
+func TestWhoWatchesStillDoesAfterResume(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := tank.NewInstance(tank.WithTopics("*", tank.TopicOptions{Presence: tank.Presence{Enabled: true}}))
+		s := tanktest.Serve(t, m)
+		ann, bob := s.DialV2("/?user_id=ann"), s.DialV2("/?user_id=bob")
+		ann.Subscribe("news", tanktest.Watch())
+		ann.Subscribe("weather")
+		for i := range 3 {
+			if i == 2 {
+				must(t, m.Reset("news"))
+				ann.ExpectReset("news")
+			}
+			ann.Cut()
+			resumed := ann.Resume()
+			if here := resumed["news"].Here; here == nil || here.Users != 1 {
+				t.Errorf("after Resume, ann knows of %+v", here)
+			}
+			if here := resumed["weather"].Here; here != nil {
+				t.Errorf("ann has not asked for %+v", here)
+			}
+		}
+		bob.Subscribe("news")
+		if here := ann.ExpectHere("news"); here.Users != 2 {
+			t.Errorf("got %+v", here)
+		}
+	})
+}

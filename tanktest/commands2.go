@@ -127,6 +127,7 @@ func (n *notes) subscribed(topic string, asked subscribing, ok json.RawMessage) 
 	if place := n.topics[topic]; replays || place == nil || place.epoch != at.Epoch {
 		n.topics[topic] = newStanding(tank.Position{Epoch: at.Epoch, Seq: s.From})
 	}
+	n.topics[topic].watch = asked.watch
 	return s, nil
 }
 

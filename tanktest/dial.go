@@ -38,7 +38,8 @@ func User(name string) DialOption {
 	return func(h *handshake) { h.query = append(h.query, "user_id="+url.QueryEscape(name)) }
 }
 
-// Token adds the header Authorization with a bearer token (RFC 6750, section 2.1), as programs send it that are not browsers.
+// Token adds the header Authorization with a bearer token (RFC 6750, section 2.1), as programs send it that are not browsers. A page
+// offers its token as a subprotocol: Subprotocols("bearer." + token).
 func Token(token string) DialOption { return Header("Authorization", "Bearer "+token) }
 
 // RemoteAddr is what the handler sees as http.Request.RemoteAddr, such as "198.51.100.7:4711". Several clients can have the same.

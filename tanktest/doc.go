@@ -2,7 +2,8 @@
 // freeze and vanish at will, and say what they know when a test fails.
 //
 // In a bubble of [testing/synctest], time is fake: hours of heartbeats pass in milliseconds, timeouts come at the very
-// nanosecond, and every run is the same. A complete test:
+// nanosecond. What does not depend on time can differ from run to run: the order of goroutines, and with it how many messages
+// an outbox policy drops, which [tank.Manager.Stats] says. A complete test:
 //
 //	func TestNewsArrive(t *testing.T) {
 //		synctest.Test(t, func(t *testing.T) {

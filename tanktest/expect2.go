@@ -156,7 +156,7 @@ func (c *ClientV2) ExpectHere(topic string) Here {
 // left, in whole seconds. It waits like Next.
 func (c *ClientV2) ExpectExpires() time.Duration {
 	c.t.Helper()
-	const want = "that the credentials are about to expire"
+	const want = "a notice that the credentials expire"
 	got := c.next(want)
 	if got.Notice != "expires" {
 		c.fail("got %v, want %s", got, want)

@@ -97,6 +97,9 @@ var failures2 = []failure{
 		c.Conn().Unsubscribe("news")
 		c.ExpectEnd("forbidden", "news")
 	}, []string{`got notice {"topic":"news","end":{"code":"unsubscribed",`, `, want the end forbidden of topic "news"`}, 0},
+	{"no expiry", func(t testing.TB, s *tanktest.Server, m *tank.Manager) {
+		s.DialV2("/").ExpectExpires()
+	}, []string{`waiting for a notice that the credentials expire: nothing came within 5s`}, patience},
 	{"no reset", func(t testing.TB, s *tanktest.Server, m *tank.Manager) {
 		c := s.DialV2("/")
 		c.Subscribe("news")

@@ -216,7 +216,9 @@ func (n *notes) noticed(object map[string]json.RawMessage, m *Message) (ok bool)
 	case "reset":
 		at, ok := positionOf(object["reset"])
 		if ok {
-			n.topics[m.Topic] = newStanding(at)
+			fresh := newStanding(at)
+			fresh.watch = place != nil && place.watch
+			n.topics[m.Topic] = fresh
 		}
 		return ok
 	case "end":

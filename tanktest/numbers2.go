@@ -14,6 +14,7 @@ type standing struct {
 	whole uint64 // everything up to this number has come, or the server has said that it will not
 	last  uint64 // number of the last publication
 	gap   uint64 // it is known that publications before this number may be missing; 0: none are
+	watch bool   // the client has asked who is in the topic, and asks again in Resume
 }
 
 func newStanding(at tank.Position) *standing {

@@ -118,6 +118,7 @@ func functions(p *doc.Package) map[string]*doc.Func {
 // documentation returns what is exported by the package in a directory, with its examples; nil when there is none.
 func documentation(t *testing.T, dir string) *doc.Package {
 	t.Helper()
+	atRoot(t)
 	if _, err := os.Stat(dir); os.IsNotExist(err) {
 		return nil
 	}

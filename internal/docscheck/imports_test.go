@@ -154,6 +154,7 @@ type sourceFile struct {
 // moduleSources parses the Go files of the root module.
 func moduleSources(t *testing.T) []sourceFile {
 	t.Helper()
+	atRoot(t)
 	var files []sourceFile
 	fset := token.NewFileSet()
 	err := filepath.WalkDir(".", func(name string, d fs.DirEntry, err error) error {

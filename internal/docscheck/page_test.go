@@ -38,6 +38,7 @@ func pages(t *testing.T) []page {
 // files lists the files of the repository, those of all its modules, whose names end like this.
 func files(t *testing.T, extension string) []string {
 	t.Helper()
+	atRoot(t)
 	var list []string
 	err := filepath.WalkDir(".", func(name string, d fs.DirEntry, err error) error {
 		switch {

@@ -46,7 +46,7 @@ var FakeTank = class {
         super(url, protocols);
         queueMicrotask(() => server.#connect(this));
       }
-      d(data) {
+      e(data) {
         server.#take(this, data);
       }
     };
@@ -59,9 +59,9 @@ var FakeTank = class {
   subscribers(name) {
     return [...this.#connections].filter((socket) => socket.a.has(name)).length;
   }
-  /** The tokens of the connections that are open. */
+  /** The tokens of the connections that are open: for each the last one that was taken. */
   get tokens() {
-    return [...this.#connections].map((socket) => socket.protocols[1]?.replace("bearer.", ""));
+    return [...this.#connections].map((socket) => socket.c);
   }
   /** Publishes JSON to a topic and returns its number. */
   publish(name, data, from) {
@@ -164,7 +164,7 @@ var FakeTank = class {
       socket.readyState = 3;
       socket.onclose?.({ code, reason });
     });
-    socket.c();
+    socket.d();
   }
   #send(name, frame) {
     for (const socket of this.#connections) if (socket.a.has(name)) this.#post(socket, frame);
@@ -173,7 +173,7 @@ var FakeTank = class {
     if (this.#silent) return;
     const data = typeof frame === "string" || frame instanceof ArrayBuffer ? frame : JSON.stringify(frame);
     socket.b.push(() => socket.onmessage?.({ data }));
-    socket.c();
+    socket.d();
   }
   #take(socket, data) {
     if (!this.#connections.has(socket) || this.#silent) return;
@@ -191,7 +191,9 @@ var FakeTank = class {
     }
   }
   #carryOut(socket, { sub, since, last, presence, unsub, pub, data, key, msg, auth, id }) {
-    const refused = sub !== void 0 || pub !== void 0 ? this.#options.refuse?.(sub !== void 0 ? "sub" : "pub", sub ?? pub) : void 0;
+    const named = sub ?? pub ?? auth;
+    const verb = sub !== void 0 ? "sub" : pub !== void 0 ? "pub" : "auth";
+    const refused = named === void 0 ? void 0 : this.#options.refuse?.(verb, named);
     if (refused) return { frame: { error: fault(refused) } };
     if (sub !== void 0) return this.#subscribe(socket, sub, since, last ?? 0, presence);
     if (pub !== void 0) {
@@ -203,7 +205,8 @@ var FakeTank = class {
       return { frame: { ok: { seq } } };
     }
     if (unsub !== void 0) socket.a.delete(unsub);
-    else if (auth === void 0) return this.#message(msg, id);
+    else if (auth !== void 0) socket.c = auth;
+    else return this.#message(msg, id);
     return { frame: { ok: {} } };
   }
   #message(msg, id) {
@@ -239,6 +242,7 @@ var FakeSocket = class {
   constructor(url, protocols) {
     this.url = url;
     this.protocols = protocols;
+    this.c = protocols[1]?.replace("bearer.", "");
   }
   url;
   protocols;
@@ -252,25 +256,27 @@ var FakeSocket = class {
   /** @internal */
   a = /* @__PURE__ */ new Set();
   /** @internal */
+  c;
+  /** @internal */
   b = [];
   #awake = false;
   send(data) {
-    if (this.readyState === 1) queueMicrotask(() => this.d(data));
+    if (this.readyState === 1) queueMicrotask(() => this.e(data));
   }
   close() {
     this.readyState = 3;
   }
   /** @internal */
-  d(_) {
+  e(_) {
   }
   /** @internal Hands on one frame in each microtask, whatever a handler throws. */
-  c() {
+  d() {
     if (this.#awake) return;
     this.#awake = true;
     queueMicrotask(() => {
       this.#awake = false;
       const next = this.b.shift();
-      if (this.b.length) this.c();
+      if (this.b.length) this.d();
       next?.();
     });
   }

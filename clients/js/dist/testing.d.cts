@@ -9,8 +9,8 @@ export interface FakeTankOptions {
     onRequest?: (data: any) => unknown;
     /** Gets messages without an answer: JSON, or bytes. */
     onMessage?: (data: any) => void;
-    /** Refuses a subscription or a publication by returning an error code, such as "forbidden" or "busy". */
-    refuse?: (verb: "sub" | "pub", topic: string) => string | undefined | void;
+    /** Refuses a subscription, a publication or a renewed token by returning an error code, such as "forbidden" or "busy". */
+    refuse?: (verb: "sub" | "pub" | "auth", topicOrToken: string) => string | undefined | void;
 }
 /** A command of a client, as it was on the wire. */
 export interface Received {
@@ -38,7 +38,7 @@ export declare class FakeTank {
     get connections(): number;
     /** How many connections are subscribed to a topic. */
     subscribers(name: string): number;
-    /** The tokens of the connections that are open. */
+    /** The tokens of the connections that are open: for each the last one that was taken. */
     get tokens(): (string | undefined)[];
     /** Publishes JSON to a topic and returns its number. */
     publish(name: string, data: unknown, from?: string): number;

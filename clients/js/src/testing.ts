@@ -12,8 +12,8 @@ export interface FakeTankOptions {
   onRequest?: (data: any) => unknown;
   /** Gets messages without an answer: JSON, or bytes. */
   onMessage?: (data: any) => void;
-  /** Refuses a subscription or a publication by returning an error code, such as "forbidden" or "busy". */
-  refuse?: (verb: "sub" | "pub", topic: string) => string | undefined | void;
+  /** Refuses a subscription, a publication or a renewed token by returning an error code, such as "forbidden" or "busy". */
+  refuse?: (verb: "sub" | "pub" | "auth", topicOrToken: string) => string | undefined | void;
 }
 
 /** A command of a client, as it was on the wire. */
@@ -83,9 +83,9 @@ export class FakeTank {
     return [...this.#connections].filter((socket) => socket._topics.has(name)).length;
   }
 
-  /** The tokens of the connections that are open. */
+  /** The tokens of the connections that are open: for each the last one that was taken. */
   get tokens(): (string | undefined)[] {
-    return [...this.#connections].map((socket) => socket.protocols[1]?.replace("bearer.", ""));
+    return [...this.#connections].map((socket) => socket._token);
   }
 
   /** Publishes JSON to a topic and returns its number. */
@@ -238,7 +238,9 @@ export class FakeTank {
   }
 
   #carryOut(socket: FakeSocket, { sub, since, last, presence, unsub, pub, data, key, msg, auth, id }: Command & { id?: number }): Done {
-    const refused = sub !== undefined || pub !== undefined ? this.#options.refuse?.(sub !== undefined ? "sub" : "pub", sub ?? pub!) : undefined;
+    const named = sub ?? pub ?? auth;
+    const verb = sub !== undefined ? "sub" : pub !== undefined ? "pub" : "auth";
+    const refused = named === undefined ? undefined : this.#options.refuse?.(verb, named);
     if (refused) return { frame: { error: fault(refused) } };
     if (sub !== undefined) return this.#subscribe(socket, sub, since, last ?? 0, presence);
     if (pub !== undefined) {
@@ -250,7 +252,8 @@ export class FakeTank {
       return { frame: { ok: { seq } } };
     }
     if (unsub !== undefined) socket._topics.delete(unsub);
-    else if (auth === undefined) return this.#message(msg, id);
+    else if (auth !== undefined) socket._token = auth;
+    else return this.#message(msg, id);
     return { frame: { ok: {} } };
   }
 
@@ -302,10 +305,13 @@ class FakeSocket implements WebSocketLike {
   onclose: ((event: any) => void) | null = null;
   onerror: ((event: any) => void) | null = null;
   /** @internal */ readonly _topics: Set<string> = new Set();
+  /** @internal */ _token: string | undefined;
   /** @internal */ readonly _inbox: (() => void)[] = [];
   #awake = false;
 
-  constructor(readonly url: string, readonly protocols: string[]) {}
+  constructor(readonly url: string, readonly protocols: string[]) {
+    this._token = protocols[1]?.replace("bearer.", "");
+  }
 
   send(data: any): void {
     if (this.readyState === 1) queueMicrotask(() => this._take(data));

@@ -132,6 +132,19 @@ test("refusals, requests, messages, tokens and presence", async (t) => {
   await clock.pass(0);
 });
 
+test("a renewed token is that of the connection, a refused one is not", async (t) => {
+  const tokens = ["t1", "t2", "t3"], refused = [];
+  const { server, tank } = await world(t, {
+    refuse: (verb, name) => (verb === "auth" && name === "t3" ? "forbidden" : undefined),
+  }, { token: () => tokens.shift(), onError: (error) => refused.push(error.code) });
+  server.raw({ expires: 60 });
+  await settle();
+  assert.deepEqual([server.tokens, refused], [["t2"], []]);
+  server.raw({ expires: 60 });
+  await settle();
+  assert.deepEqual([server.tokens, refused, tank.state], [["t2"], ["forbidden"], "open"]);
+});
+
 test("silence is noticed", async (t) => {
   const { clock, server, tank } = await world(t);
   server.silence();
