@@ -97,6 +97,7 @@ type page[R any] struct {
 type topic struct {
 	Name            string
 	Subscribers     int
+	Users           int
 	Published       uint64
 	Delivered       uint64
 	Dropped         uint64
@@ -231,7 +232,7 @@ func TestRatesAreThoseSinceTheLastLook(t *testing.T) {
 
 func TestATopicHasItsMembersAndTheirOutboxes(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		w := watch(t, tank.WithLimits(tank.Limits{WriteTimeout: time.Hour}))
+		w := watch(t, tank.WithLimits(tank.Limits{WriteTimeout: time.Hour}), tank.WithTopics("news*", tank.TopicOptions{Presence: tank.Presence{Enabled: true}}))
 		must(t, w.connect("reads", 1<<20).Subscribe("news/<b>&?#"))
 		must(t, w.connect("slow", 1).Subscribe("news/<b>&?#"))
 		w.connect("elsewhere", 1<<20)
@@ -241,7 +242,7 @@ func TestATopicHasItsMembersAndTheirOutboxes(t *testing.T) {
 		if len(p.Items) != 2 || p.Items[0].UserID != "slow" || p.Items[0].OutboxBytes < 1000 || p.Items[1].OutboxBytes != 0 {
 			t.Errorf("members are %+v", p.Items)
 		}
-		if p.Topic == nil || p.Topic.Name != "news/<b>&?#" || p.Topic.Subscribers != 2 || p.Topic.Published != 1 {
+		if p.Topic == nil || p.Topic.Name != "news/<b>&?#" || p.Topic.Subscribers != 2 || p.Topic.Users != 2 || p.Topic.Published != 1 {
 			t.Errorf("topic is %+v", p.Topic)
 		}
 		c := get[struct {

@@ -84,6 +84,7 @@ export function topic(params, go) {
     path: 'api/topic', title: t('members'), sort: '-outbox_bytes', none: t('topicGone'), fixed: { name },
   }, params, go, ({ topic: r, time }) => figures.update([
     [t('subscribers'), count(r.subscribers)],
+    ...(r.users ? [[t('users'), count(r.users)]] : []), // of a topic that knows
     [t('rate'), rate(r.rate) + t('perSecond')],
     [t('published'), count(r.published)],
     [t('delivered'), count(r.delivered)],

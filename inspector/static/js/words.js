@@ -4,7 +4,7 @@ import { recall, remember } from './prefs.js';
 const words = {
   en: {
     title: 'tank inspector', skip: 'Skip to the content', inspector: 'inspector', overview: 'Overview', clients: 'Clients', otherLanguage: '中文',
-    theme: 'Light or dark', topics: 'Topics', topic: 'Topic', client: 'Client', subscribers: 'Subscribers', members: 'Subscribers',
+    theme: 'Light or dark', topics: 'Topics', topic: 'Topic', client: 'Client', subscribers: 'Subscribers', users: 'Users in it', members: 'Subscribers',
     state: { new: 'not started', running: 'running', draining: 'shutting down: draining', closing: 'shutting down', closed: 'ended' },
     up: (d) => `running for ${d}`, away: (s) => `no answer for ${s} s, trying again`,
     newNote: 'The instance has not been started. Requests wait up to 2 s for Start and are then answered with 503.',
@@ -40,7 +40,7 @@ const words = {
   },
   zh: {
     title: 'tank 检查器', skip: '跳到内容', inspector: '检查器', overview: '概览', clients: '客户端', otherLanguage: 'English',
-    theme: '浅色或深色', topics: '主题', topic: '主题', client: '客户端', subscribers: '订阅者', members: '订阅者',
+    theme: '浅色或深色', topics: '主题', topic: '主题', client: '客户端', subscribers: '订阅者', users: '其中的用户', members: '订阅者',
     state: { new: '尚未启动', running: '运行中', draining: '正在关闭：分批断开', closing: '正在关闭', closed: '已结束' },
     up: (d) => `已运行 ${d}`, away: (s) => `${s} 秒没有响应，正在重试`,
     newNote: '实例尚未启动。请求最多等待 Start 2 秒，之后以 503 应答。',
