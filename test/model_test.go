@@ -495,20 +495,13 @@ func (p *player) shed() {
 		p.faults = append(p.faults, "1013")
 	}
 	if p.m.policy == tank.OutboxKeepLatest {
-		type topic struct { // one that began anew is another one
-			source string
-			room   *room
-		}
-		seen := make(map[topic]bool)
+		seen := make(map[string]bool) // topics, of which one that began anew is still the same one
 		for i := len(p.queue) - 1; i >= p.begun; i-- {
-			of := topic{source: p.queue[i].source}
-			if r := p.queue[i].room; r != nil {
-				of.room = r.it()
-			}
+			of := p.queue[i].source
 			if seen[of] {
 				p.lose(i, i+1)
 			}
-			seen[of] = of.source != own && of.source != refusals
+			seen[of] = of != own && of != refusals
 		}
 	}
 	for p.queued() > modelLimits.OutboxBytes && len(p.queue)-p.begun > 1 {
