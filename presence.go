@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"time"
-	"unicode/utf8"
 
 	"github.com/fanqie/tank-websocket-go-server/internal/hub"
 )
@@ -56,16 +55,10 @@ func (c *Client) presenceInfo(topic string) (info string, ok bool) {
 		if value == nil {
 			return nil
 		}
-		info, err = encodeJSON(value)
-		switch {
-		case err != nil:
-			return fmt.Errorf("%w: Presence.Info: %w", ErrInvalidData, err)
-		case len(info) > maxInfo:
-			return fmt.Errorf("%w: Presence.Info: %d bytes of JSON are more than %d", ErrInvalidData, len(info), maxInfo)
-		case !utf8.ValidString(info): // a json.RawMessage is taken as it is
-			return fmt.Errorf("%w: Presence.Info is not valid UTF-8", ErrInvalidData)
+		if info, err = encodeResult("what Presence.Info has returned", value); err == nil && len(info) > maxInfo {
+			err = fmt.Errorf("%w: Presence.Info: %d bytes of JSON are more than %d", ErrInvalidData, len(info), maxInfo)
 		}
-		return nil
+		return err
 	})
 	switch {
 	case isPanic(err):

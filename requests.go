@@ -55,13 +55,7 @@ func (c *Client) handleRequest(id uint64, data string) {
 	err := c.guard("request handler panicked", "", func() error {
 		result, err := c.m.config.handleRequest(c, Request{json.RawMessage(data)})
 		if err == nil {
-			answer, err = encodeJSON(result)
-			switch {
-			case err != nil:
-				err = fmt.Errorf("%w: the result of the request handler cannot be encoded: %w", ErrInvalidData, err)
-			case !utf8.ValidString(answer): // a json.RawMessage is taken as it is
-				err = fmt.Errorf("%w: the result of the request handler is not valid UTF-8", ErrInvalidData)
-			}
+			answer, err = encodeResult("the result of the request handler", result)
 		}
 		return err
 	})
@@ -71,6 +65,18 @@ func (c *Client) handleRequest(id uint64, data string) {
 	case !isPanic(err):
 		c.refuse(c.requestRefusal(id, err))
 	}
+}
+
+// encodeResult encodes what a callback has returned. It returns ErrInvalidData for what is no JSON; of says what it is.
+func encodeResult(of string, result any) (string, error) {
+	text, err := encodeJSON(result)
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("%w: %s cannot be encoded: %w", ErrInvalidData, of, err)
+	case !utf8.ValidString(text): // a json.RawMessage is taken as it is
+		return "", fmt.Errorf("%w: %s is not valid UTF-8", ErrInvalidData, of)
+	}
+	return text, nil
 }
 
 // requestRefusal makes of a request handler's error what the client is told.
