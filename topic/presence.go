@@ -277,12 +277,10 @@ func (p *presence) nextDue() (at time.Time) {
 	return at
 }
 
-// remindOfPresence asks the owner to call TellPresence when something is due, unless it is to call earlier already.
+// remindOfPresence asks the owner to call TellPresence when something is due, unless it is to call earlier already. There must be a
+// presence.
 func (t *Topic) remindOfPresence() {
 	p := t.presence
-	if p == nil {
-		return
-	}
 	if due := p.nextDue(); !due.IsZero() && (p.due.IsZero() || due.Before(p.due)) && t.onPresence != nil {
 		p.due = due
 		t.onPresence(t, due)
