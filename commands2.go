@@ -86,6 +86,8 @@ func (c *Client) handleSubscribe2(cmd *wire.Command2) {
 		c.handleSubscribe(cmd.Topic, ask)
 		return
 	}
+	topic := cmd.Topic
+	ask.Missed = func(why string) { c.reportMissed(topic, why) }
 	handed, cancel := context.WithCancel(context.Background())
 	ask.Handed = cancel
 	ask.Most = c.awaitRoom()

@@ -19,6 +19,7 @@ const (
 	EventDisconnect  EventType = "disconnect"
 	EventSubscribe   EventType = "subscribe"
 	EventUnsubscribe EventType = "unsubscribe"
+	EventMissed      EventType = "missed" // a client of tank.v2 came back with a position, and was told that messages may be missing
 )
 
 // ConnEvent is a step in a connection's life. For one client connect comes first and disconnect last; disconnect
@@ -30,9 +31,9 @@ type ConnEvent struct {
 	EventType EventType
 	ClientID  string
 	UserID    string
-	Topic     string   // of subscribe and unsubscribe
+	Topic     string   // of subscribe, unsubscribe and missed
 	Topics    []string // of disconnect: the subscriptions that ended with the connection, in any order
-	Reason    string   // of disconnect: close code and text, such as "1000 closed by server"; 1006 without a close frame
+	Reason    string   // of disconnect: close code and text, such as "1000 closed by server"; 1006 without a close frame. Of missed: see Resumes
 	Time      time.Time
 }
 
@@ -104,12 +105,23 @@ func (c *Client) report(code ErrorCode, message, topic string, err error) {
 	c.m.report(&ErrorEvent{Code: code, Message: message, Err: err, ClientID: c.ID(), UserID: c.UserID(), Topic: topic})
 }
 
+// reportMissed sends an event about a client that was told that messages may be missing. Any goroutine may call it.
+func (c *Client) reportMissed(topic, why string) {
+	e := &ConnEvent{EventType: EventMissed, ClientID: c.ID(), UserID: c.UserID(), Topic: topic, Reason: why, Time: time.Now()}
+	if !c.m.hub.Report(e) {
+		c.m.counters.eventsDropped.Add(1)
+	}
+}
+
 // Report sends an error event, or has something else logged. It runs in the hub's goroutine.
 func (f *feed) Report(what any) {
 	switch what := what.(type) {
 	case *ErrorEvent:
 		f.journal.add(errorEntry(*what)) // before a reader of the channel has it
 		offer(f, f.errors, what)
+	case *ConnEvent:
+		f.journal.add(connEntry(*what))
+		offer(f, f.connEvents, what)
 	case entry:
 		f.journal.add(what)
 	}

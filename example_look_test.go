@@ -109,6 +109,19 @@ func ExampleManager_GetAllTopics() {
 	// weather 1
 }
 
+// A topic that nobody is in any more, and that keeps nothing, lives on for a while: whoever comes back to it soon is told whether something
+// was missed.
+func ExampleManager_GetLingeringTopics() {
+	tkws := tank.NewInstance()
+	_, stop := run(tkws)
+	defer stop()
+	before, _ := tkws.Position("news")
+	for _, t := range tkws.GetLingeringTopics() {
+		fmt.Println(t.Name, t.Subscribers, t.Epoch == before.Epoch)
+	}
+	// Output: news 0 true
+}
+
 func ExampleManager_GetTopicSubscriberCount() {
 	tkws := tank.NewInstance()
 	server, stop := run(tkws)
@@ -138,6 +151,23 @@ func ExampleManager_GetTopicSubscribers() {
 	// Output:
 	// ann
 	// bob
+}
+
+// Which readers of the news are behind, and by how many messages.
+func ExampleClient_Lag() {
+	tkws := tank.NewInstance()
+	server, stop := run(tkws)
+	defer stop()
+	page := open(server, "ann")
+	defer page.CloseNow()
+	page.send("sub:news")
+	await(tkws, tank.EventSubscribe)
+	tkws.BroadcastTopicMessage("news", "hello")
+	page.receive()
+	for _, c := range tkws.GetTopicSubscribers("news") {
+		fmt.Println(c.UserID(), c.Lag("news"))
+	}
+	// Output: ann 0
 }
 
 func ExampleManager_Stats() {

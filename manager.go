@@ -39,6 +39,8 @@ type counters struct {
 	connections     atomic.Int64 // places taken of Limits.Connections: clients, and requests that may become one
 	refused         atomic.Uint64
 	ignored         atomic.Uint64
+	requests        atomic.Uint64
+	requestsFailed  atomic.Uint64
 	eventsDropped   atomic.Uint64
 	panicsRecovered atomic.Uint64
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 	"unicode/utf8"
 
 	"github.com/fanqie/tank-websocket-go-server/actor"
@@ -52,6 +53,7 @@ func (c *Client) handleRequest(id uint64, data string) {
 	}
 	c.sync()
 	var answer string
+	began := time.Now()
 	err := c.guard("request handler panicked", "", func() error {
 		result, err := c.m.config.handleRequest(c, Request{json.RawMessage(data)})
 		if err == nil {
@@ -59,11 +61,21 @@ func (c *Client) handleRequest(id uint64, data string) {
 		}
 		return err
 	})
+	c.m.countRequest(time.Since(began), err)
 	switch {
 	case err == nil:
 		c.session.Client.Send(wire.NewAnswers(c.session.Client.Encoding(), wire.AppendAnswer(nil, id, answer), 1))
 	case !isPanic(err):
 		c.refuse(c.requestRefusal(id, err))
+	}
+}
+
+// countRequest counts a call of the request handler, which took so long. Any goroutine may call it.
+func (m *Manager) countRequest(took time.Duration, err error) {
+	m.histograms.requestLatency.Observe(int64(took))
+	m.counters.requests.Add(1)
+	if err != nil {
+		m.counters.requestsFailed.Add(1)
 	}
 }
 

@@ -14,7 +14,13 @@ import (
 type TopicStats struct {
 	Name            string    `json:"name"`
 	Subscribers     int       `json:"subscribers"`
+	SubscribersV2   int       `json:"subscribers_v2"`    // of them, clients of tank.v2
 	Users           int       `json:"users"`             // who are in it, see Presence; 0 when it does not know
+	Epoch           string    `json:"epoch"`             // of its numbering; empty while nobody has been told it
+	Seq             uint64    `json:"seq"`               // number of its last message
+	Kept            int       `json:"kept"`              // messages that it keeps, see History
+	KeptBytes       int64     `json:"kept_bytes"`        // memory of these, and of keys
+	OldestKeptAt    time.Time `json:"oldest_kept_at"`    // when the first of these was published, or somewhat earlier; zero without
 	Published       uint64    `json:"published"`         // messages that the topic has accepted
 	Delivered       uint64    `json:"delivered"`         // messages queued for subscribers, counted once for each
 	Dropped         uint64    `json:"dropped"`           // messages for a subscriber that were never written to its socket, or that a loop over Manager.Subscribe did not get
@@ -43,6 +49,7 @@ func (s State) String() string { return string(s) }
 type Stats struct {
 	State           State         `json:"state"`
 	Clients         int           `json:"clients"`
+	ClientsV2       int           `json:"clients_v2"`       // of them, those that speak tank.v2
 	Topics          int           `json:"topics"`           // that have subscribers, or keep messages
 	LingeringTopics int           `json:"lingering_topics"` // that have neither, and live on for a while; see docs/history.md
 	Accepted        uint64        `json:"accepted"`         // requests that became a connection
@@ -54,6 +61,12 @@ type Stats struct {
 	MessagesOut     uint64        `json:"messages_out"`     // data messages written to sockets
 	BytesOut        uint64        `json:"bytes_out"`        // bytes written to sockets, frame headers included
 	Dropped         uint64        `json:"dropped"`          // messages for a client that were not, as far as is known, written to its socket
+	Lost            uint64        `json:"lost"`             // of those, the ones that clients of tank.v2 were told of
+	Resumes         Resumes       `json:"resumes"`          // what clients of tank.v2 that came back with a position were answered
+	Replayed        uint64        `json:"replayed"`         // messages that topics kept, and gave to clients of tank.v2 that asked for them
+	Present         int           `json:"present"`          // users who are in topics, see Presence, counted once for each topic
+	Requests        uint64        `json:"requests"`         // calls of the request handler
+	RequestsFailed  uint64        `json:"requests_failed"`  // of those, the ones that were answered with an error, or panicked
 	Evicted         uint64        `json:"evicted"`          // clients closed because of Limits.OutboxBytes or TotalOutboxBytes
 	OutboxMemory    int64         `json:"outbox_memory"`    // memory of the queued bytes of all clients; see Limits.TotalOutboxBytes
 	HistoryMemory   int64         `json:"history_memory"`   // memory of what topics keep; see Limits.TotalHistoryBytes
@@ -63,12 +76,24 @@ type Stats struct {
 	Uptime          time.Duration `json:"uptime"`           // nanoseconds in JSON; zero before Start and once Shutdown was called
 }
 
+// Resumes counts the answers to clients of tank.v2 that asked for what came behind a position: all but Recovered say that messages may
+// be missing, and why. See docs/protocol-v2.md.
+type Resumes struct {
+	Recovered uint64 `json:"recovered"` // everything behind the position follows
+	Epoch     uint64 `json:"epoch"`     // the position is one of another numbering
+	Ahead     uint64 `json:"ahead"`     // the position is ahead of the topic
+	Off       uint64 `json:"off"`       // the topic keeps nothing
+	Evicted   uint64 `json:"evicted"`   // messages behind the position are no longer kept, or too many for an outbox
+}
+
 // Stats returns the statistics of the instance. It never blocks.
 func (m *Manager) Stats() Stats {
 	c := m.clientOptions.Counters
+	t := m.hub.Counters()
 	return Stats{
 		State:           State(m.hub.State()),
 		Clients:         m.GetClientCount(),
+		ClientsV2:       m.hub.SessionsV2(),
 		Topics:          m.hub.Topics(),
 		LingeringTopics: m.hub.LingeringTopics(),
 		Accepted:        m.hub.Accepted(),
@@ -80,6 +105,18 @@ func (m *Manager) Stats() Stats {
 		MessagesOut:     c.MessagesOut.Load(),
 		BytesOut:        c.BytesOut.Load(),
 		Dropped:         c.Dropped.Load(),
+		Lost:            c.Lost.Load(),
+		Resumes: Resumes{
+			Recovered: t.Recovered.Load(),
+			Epoch:     t.Missed.Epoch.Load(),
+			Ahead:     t.Missed.Ahead.Load(),
+			Off:       t.Missed.Off.Load(),
+			Evicted:   t.Missed.Evicted.Load(),
+		},
+		Replayed:        t.Replayed.Load(),
+		Present:         int(t.Present.Load()),
+		Requests:        m.counters.requests.Load(),
+		RequestsFailed:  m.counters.requestsFailed.Load(),
 		Evicted:         c.Evicted.Load(),
 		OutboxMemory:    m.hub.Budget().Held(),
 		HistoryMemory:   m.hub.HistoryMemory(),
@@ -100,13 +137,25 @@ func (m *Manager) GetTopicSubscriberCount(topic string) int { return m.hub.Count
 
 // GetAllTopics returns the statistics of every live topic actor, sorted by name; none after Shutdown.
 // It does not stop the topics, so the figures of a busy topic may be of slightly different moments.
-func (m *Manager) GetAllTopics() []TopicStats {
-	live := m.hub.AllTopics()
+func (m *Manager) GetAllTopics() []TopicStats { return m.topicStats(false) }
+
+// GetLingeringTopics is GetAllTopics for the topics that have no subscribers and keep nothing, and live on for a while; see
+// docs/history.md.
+func (m *Manager) GetLingeringTopics() []TopicStats { return m.topicStats(true) }
+
+func (m *Manager) topicStats(lingering bool) []TopicStats {
+	live := m.hub.AllTopics(lingering)
 	list := make([]TopicStats, len(live))
 	for i, s := range live {
 		list[i] = TopicStats{
 			Name:            s.Name,
 			Subscribers:     s.Subscribers,
+			SubscribersV2:   s.SpeakV2,
+			Epoch:           s.Position.Epoch,
+			Seq:             s.Position.Seq,
+			Kept:            s.Kept,
+			KeptBytes:       s.KeptBytes,
+			OldestKeptAt:    s.OldestKeptAt,
 			Users:           s.Users,
 			Published:       s.Published,
 			Delivered:       s.Delivered,
@@ -125,6 +174,7 @@ func (m *Manager) GetAllTopics() []TopicStats {
 type ClientStats struct {
 	ID            string        `json:"id"`
 	UserID        string        `json:"user_id"`
+	Protocol      string        `json:"protocol"` // "v1" or "tank.v2", see Client.Protocol
 	RemoteAddr    string        `json:"remote_addr"`
 	Subscriptions int           `json:"subscriptions"`
 	OutboxBytes   int64         `json:"outbox_bytes"` // queued: accepted, but not yet taken by its socket
@@ -140,6 +190,7 @@ func (c *Client) Stats() ClientStats {
 	return ClientStats{
 		ID:            c.session.ID,
 		UserID:        c.session.UserID,
+		Protocol:      c.Protocol().String(),
 		RemoteAddr:    c.RemoteAddr(),
 		Subscriptions: c.session.Subscriptions(),
 		OutboxBytes:   c.session.Client.Queued(),
@@ -150,6 +201,11 @@ func (c *Client) Stats() ClientStats {
 		LastSeen:      c.session.Client.LastSeen(),
 	}
 }
+
+// Lag returns how many messages of a topic are queued for the client: accepted, not dropped, and not yet taken by its socket, which is
+// known of up to 64 KiB at a time. So the client stands at TopicStats.Seq less the lag. It is 0 for a client that has ended. It asks the
+// client's actor, which never waits, so it does not block.
+func (c *Client) Lag(topic string) int { return c.session.Client.Lag(topic) }
 
 // GetClient returns the connected client with that Client.ID, or nil when there is none: before Start and after Shutdown,
 // too. It asks the supervisor, which never waits, so it does not block.
@@ -209,6 +265,8 @@ type Histograms struct {
 	// OutboxBytes is the number of queued bytes of a client: accepted, but not yet taken by its socket. Each client is measured
 	// once in a heartbeat interval.
 	OutboxBytes Histogram `json:"outbox_bytes"`
+	// RequestLatency is how long calls of the request handler took, in seconds.
+	RequestLatency Histogram `json:"request_latency"`
 }
 
 // Histogram counts observations by size.
@@ -224,6 +282,8 @@ func (m *Manager) Histograms() Histograms {
 		BatchMessages: read(m.histograms.batchMessages, 1),
 		WriteLatency:  read(m.histograms.writeLatency, float64(time.Second)),
 		OutboxBytes:   read(m.histograms.outboxBytes, 1),
+
+		RequestLatency: read(m.histograms.requestLatency, float64(time.Second)),
 	}
 }
 
@@ -232,15 +292,20 @@ type histograms struct {
 	batchMessages *metrics.Histogram
 	writeLatency  *metrics.Histogram // nanoseconds
 	outboxBytes   *metrics.Histogram
+
+	requestLatency *metrics.Histogram // nanoseconds
 }
 
 func newHistograms() histograms {
 	const us, ms, kib, mib = int64(time.Microsecond), int64(time.Millisecond), 1 << 10, 1 << 20
+	latencies := []int64{25 * us, 50 * us, 100 * us, 250 * us, 500 * us, 1 * ms, 2500 * us, 5 * ms, 10 * ms, 25 * ms, 50 * ms, 100 * ms,
+		250 * ms, 500 * ms, 1000 * ms, 2500 * ms, 5000 * ms, 10_000 * ms}
 	return histograms{
 		batchMessages: metrics.NewHistogram(1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048),
-		writeLatency: metrics.NewHistogram(25*us, 50*us, 100*us, 250*us, 500*us, 1*ms, 2500*us, 5*ms, 10*ms, 25*ms, 50*ms, 100*ms,
-			250*ms, 500*ms, 1000*ms, 2500*ms, 5000*ms, 10_000*ms),
-		outboxBytes: metrics.NewHistogram(0, 1*kib, 4*kib, 16*kib, 64*kib, 256*kib, 1*mib, 4*mib, 16*mib, 64*mib),
+		writeLatency:  metrics.NewHistogram(latencies...),
+		outboxBytes:   metrics.NewHistogram(0, 1*kib, 4*kib, 16*kib, 64*kib, 256*kib, 1*mib, 4*mib, 16*mib, 64*mib),
+
+		requestLatency: metrics.NewHistogram(latencies...),
 	}
 }
 

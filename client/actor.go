@@ -3,6 +3,7 @@ package client
 import (
 	"iter"
 
+	"github.com/fanqie/tank-websocket-go-server/actor"
 	"github.com/fanqie/tank-websocket-go-server/internal/wire"
 )
 
@@ -19,6 +20,10 @@ type (
 		closed bool // the last of the peer was its close frame
 	}
 	cut struct{} // end it now
+	lag struct { // answered with how many messages of a topic are queued
+		actor.Request[int]
+		topic string
+	}
 )
 
 // receive is the actor: all functions below run in its goroutine. None of them waits for the network.
@@ -82,3 +87,5 @@ func (m writerEnded) handle(c *Client) {
 		c.wrote()
 	}
 }
+
+func (m lag) handle(c *Client) { m.Reply(c.out.outbox.messagesOf(m.topic)) }

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"context"
 	"sync/atomic"
 	"time"
 
@@ -33,6 +34,7 @@ type Counters struct {
 	MessagesOut atomic.Uint64 // data messages written to the socket
 	BytesOut    atomic.Uint64 // bytes written to the socket, headers included
 	Dropped     atomic.Uint64 // data messages that were meant for a client and never written to its socket
+	Lost        atomic.Uint64 // of those, the ones that a notice to the client names
 	Evicted     atomic.Uint64 // clients closed because too much was queued, see SlowFault
 	Throttled   atomic.Uint64 // data messages that were received later because of Options.Messages
 	Waits       atomic.Uint64 // times that a writer edge waited for a full socket
@@ -230,6 +232,13 @@ func (c *Client) AwaitRoom(most int) {
 
 // Queued returns how many bytes are accepted and not yet written.
 func (c *Client) Queued() int64 { return c.queued.Load() }
+
+// Lag returns how many messages of a topic are accepted and not yet written; 0 when the client has ended. It waits for the actor, which
+// never waits.
+func (c *Client) Lag(topic string) int {
+	n, _ := actor.Call(context.Background(), c.ref, func(r actor.Request[int]) message { return lag{r, topic} })
+	return n
+}
 
 // Dropped returns how many messages were meant for the client and never written to its socket.
 func (c *Client) Dropped() uint64 { return c.dropped.Load() }

@@ -85,7 +85,16 @@ func (c *Client) allLosses() (notices []byte) {
 // appendLoss appends the notice of a loss, which does not take memory any more.
 func (c *Client) appendLoss(notices []byte, topic string, l loss) []byte {
 	c.opts.Budget.Add(-lossBytes)
+	c.opts.Counters.Lost.Add(l.messages)
 	return wire.AppendLost(notices, topic, l.messages, l.last)
+}
+
+// forgetLosses forgets all losses. The peer will not be told of them.
+func (c *Client) forgetLosses() {
+	for _, of := range c.out.outbox.losses {
+		c.opts.Budget.Add(-lossBytes * len(of))
+	}
+	c.out.outbox.losses = nil
 }
 
 // moveLosses gives losses the slots that their batches will have when compact has moved these.

@@ -89,6 +89,16 @@ func (o *outbox) firstToDrop() int {
 // oldest returns the batch that has waited longest. Some batch must be waiting.
 func (o *outbox) oldest() *wire.Batch { return o.slots[o.first()] }
 
+// messagesOf returns how many messages of a topic are not written, those that are being written included.
+func (o *outbox) messagesOf(topic string) (n int) {
+	for _, b := range o.slots {
+		if b != nil && b.Lost != nil && b.Topic == topic && !b.Answers {
+			n += b.Messages
+		}
+	}
+	return n
+}
+
 // begin takes the batch that has waited longest to be written. Some batch must be waiting.
 func (o *outbox) begin() *wire.Batch {
 	next := o.first()
@@ -200,7 +210,7 @@ func (c *Client) wroteAllBut(left int) {
 // resetOutbox gives the slots of an empty outbox back. A peer that was not told of losses will not be.
 func (c *Client) resetOutbox() {
 	c.countSlots(0)
-	c.allLosses()
+	c.forgetLosses()
 	c.out.outbox.reset()
 }
 

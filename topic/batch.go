@@ -140,6 +140,7 @@ func (t *Topic) finish(b *wire.Batch) {
 	t.batch, t.size, t.last = nil, batchSize{}, min(max(t.size.v1, t.size.v2), maxBatch+maxBatch/4)
 	t.published.Add(uint64(b.Messages)) // #nosec G115 -- a count
 	t.lastPublished.Store(now)
+	t.stands.Store(t.seq)
 	t.batches.Observe(int64(b.Messages))
 	if n := len(t.members); n > 0 && b.SampledAt != 0 {
 		b.SampledFor = t.members[rand.IntN(n)].Subscriber // #nosec G404 -- nobody gains by guessing it

@@ -225,6 +225,23 @@ func (b *block) part(from uint64, most int) *wire.Batch {
 	return part
 }
 
+// messages returns how many messages are kept.
+func (r *ring) messages() int64 {
+	if len(r.blocks) == 0 {
+		return 0
+	}
+	last := r.blocks[len(r.blocks)-1].last()
+	return int64(last + 1 - r.low(last)) // #nosec G115 -- a count
+}
+
+// since returns when the oldest block was begun, Unix nanoseconds; 0 when there is none.
+func (r *ring) since() int64 {
+	if len(r.blocks) == 0 {
+		return 0
+	}
+	return r.blocks[0].began
+}
+
 // due returns when the oldest block is to be dropped for its age, or the zero time.
 func (r *ring) due() time.Time {
 	if r.limits.Age == 0 || len(r.blocks) == 0 {

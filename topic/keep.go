@@ -57,6 +57,8 @@ func (t *Topic) account() {
 	if memory > 0 {
 		memory += keeperBytes
 	}
+	t.keptMessages.Store(t.history.messages())
+	t.oldest.Store(t.history.since())
 	if more := memory - int(t.kept.Load()); more != 0 {
 		t.kept.Store(int64(memory))
 		t.budget.Add(more)

@@ -38,17 +38,20 @@ const epochLen = 16
 
 // position returns where the topic stands. From then on its epoch is known to somebody, who may come back with it.
 func (t *Topic) position() wire.Position {
-	if t.epoch == "" {
-		t.epoch = rand.Text()[:epochLen]
+	epoch := t.epoch.Load()
+	if epoch == nil {
+		named := rand.Text()[:epochLen]
+		epoch = &named
+		t.epoch.Store(epoch)
 	}
 	t.noteLasting()
-	return wire.Position{Epoch: t.epoch, Seq: t.seq}
+	return wire.Position{Epoch: *epoch, Seq: t.seq}
 }
 
 // noteLasting notes whether it makes a difference that the topic goes on without subscribers: somebody knows its epoch, and something
 // was published, or will be kept when it is; or a key is known; or somebody is present, who has vanished.
 func (t *Topic) noteLasting() {
-	lasting := t.epoch != "" && (t.seq > 0 || t.history.limits.IsOn()) || len(t.keys.order) > 0 || t.presence != nil && t.presence.there > 0
+	lasting := t.epoch.Load() != nil && (t.seq > 0 || t.history.limits.IsOn()) || len(t.keys.order) > 0 || t.presence != nil && t.presence.there > 0
 	if lasting != t.lasting.Load() {
 		t.lasting.Store(lasting)
 	}
@@ -62,7 +65,9 @@ func (m position) handle(t *Topic) {
 // handle begins a new numbering. What was kept is given up, and so are the keys.
 func (m reset) handle(t *Topic) {
 	t.deliverBatch()
-	t.epoch, t.seq = "", 0
+	t.epoch.Store(nil)
+	t.seq = 0
+	t.stands.Store(0)
 	t.forget()
 	t.tellKept()
 	for _, member := range t.members {

@@ -312,7 +312,14 @@ func (m present) handle(t *Topic) {
 // notePresent passes on what has changed, to Stats and to the owner. Whatever changes members or users calls it.
 func (t *Topic) notePresent() {
 	if t.presence != nil {
-		t.there.Store(int64(t.presence.there))
+		t.noteThere(t.presence.there)
 		t.remindOfPresence()
+	}
+}
+
+// noteThere passes on how many users are present.
+func (t *Topic) noteThere(users int) {
+	if now := int64(users); now != t.there.Load() {
+		t.counters.Present.Add(now - t.there.Swap(now))
 	}
 }

@@ -14,12 +14,13 @@ import (
 
 // Ask is a command to subscribe of tank.v2.
 type Ask struct {
-	ID     uint64        // of the command; 0: it wants no reply
-	Since  wire.Position // what came behind it is replayed; the zero Position: nothing
-	Last   uint64        // up to so many messages are replayed, if Since does not say which; 0: none
-	Most   int           // bytes that are replayed at most
-	Watch  bool          // tell who is in the topic, now and when that changes
-	Handed func()        // is called, in the topic's goroutine, when the subscriber has been given everything; must not block; may be nil
+	ID     uint64           // of the command; 0: it wants no reply
+	Since  wire.Position    // what came behind it is replayed; the zero Position: nothing
+	Last   uint64           // up to so many messages are replayed, if Since does not say which; 0: none
+	Most   int              // bytes that are replayed at most
+	Watch  bool             // tell who is in the topic, now and when that changes
+	Missed func(why string) // is called, in the topic's goroutine, when messages behind Since are missing; must not block; may be nil
+	Handed func()           // is called, in the topic's goroutine, when the subscriber has been given everything; must not block; may be nil
 }
 
 type (
@@ -89,6 +90,10 @@ func (t *Topic) answer(m *Member, a *Ask) {
 	defer a.Done()
 	to := m.Subscriber
 	reply, parts := t.reply(a)
+	t.counters.countReply(reply)
+	if reply.Missed != "" && a.Missed != nil {
+		a.Missed(reply.Missed)
+	}
 	if a.Watch && t.presence != nil && m.place > 0 {
 		reply.Here = t.presence.watch(m)
 	}
@@ -98,7 +103,8 @@ func (t *Topic) answer(m *Member, a *Ask) {
 	}
 	for _, b := range parts {
 		if t.tell(to, b) {
-			t.delivered.Add(uint64(b.Messages)) // #nosec G115 -- a count
+			t.delivered.Add(uint64(b.Messages))         // #nosec G115 -- a count
+			t.counters.Replayed.Add(uint64(b.Messages)) // #nosec G115 -- a count
 		}
 	}
 }
@@ -113,7 +119,7 @@ func (t *Topic) reply(a *Ask) (reply wire.Subscribed, parts []*wire.Batch) {
 	low := t.history.lowWithin(t.seq, a.Most)
 	if !a.Since.IsZero() {
 		reply.Replay = wire.BehindSince
-		if reply.Missed = t.missed(a.Since, low); reply.Missed == "" {
+		if reply.Missed = t.missed(reply.At.Epoch, a.Since, low); reply.Missed == "" {
 			reply.From = a.Since.Seq
 		}
 	}
@@ -125,9 +131,9 @@ func (t *Topic) reply(a *Ask) (reply wire.Subscribed, parts []*wire.Batch) {
 }
 
 // missed returns why messages behind a position are missing, or "" when all from low on are kept and that is enough.
-func (t *Topic) missed(since wire.Position, low uint64) string {
+func (t *Topic) missed(epoch string, since wire.Position, low uint64) string {
 	switch {
-	case since.Epoch != t.epoch:
+	case since.Epoch != epoch:
 		return wire.MissedEpoch
 	case since.Seq > t.seq:
 		return wire.MissedAhead
@@ -147,9 +153,9 @@ func (m read) handle(t *Topic) {
 	page.From.Seq = low - 1
 	since := m.since
 	if since.IsZero() {
-		since.Epoch = t.epoch
+		since.Epoch = page.From.Epoch
 	}
-	if page.Missed = t.missed(since, low); page.Missed == "" {
+	if page.Missed = t.missed(page.From.Epoch, since, low); page.Missed == "" {
 		page.From.Seq = since.Seq
 	}
 	page.Parts = t.history.behind(page.From.Seq, m.most)

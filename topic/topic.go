@@ -9,6 +9,7 @@
 package topic
 
 import (
+	"cmp"
 	"context"
 	"iter"
 	"sync/atomic"
@@ -75,6 +76,8 @@ type Options struct {
 	History History
 	// Budget counts the memory of what is kept. Nil: nobody asks.
 	Budget *budget.Budget
+	// Counters count what topics answer. Nil: nobody asks.
+	Counters *Counters
 	// OnKept is called in the topic's goroutine when messages are kept, and none were before, or the reverse; and after each Sweep,
 	// Abandon and Reset, and each Retire that did not end the topic. kept says whether messages are kept, and due when to call Sweep
 	// next, the zero time for never. It must not block. May be nil.
@@ -102,6 +105,7 @@ type Topic struct {
 	pool      *Pool
 	batches   *metrics.Histogram // nil: batches are not counted
 	budget    *budget.Budget     // of what is kept
+	counters  *Counters
 	onPanic   func(*actor.PanicError)
 	onKept    func(t *Topic, kept bool, due time.Time) // nil: nobody asks
 	ref       *actor.Ref[Message]
@@ -118,7 +122,6 @@ type Topic struct {
 	last     int                 // bytes of the last delivered batch, at most 1.25 maxBatch: what writing it takes, and what the next may need
 	idle     *group              // subscribers that have to be flushed; nil: none
 	seq      uint64              // number of the last message; 0 before the first
-	epoch    string              // names the numbering; empty: nobody knows it yet
 	history  ring
 	keys     keys
 	receipts []receipt // of what is in the batch, or was repeated, in order
@@ -130,25 +133,35 @@ type Topic struct {
 	dropped atomic.Uint64 // which subscribers add to, too
 
 	// Written by the actor alone, read by anyone.
-	kept          atomic.Int64 // memory of what is kept, in bytes
-	lasting       atomic.Bool  // see Lasts
+	epoch         atomic.Pointer[string] // names the numbering; nil: nobody knows it yet
+	stands        atomic.Uint64          // seq when a batch was delivered last
+	kept          atomic.Int64           // memory of what is kept, in bytes
+	keptMessages  atomic.Int64           // messages that are kept
+	oldest        atomic.Int64           // when the first of them was published, or somewhat earlier; Unix nanoseconds, 0 without
+	lasting       atomic.Bool            // see Lasts
 	compresses    atomic.Bool
 	published     atomic.Uint64
 	delivered     atomic.Uint64
+	speakV2       atomic.Int64 // members who speak tank.v2
 	there         atomic.Int64 // users who are present
 	lastPublished atomic.Int64 // Unix nanoseconds, 0 before the first message
 }
 
 // Stats of a topic, read without stopping it.
 type Stats struct {
-	Published       uint64    // messages taken
-	Delivered       uint64    // messages put into subscribers' outboxes
-	Dropped         uint64    // messages that an outbox did not take, or lost before they were written
-	Depth           int       // messages waiting
-	Users           int       // who are present; 0 when the topic does not know
-	Restarts        uint64    // panics survived
-	CreatedAt       time.Time // when it was spawned
-	LastPublishedAt time.Time // zero before the first message
+	Published       uint64        // messages taken
+	Delivered       uint64        // messages put into subscribers' outboxes
+	Dropped         uint64        // messages that an outbox did not take, or lost before they were written
+	Depth           int           // messages waiting
+	SpeakV2         int           // members who speak tank.v2
+	Users           int           // who are present; 0 when the topic does not know
+	Position        wire.Position // where it stood when messages were delivered last; without an epoch while nobody knows that
+	Kept            int           // messages that are kept
+	KeptBytes       int64         // memory of what is kept
+	OldestKeptAt    time.Time     // when the first of them was published, or somewhat earlier; zero without
+	Restarts        uint64        // panics survived
+	CreatedAt       time.Time     // when it was spawned
+	LastPublishedAt time.Time     // zero before the first message
 }
 
 // Message is what a topic actor understands.
@@ -183,6 +196,7 @@ func Spawn(name string, opts Options) *Topic {
 	if t.budget == nil {
 		t.budget = budget.New(0, nil)
 	}
+	t.counters = cmp.Or(opts.Counters, new(Counters))
 	t.onPanic = func(err *actor.PanicError) {
 		if opts.OnPanic != nil {
 			opts.OnPanic(t, err)
@@ -193,6 +207,7 @@ func Spawn(name string, opts Options) *Topic {
 		OnPanic: t.onPanic,
 		OnStop: func(err error) {
 			t.forget()
+			t.noteThere(0)
 			if opts.OnStop != nil {
 				opts.OnStop(t, err)
 			}
@@ -265,14 +280,27 @@ func (t *Topic) Stats() Stats {
 		Delivered: t.delivered.Load(),
 		Dropped:   t.dropped.Load(),
 		Depth:     a.Depth,
+		SpeakV2:   int(t.speakV2.Load()),
 		Users:     int(t.there.Load()),
+		Position:  wire.Position{Seq: t.stands.Load()},
+		Kept:      int(t.keptMessages.Load()),
+		KeptBytes: t.kept.Load(),
 		Restarts:  a.Restarts,
 		CreatedAt: a.CreatedAt,
 	}
-	if ns := t.lastPublished.Load(); ns != 0 {
-		s.LastPublishedAt = time.Unix(0, ns)
+	if epoch := t.epoch.Load(); epoch != nil {
+		s.Position.Epoch = *epoch
 	}
+	s.OldestKeptAt, s.LastPublishedAt = timeOf(&t.oldest), timeOf(&t.lastPublished)
 	return s
+}
+
+// timeOf returns the time of Unix nanoseconds, or the zero time for 0.
+func timeOf(ns *atomic.Int64) time.Time {
+	if n := ns.Load(); n != 0 {
+		return time.Unix(0, n)
+	}
+	return time.Time{}
 }
 
 // receive is the actor: all functions below run in its goroutine, but leave.Discard when the topic has been stopped.
@@ -369,8 +397,10 @@ func (t *Topic) need(m *Member, by int) {
 	}
 	n := &t.needing
 	n[encoding] += by
+	v2 := n[wire.V2] + n[wire.V2Deflated]
+	t.speakV2.Store(int64(v2))
 	t.needsV1 = n[wire.V1]+n[wire.V1Deflated] > 0
-	t.needsV2 = n[wire.V2]+n[wire.V2Deflated] > 0 || t.history.limits.IsOn()
+	t.needsV2 = v2 > 0 || t.history.limits.IsOn()
 	if compresses := n[wire.V1Deflated]+n[wire.V2Deflated] > 0; compresses != t.compresses.Load() {
 		t.compresses.Store(compresses)
 	}

@@ -221,7 +221,7 @@ func TestCountersAreExact(t *testing.T) {
 		h.Leave(m, false, nil)
 		h.publish("6")
 		synctest.Wait()
-		want := topic.Stats{Published: 8, Delivered: 12, Dropped: 5, CreatedAt: start, LastPublishedAt: start.Add(time.Minute)}
+		want := topic.Stats{Published: 8, Delivered: 12, Dropped: 5, Position: wire.Position{Seq: 8}, CreatedAt: start, LastPublishedAt: start.Add(time.Minute)}
 		got := h.Stats()
 		if !got.LastPublishedAt.Equal(want.LastPublishedAt) {
 			t.Errorf("LastPublishedAt is %v, want %v", got.LastPublishedAt, want.LastPublishedAt)

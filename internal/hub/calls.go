@@ -147,9 +147,10 @@ type TopicStats struct {
 	Subscribers int
 }
 
-// AllTopics returns the statistics of every topic with subscribers, in any order. It does not stop the topics.
-func (h *Hub) AllTopics() []TopicStats {
-	live := get(h, func(r actor.Request[[]liveTopic]) message { return listTopics{r} })
+// AllTopics returns the statistics of every topic that has subscribers or keeps messages, or else of those that linger, in any order. It
+// does not stop the topics.
+func (h *Hub) AllTopics(lingering bool) []TopicStats {
+	live := get(h, func(r actor.Request[[]liveTopic]) message { return listTopics{r, lingering} })
 	all := make([]TopicStats, len(live))
 	for i, t := range live {
 		all[i] = TopicStats{t.topic.Stats(), t.topic.Name(), t.subscribers}

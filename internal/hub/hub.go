@@ -100,6 +100,8 @@ type Hub struct {
 	life          *lifecycle
 	topics        *directory
 
+	counters topic.Counters // any goroutine adds to them
+
 	startedAt atomic.Pointer[time.Time]
 	ticking   atomic.Bool // a tick is in the supervisor's mailbox
 	finishing atomic.Bool // a call of Shutdown does the last steps
@@ -108,6 +110,7 @@ type Hub struct {
 
 	// Written by the supervisor alone, read by anyone.
 	sessions   atomic.Int64
+	sessionsV2 atomic.Int64 // of them, those that speak tank.v2
 	liveTopics atomic.Int64 // with subscribers, or messages that are kept
 	lingering  atomic.Int64 // idle topics that keep nothing
 	accepted   atomic.Uint64
@@ -141,6 +144,9 @@ func (h *Hub) Budget() *budget.Budget { return h.outboxBudget }
 // Sessions returns the number of sessions, those that are being closed included.
 func (h *Hub) Sessions() int { return int(h.sessions.Load()) }
 
+// SessionsV2 returns how many of the sessions speak tank.v2.
+func (h *Hub) SessionsV2() int { return int(h.sessionsV2.Load()) }
+
 // HistoryMemory returns how much memory is kept by topics, in bytes.
 func (h *Hub) HistoryMemory() int64 { return h.historyBudget.Held() }
 
@@ -149,6 +155,9 @@ func (h *Hub) Topics() int { return int(h.liveTopics.Load()) }
 
 // LingeringTopics returns the number of topics that linger: they have no subscribers and keep nothing, and their numbering is known.
 func (h *Hub) LingeringTopics() int { return int(h.lingering.Load()) }
+
+// Counters returns what is counted over all topics.
+func (h *Hub) Counters() *topic.Counters { return &h.counters }
 
 // Accepted returns the number of sessions so far.
 func (h *Hub) Accepted() uint64 { return h.accepted.Load() }

@@ -50,7 +50,7 @@ func (x *instance) position(t *testing.T, name string) wire.Position {
 
 // names returns the names of the topics that are listed, in order.
 func (x *instance) names() (names []string) {
-	for _, s := range x.AllTopics() {
+	for _, s := range x.AllTopics(false) {
 		names = append(names, s.Name)
 	}
 	slices.Sort(names)

@@ -48,10 +48,13 @@ type (
 		actor.Request[*Session]
 		id string
 	}
-	listSessions      struct{ actor.Request[[]*Session] }
-	awaitHooks        struct{ actor.Request[bool] }     // answered when no hook runs, with whether one did before
-	barrier           struct{ actor.Request[struct{}] } // everything posted before has been handled
-	listTopics        struct{ actor.Request[[]liveTopic] }
+	listSessions struct{ actor.Request[[]*Session] }
+	awaitHooks   struct{ actor.Request[bool] }     // answered when no hook runs, with whether one did before
+	barrier      struct{ actor.Request[struct{}] } // everything posted before has been handled
+	listTopics   struct {                          // answered with those that have subscribers or keep messages, or else with those that linger
+		actor.Request[[]liveTopic]
+		lingering bool
+	}
 	listSubscriptions struct {
 		actor.Request[[]string]
 		session *Session

@@ -27,6 +27,7 @@ func (cutAll) handle(s *supervisor) {
 func (finish) handle(s *supervisor) {
 	s.hub.life.moveTo(ended) // also when clients or callbacks are given up: nobody has to wait for them
 	s.hub.sessions.Store(0)  // a connection that could not even be cut in time counts no more
+	s.hub.sessionsV2.Store(0)
 	s.hub.liveTopics.Store(0)
 	s.stopClock()
 	s.endListeners()

@@ -86,7 +86,7 @@ func (m register) handle(s *supervisor) {
 	if m.hook {
 		s.hooks++
 	}
-	s.hub.sessions.Store(int64(len(s.sessions)))
+	s.countSession(c, 1)
 	c.number = s.hub.accepted.Add(1)
 	c.subscriptions = make(map[*liveTopic]*topic.Member)
 	if !tooMany {
@@ -153,11 +153,19 @@ func (m gone) handle(s *supervisor) {
 	s.wheel.remove(c)
 	s.expiries.remove(c)
 	s.removeUser(c)
-	s.hub.sessions.Store(int64(len(s.sessions)))
+	s.countSession(c, -1)
 	s.event(Event{Kind: Disconnected, Session: c, Topics: m.topics, Reason: m.reason})
 	c.end(m.topics)
 	s.signalEmpty()
 	s.advance()
+}
+
+// countSession counts a session that has come, by 1, or one that has gone, by -1.
+func (s *supervisor) countSession(c *Session, by int64) {
+	s.hub.sessions.Add(by)
+	if c.Client.Encoding().IsV2() {
+		s.hub.sessionsV2.Add(by)
+	}
 }
 
 // leaveAtOnce is how many subscriptions of sessions that are gone, or of those that a drain closes, are ended in one turn. A

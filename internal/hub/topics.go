@@ -44,6 +44,7 @@ func (s *supervisor) spawnTopic(name string) *topic.Topic {
 		BatchMessages: s.hub.config.BatchMessages,
 		History:       s.hub.history(name),
 		Budget:        s.hub.historyBudget,
+		Counters:      &s.hub.counters,
 		OnKept:        func(t *topic.Topic, kept bool, due time.Time) { s.post(topicKept{t, kept, due}) },
 		Presence:      s.hub.presence(name),
 		OnPresence:    func(t *topic.Topic, due time.Time) { s.post(topicPresence{t, due}) },
@@ -156,7 +157,7 @@ func (m lookup) handle(s *supervisor) {
 func (m listTopics) handle(s *supervisor) {
 	list := make([]liveTopic, 0, len(s.topics))
 	for _, t := range s.topics {
-		if t.listed {
+		if m.lingering && !t.lingers.IsZero() || !m.lingering && t.listed {
 			list = append(list, *t)
 		}
 	}
