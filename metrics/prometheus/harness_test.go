@@ -81,6 +81,17 @@ func (i *instance) dial(user string) *websocket.Conn {
 	return ws
 }
 
+// dialV2 connects a client of tank.v2.
+func (i *instance) dialV2(user string) *websocket.Conn {
+	i.t.Helper()
+	ws, _, err := websocket.Dial(i.t.Context(), i.server.URL+"?user_id="+user, &websocket.DialOptions{
+		HTTPClient: i.server.Client(), Subprotocols: []string{"tank.v2"},
+	})
+	must(i.t, err)
+	i.t.Cleanup(func() { ws.CloseNow() })
+	return ws
+}
+
 // subscribe connects a client that is subscribed to a topic.
 func (i *instance) subscribe(user, topic string) *websocket.Conn {
 	i.t.Helper()
@@ -146,13 +157,21 @@ func scrape(t *testing.T, server *httptest.Server) map[string]*dto.MetricFamily 
 // of returns the metric of an instance, or nil.
 func of(family *dto.MetricFamily, instance string) *dto.Metric {
 	for _, m := range family.GetMetric() {
-		for _, label := range m.GetLabel() {
-			if label.GetName() == "instance" && label.GetValue() == instance {
-				return m
-			}
+		if label(m, "instance") == instance {
+			return m
 		}
 	}
 	return nil
+}
+
+// label returns the value of a metric's label, or "".
+func label(m *dto.Metric, name string) string {
+	for _, l := range m.GetLabel() {
+		if l.GetName() == name {
+			return l.GetValue()
+		}
+	}
+	return ""
 }
 
 // number returns the value of a counter or gauge.

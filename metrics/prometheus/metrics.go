@@ -8,13 +8,14 @@ import (
 
 // statMetric is a counter or gauge: a field of tank.Stats.
 type statMetric struct {
-	desc  *prometheus.Desc
-	kind  prometheus.ValueType
-	value func(tank.Stats) float64
+	desc   *prometheus.Desc
+	kind   prometheus.ValueType
+	value  func(tank.Stats) float64
+	labels []string // values beside the instance's name
 }
 
 func (m statMetric) of(s tank.Stats, instance string) prometheus.Metric {
-	return valid(m.desc)(prometheus.NewConstMetric(m.desc, m.kind, m.value(s), instance))
+	return valid(m.desc)(prometheus.NewConstMetric(m.desc, m.kind, m.value(s), append([]string{instance}, m.labels...)...))
 }
 
 // histogramMetric is a field of tank.Histograms.
@@ -50,17 +51,24 @@ func valid(desc *prometheus.Desc) func(prometheus.Metric, error) prometheus.Metr
 	}
 }
 
-func describe(name, help string) *prometheus.Desc {
-	return prometheus.NewDesc("tank_"+name, help, []string{"instance"}, nil)
+func describe(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("tank_"+name, help, append([]string{"instance"}, labels...), nil)
 }
 
 func counter(name, help string, value func(tank.Stats) uint64) statMetric {
-	return statMetric{describe(name+"_total", help), prometheus.CounterValue, func(s tank.Stats) float64 { return float64(value(s)) }}
+	return counterOf(describe(name+"_total", help), value)
+}
+
+func counterOf(desc *prometheus.Desc, value func(tank.Stats) uint64, labels ...string) statMetric {
+	return statMetric{desc, prometheus.CounterValue, func(s tank.Stats) float64 { return float64(value(s)) }, labels}
 }
 
 func gauge(name, help string, value func(tank.Stats) float64) statMetric {
-	return statMetric{describe(name, help), prometheus.GaugeValue, value}
+	return statMetric{describe(name, help), prometheus.GaugeValue, value, nil}
 }
+
+var resumes = describe("resumes_total",
+	"Answers to clients of tank.v2 that asked for what came behind a position: recovered, or why messages may be missing.", "answer")
 
 var statMetrics = []statMetric{
 	gauge("running", "1 while the instance takes connections: not before Start, nor once Shutdown was called.",
@@ -74,6 +82,10 @@ var statMetrics = []statMetric{
 		func(s tank.Stats) float64 { return s.Uptime.Seconds() }),
 	gauge("clients", "Connected clients, including those that are being closed.",
 		func(s tank.Stats) float64 { return float64(s.Clients) }),
+	gauge("v2_clients", "Connected clients that speak tank.v2.",
+		func(s tank.Stats) float64 { return float64(s.ClientsV2) }),
+	gauge("present_users", "Users who are in topics that know who is in them, counted once for each topic.",
+		func(s tank.Stats) float64 { return float64(s.Present) }),
 	gauge("topics", "Topics that have subscribers or keep messages.",
 		func(s tank.Stats) float64 { return float64(s.Topics) }),
 	gauge("lingering_topics", "Topics that have neither, and live on for a while.",
@@ -102,6 +114,17 @@ var statMetrics = []statMetric{
 		func(s tank.Stats) uint64 { return s.BytesOut }),
 	counter("messages_dropped", "Messages for a client that were not, as far as is known, written to its socket.",
 		func(s tank.Stats) uint64 { return s.Dropped }),
+	counter("messages_lost", "Messages that were dropped for a client of tank.v2, and that it was told of.",
+		func(s tank.Stats) uint64 { return s.Lost }),
+	counter("messages_replayed", "Messages that topics kept, and gave to clients of tank.v2 that asked for them.",
+		func(s tank.Stats) uint64 { return s.Replayed }),
+	counterOf(resumes, func(s tank.Stats) uint64 { return s.Resumes.Recovered }, "recovered"),
+	counterOf(resumes, func(s tank.Stats) uint64 { return s.Resumes.Epoch }, "epoch"),
+	counterOf(resumes, func(s tank.Stats) uint64 { return s.Resumes.Ahead }, "ahead"),
+	counterOf(resumes, func(s tank.Stats) uint64 { return s.Resumes.Off }, "off"),
+	counterOf(resumes, func(s tank.Stats) uint64 { return s.Resumes.Evicted }, "evicted"),
+	counter("requests_failed", "Calls of the request handler that were answered with an error, or panicked.",
+		func(s tank.Stats) uint64 { return s.RequestsFailed }),
 	counter("clients_evicted", "Clients closed because of Limits.OutboxBytes or Limits.TotalOutboxBytes.",
 		func(s tank.Stats) uint64 { return s.Evicted }),
 	counter("events_dropped", "Events that found Errors, ConnEvents or the logger full.",
@@ -117,4 +140,6 @@ var histogramMetrics = []histogramMetric{
 		func(h tank.Histograms) tank.Histogram { return h.WriteLatency }},
 	{describe("outbox_bytes", "Bytes on the way to a client, of each client once in a heartbeat interval."),
 		func(h tank.Histograms) tank.Histogram { return h.OutboxBytes }},
+	{describe("request_latency_seconds", "How long calls of the request handler took."),
+		func(h tank.Histograms) tank.Histogram { return h.RequestLatency }},
 }

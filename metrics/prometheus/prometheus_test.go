@@ -120,13 +120,19 @@ func (p prometheusServer) query(expr string) []sample {
 
 // traffic goes on until the function that it returns is called.
 func (i *instance) traffic() (stop func()) {
-	ws := i.subscribe("ann", "news")
+	ws, asks := i.subscribe("ann", "news"), i.dialV2("bob")
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for tick := time.Tick(time.Millisecond); ctx.Err() == nil; <-tick {
 			i.publish("news", "hello", ws)
 			i.send(ws, "nobody handles this")
+			i.send(asks, `{"id":1,"msg":"a request"}`)
+		}
+	})
+	wg.Go(func() {
+		for ctx.Err() == nil {
+			_, _, _ = asks.Read(ctx)
 		}
 	})
 	return func() { cancel(); wg.Wait() }
@@ -135,7 +141,8 @@ func (i *instance) traffic() (stop func()) {
 // TestARealPrometheusShowsTheDashboard asks it every question that the dashboard would ask, with honor_labels and without,
 // and looks at the alerts that it has loaded.
 func TestARealPrometheusShowsTheDashboard(t *testing.T) {
-	chat := start(t, tank.WithHeartbeat(20*time.Millisecond, 10*time.Second))
+	chat := start(t, tank.WithHeartbeat(20*time.Millisecond, 10*time.Second),
+		tank.WithRequestHandler(func(*tank.Client, tank.Request) (any, error) { return nil, nil }))
 	stop := chat.traffic()
 	defer func() { stop() }()
 	_, target := expose(t, map[string]*tank.Manager{"chat": chat.Manager, "ticker": tank.NewInstance()})

@@ -1,7 +1,9 @@
 package tankprometheus_test
 
 import (
+	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"net/http"
 	"slices"
@@ -26,7 +28,8 @@ func eventful(t *testing.T) *instance {
 		tank.WithLimits(tank.Limits{OutboxBytes: 64 << 10, MessagesPerSecond: 1000, MessageBurst: 10}),
 		tank.WithHeartbeat(time.Hour, time.Hour), // pings count as bytes sent
 		tank.WithConnEventBuffer(1),
-		tank.WithTopics("kept", tank.TopicOptions{History: tank.History{Messages: 1}}),
+		tank.WithTopics("kept", tank.TopicOptions{History: tank.History{Messages: 1}, Presence: tank.Presence{Enabled: true}}),
+		tank.WithRequestHandler(func(*tank.Client, tank.Request) (any, error) { return nil, errors.New("no") }),
 		tank.WithSubscribeAuthorizer(func(_ *tank.Client, topic string) error {
 			if topic == "boom" {
 				panic("boom")
@@ -53,11 +56,52 @@ func eventful(t *testing.T) *instance {
 		must(t, i.BroadcastTopicMessage("floods", flood))
 		return i.Stats().Evicted > 0
 	})
-	must(t, i.Publish(t.Context(), "kept", "without subscribers"))
+	for range 3 {
+		must(t, i.Publish(t.Context(), "kept", "without subscribers"))
+	}
 	_, err = i.Position("lingering")
 	must(t, err)
+	i.v2()
 	i.atRest()
 	return i
+}
+
+// v2 has everything happen that is counted of clients of tank.v2.
+func (i *instance) v2() {
+	i.t.Helper()
+	ws := i.dialV2("dan")
+	read := func() (text string) {
+		_, data, err := ws.Read(i.t.Context())
+		must(i.t, err)
+		return string(data)
+	}
+	read() // hello
+	at := make(map[string]tank.Position)
+	for _, topic := range []string{"kept", "news"} {
+		var err error
+		at[topic], err = i.Position(topic)
+		must(i.t, err)
+	}
+	for answer, since := range map[string]tank.Position{
+		"recovered": {Epoch: at["kept"].Epoch, Seq: at["kept"].Seq - 1},
+		"evicted":   {Epoch: at["kept"].Epoch, Seq: 0},
+		"ahead":     {Epoch: at["kept"].Epoch, Seq: at["kept"].Seq + 1},
+		"epoch":     {Epoch: "another", Seq: 1},
+	} {
+		i.send(ws, fmt.Sprintf(`{"id":1,"sub":"kept","since":[%q,%d]}`, since.Epoch, since.Seq))
+		if got := read(); !strings.Contains(got, answer) {
+			i.t.Errorf("asked for %v: %s, want %s", since, got, answer)
+		}
+		if answer == "recovered" {
+			read()
+		}
+	}
+	i.send(ws, fmt.Sprintf(`{"id":1,"sub":"news","since":[%q,0]}`, at["news"].Epoch))
+	if got := read(); !strings.Contains(got, `"off"`) {
+		i.t.Errorf("got %s", got)
+	}
+	i.send(ws, `{"id":1,"msg":"fail"}`)
+	read()
 }
 
 // atRest waits until nothing is counted any more.
@@ -82,6 +126,10 @@ func TestValuesAreThoseOfStats(t *testing.T) {
 	for name, want := range map[string]float64{
 		"tank_running":                    1,
 		"tank_clients":                    float64(s.Clients),
+		"tank_v2_clients":                 float64(s.ClientsV2),
+		"tank_present_users":              float64(s.Present),
+		"tank_messages_replayed_total":    float64(s.Replayed),
+		"tank_requests_failed_total":      float64(s.RequestsFailed),
 		"tank_topics":                     float64(s.Topics),
 		"tank_lingering_topics":           float64(s.LingeringTopics),
 		"tank_history_memory_bytes":       float64(s.HistoryMemory),
@@ -112,6 +160,52 @@ func TestValuesAreThoseOfStats(t *testing.T) {
 	}
 }
 
+// TestResumesHaveALabel: one series for each answer.
+func TestResumesHaveALabel(t *testing.T) {
+	i := eventful(t)
+	_, server := expose(t, map[string]*tank.Manager{"chat": i.Manager})
+	got := make(map[string]float64)
+	for _, m := range scrape(t, server)["tank_resumes_total"].GetMetric() {
+		got[label(m, "answer")] = number(m)
+	}
+	r := i.Stats().Resumes
+	want := map[string]float64{
+		"recovered": float64(r.Recovered), "epoch": float64(r.Epoch), "ahead": float64(r.Ahead), "off": float64(r.Off), "evicted": float64(r.Evicted),
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("exposed %v, want %v", got, want)
+	}
+	for answer, n := range want {
+		if n != 1 {
+			t.Errorf("%s happened %v times", answer, n)
+		}
+	}
+}
+
+// TestLostMessagesAreExposed: those that were dropped for a slow client, and that it was told of.
+func TestLostMessagesAreExposed(t *testing.T) {
+	i := start(t, tank.WithOutboxPolicy(tank.OutboxDropOldest), tank.WithLimits(tank.Limits{OutboxBytes: 64 << 10}))
+	_, server := expose(t, map[string]*tank.Manager{"chat": i.Manager})
+	ws := i.dialV2("eve")
+	ws.SetReadLimit(1 << 20)
+	i.send(ws, `{"sub":"floods"}`)
+	until(t, "subscription", func() bool { return i.GetTopicSubscriberCount("floods") == 1 })
+	flood := strings.Repeat("x", 30_000)
+	until(t, "a full socket", func() bool {
+		must(t, i.BroadcastTopicMessage("floods", flood))
+		return i.Stats().Dropped > 0
+	})
+	until(t, "a notice", func() bool {
+		_, _, err := ws.Read(t.Context())
+		must(t, err)
+		return i.Stats().Lost > 0
+	})
+	i.atRest()
+	if got, want := number(of(scrape(t, server)["tank_messages_lost_total"], "chat")), i.Stats().Lost; got != float64(want) {
+		t.Errorf("tank_messages_lost_total is %v, want %d", got, want)
+	}
+}
+
 // TestMemoryOfOutboxesIsExposed: a client that does not read has some.
 func TestMemoryOfOutboxesIsExposed(t *testing.T) {
 	i := start(t, tank.WithLimits(tank.Limits{OutboxBytes: 64 << 20, WriteTimeout: time.Hour}))
@@ -130,7 +224,10 @@ func TestMemoryOfOutboxesIsExposed(t *testing.T) {
 }
 
 func TestHistogramsAreThoseOfTheInstance(t *testing.T) {
-	i := start(t, tank.WithHeartbeat(5*time.Millisecond, 10*time.Second))
+	i := start(t, tank.WithHeartbeat(5*time.Millisecond, 10*time.Second),
+		tank.WithRequestHandler(func(*tank.Client, tank.Request) (any, error) { return nil, errors.New("no") }))
+	i.send(i.dialV2("dan"), `{"id":1,"msg":"fail"}`)
+	until(t, "a request", func() bool { return i.Stats().Requests == 1 })
 	ws := i.subscribe("ann", "news")
 	for n := range 100 {
 		i.publish("news", fmt.Sprint(n), ws)
@@ -147,6 +244,8 @@ func TestHistogramsAreThoseOfTheInstance(t *testing.T) {
 		"tank_batch_messages":        histograms.BatchMessages,
 		"tank_write_latency_seconds": histograms.WriteLatency,
 		"tank_outbox_bytes":          histograms.OutboxBytes,
+
+		"tank_request_latency_seconds": histograms.RequestLatency,
 	} {
 		got := of(families[name], "chat").GetHistogram()
 		buckets := got.GetBucket()
@@ -183,24 +282,25 @@ func TestNothingForLintersToFind(t *testing.T) {
 	for _, p := range problems {
 		t.Errorf("%s: %s", p.Metric, p.Text)
 	}
-	if n, err := testutil.GatherAndCount(registry); err != nil || n != 2*23 {
-		t.Errorf("gathered %d metrics (%v), want 23 of each instance", n, err)
+	if n, err := testutil.GatherAndCount(registry); err != nil || n != 2*34 {
+		t.Errorf("gathered %d metrics (%v), want 34 of each instance", n, err)
 	}
 }
 
-// TestTheOnlyLabelIsInstance: no topic, user or client, however it is called, ends up in the exposition.
-func TestTheOnlyLabelIsInstance(t *testing.T) {
+// TestNobodyElseChoosesLabels: no topic, user or client, however it is called, ends up in the exposition.
+func TestNobodyElseChoosesLabels(t *testing.T) {
 	i := eventful(t)
 	_, server := expose(t, map[string]*tank.Manager{"chat": i.Manager})
 	for name, family := range scrape(t, server) {
 		for _, m := range family.GetMetric() {
-			if len(m.GetLabel()) != 1 || m.GetLabel()[0].GetName() != "instance" {
+			of := label(m, "instance")
+			if most := map[bool]int{true: 2, false: 1}[name == "tank_resumes_total"]; of != "chat" || len(m.GetLabel()) != most {
 				t.Errorf("%s has labels %v", name, m.GetLabel())
 			}
 		}
 	}
 	text := exposition(t, server)
-	for _, secret := range []string{"news", "floods", "ann", "127.0.0.1"} {
+	for _, secret := range []string{"news", "floods", "ann", "dan", "another", "127.0.0.1"} {
 		if strings.Contains(text, `"`+secret) {
 			t.Errorf("the exposition has %q:\n%s", secret, text)
 		}
