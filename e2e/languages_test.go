@@ -95,7 +95,7 @@ func TestInspectorCutsNothing(t *testing.T) {
 			p.wait(`document.querySelectorAll('[data-testid="row"]').length >= 6`)
 			for _, address := range []string{"203.0.113.255:65535", "[2001:db8:1111:2222:3333:4444:5555:6666]:65535"} {
 				cut := eval[[]string](p, `(() => {
-					for (const cell of document.querySelectorAll('td.text:not(:first-child) bdi')) cell.textContent = `+quote(address)+`;
+					for (const cell of document.querySelectorAll('td.wide bdi')) cell.textContent = `+quote(address)+`;
 					return [...document.querySelectorAll('td:not(:first-child), th button')].filter((e) => {
 						const before = getComputedStyle(e, '::before');
 						return e.scrollWidth > e.clientWidth || before.content !== 'none' && before.overflow === 'hidden';

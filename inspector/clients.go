@@ -15,6 +15,7 @@ type clientTable = table[tank.ClientStats]
 var clientKeys = map[string]compare[tank.ClientStats]{
 	"id":            func(a, b *tank.ClientStats) int { return strings.Compare(a.ID, b.ID) },
 	"user_id":       func(a, b *tank.ClientStats) int { return strings.Compare(a.UserID, b.UserID) },
+	"protocol":      func(a, b *tank.ClientStats) int { return strings.Compare(a.Protocol, b.Protocol) },
 	"remote_addr":   func(a, b *tank.ClientStats) int { return strings.Compare(a.RemoteAddr, b.RemoteAddr) },
 	"subscriptions": func(a, b *tank.ClientStats) int { return cmp.Compare(a.Subscriptions, b.Subscriptions) },
 	"outbox_bytes":  func(a, b *tank.ClientStats) int { return cmp.Compare(a.OutboxBytes, b.OutboxBytes) },
@@ -55,8 +56,15 @@ func (h *handler) showClients(r *http.Request) (any, error) {
 type clientPage struct {
 	Time        time.Time        `json:"time"`
 	Client      tank.ClientStats `json:"client"`
-	Topics      []string         `json:"topics"`
+	Topics      []standing       `json:"topics"`
 	TopicsTotal int              `json:"topics_total"`
+}
+
+// standing is how far a client is in a topic, as JSON.
+type standing struct {
+	Name string `json:"name"`
+	Seq  uint64 `json:"seq"` // number of the topic's last message
+	Lag  int    `json:"lag"` // messages of the topic that the client's socket has not taken
 }
 
 // maxTopics is how many subscriptions of a client are listed.
@@ -72,8 +80,19 @@ func (h *handler) showClient(r *http.Request) (any, error) {
 	if c == nil {
 		return nil, notFound("no client %s is connected", quote(id))
 	}
-	p := clientPage{time.Now(), c.Stats(), c.Topics(), 0}
-	p.TopicsTotal = len(p.Topics)
-	p.Topics = append([]string{}, p.Topics[:min(maxTopics, len(p.Topics))]...)
-	return p, nil
+	topics := c.Topics()
+	p := clientPage{time.Now(), c.Stats(), []standing{}, len(topics)}
+	err = h.topics.with(r.Context(), "", func(all *topicTable) {
+		for _, name := range topics[:min(maxTopics, len(topics))] {
+			s := standing{Name: name}
+			if row := find(all, name); row != nil {
+				s.Seq = row.Seq
+			}
+			if p.Client.OutboxBytes > 0 {
+				s.Lag = c.Lag(name)
+			}
+			p.Topics = append(p.Topics, s)
+		}
+	})
+	return p, err
 }

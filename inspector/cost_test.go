@@ -47,7 +47,7 @@ func TestNothingIsKeptWhenNobodyLooks(t *testing.T) {
 		before, goroutines := heap(), runtime.NumGoroutine()
 		for range 3 {
 			get[page[topic]](w, "/api/topics?sort=-rate")
-			get[page[tank.ClientStats]](w, "/api/topic?name=topic+000000")
+			get[page[member]](w, "/api/topic?name=topic+000000")
 			get[page[tank.ClientStats]](w, "/api/clients")
 			get[health](w, "/api/health")
 			time.Sleep(2 * time.Second)

@@ -11,21 +11,25 @@ import (
 // sample is how an instance fared between two looks, as JSON. Clients, topics and outbox bytes are as they were at the end; all
 // else is per second.
 type sample struct {
-	Time          int64   `json:"time"` // Unix milliseconds
-	Clients       int     `json:"clients"`
-	Topics        int     `json:"topics"`
-	OutboxMemory  int64   `json:"outbox_memory"`
-	MessagesIn    float64 `json:"messages_in"`
-	BytesIn       float64 `json:"bytes_in"`
-	Published     float64 `json:"published"`
-	MessagesOut   float64 `json:"messages_out"`
-	BytesOut      float64 `json:"bytes_out"`
-	Dropped       float64 `json:"dropped"`
-	Evicted       float64 `json:"evicted"`
-	Refused       float64 `json:"refused"`
-	Throttled     float64 `json:"throttled"`
-	EventsDropped float64 `json:"events_dropped"`
-	Panics        float64 `json:"panics"`
+	Time           int64   `json:"time"` // Unix milliseconds
+	Clients        int     `json:"clients"`
+	Topics         int     `json:"topics"`
+	OutboxMemory   int64   `json:"outbox_memory"`
+	MessagesIn     float64 `json:"messages_in"`
+	BytesIn        float64 `json:"bytes_in"`
+	Published      float64 `json:"published"`
+	MessagesOut    float64 `json:"messages_out"`
+	BytesOut       float64 `json:"bytes_out"`
+	Dropped        float64 `json:"dropped"`
+	Recovered      float64 `json:"recovered"`
+	Missed         float64 `json:"missed"` // clients that came back and were told that messages may be missing
+	Requests       float64 `json:"requests"`
+	FailedRequests float64 `json:"requests_failed"`
+	Evicted        float64 `json:"evicted"`
+	Refused        float64 `json:"refused"`
+	Throttled      float64 `json:"throttled"`
+	EventsDropped  float64 `json:"events_dropped"`
+	Panics         float64 `json:"panics"`
 }
 
 const (
@@ -44,14 +48,14 @@ type health struct {
 
 // mark is what histograms had counted at some time.
 type mark struct {
-	time                                     time.Time
-	batchMessages, writeLatency, outboxBytes []uint64
+	time                                                     time.Time
+	batchMessages, writeLatency, outboxBytes, requestLatency []uint64
 }
 
 // next looks at an instance. before is nil at the first look.
 func (before *health) next(m *tank.Manager) *health {
 	h := &health{time: time.Now(), stats: m.Stats(), histogram: m.Histograms()}
-	now := mark{h.time, h.histogram.BatchMessages.Counts, h.histogram.WriteLatency.Counts, h.histogram.OutboxBytes.Counts}
+	now := mark{h.time, h.histogram.BatchMessages.Counts, h.histogram.WriteLatency.Counts, h.histogram.OutboxBytes.Counts, h.histogram.RequestLatency.Counts}
 	if before == nil {
 		h.marks = []mark{now}
 		return h
@@ -68,23 +72,30 @@ func sampleBetween(a, b *health) sample {
 	d := b.time.Sub(a.time)
 	rate := func(before, after uint64) float64 { return perSecond(after-min(after, before), d) }
 	return sample{
-		Time:          b.time.UnixMilli(),
-		Clients:       b.stats.Clients,
-		Topics:        b.stats.Topics,
-		OutboxMemory:  b.stats.OutboxMemory,
-		MessagesIn:    rate(a.stats.MessagesIn, b.stats.MessagesIn),
-		BytesIn:       rate(a.stats.BytesIn, b.stats.BytesIn),
-		Published:     rate(a.stats.Published, b.stats.Published),
-		MessagesOut:   rate(a.stats.MessagesOut, b.stats.MessagesOut),
-		BytesOut:      rate(a.stats.BytesOut, b.stats.BytesOut),
-		Dropped:       rate(a.stats.Dropped, b.stats.Dropped),
-		Evicted:       rate(a.stats.Evicted, b.stats.Evicted),
-		Refused:       rate(a.stats.Refused, b.stats.Refused),
-		Throttled:     rate(a.stats.Throttled, b.stats.Throttled),
-		EventsDropped: rate(a.stats.EventsDropped, b.stats.EventsDropped),
-		Panics:        rate(a.stats.PanicsRecovered, b.stats.PanicsRecovered),
+		Time:           b.time.UnixMilli(),
+		Clients:        b.stats.Clients,
+		Topics:         b.stats.Topics,
+		OutboxMemory:   b.stats.OutboxMemory,
+		MessagesIn:     rate(a.stats.MessagesIn, b.stats.MessagesIn),
+		BytesIn:        rate(a.stats.BytesIn, b.stats.BytesIn),
+		Published:      rate(a.stats.Published, b.stats.Published),
+		MessagesOut:    rate(a.stats.MessagesOut, b.stats.MessagesOut),
+		BytesOut:       rate(a.stats.BytesOut, b.stats.BytesOut),
+		Dropped:        rate(a.stats.Dropped, b.stats.Dropped),
+		Recovered:      rate(a.stats.Resumes.Recovered, b.stats.Resumes.Recovered),
+		Missed:         rate(missed(a.stats.Resumes), missed(b.stats.Resumes)),
+		Requests:       rate(a.stats.Requests, b.stats.Requests),
+		FailedRequests: rate(a.stats.RequestsFailed, b.stats.RequestsFailed),
+		Evicted:        rate(a.stats.Evicted, b.stats.Evicted),
+		Refused:        rate(a.stats.Refused, b.stats.Refused),
+		Throttled:      rate(a.stats.Throttled, b.stats.Throttled),
+		EventsDropped:  rate(a.stats.EventsDropped, b.stats.EventsDropped),
+		Panics:         rate(a.stats.PanicsRecovered, b.stats.PanicsRecovered),
 	}
 }
+
+// missed returns how many answers said that messages may be missing.
+func missed(r tank.Resumes) uint64 { return r.Epoch + r.Ahead + r.Off + r.Evicted }
 
 // distribution is a histogram, as JSON.
 type distribution struct {
@@ -121,9 +132,9 @@ func (h *handler) showHealth(r *http.Request) (any, error) {
 	}
 	begin := now.marks[0]
 	if len(now.marks) == 1 { // the first look
-		n := len(begin.batchMessages) + len(begin.writeLatency) + len(begin.outboxBytes)
+		n := len(begin.batchMessages) + len(begin.writeLatency) + len(begin.outboxBytes) + len(begin.requestLatency)
 		none := make([]uint64, n)
-		begin.batchMessages, begin.writeLatency, begin.outboxBytes = none, none, none
+		begin.batchMessages, begin.writeLatency, begin.outboxBytes, begin.requestLatency = none, none, none, none
 	}
 	return healthPage{
 		Time:     now.time,
@@ -135,6 +146,8 @@ func (h *handler) showHealth(r *http.Request) (any, error) {
 			"batch_messages": since(now.histogram.BatchMessages, begin.batchMessages),
 			"write_latency":  since(now.histogram.WriteLatency, begin.writeLatency),
 			"outbox_bytes":   since(now.histogram.OutboxBytes, begin.outboxBytes),
+
+			"request_latency": since(now.histogram.RequestLatency, begin.requestLatency),
 		},
 	}, nil
 }

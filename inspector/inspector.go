@@ -22,7 +22,8 @@ func Handler(m *tank.Manager) http.Handler {
 		health:  newCache(func(_ string, before *health) *health { return before.next(m) }),
 		topics:  newCache(func(_ string, before *topicTable) *topicTable { return newTopicTable(m, before) }),
 		clients: newCache(func(string, *clientTable) *clientTable { return newClientTable(m.GetAllClients()) }),
-		members: newCache(func(topic string, _ *clientTable) *clientTable { return newClientTable(m.GetTopicSubscribers(topic)) }),
+
+		audiences: newCache(func(topic string, _ *audience) *audience { return newAudience(m, topic) }),
 	}
 	h.answers = map[string]func(*http.Request) (any, error){
 		"api/health":  h.showHealth,
@@ -40,8 +41,9 @@ type handler struct {
 	health  *cache[*health]
 	topics  *cache[*topicTable]
 	clients *cache[*clientTable]
-	members *cache[*clientTable] // by topic
 	answers map[string]func(*http.Request) (any, error)
+
+	audiences *cache[*audience] // by topic
 }
 
 // ServeHTTP answers by what the path ends with, because where it begins depends on how the handler is mounted.

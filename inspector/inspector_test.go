@@ -92,12 +92,41 @@ type page[R any] struct {
 	Sort                              string
 	Items                             []R
 	Topic                             *topic
+	Present                           []string
+}
+
+// member is a client among the subscribers of a topic.
+type member struct {
+	tank.ClientStats
+	Lag int
+}
+
+// standing is a topic among those of a client.
+type standing struct {
+	Name string
+	Seq  uint64
+	Lag  int
+}
+
+// client is what is known of a client.
+type client struct {
+	Time        time.Time
+	Client      tank.ClientStats
+	Topics      []standing
+	TopicsTotal int `json:"topics_total"`
 }
 
 type topic struct {
 	Name            string
 	Subscribers     int
+	SubscribersV2   int `json:"subscribers_v2"`
 	Users           int
+	Epoch           string
+	Seq             uint64
+	Kept            int
+	KeptBytes       int64     `json:"kept_bytes"`
+	OldestKeptAt    time.Time `json:"oldest_kept_at"`
+	Lingering       bool
 	Published       uint64
 	Delivered       uint64
 	Dropped         uint64
@@ -238,21 +267,75 @@ func TestATopicHasItsMembersAndTheirOutboxes(t *testing.T) {
 		w.connect("elsewhere", 1<<20)
 		must(t, w.BroadcastTopicMessage("news/<b>&?#", strings.Repeat("x", 1000)))
 		synctest.Wait()
-		p := get[page[tank.ClientStats]](w, "/api/topic?name="+url.QueryEscape("news/<b>&?#"))
+		p := get[page[member]](w, "/api/topic?name="+url.QueryEscape("news/<b>&?#"))
 		if len(p.Items) != 2 || p.Items[0].UserID != "slow" || p.Items[0].OutboxBytes < 1000 || p.Items[1].OutboxBytes != 0 {
 			t.Errorf("members are %+v", p.Items)
 		}
 		if p.Topic == nil || p.Topic.Name != "news/<b>&?#" || p.Topic.Subscribers != 2 || p.Topic.Users != 2 || p.Topic.Published != 1 {
 			t.Errorf("topic is %+v", p.Topic)
 		}
-		c := get[struct {
-			Time        time.Time
-			Client      tank.ClientStats
-			Topics      []string
-			TopicsTotal int `json:"topics_total"`
-		}](w, "/api/client?id="+p.Items[0].ID)
-		if c.Client.UserID != "slow" || !slices.Equal(c.Topics, []string{"news/<b>&?#"}) || c.TopicsTotal != 1 {
+		if p.Items[0].Lag != 1 || p.Items[1].Lag != 0 || p.Items[0].Protocol != "v1" || !slices.Equal(p.Present, []string{"reads", "slow"}) {
+			t.Errorf("members are %+v, present are %q", p.Items, p.Present)
+		}
+		c := get[client](w, "/api/client?id="+p.Items[0].ID)
+		if c.Client.UserID != "slow" || !slices.Equal(c.Topics, []standing{{"news/<b>&?#", 1, 1}}) || c.TopicsTotal != 1 {
 			t.Errorf("client is %+v", c)
+		}
+	})
+}
+
+// TestWhoLags: of many subscribers, those who are behind come first when that is asked for.
+func TestWhoLags(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := watch(t, tank.WithLimits(tank.Limits{WriteTimeout: time.Hour}))
+		for _, user := range []string{"late", "reads", "never"} {
+			c := w.connect(user, map[string]int{"never": 1}[user]+map[string]int{"reads": 1 << 20, "late": 1500}[user])
+			must(t, c.Subscribe("news"))
+		}
+		for range 3 {
+			must(t, w.BroadcastTopicMessage("news", strings.Repeat("x", 1000)))
+			synctest.Wait()
+		}
+		var got []string
+		for _, m := range get[page[member]](w, "/api/topic?name=news&sort=-lag").Items {
+			got = append(got, fmt.Sprint(m.UserID, " ", m.Lag))
+		}
+		if !slices.Equal(got, []string{"never 3", "late 2", "reads 0"}) {
+			t.Errorf("members lag: %q", got)
+		}
+	})
+}
+
+// TestTopicsThatLinger are shown until they end, with what is known of their numbering; others with what they keep.
+func TestTopicsThatLinger(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := watch(t, tank.WithTopics("kept", tank.TopicOptions{History: tank.History{Messages: 2}}))
+		ann := w.connect("ann", 1<<20)
+		must(t, ann.Subscribe("brief"))
+		at, err := w.Position("brief")
+		must(t, err)
+		for range 3 {
+			must(t, w.Publish(t.Context(), "brief", "message"))
+			must(t, w.Publish(t.Context(), "kept", "message"))
+		}
+		must(t, ann.Unsubscribe("brief"))
+		time.Sleep(time.Second)
+		rows := get[page[topic]](w, "/api/topics?sort=name").Items
+		if len(rows) != 2 {
+			t.Fatalf("topics are %+v", rows)
+		}
+		if r := rows[0]; r.Name != "brief" || !r.Lingering || r.Epoch != at.Epoch || r.Seq != 3 || r.Kept != 0 {
+			t.Errorf("the topic that lingers is %+v", r)
+		}
+		if r := rows[1]; r.Name != "kept" || r.Lingering || r.Seq != 3 || r.Kept != 2 || r.KeptBytes == 0 || r.OldestKeptAt.IsZero() {
+			t.Errorf("the topic that keeps messages is %+v", r)
+		}
+		if r := get[page[member]](w, "/api/topic?name=brief"); r.Topic == nil || !r.Topic.Lingering || len(r.Items) != 0 {
+			t.Errorf("got %+v", r)
+		}
+		time.Sleep(3 * time.Minute)
+		if got := names(get[page[topic]](w, "/api/topics")); !slices.Equal(got, []string{"kept"}) {
+			t.Errorf("topics are %q", got)
 		}
 	})
 }
@@ -523,19 +606,13 @@ func TestASubscriberOfNoTopicAndTooManyTopics(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		w := watch(t, tank.WithLimits(tank.Limits{Subscriptions: math.MaxInt}))
 		c := w.connect("ann", 1<<20)
-		type client struct {
-			Time        time.Time
-			Client      tank.ClientStats
-			Topics      []string
-			TopicsTotal int `json:"topics_total"`
-		}
 		if got := get[client](w, "/api/client?id="+c.ID()); got.Topics == nil || len(got.Topics) != 0 || got.TopicsTotal != 0 {
 			t.Errorf("got %+v, want no topics", got)
 		}
 		for i := range 1500 {
 			must(t, c.Subscribe(fmt.Sprintf("topic %04d", i)))
 		}
-		if got := get[client](w, "/api/client?id="+c.ID()); len(got.Topics) != 1000 || got.TopicsTotal != 1500 || got.Topics[999] != "topic 0999" {
+		if got := get[client](w, "/api/client?id="+c.ID()); len(got.Topics) != 1000 || got.TopicsTotal != 1500 || got.Topics[999].Name != "topic 0999" {
 			t.Errorf("got %d topics of %d", len(got.Topics), got.TopicsTotal)
 		}
 	})

@@ -13,7 +13,8 @@ import (
 // topicRow is a topic in the table, as JSON.
 type topicRow struct {
 	tank.TopicStats
-	Rate float64 `json:"rate"` // messages per second since somebody looked last; over its whole life at the first look
+	Lingering bool    `json:"lingering"` // it has no subscribers and keeps nothing, and lives on for a while
+	Rate      float64 `json:"rate"`      // messages per second since somebody looked last; over its whole life at the first look
 }
 
 // topicTable is all topics by name.
@@ -22,6 +23,10 @@ type topicTable = table[topicRow]
 var topicKeys = map[string]compare[topicRow]{
 	"name":          func(a, b *topicRow) int { return strings.Compare(a.Name, b.Name) },
 	"subscribers":   func(a, b *topicRow) int { return cmp.Compare(a.Subscribers, b.Subscribers) },
+	"users":         func(a, b *topicRow) int { return cmp.Compare(a.Users, b.Users) },
+	"seq":           func(a, b *topicRow) int { return cmp.Compare(a.Seq, b.Seq) },
+	"kept":          func(a, b *topicRow) int { return cmp.Compare(a.Kept, b.Kept) },
+	"kept_bytes":    func(a, b *topicRow) int { return cmp.Compare(a.KeptBytes, b.KeptBytes) },
 	"rate":          func(a, b *topicRow) int { return cmp.Compare(a.Rate, b.Rate) },
 	"published":     func(a, b *topicRow) int { return cmp.Compare(a.Published, b.Published) },
 	"delivered":     func(a, b *topicRow) int { return cmp.Compare(a.Delivered, b.Delivered) },
@@ -33,7 +38,7 @@ var topicKeys = map[string]compare[topicRow]{
 
 // newTopicTable looks at all topics. Their rates are since the table before, if there is one.
 func newTopicTable(m *tank.Manager, before *topicTable) *topicTable {
-	stats := m.GetAllTopics()
+	stats := allTopics(m)
 	t := &topicTable{time: time.Now(), rows: make([]topicRow, len(stats))}
 	var old []topicRow // those that are not behind, as both are sorted by name
 	if before != nil {
@@ -47,9 +52,30 @@ func newTopicTable(m *tank.Manager, before *topicTable) *topicTable {
 		if len(old) > 0 && old[0].Name == s.Name && old[0].CreatedAt.Equal(s.CreatedAt) { // and not one that began anew
 			since, published = before.time, s.Published-min(s.Published, old[0].Published)
 		}
-		t.rows[i] = topicRow{s, perSecond(published, t.time.Sub(since))}
+		t.rows[i] = topicRow{s.TopicStats, s.lingering, perSecond(published, t.time.Sub(since))}
 	}
 	return t
+}
+
+// listed is a topic of one of the manager's two lists.
+type listed struct {
+	tank.TopicStats
+	lingering bool
+}
+
+// allTopics returns the topics, lingering ones included, sorted by name.
+func allTopics(m *tank.Manager) []listed {
+	live, lingering := m.GetAllTopics(), m.GetLingeringTopics()
+	all := make([]listed, 0, len(live)+len(lingering))
+	for _, s := range live {
+		all = append(all, listed{s, false})
+	}
+	for _, s := range lingering {
+		all = append(all, listed{s, true})
+	}
+	byName := func(a, b listed) int { return strings.Compare(a.Name, b.Name) }
+	slices.SortStableFunc(all, byName)
+	return slices.CompactFunc(all, func(a, b listed) bool { return a.Name == b.Name }) // one may have begun to linger between the two lists
 }
 
 func perSecond(n uint64, d time.Duration) float64 {
@@ -84,10 +110,11 @@ func contains(part string) func(text string) bool {
 	return func(text string) bool { return part == "" || strings.Contains(strings.ToLower(text), part) }
 }
 
-// topicPage is a topic and its subscribers, as JSON.
+// topicPage is a topic, its subscribers and who is present in it, as JSON.
 type topicPage struct {
-	Topic topicRow `json:"topic"`
-	page[tank.ClientStats]
+	Topic   topicRow `json:"topic"`
+	Present []string `json:"present"` // the users, sorted; empty when the topic does not know, or there are too many to tell names
+	page[memberRow]
 }
 
 func (h *handler) showTopic(r *http.Request) (any, error) {
@@ -95,7 +122,7 @@ func (h *handler) showTopic(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	w, err := parseWindow(values, "-outbox_bytes", clientKeys)
+	w, err := parseWindow(values, "-outbox_bytes", memberKeys)
 	if err != nil {
 		return nil, err
 	}
@@ -108,13 +135,13 @@ func (h *handler) showTopic(r *http.Request) (any, error) {
 	case row == nil:
 		return nil, notFound("nobody subscribes to the topic %s", quote(name))
 	}
-	var t *clientTable
+	var a *audience
 	var order []int32
-	err = h.members.with(r.Context(), name, func(members *clientTable) { t, order = members, members.order(w, clientKeys) })
+	err = h.audiences.with(r.Context(), name, func(of *audience) { a, order = of, of.members.order(w, memberKeys) })
 	if err != nil {
 		return nil, err
 	}
-	return topicPage{*row, t.page(w, order, func(*tank.ClientStats) bool { return true })}, nil
+	return topicPage{*row, a.present, a.members.page(w, order, func(*memberRow) bool { return true })}, nil
 }
 
 // find returns the topic of a name, or nil.

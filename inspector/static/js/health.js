@@ -20,7 +20,9 @@ const GAP = 5; // as many intervals without a sample, and nobody has looked
 
 const perSecond = (n = 0) => `${short(n)}${t('perSecond')}`;
 
-// title, field of the statistics, field of the samples, whether more than zero is bad news
+const missed = ({ resumes: r }) => r.epoch + r.ahead + r.off + r.evicted;
+
+// title, field of the statistics, field of the samples, whether more than zero is bad news, format, value if that is no field
 const tiles = [
   ['dropped', 'dropped', 'dropped', true],
   ['evicted', 'evicted', 'evicted', true],
@@ -30,12 +32,19 @@ const tiles = [
   ['throttled', 'throttled', 'throttled', false],
   ['outboxes', 'outbox_memory', null, false, bytes],
   ['bytesIn', 'bytes_in', null, false, bytes],
+  ['historyMemory', 'history_memory', null, false, bytes],
+  ['lingering', 'lingering_topics', null, false],
+  ['recovered', 'recovered', 'recovered', false, count, (stats) => stats.resumes.recovered],
+  ['missed', 'missed', 'missed', false, count, missed],
+  ['present', 'present', null, false],
+  ['requestsFailed', 'requests_failed', 'requests_failed', false],
 ];
 
 const distributions = [
   ['writeLatency', 'write_latency', duration],
   ['batchMessages', 'batch_messages', count],
   ['outboxBytes', 'outbox_bytes', bytes],
+  ['requestLatency', 'request_latency', duration],
 ];
 
 /** healthView makes the nodes, and updates them. */
@@ -69,13 +78,13 @@ function chartPart([title, value, note, field, format]) {
   };
 }
 
-function tilePart([title, total, field, alarming, format = count]) {
+function tilePart([title, total, field, alarming, format = count, value = (stats) => stats[total]]) {
   const strong = el('strong', { 'data-testid': `total-${total}` }), small = el('small');
   const node = el('article', { class: 'tile', title: t('hint', field ?? total) }, el('h2', {}, t(title)), strong, small);
   return {
     node,
     update(now) {
-      const n = now.stats[total], current = field ? latest(now)[field] ?? 0 : 0;
+      const n = value(now.stats), current = field ? latest(now)[field] ?? 0 : 0;
       setText(strong, format(n));
       setText(small, current > 0 ? `+${rate(current)}${t('perSecond')}` : '');
       node.classList.toggle('quiet', n === 0);

@@ -14,10 +14,11 @@ const clientLink = (client) => link('client', { id: client.id });
 
 const topicColumns = () => [
   { key: 'name', title: t('name'), kind: 'text', id: (r) => r.name, value: (r) => r.name, link: (r) => topicLink(r.name), title_: (r) => r.name },
-  { key: 'subscribers', title: t('subscribers'), value: (r) => count(r.subscribers) },
+  { key: 'subscribers', title: t('subscribers'), value: (r) => (r.lingering ? t('lingers') : count(r.subscribers)) },
   { key: 'rate', title: t('rate') + ' ' + t('perSecond'), value: (r) => rate(r.rate) },
   { key: 'delivered', title: t('delivered'), value: (r) => count(r.delivered) },
   { key: 'dropped', title: t('dropped'), kind: 'alarm', value: (r) => count(r.dropped) },
+  { key: 'kept', title: t('kept'), value: (r) => count(r.kept), title_: (r) => bytes(r.kept_bytes) },
   { key: 'mailbox_depth', title: t('mailbox'), value: (r) => count(r.mailbox_depth) },
   { key: 'restarts', title: t('restarts'), kind: 'alarm', value: (r) => count(r.restarts) },
   { key: 'created_at', title: t('age'), value: (r, now) => since(r.created_at, now) },
@@ -25,6 +26,7 @@ const topicColumns = () => [
 
 const clientColumns = () => [
   { key: 'user_id', title: t('user'), kind: 'text', id: (r) => r.id, value: (r) => r.user_id, link: clientLink, title_: (r) => `${r.user_id}\n${r.id}` },
+  { key: 'protocol', title: t('protocol'), kind: 'text', value: (r) => r.protocol },
   { key: 'remote_addr', title: t('address'), kind: 'text', wide: true, value: (r) => r.remote_addr, title_: (r) => r.remote_addr },
   { key: 'subscriptions', title: t('subscriptions'), value: (r) => count(r.subscriptions) },
   { key: 'outbox_bytes', title: t('outbox'), value: (r) => (r.outbox_bytes ? bytes(r.outbox_bytes) : '0') },
@@ -33,6 +35,10 @@ const clientColumns = () => [
   { key: 'last_seen', title: t('lastSeen'), value: (r, now) => t('ago', since(r.last_seen, now)) },
   { key: 'connected_at', title: t('connected'), value: (r, now) => since(r.connected_at, now) },
 ];
+
+// Of a topic's subscribers. The lag stands where the number of subscriptions stands among all clients.
+const memberColumns = () => clientColumns().map((c) => (c.key === 'subscriptions'
+  ? { key: 'lag', title: t('lag'), kind: 'alarm', value: (r) => count(r.lag) } : c));
 
 /** overview is how the instance fares, and its topics. onHealth gets what is known of that. */
 export function overview(params, go, health) {
@@ -80,11 +86,27 @@ function title(kind, name, href) {
 export function topic(params, go) {
   const name = params.get('name') ?? '';
   const figures = facts();
-  const table = tableView(clientColumns(), {
-    path: 'api/topic', title: t('members'), sort: '-outbox_bytes', none: t('topicGone'), fixed: { name },
-  }, params, go, ({ topic: r, time }) => figures.update([
-    [t('subscribers'), count(r.subscribers)],
-    ...(r.users ? [[t('users'), count(r.users)]] : []), // of a topic that knows
+  const people = el('p', { class: 'people', 'data-testid': 'present' });
+  const here = el('section', { class: 'panel', hidden: '' }, el('div', { class: 'table-head' }, el('h2', {}, t('users'))), people);
+  const table = tableView(memberColumns(), {
+    path: 'api/topic', title: t('members'), sort: '-outbox_bytes', none: t('noMembers'), fixed: { name },
+  }, params, go, ({ topic: r, present, time }) => {
+    showPeople(here, people, r.users, present);
+    figures.update(topicFacts(r, time));
+  }, () => t('topicGone'));
+  return { nodes: [title(t('topics'), name, '#/'), figures.node, here, table.node], ready: table.ready, stop: table.stop };
+}
+
+/** showPeople names the users who are in a topic, of which there are so many; in a topic that does not know, there are none. */
+function showPeople(panel, list, users, names) {
+  panel.hidden = users === 0;
+  setText(list, names.length > 0 ? names.join(', ') : t('crowd', count(users)));
+}
+
+function topicFacts(r, time) {
+  return [
+    [t('subscribers'), r.lingering ? t('lingers') : count(r.subscribers)],
+    [t('ofV2'), count(r.subscribers_v2)],
     [t('rate'), rate(r.rate) + t('perSecond')],
     [t('published'), count(r.published)],
     [t('delivered'), count(r.delivered)],
@@ -93,8 +115,11 @@ export function topic(params, go) {
     [t('restarts'), count(r.restarts), alarm(r.restarts)],
     [t('age'), since(r.created_at, time)],
     [t('lastPublished'), isZeroTime(r.last_published_at) ? t('never') : t('ago', since(r.last_published_at, time))],
-  ]), () => t('topicGone'));
-  return { nodes: [title(t('topics'), name, '#/'), figures.node, table.node], ready: table.ready, stop: table.stop };
+    [t('kept'), r.kept ? t('keptOf', count(r.kept), bytes(r.kept_bytes)) : '0'],
+    [t('oldest'), r.kept ? t('ago', since(r.oldest_kept_at, time)) : t('unknown')],
+    [t('position'), count(r.seq)],
+    [t('epoch'), r.epoch || t('unknown'), 'id'],
+  ];
 }
 
 export function client(params) {
@@ -113,11 +138,12 @@ export function client(params) {
       [t('lastSeen'), t('ago', since(r.last_seen, time))],
       [t('connected'), since(r.connected_at, time)],
       [t('subscriptions'), count(r.subscriptions)],
+      [t('protocol'), r.protocol],
       [t('status'), r.closing ? t('isClosing') : t('open')],
       [t('address'), r.remote_addr, 'id'],
       [t('id'), r.id, 'id'],
     ]);
-    reconcile(list, topics, (name) => name, (name) => el('a', { href: topicLink(name), title: name }, el('bdi', {}, name)), () => {});
+    reconcile(list, topics, (s) => s.name, standing, fillStanding);
     list.hidden = topics.length === 0;
     more.hidden = topics.length === topics_total && topics_total > 0;
     setText(more, topics_total === 0 ? t('noSubscriptions') : t('more', count(topics_total - topics.length)));
@@ -127,4 +153,13 @@ export function client(params) {
     setText(more, refusal.status === 404 ? t('clientGone') : refusal.message);
   });
   return { nodes: [heading, figures.node, panel], stop: polling.stop };
+}
+
+/** standing is a topic of a client, and how far the client is in it. */
+const standing = (s) => el('a', { href: topicLink(s.name) }, el('bdi', {}, s.name), el('small'));
+
+function fillStanding(a, s) {
+  setText(a.lastChild, s.lag > 0 ? t('behind', count(s.lag)) : '');
+  a.classList.toggle('loud', s.lag > 0);
+  a.title = `${s.name}\n${t('standsAt', count(s.seq - s.lag), count(s.seq))}`;
 }
