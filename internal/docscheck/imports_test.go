@@ -24,6 +24,7 @@ const modulePath = "github.com/fanqie/tank-websocket-go-server"
 // "." is the root. A package that is not listed is an arrow nobody has drawn yet: think, then add it.
 var layers = map[string][]string{
 	"actor":            {},
+	"broker":           {},
 	"internal/budget":  {},
 	"internal/metrics": {},
 	"internal/wire":    {},

@@ -1,0 +1,102 @@
+// Package broker is the seam between an instance and what carries its messages to the other instances of a group, such as NATS. An
+// application chooses an implementation, gives it to tank.WithBroker, and has nothing else to do with this package. Whoever writes an
+// implementation finds the contract here, and as tests in package brokertest.
+//
+// Names and data are opaque strings. Names are topics as users name them, "" for what goes to every client, and names that begin with a
+// zero byte, which no user can name, for what instances tell each other.
+package broker
+
+import (
+	"context"
+	"errors"
+)
+
+// Errors of a Broker, to test for with errors.Is. An error may have more text.
+var (
+	// ErrDown says that there is no connection to the broker, and that nothing was published.
+	ErrDown = errors.New("broker: no connection")
+	// ErrTooBig says that a publication is larger than the broker takes, and was not published.
+	ErrTooBig = errors.New("broker: publication too big")
+	// ErrClosed says that Close has been called, or Open has not.
+	ErrClosed = errors.New("broker: closed")
+)
+
+// Broker carries publications between instances. What is published by any of them, this one included, comes back through the Receivers:
+// an instance never delivers its own publication directly, so that all subscribers of one instance see one order. A Broker belongs to one
+// instance. Its methods are safe for concurrent use, as far as they do not say otherwise.
+type Broker interface {
+	// Open begins. It does not wait for a connection: a broker that is away at the beginning is one that is down, and the Watcher is told
+	// so. It is called once, before everything else. An error means that the configuration is wrong; then nothing else is called.
+	Open(Watcher) error
+
+	// Subscribe returns nil once all subscriptions are in force: what the server of this connection accepts after that comes, or Lost is
+	// called. It may block, as long as the context lasts. Calls of Subscribe and Unsubscribe come one after the other. After an error,
+	// Subscribe is called again with the same subscriptions, fewer or more, so it has to take those that it has already; those that do not
+	// come again are given to Unsubscribe. A broker renews its subscriptions by itself after a reconnect, and calls Lost for each.
+	Subscribe(context.Context, []Subscription) error
+
+	// Unsubscribe ends subscriptions, also those for which Subscribe has returned an error. No method of a Receiver is running, or called,
+	// after it has returned. Another subscription of the same name is not touched: a subscription is its Receiver, not its name. It may
+	// wait for a Receiver to return, but not for the network.
+	Unsubscribe([]Subscription)
+
+	// Publish returns nil when the broker has the publication, in the sense that the implementation documents; ErrDown at once, while there
+	// is no connection; ErrTooBig; ErrClosed; or the context's error, after which it may or may not have been published. Nothing is
+	// buffered for a later connection. What one caller publishes to a name, one after the other, keeps its order.
+	Publish(ctx context.Context, name string, p Publication) (Receipt, error)
+
+	// Close publishes what was accepted, ends everything, and returns when no method of a Receiver or the Watcher is running or will be
+	// called. It returns the context's error if that ended first; then what was accepted may be lost. It is called at most once, and only
+	// after Open has returned nil.
+	Close(context.Context) error
+}
+
+// Publication is what goes to the subscribers of a name.
+type Publication struct {
+	Data string // any bytes
+	Key  string // a repetition has the same one; empty: none. It names its owner, too
+	From string // see tank.Publication
+	JSON bool   // Data is JSON, and not just text
+}
+
+// Receipt says what became of a publication. The zero Receipt is that of a broker that keeps nothing.
+type Receipt struct {
+	Offset    uint64 // that the publication has, or the earlier one with its key
+	Duplicate bool   // it was published before with this key, and was not published again
+}
+
+// Subscription is what a Receiver wants to have.
+type Subscription struct {
+	Name string
+	To   Receiver // comparable; its identity is that of the subscription
+}
+
+// Message is a publication on its way to a Receiver. Of a broker that keeps nothing, Offset and Prev are 0. Otherwise offsets grow from
+// message to message of a name, but not by one.
+type Message struct {
+	Publication
+	Offset uint64
+	Prev   uint64 // offset of the message before it of this name; 0: there was none
+}
+
+// Receiver takes what comes for one subscription. Its methods are called by one goroutine at a time, which may be the same for all
+// Receivers, and may be called before Subscribe has returned.
+type Receiver interface {
+	// Began says where the subscription stands: before the first Deliver, and again after Lost if the broker's stream is another one
+	// since. Brokers that keep nothing do not call it.
+	Began(epoch string, offset uint64)
+	// Deliver takes messages, in order. The Receiver keeps the slice. It may wait for a moment, until there is room.
+	Deliver([]Message)
+	// Lost says that messages may be missing between those delivered before and those that follow. It does not block.
+	Lost(cause error)
+}
+
+// Watcher is told how the connection is. Its methods do not block. Down and Up are called in turn, by one goroutine at a time; the first
+// call says how it is at the beginning.
+type Watcher interface {
+	// Down says that there is no connection any more, or none yet. inDoubt is how many publications of this instance were accepted and may
+	// not have arrived; a broker that cannot know returns an upper bound.
+	Down(cause error, inDoubt int)
+	// Up says that there is a connection, and that all subscriptions that were in force are so again.
+	Up()
+}
