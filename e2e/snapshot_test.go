@@ -60,14 +60,16 @@ func (s *stock) read() []stockRow {
 	return slices.SortedFunc(maps.Values(s.rows), func(a, b stockRow) int { return cmp.Compare(a.ID, b.ID) })
 }
 
-// change stores a change and publishes it, but for some, as if that were impossible.
-func (s *stock) change(t *testing.T, row stockRow) {
+// change stores a change and publishes it, or resets the topic as if that were impossible.
+func (s *stock) change(t *testing.T, row stockRow, publish bool) {
 	s.store(&row)
-	publish := func() error { return s.tkws.PublishJSON(context.Background(), "stock", row) }
-	if rand.IntN(1000) == 0 {
-		publish = func() error { return s.tkws.Reset("stock") }
+	var err error
+	if publish {
+		err = s.tkws.PublishJSON(context.Background(), "stock", row)
+	} else {
+		err = s.tkws.Reset("stock")
 	}
-	if err := publish(); err != nil {
+	if err != nil {
 		t.Error(err)
 	}
 }
@@ -87,7 +89,8 @@ func (s *stock) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	_ = json.NewEncoder(w).Encode(map[string]any{"at": at, "state": state})
 }
 
-// keepChanging changes a row every few milliseconds, until it is told to stop. Then it adds a last row, whose id it returns.
+// keepChanging changes a row every few milliseconds, until it is told to stop. Then it adds a row that is not published, and a last row,
+// whose id it returns.
 func (s *stock) keepChanging(t *testing.T) (stop func() (last int)) {
 	done, ended := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -104,14 +107,15 @@ func (s *stock) keepChanging(t *testing.T) (stop func() (last int)) {
 			} else {
 				row.Gone = true
 			}
-			s.change(t, row)
+			s.change(t, row, rand.IntN(1000) > 0)
 		}
 	}()
 	return func() int {
 		close(done)
 		<-ended
-		s.change(t, stockRow{ID: stockRows})
-		return stockRows
+		s.change(t, stockRow{ID: stockRows}, false)
+		s.change(t, stockRow{ID: stockRows + 1}, true)
+		return stockRows + 1
 	}
 }
 
