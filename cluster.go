@@ -12,7 +12,7 @@ import (
 
 // BrokerStats say how an instance fares with its broker. Counters count from NewInstance on. Without a broker, all are zero.
 type BrokerStats struct {
-	Connected bool   `json:"connected"` // there is a connection
+	Down      bool   `json:"down"`      // there is a broker, and no connection to it
 	Published uint64 `json:"published"` // publications that the broker has accepted
 	Refused   uint64 `json:"refused"`   // publications that it has not
 	Received  uint64 `json:"received"`  // publications that have come for topics of this instance, its own included
@@ -26,7 +26,7 @@ func (m *Manager) brokerStats() (s BrokerStats) {
 		return s
 	}
 	return BrokerStats{
-		Connected: connected,
+		Down:      !connected,
 		Published: c.Published.Load(),
 		Refused:   c.Refused.Load(),
 		Received:  c.Received.Load(),
