@@ -97,8 +97,8 @@ func (m *Manager) sendHere(userID string, msg Message) (connections int, err err
 
 // WithBroker makes the instance one of a group, whose other instances run in other processes with brokers of the same group. What any of
 // them publishes reaches the subscribers of all: BroadcastTopicMessage, Publish and its relatives, BroadcastMessage, and what clients
-// publish. CloseUser, SendToUser and UnsubscribeUser reach the connections that the user has to any of them, and return how many these
-// are here. All counts and lists are of this instance alone.
+// publish. Presence tells who is in a topic on any of them, as far as this one has the topic. CloseUser, SendToUser and UnsubscribeUser reach the connections that the user has to any of them, and return how many these
+// are here. All other counts and lists are of this instance alone.
 //
 // A publication goes to the broker and comes back from there, so it returns when the broker has it; ErrBroker at once while there is no
 // connection, also before Start; and ErrLimit when it is larger than the broker takes. Nothing is delivered meanwhile, and nothing comes

@@ -36,6 +36,7 @@ const Talk = "\x00talk"
 type Link struct {
 	// Immutable.
 	broker broker.Broker
+	node   string
 	owner  Owner
 	ref    *actor.Ref[message]
 	ctx    context.Context // of the calls of the broker
@@ -50,13 +51,15 @@ type Link struct {
 	counters   Counters
 
 	// Owned by the actor.
-	feeds   map[*topic.Topic]*feed
+	feeds   map[*topic.Topic][]*feed
 	wanted  map[*feed]struct{} // to be subscribed
 	ended   []*feed            // to be unsubscribed
 	calling bool               // the edge is at work
 	backoff time.Duration      // how long to wait when it fails; 0: the last call did not
 	timer   *time.Timer        // runs until the next call; nil: the next call need not wait
 	losses  losses
+	sharing bool     // the edge that shares is at work
+	toShare []shared // what it does next
 	closing []actor.Request[struct{}]
 }
 
@@ -98,9 +101,9 @@ const (
 	callTimeout  = 10 * time.Second
 )
 
-// New makes a link. It has no goroutine before Open, and does nothing.
-func New(b broker.Broker, owner Owner) *Link {
-	l := &Link{broker: b, owner: owner, opened: make(chan struct{}), feeds: make(map[*topic.Topic]*feed), wanted: make(map[*feed]struct{})}
+// New makes a link. node tells the instance from others. It has no goroutine before Open, and does nothing.
+func New(b broker.Broker, node string, owner Owner) *Link {
+	l := &Link{broker: b, node: node, owner: owner, opened: make(chan struct{}), feeds: make(map[*topic.Topic][]*feed), wanted: make(map[*feed]struct{})}
 	l.ctx, l.cancel = context.WithCancel(context.Background())
 	l.ref = actor.Spawn(actor.Options{Restarts: -1, OnPanic: func(err *actor.PanicError) { owner.Failed(err) }}, l.receive)
 	return l
@@ -155,16 +158,21 @@ func (l *Link) IsDown() bool { return l.connection.Load() == nil }
 // Publish gives the broker a publication. It returns broker.ErrDown at once while there is no connection, and otherwise like
 // broker.Broker.Publish. Only edges may call it.
 func (l *Link) Publish(ctx context.Context, name string, p broker.Publication) (r broker.Receipt, err error) {
+	r, err = l.publish(ctx, name, p)
+	if err != nil {
+		l.counters.Refused.Add(1)
+	} else {
+		l.counters.Published.Add(1)
+	}
+	return r, err
+}
+
+func (l *Link) publish(ctx context.Context, name string, p broker.Publication) (r broker.Receipt, err error) {
 	if !l.working.Load() {
 		return r, broker.ErrDown
 	}
 	if panicked := actor.Recovered(func() { r, err = l.broker.Publish(ctx, name, p) }); panicked != nil {
 		err = panicked
-	}
-	if err != nil {
-		l.counters.Refused.Add(1)
-	} else {
-		l.counters.Published.Add(1)
 	}
 	return r, err
 }
