@@ -448,3 +448,20 @@ func TestWhatEvensOutIsNotTold(t *testing.T) {
 		ann.ExpectNothing()
 	})
 }
+
+// TestWhoComesBackBehindASnapshotIsTold to whoever has the snapshot without it, although the others have not missed it.
+func TestWhoComesBackBehindASnapshotIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, s := withPresence(t, tank.Presence{})
+		ann, bob, zed := dialAs(s, "ann"), dialAs(s, "bob"), dialAs(s, "zed")
+		ann.Subscribe("news", tanktest.Watch())
+		bob.Subscribe("news")
+		expectHere(t, ann, "2 +bob") // and so nothing else for a second
+		bob.Unsubscribe("news")
+		expectSnapshot(t, zed.Subscribe("news", tanktest.Watch()), "2 +ann +zed")
+		bob.Subscribe("news")
+		if h := zed.ExpectHere("news"); h.Users != 3 || h.In["bob"] == nil {
+			t.Errorf("zed is told %s", hereText(h))
+		}
+	})
+}
