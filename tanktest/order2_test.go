@@ -54,6 +54,7 @@ var calls2 = []struct {
 	{"ExpectReset", true, func(c *tanktest.ClientV2) { c.ExpectReset("a") }, waits},
 	{"ExpectSeq", true, func(c *tanktest.ClientV2) { c.ExpectSeq("a", 1, "b") }, waits},
 	{"ExpectTopic", true, func(c *tanktest.ClientV2) { c.ExpectTopic("a", "b") }, waits},
+	{"Lose", true, func(c *tanktest.ClientV2) { c.Lose(1) }, waits},
 	{"Position", false, func(c *tanktest.ClientV2) { c.Position("a") }, ""},
 	{"Publish", true, func(c *tanktest.ClientV2) { c.Publish("a", "b") }, "frozen|cut by the server"},
 	{"PublishRefused", true, func(c *tanktest.ClientV2) { c.PublishRefused("forbidden", "secret", "b") }, "frozen|cut by the server"},
