@@ -70,14 +70,17 @@ func (r *receiver) Lost(error) {
 	r.losses.Add(1)
 }
 
-// block makes Deliver wait, until open is called.
+// block makes Deliver wait, until open is called, or the case ends.
 func (r *receiver) block() (open func()) {
 	gate := make(chan struct{})
 	r.gate.Store(&gate)
-	return func() {
-		r.gate.Store(nil)
-		close(gate)
+	open = func() {
+		if r.gate.CompareAndSwap(&gate, nil) {
+			close(gate)
+		}
 	}
+	r.env.Cleanup(open)
+	return open
 }
 
 // publications returns what was delivered.
