@@ -680,7 +680,8 @@ func callsAfterClose(b broker.Broker) broker.Broker {
 			return b.Subscribe(ctx, subs)
 		},
 		close: func(ctx context.Context) error {
-			time.AfterFunc(time.Millisecond, func() { to.Lost(errCut) })
+			last := to
+			time.AfterFunc(time.Millisecond, func() { last.Lost(errCut) })
 			return b.Close(ctx)
 		},
 	}

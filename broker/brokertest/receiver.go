@@ -17,7 +17,7 @@ type receiver struct {
 	scribbles bool // into the slices that it gets and keeps, which no other may see
 	told      journal[told]
 	kept      journal[kept]
-	count     atomic.Int64 // of messages
+	count     atomic.Int64 // of messages, in told by then
 	losses    atomic.Int64
 	gate      atomic.Pointer[chan struct{}] // Deliver waits until it is closed; nil: it does not
 }
