@@ -58,10 +58,10 @@ func everyField(e *env) {
 // publication that had come twice, or to the wrong name, would have come before.
 func (e *env) nothingElse(list ...*receiver) {
 	e.Helper()
-	had := make(map[*receiver]int64)
+	had := make(map[*receiver]int)
 	last := make(map[string][]string)
 	for _, r := range list {
-		had[r] = r.count.Load()
+		had[r] = len(r.publications())
 		last[r.name] = nil
 	}
 	for name := range last {
@@ -76,7 +76,7 @@ func (e *env) nothingElse(list ...*receiver) {
 	}
 	for _, r := range list {
 		want := last[r.name]
-		e.wait(func() bool { return r.count.Load() >= had[r]+int64(len(want)) }, "%d publications more for %s", len(want), r.label)
+		e.wait(func() bool { return r.count.Load() >= int64(had[r]+len(want)) }, "%d publications more for %s", len(want), r.label)
 		var got []string
 		for _, p := range r.publications()[had[r]:] {
 			got = append(got, p.Data)

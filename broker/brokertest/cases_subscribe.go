@@ -28,6 +28,7 @@ func receiversOfOneName(e *env) {
 	last := a.listen("news")
 	b.publish("news", text("4"))
 	last.expect(text("4"))
+	other.expect(text("1"), text("2"), text("3"), text("4"))
 	e.nothingElse(last, other)
 }
 

@@ -75,21 +75,32 @@ func (e *env) end() {
 		}
 	}
 	e.mark(false)
-	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
-		left := e.goroutines()
-		if left == "" {
-			break
-		}
-		if time.Now().After(deadline) {
-			e.Errorf("brokertest: expected that goroutines of a broker have ended soon after Close; %v later there are\n%s", patience, left)
-			break
-		}
+	if e.impl.Bubble {
+		time.Sleep(time.Second) // costs nothing, and shows what comes after the end
 	}
+	e.noGoroutines()
 	for _, m := range e.nodes {
 		m.check()
 	}
 	for _, fault := range e.faults.all() {
 		e.Errorf("brokertest: %s", fault)
+	}
+}
+
+// noGoroutines waits until those of the case have ended.
+func (e *env) noGoroutines() {
+	e.Helper()
+	pause := time.Millisecond
+	for deadline := time.Now().Add(patience); ; pause = min(2*pause, 200*time.Millisecond) {
+		left := e.goroutines()
+		if left == "" {
+			return
+		}
+		if time.Now().After(deadline) {
+			e.Errorf("brokertest: expected that goroutines of a broker have ended soon after Close; %v later there are\n%s", patience, left)
+			return
+		}
+		time.Sleep(pause)
 	}
 }
 

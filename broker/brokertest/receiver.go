@@ -17,7 +17,7 @@ type receiver struct {
 	scribbles bool // into the slices that it gets and keeps, which no other may see
 	told      journal[told]
 	kept      journal[kept]
-	count     atomic.Int64 // of messages
+	count     atomic.Int64 // of messages, in told by then
 	losses    atomic.Int64
 	gate      atomic.Pointer[chan struct{}] // Deliver waits until it is closed; nil: it does not
 }
@@ -70,14 +70,17 @@ func (r *receiver) Lost(error) {
 	r.losses.Add(1)
 }
 
-// block makes Deliver wait, until open is called.
+// block makes Deliver wait, until open is called, or the case ends.
 func (r *receiver) block() (open func()) {
 	gate := make(chan struct{})
 	r.gate.Store(&gate)
-	return func() {
-		r.gate.Store(nil)
-		close(gate)
+	open = func() {
+		if r.gate.CompareAndSwap(&gate, nil) {
+			close(gate)
+		}
 	}
+	r.env.Cleanup(open)
+	return open
 }
 
 // publications returns what was delivered.

@@ -38,6 +38,8 @@ var layers = map[string][]string{
 	"internal/hub":     {"actor", "broker", "internal/link", "internal/budget", "internal/metrics", "internal/wire", "topic", "client"},
 	".":                {"actor", "broker", "internal/budget", "internal/hub", "internal/metrics", "internal/wire", "client", "github.com/google/uuid"},
 	"tanktest":         {".", "internal/memnet", "internal/wstest"}, // for tests of programs that use the library
+
+	"broker/brokertest": {"actor", "broker"}, // for tests of brokers, and of programs that use several instances
 }
 
 // exampleLayer is the same for each package below examples/: what a user of the library can import.
