@@ -179,7 +179,7 @@ func (c *Client) checkChanged(p *Publication) (err error) {
 // answer sends an error frame, if there is something to refuse. The id is that of a command of tank.v2, or 0.
 func (c *Client) answer(id uint64, topic string, err error) {
 	if err != nil && !isPanic(err) {
-		c.refuse(wire.Refusal{ID: id, Code: refusalCode(err), Message: err.Error(), Topic: topic})
+		c.refuse(wire.Refusal{ID: id, Code: c.refusalCode(err), Message: err.Error(), Topic: topic})
 	}
 }
 
@@ -187,8 +187,12 @@ func (c *Client) answer(id uint64, topic string, err error) {
 func (c *Client) refuse(r wire.Refusal) { c.session.Client.Send(r.Batch(c.session.Client.Encoding())) }
 
 // refusalCode is the code of the frame that refuses a request.
-func refusalCode(err error) string {
+func (c *Client) refusalCode(err error) string {
 	switch {
+	case errors.Is(err, ErrBroker) && c.Protocol() == V2:
+		return wire.RefusedUnavailable
+	case errors.Is(err, ErrBroker): // for which plain sockets have no code
+		return wire.RefusedBusy
 	case errors.Is(err, ErrInvalidTopic):
 		return wire.RefusedTopic
 	case errors.Is(err, ErrForbidden):

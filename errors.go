@@ -32,6 +32,8 @@ var (
 	ErrForbidden = errors.New("tank: forbidden")
 	// ErrLimit says that a limit is reached; see Limits.
 	ErrLimit = hub.ErrLimit
+	// ErrBroker says that a publication was not given to the broker, because there is no connection to it; see WithBroker.
+	ErrBroker = hub.ErrBroker
 	// ErrNotFound says that a client is not subscribed to the topic.
 	ErrNotFound = hub.ErrNotFound
 )
@@ -56,6 +58,7 @@ const (
 	CodeForbidden     ErrorCode = 2007 // an authorizer rejected a subscription or publication: error frame; or the connect handler a connection
 	CodeLimit         ErrorCode = 2008 // a client exceeded a limit: of time, pings, subscriptions or connections; Err says which
 	CodeRequest       ErrorCode = 2009 // a request handler failed with an error that is no *RequestError; the client gets an error frame "internal"
+	CodeBroker        ErrorCode = 2010 // the connection to the broker is lost, or publications from there may be missing; see WithBroker
 )
 
 // CloseCode is a WebSocket close code, RFC 6455 section 7.4.

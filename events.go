@@ -74,6 +74,8 @@ var hubFaults = [...]struct {
 	hub.TooManySubscriptions: {CodeLimit, "subscription refused", adviceTopics},
 	hub.TopicPanicked:        {CodeInternal, "topic panicked", ""},
 	hub.HubPanicked:          {CodeInternal, "supervisor panicked", ""},
+	hub.BrokerDown:           {CodeBroker, "no connection to the broker", ""},
+	hub.BrokerFailed:         {CodeBroker, "broker failed", ""},
 }
 
 // Fault reports a fault of the hub. Any goroutine may call it.

@@ -1,12 +1,15 @@
 package tank
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/fanqie/tank-websocket-go-server/client"
 	"github.com/fanqie/tank-websocket-go-server/internal/hub"
@@ -29,6 +32,7 @@ type Manager struct {
 	hub           *hub.Hub
 	feed          *feed
 	histograms    histograms
+	node          string // tells this instance from the others of its group; empty without a broker
 
 	httpServer atomic.Pointer[http.Server]
 	counters   counters
@@ -58,6 +62,9 @@ func NewInstance(opts ...Option) *Manager {
 		deflater:   wire.NewDeflater(c.compressionLevel, c.compressionThreshold),
 		histograms: newHistograms(),
 	}
+	if c.broker != nil {
+		m.node = uuid.NewString()
+	}
 	m.feed = &feed{m: m, errors: errs, connEvents: connEvents, journal: newJournal(c.logger, &m.counters)}
 	m.hub = hub.New(hub.Config{
 		Subscriptions:     c.limits.Subscriptions,
@@ -77,6 +84,9 @@ func NewInstance(opts ...Option) *Manager {
 		BatchMessages:     m.histograms.batchMessages,
 		OutboxBytes:       m.histograms.outboxBytes,
 		Observer:          m.feed,
+		Broker:            c.broker,
+		Heard:             m.heard,
+		JoinTimeout:       c.limits.PublishTimeout,
 	})
 	if c.authenticate == nil && c.authorizeSubscribe != nil {
 		m.hub.Report(warning{"a subscribe authorizer without an authenticator: user_id is no proof of who a client is", adviceIdentity, time.Now()})
@@ -98,9 +108,9 @@ func (m *Manager) Start() { m.hub.Start() }
 // IsRunning reports whether the instance is between Start and Shutdown.
 func (m *Manager) IsRunning() bool { return m.hub.IsRunning() }
 
-// Ready returns nil while the instance takes connections, ErrBusy before Start, and ErrClosed once Shutdown was called. It never
-// blocks. It is for a readiness probe such as /readyz, by which a load balancer learns where to send new connections.
-func (m *Manager) Ready() error { return m.hub.Ready() }
+// Ready returns nil while the instance takes connections, ErrBusy before Start, and ErrClosed once Shutdown was called. With WithBroker, it
+// returns ErrBroker while there is no connection to the broker, although clients can connect then. It never blocks. It is for a readiness probe such as /readyz, by which a load balancer learns where to send new connections.
+func (m *Manager) Ready() error { return cmp.Or(m.hub.Ready(), m.hub.BrokerReady()) }
 
 // SetHTTPServer names the server that Shutdown shuts down after the last client has left, with its own context; a server
 // that is not done by then is closed. It has to be called before Shutdown. Nil, the default: none.
@@ -141,37 +151,36 @@ func (m *Manager) shutdownHTTPServer(ctx context.Context) error {
 
 // SendToUser is Client.Send for every connection of that user, with one encoded message for all. It returns for how many connections
 // the message was queued; those that are closing do not count. Text that is not valid UTF-8 is reported on Errors, and sent to none.
-// It is 0 before Start and after Shutdown.
+// With WithBroker it goes to the connections of all instances, and the number is that of this one. It is 0 before Start and after Shutdown.
 func (m *Manager) SendToUser(userID string, msg Message) (connections int) {
-	var to []*client.Client
-	for _, s := range m.hub.UserSessions(userID) {
-		to = append(to, s.Client)
-	}
-	batch, err := m.newBatch(msg, to...)
+	connections, err := m.sendHere(userID, msg)
 	if err != nil {
 		m.report(&ErrorEvent{Code: CodeSerialization, Message: "message cannot be encoded", Err: err, UserID: strings.Clone(userID)})
 		return 0
 	}
-	for _, c := range to {
-		if c.Send(batch) {
-			connections++
-		}
-	}
+	m.tell(talk{User: userID, Send: &msg})
 	return connections
 }
 
 // UnsubscribeUser is Client.Unsubscribe for every connection of that user, and returns how many were subscribed to the topic. It is
-// 0 before Start and after Shutdown.
+// 0 before Start and after Shutdown. With WithBroker, all instances do it, and the number is that of this one.
 func (m *Manager) UnsubscribeUser(userID, topic string) int {
 	if checkTopic(topic) != nil {
 		return 0
 	}
-	return m.hub.UnsubscribeUser(userID, topic)
+	n := m.hub.UnsubscribeUser(userID, topic)
+	m.tell(talk{User: userID, Leave: topic})
+	return n
 }
 
 // CloseUser closes every connection of that user with 1000, like Client.Close, and returns how many it closed: those
-// that are closing already do not count. It is 0 before Start and after Shutdown.
-func (m *Manager) CloseUser(userID string) int { return m.hub.CloseUser(userID) }
+// that are closing already do not count. With WithBroker, all instances do it, and the number is that of this one. It is 0 before Start and
+// after Shutdown.
+func (m *Manager) CloseUser(userID string) int {
+	n := m.hub.CloseUser(userID)
+	m.tell(talk{User: userID, Close: true})
+	return n
+}
 
 // CloseClient is CloseUser.
 //

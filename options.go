@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/fanqie/tank-websocket-go-server/broker"
 	"github.com/fanqie/tank-websocket-go-server/internal/wire"
 )
 
@@ -42,6 +43,7 @@ type config struct {
 	outboxPolicy       OutboxPolicy
 	protocols          []Protocol // that are permitted
 	topics             topicTable
+	broker             broker.Broker // nil: the instance is alone
 	drainWindow        time.Duration // zero: all at once
 	drainBatch         int           // clients
 	logger             *slog.Logger

@@ -71,6 +71,7 @@ type Stats struct {
 	OutboxMemory    int64         `json:"outbox_memory"`    // memory of the queued bytes of all clients; see Limits.TotalOutboxBytes
 	HistoryMemory   int64         `json:"history_memory"`   // memory of what topics keep; see Limits.TotalHistoryBytes
 	Throttled       uint64        `json:"throttled"`        // messages from clients that waited for the rate limit; see Limits
+	Broker          BrokerStats   `json:"broker"`
 	EventsDropped   uint64        `json:"events_dropped"`   // events dropped because Errors, ConnEvents or the logger was full
 	PanicsRecovered uint64        `json:"panics_recovered"` // of callbacks and actors
 	Uptime          time.Duration `json:"uptime"`           // nanoseconds in JSON; zero before Start and once Shutdown was called
@@ -84,6 +85,7 @@ type Resumes struct {
 	Ahead     uint64 `json:"ahead"`     // the position is ahead of the topic
 	Off       uint64 `json:"off"`       // the topic keeps nothing
 	Evicted   uint64 `json:"evicted"`   // messages behind the position are no longer kept, or too many for an outbox
+	Unknown   uint64 `json:"unknown"`   // a broker cannot say whether there were messages
 }
 
 // Stats returns the statistics of the instance. It never blocks.
@@ -112,6 +114,7 @@ func (m *Manager) Stats() Stats {
 			Ahead:     t.Missed.Ahead.Load(),
 			Off:       t.Missed.Off.Load(),
 			Evicted:   t.Missed.Evicted.Load(),
+			Unknown:   t.Missed.Unknown.Load(),
 		},
 		Replayed:        t.Replayed.Load(),
 		Present:         int(t.Present.Load()),
@@ -121,6 +124,7 @@ func (m *Manager) Stats() Stats {
 		OutboxMemory:    m.hub.Budget().Held(),
 		HistoryMemory:   m.hub.HistoryMemory(),
 		Throttled:       c.Throttled.Load(),
+		Broker:          m.brokerStats(),
 		EventsDropped:   m.counters.eventsDropped.Load(),
 		PanicsRecovered: m.counters.panicsRecovered.Load(),
 		Uptime:          m.hub.Uptime(),

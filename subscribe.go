@@ -45,7 +45,7 @@ func (m *Manager) listen(ctx context.Context, topic string, yield func(Publicati
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	l, err := m.hub.Listen(strings.Clone(topic), m.config.limits.OutboxBytes, client.Policy(m.config.outboxPolicy))
+	l, err := m.hub.Listen(ctx, strings.Clone(topic), m.config.limits.OutboxBytes, client.Policy(m.config.outboxPolicy))
 	if err != nil {
 		return err
 	}

@@ -1,8 +1,8 @@
 package e2e
 
 import (
+	"fmt"
 	"testing"
-	"time"
 
 	"github.com/chromedp/chromedp"
 )
@@ -19,6 +19,23 @@ func (p *page) logIn(name, password string) {
 func (p *page) topicIs(topic, class string) {
 	p.t.Helper()
 	p.wait(element("result-"+topic) + `.className === 'result ` + class + `'`)
+}
+
+// watchSockets has the page keep the sockets that it makes from now on, and what it sends over each.
+func (p *page) watchSockets() {
+	p.t.Helper()
+	p.run(`window.sockets_ = []; window.WebSocket = class extends WebSocket {
+		constructor(...args) {
+			super(...args);
+			sockets_.push(Object.assign(this, { sent_: [], got_: [] }));
+			this.addEventListener('message', ({ data }) => this.got_.push(data));
+			this.addEventListener('close', ({ code }) => { this.code_ = code; });
+		}
+		send(data) {
+			this.sent_.push(data);
+			super.send(data);
+		}
+	}`)
 }
 
 func (p *page) stateIs(text string) {
@@ -51,10 +68,6 @@ func TestAuthLetsInAndOut(t *testing.T) {
 	p.click("subscribe-news") // no more
 	p.topicIs("news", "idle")
 
-	p.wait(expirySeconds + ` < 59`)
-	p.click("renew")
-	p.wait(expirySeconds + ` >= 59`)
-	p.topicIs("orders:alice", "allowed")
 	p.click("logout")
 	p.stateIs("logged out")
 	p.wait(element("login") + `.hidden === false`)
@@ -84,10 +97,6 @@ func TestAuthByCookie(t *testing.T) {
 	phone.noHorizontalScrolling("auth")
 	phone.screenshot("auth-phone-dark")
 
-	phone.wait(expirySeconds + ` < 59`)
-	phone.click("renew")
-	phone.wait(expirySeconds + ` >= 59`)
-	phone.topicIs("admin:audit", "allowed")
 	phone.click("logout")
 	phone.stateIs("已退出登录")
 	do(phone, "reload", chromedp.Reload())
@@ -99,6 +108,7 @@ func TestAuthEndsWithTheToken(t *testing.T) {
 	t.Parallel()
 	s := start(t, "auth", "127.0.0.1:0", "-lifetime", "5s")
 	p := open(t, s, "auth-expiry", look{dark: true})
+	p.run(element("automatic") + `.click()`) // no more
 	p.logIn("alice", "wonderland")
 	p.stateIs("connected")
 	p.click("subscribe-news")
@@ -115,10 +125,8 @@ func TestAuthComesBackWithANewerToken(t *testing.T) {
 	t.Parallel()
 	s := start(t, "auth", "127.0.0.1:0", "-lifetime", "6s")
 	p := open(t, s, "auth-newer", look{})
-	p.run(`window.sockets_ = []; window.WebSocket = class extends WebSocket {
-		constructor(...args) { super(...args); sockets_.push(this); }
-	}`)
-	p.run(`document.querySelector('[value="cookie"]').click()`)
+	p.watchSockets()
+	p.run(element("automatic") + `.click(); document.querySelector('[value="cookie"]').click()`)
 	p.logIn("root", "toor")
 	p.stateIs("connected")
 	p.click("subscribe-admin:audit")
@@ -132,25 +140,78 @@ func TestAuthComesBackWithANewerToken(t *testing.T) {
 	p.stateIs("logged out")
 }
 
-// TestAuthOutlastsItsFirstToken: the way out is there as long as the session, and not as long as the first token.
+// TestAuthOutlastsItsFirstToken: a page that renews its token in time keeps its socket, and the way out is there as long as the session.
 func TestAuthOutlastsItsFirstToken(t *testing.T) {
 	t.Parallel()
-	s := start(t, "auth", "127.0.0.1:0", "-lifetime", "6s")
-	for way, user := range map[string][2]string{"subprotocol": {"alice", "wonderland"}, "cookie": {"root", "toor"}} { // or one would log out the other
+	const lifetime, lasts = 6, 20 // seconds
+	s := start(t, "auth", "127.0.0.1:0", "-lifetime", fmt.Sprint(lifetime, "s"))
+	for way, as := range map[string]struct{ user, password, topic string }{ // or one would log out the other
+		"subprotocol": {"alice", "wonderland", "orders:alice"},
+		"cookie":      {"root", "toor", "admin:audit"},
+	} {
 		t.Run(way, func(t *testing.T) {
 			t.Parallel()
 			p := open(t, s, "auth-"+way, look{})
+			p.watchSockets()
 			p.run(`document.querySelector('[value="` + way + `"]').click()`)
-			p.logIn(user[0], user[1])
+			p.logIn(as.user, as.password)
 			p.stateIs("connected")
-			for began := time.Now(); time.Since(began) < 9*time.Second; {
-				p.wait(expirySeconds + ` < 5`)
-				p.click("renew")
-				p.wait(expirySeconds + ` >= 5`)
+			p.click("subscribe-" + as.topic)
+			p.topicIs(as.topic, "allowed")
+			latest := eval[string](p, element("result-"+as.topic)+`.textContent`)
+			p.run(`window.began_ = performance.now()`)
+			p.wait(fmt.Sprintf(`performance.now() - began_ > %d`, lasts*1000))
+			p.stateIs("connected")
+			p.topicIs(as.topic, "allowed")
+			p.wait(element("result-"+as.topic) + `.textContent !== ` + quote(latest)) // messages still come
+			if n := eval[int](p, `sockets_.length`); n != 1 {
+				t.Errorf("a page that renews its token has had %d sockets", n)
 			}
-			p.stateIs("connected")
+			told := eval[int](p, `sockets_[0].got_.filter((text) => text.startsWith('{"expires":')).length`)
+			if told < lasts/lifetime {
+				t.Errorf("it was told %d times that its token expires", told)
+			}
+			ids := eval[[]int](p, `sockets_[0].sent_.map(JSON.parse).filter(({ auth }) => auth).map(({ id }) => id)`)
+			if want := map[string]int{"subprotocol": told}[way]; len(ids) < want-1 || len(ids) > want { // the last may be on its way
+				t.Errorf("it was told %d times, and has sent %d tokens", told, len(ids))
+			}
+			for _, id := range ids {
+				p.wait(fmt.Sprintf(`sockets_[0].got_.includes('{"id":%d,"ok":{}}')`, id))
+			}
+			p.screenshot("auth-renewed-" + way)
 			p.click("logout")
 			p.stateIs("logged out")
+		})
+	}
+}
+
+// TestAuthEndsWhenTheRenewalIsRefused: the connection goes on until the token expires that it has, and then there is no other one.
+func TestAuthEndsWhenTheRenewalIsRefused(t *testing.T) {
+	t.Parallel()
+	s := start(t, "auth", "127.0.0.1:0", "-lifetime", "12s")
+	for name, refusal := range map[string]struct{ instead, says string }{
+		"by-the-server": {`Response.json({ user: 'alice', role: 'customer', expires_in: 12, lifetime: 12, token: 'nonsense' })`, "not renewed: forbidden"},
+		"by-the-login":  {`new Response('not logged in', { status: 401 })`, "The server answers with 401."},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := open(t, s, "auth-refused", look{})
+			p.watchSockets()
+			p.run(`window.fetch_ = fetch; window.fetch = async (path, options) => (path === 'renew' ? ` + refusal.instead + ` : fetch_(path, options))`)
+			p.logIn("alice", "wonderland")
+			p.stateIs("connected")
+			p.click("subscribe-news")
+			p.wait(element("trouble") + `.textContent === ` + quote(refusal.says))
+			p.stateIs("connected")
+			p.topicIs("news", "allowed")
+			if left := eval[int](p, expirySeconds); left > 6 {
+				t.Errorf("the page says that the token expires in %d s", left)
+			}
+			p.screenshot("auth-refused-" + name)
+			p.stateIs("the token has expired: log in again")
+			if codes := eval[string](p, `JSON.stringify(sockets_.map(({ code_ }) => code_))`); codes != "[3000]" {
+				t.Errorf("the sockets end with %s", codes)
+			}
 		})
 	}
 }
@@ -161,9 +222,7 @@ func TestAuthComesBack(t *testing.T) {
 	addr := fixedAddr(t)
 	s := start(t, "auth", addr)
 	p := open(t, s, "auth-back", look{})
-	p.run(`window.sockets_ = []; window.WebSocket = class extends WebSocket {
-		constructor(...args) { super(...args); sockets_.push(this); }
-	}`)
+	p.watchSockets()
 	p.logIn("alice", "wonderland")
 	p.stateIs("connected")
 	p.click("subscribe-news")
@@ -176,9 +235,6 @@ func TestAuthComesBack(t *testing.T) {
 	s.kill()
 	p.stateIs("connection lost, trying again …")
 	p.topicIs("news", "asked") // and not what it was
-	if !eval[bool](p, element("renew")+`.disabled`) {
-		t.Error("a page without a connection offers to renew over it")
-	}
 	p.screenshot("auth-lost")
 	start(t, "auth", addr) // with another key
 	p.stateIs("the session has ended")

@@ -51,8 +51,8 @@ func runTests(m *testing.M) (int, error) {
 	if err := buildExamples(binaries); err != nil {
 		return 1, err
 	}
-	stop, err := startBrowser(chromium, filepath.Join(temp, "profile"))
-	if err != nil {
+	var stop func()
+	if browser, stop, err = startBrowser(chromium, filepath.Join(temp, "profile")); err != nil {
 		return 1, err
 	}
 	defer stop()
@@ -99,7 +99,7 @@ func buildExamples(into string) error {
 }
 
 // startBrowser starts Chromium without a window and without any traffic of its own.
-func startBrowser(executable, profile string) (stop func(), err error) {
+func startBrowser(executable, profile string) (ctx context.Context, stop func(), err error) {
 	allocator, cancelAllocator := chromedp.NewExecAllocator(context.Background(),
 		chromedp.ExecPath(executable),
 		chromedp.UserDataDir(profile),
@@ -126,8 +126,7 @@ func startBrowser(executable, profile string) (stop func(), err error) {
 	stop = func() { cancel(); cancelAllocator() }
 	if err := chromedp.Do(ctx); err != nil {
 		stop()
-		return nil, fmt.Errorf("starting %s: %w", executable, err)
+		return nil, nil, fmt.Errorf("starting %s: %w", executable, err)
 	}
-	browser = ctx
-	return stop, nil
+	return ctx, stop, nil
 }

@@ -3,7 +3,7 @@
 // Kubernetes are given to those they are for, and the browser's code runs in a browser. So does the client of clients/js, which
 // is cut off from its server in many ways.
 //
-// It needs Chromium, nginx, Caddy, systemd-analyze and Node with npm, and is a module of its own, so that what drives a browser stays
+// It needs Linux, Chromium, nginx, Caddy, systemd-analyze and Node with npm, and is a module of its own, so that what drives a browser stays
 // out of the library's dependencies:
 //
 //	cd e2e && go test ./...

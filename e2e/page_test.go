@@ -42,6 +42,12 @@ type look struct {
 // open opens a page of a server under a user's name.
 func open(t *testing.T, s *server, name string, l look) *page {
 	t.Helper()
+	return openIn(t, browser, s, name, l)
+}
+
+// openIn is open in another browser.
+func openIn(t *testing.T, browser context.Context, s *server, name string, l look) *page {
+	t.Helper()
 	p := &page{t: t, name: name}
 	ctx, cancel := chromedp.NewContext(browser, chromedp.WithNewBrowserContext(), chromedp.WithListener(p.listen))
 	t.Cleanup(cancel)

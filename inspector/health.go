@@ -95,7 +95,7 @@ func sampleBetween(a, b *health) sample {
 }
 
 // missed returns how many answers said that messages may be missing.
-func missed(r tank.Resumes) uint64 { return r.Epoch + r.Ahead + r.Off + r.Evicted }
+func missed(r tank.Resumes) uint64 { return r.Epoch + r.Ahead + r.Off + r.Evicted + r.Unknown }
 
 // distribution is a histogram, as JSON.
 type distribution struct {

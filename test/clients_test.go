@@ -113,7 +113,7 @@ func TestClientStats(t *testing.T) {
 		began := time.Now()
 		p := s.connect(handshake{path: "/?user_id=ann", buffer: 100})
 		c := s.GetAllClients()[0]
-		want := tank.ClientStats{ID: c.ID(), UserID: "ann", RemoteAddr: c.RemoteAddr(), ConnectedAt: began, LastSeen: began}
+		want := tank.ClientStats{ID: c.ID(), UserID: "ann", Protocol: "v1", RemoteAddr: c.RemoteAddr(), ConnectedAt: began, LastSeen: began}
 		check := func(when string) {
 			t.Helper()
 			got := c.Stats()
@@ -211,7 +211,7 @@ func TestRTTOverRealSockets(t *testing.T) {
 func TestClientStatsAsJSON(t *testing.T) {
 	text, err := json.Marshal(tank.ClientStats{})
 	must(t, err)
-	const want = `{"id":"","user_id":"","remote_addr":"","subscriptions":0,"outbox_bytes":0,"dropped":0,"rtt":0,"closing":false,` +
+	const want = `{"id":"","user_id":"","protocol":"","remote_addr":"","subscriptions":0,"outbox_bytes":0,"dropped":0,"rtt":0,"closing":false,` +
 		`"connected_at":"0001-01-01T00:00:00Z","last_seen":"0001-01-01T00:00:00Z"}`
 	if string(text) != want {
 		t.Errorf("got %s, want %s", text, want)

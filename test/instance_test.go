@@ -90,7 +90,7 @@ func TestGetAllTopics(t *testing.T) {
 		synctest.Wait()
 		got := s.GetAllTopics()
 		want := []tank.TopicStats{
-			{Name: "apple", Subscribers: 2, Published: 2, Delivered: 4, CreatedAt: created, LastPublishedAt: published},
+			{Name: "apple", Subscribers: 2, Seq: 2, Published: 2, Delivered: 4, CreatedAt: created, LastPublishedAt: published},
 			{Name: "zebra", Subscribers: 1, CreatedAt: created},
 			{Name: "中文", Subscribers: 1, CreatedAt: created},
 		}

@@ -1116,6 +1116,7 @@ func (m *model) checkTopic(t tank.TopicStats) {
 		if t.Dropped >= want.Dropped && t.Dropped <= want.Dropped+m.slack {
 			want.Dropped = t.Dropped
 		}
+		want.Seq = want.Published
 		b := r.before
 		switch {
 		case t == want:

@@ -16,7 +16,7 @@ type Counters struct {
 
 // Missed counts subscribers that asked for what came behind a position, and were told that messages are missing: by the reason.
 type Missed struct {
-	Epoch, Ahead, Off, Evicted atomic.Uint64
+	Epoch, Ahead, Off, Evicted, Unknown atomic.Uint64
 }
 
 // of returns the count of a reason.
@@ -28,6 +28,8 @@ func (m *Missed) of(why string) *atomic.Uint64 {
 		return &m.Ahead
 	case wire.MissedOff:
 		return &m.Off
+	case wire.MissedUnknown:
+		return &m.Unknown
 	}
 	return &m.Evicted
 }

@@ -75,7 +75,7 @@ func (r *ring) add(frames []byte, first uint64, messages int, now int64) {
 		}
 		r.clear() // or there would be a gap
 	}
-	tail := r.tail(len(frames), messages, now)
+	tail := r.tail(len(frames), first, messages, now)
 	switch {
 	case tail != nil:
 		r.memory -= tail.memory()
@@ -100,13 +100,14 @@ func (r *ring) add(frames []byte, first uint64, messages int, now int64) {
 	r.evict(tail.last(), now)
 }
 
-// tail returns the last block, if it has room for so many bytes of messages, or nil. One that has none is cut to its size.
-func (r *ring) tail(size, messages int, now int64) *block {
+// tail returns the last block, if it has room for so many bytes of messages, of which the first has that number, or nil. One that has none
+// is cut to its size.
+func (r *ring) tail(size int, first uint64, messages int, now int64) *block {
 	if len(r.blocks) == 0 {
 		return nil
 	}
 	b, l := r.blocks[len(r.blocks)-1], r.limits
-	if len(b.frames)+size <= blockBytes &&
+	if b.last()+1 == first && len(b.frames)+size <= blockBytes &&
 		(l.Messages == 0 || b.messages+messages <= l.Messages/blockParts || len(b.frames)+size <= smallBlock) &&
 		(l.Bytes == 0 || len(b.frames)+size <= l.Bytes/blockParts) &&
 		(l.Age == 0 || now-b.began <= int64(l.Age/blockParts)) {

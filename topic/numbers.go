@@ -66,7 +66,7 @@ func (m position) handle(t *Topic) {
 func (m reset) handle(t *Topic) {
 	t.deliverBatch()
 	t.epoch.Store(nil)
-	t.seq = 0
+	t.seq, t.doubt = 0, 0
 	t.stands.Store(0)
 	t.forget()
 	t.tellKept()

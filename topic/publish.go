@@ -38,6 +38,12 @@ func size(m Message) int {
 		return m.p.Bytes()
 	case publishAsked:
 		return m.p.Bytes()
+	case arrived:
+		n := 0
+		for i := range m.publications {
+			n += m.publications[i].Bytes()
+		}
+		return n
 	case sampled:
 		return size(m.Message)
 	}

@@ -57,6 +57,11 @@ func (t *Topic) History(ctx context.Context, since wire.Position, most int) (Pag
 
 func (m ask) handle(t *Topic) {
 	t.deliverBatch()
+	if m.held > 0 { // and may have asked already
+		refuse(m.Subscriber, m.ID)
+		m.Ask.Done()
+		return
+	}
 	t.answer(m.Member, m.Ask)
 	t.notePresent()
 }
@@ -69,7 +74,7 @@ func (m ask) Discard() {
 
 // refuse answers a command to a topic that is given up. Any goroutine may call it.
 func refuse(to Subscriber, id uint64) {
-	r := wire.Refusal{ID: id, Code: wire.RefusedBusy, Message: "the topic has ended: try again"}
+	r := wire.Refusal{ID: id, Code: wire.RefusedBusy, Message: "the subscription did not begin: try again"}
 	if _, idle := to.Deliver(r.Batch(to.Encoding())); idle {
 		go to.Flush()
 	}
@@ -137,6 +142,8 @@ func (t *Topic) missed(epoch string, since wire.Position, low uint64) string {
 		return wire.MissedEpoch
 	case since.Seq > t.seq:
 		return wire.MissedAhead
+	case since.Seq < t.doubt:
+		return wire.MissedUnknown
 	case since.Seq >= low-1:
 		return ""
 	case !t.history.limits.IsOn():

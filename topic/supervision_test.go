@@ -166,8 +166,8 @@ func TestSubscriptionsThatNeverBeginAreAnswered(t *testing.T) {
 		h.release()
 		late, refused := join(2)
 		h.Leave(refused, false, nil)
-		early.want(t, `{"id":1,"error":{"code":"busy","message":"the topic has ended: try again","retry":true}}`)
-		late.want(t, `{"id":2,"error":{"code":"busy","message":"the topic has ended: try again","retry":true}}`)
+		early.want(t, `{"id":1,"error":{"code":"busy","message":"the subscription did not begin: try again","retry":true}}`)
+		late.want(t, `{"id":2,"error":{"code":"busy","message":"the subscription did not begin: try again","retry":true}}`)
 		if handed != 2 || joined != 2 {
 			t.Errorf("%d were handed over, %d joined", handed, joined)
 		}

@@ -49,6 +49,7 @@ type Member struct {
 	// Owned by the topic once it has the member.
 	place   int // index+1 in members, 0 while not a member
 	watches int // index+1 among those who are told who is present, 0 for others
+	held    int // index+1 among those who wait until the subscription at the broker is in force, 0 for others
 }
 
 // begin returns what is to be done when the subscription begins; nothing for all callers but the first. Any goroutine may call it.
@@ -72,6 +73,8 @@ type Options struct {
 	// Verbatim sends messages outside of a topic: to plain sockets as they are, text, or binary when not valid UTF-8. They have no
 	// numbers.
 	Verbatim bool
+	// Joining says that the topic stands behind a broker: members that speak tank.v2, and everybody's Joined, wait for InForce.
+	Joining bool
 	// History says what is kept of the messages.
 	History History
 	// Budget counts the memory of what is kept. Nil: nobody asks.
@@ -109,6 +112,7 @@ type Topic struct {
 	onPanic   func(*actor.PanicError)
 	onKept    func(t *Topic, kept bool, due time.Time) // nil: nobody asks
 	ref       *actor.Ref[Message]
+	live      chan struct{} // see Live; nil without a broker
 
 	onPresence func(t *Topic, due time.Time) // nil: nobody is reminded
 
@@ -125,11 +129,15 @@ type Topic struct {
 	history  ring
 	keys     keys
 	receipts []receipt // of what is in the batch, or was repeated, in order
+	joining  bool      // the subscription at the broker is not yet in force
+	held     []*Member // who wait for that
+	doubt    uint64    // last number at which publications may be missing, see gap; 0: none
 	told     bool      // the owner knows that something is kept, see Options.OnKept
 	presence *presence // nil: the topic does not know who is in it
 
 	// For any goroutine.
 	aborted atomic.Bool
+	isLive  atomic.Bool   // live is closed
 	dropped atomic.Uint64 // which subscribers add to, too
 
 	// Written by the actor alone, read by anyone.
@@ -185,6 +193,9 @@ func Spawn(name string, opts Options) *Topic {
 		t.presence = &presence{Presence: opts.Presence, users: make(map[string]*user)}
 		t.onPresence = opts.OnPresence
 	}
+	if opts.Joining {
+		t.joining, t.live = true, make(chan struct{})
+	}
 	if !opts.Verbatim {
 		t.encode = wire.NewEnvelope(name).Append
 		t.envelope2 = wire.NewEnvelope2(name)
@@ -208,6 +219,7 @@ func Spawn(name string, opts Options) *Topic {
 		OnStop: func(err error) {
 			t.forget()
 			t.noteThere(0)
+			t.goLive()
 			if opts.OnStop != nil {
 				opts.OnStop(t, err)
 			}
@@ -331,6 +343,12 @@ func (m list) handle(t *Topic) {
 
 func (m join) handle(t *Topic) {
 	t.deliverBatch() // what was published before is not for the newcomer
+	if t.joining {
+		t.hold(m.Member)
+		if m.Subscriber.Encoding().IsV2() {
+			return
+		}
+	}
 	isNew := m.place == 0
 	if isNew {
 		t.members = append(t.members, m.Member)
@@ -338,21 +356,28 @@ func (m join) handle(t *Topic) {
 		t.need(m.Member, 1)
 		t.presence.enter(m.Member)
 	}
-	asked, joined := m.begin()
-	switch {
-	case asked != nil:
-		t.answer(m.Member, asked)
-	case isNew:
-		t.tellPosition(m.Member)
-	}
-	if joined != nil {
-		joined()
+	if !t.joining {
+		t.begin(m.Member, isNew)
 	}
 	t.notePresent()
 }
 
+// begin answers what a member has asked, and tells whoever waits for that.
+func (t *Topic) begin(m *Member, isNew bool) {
+	asked, joined := m.begin()
+	switch {
+	case asked != nil:
+		t.answer(m, asked)
+	case isNew:
+		t.tellPosition(m)
+	}
+	if joined != nil {
+		joined()
+	}
+}
+
 func (m adopt) handle(t *Topic) {
-	m.place, m.watches = 0, 0
+	m.place, m.watches, m.held = 0, 0, 0
 	join(m).handle(t)
 }
 
@@ -360,6 +385,9 @@ func (m leave) handle(t *Topic) {
 	defer m.Discard()
 	defer t.noteLasting()
 	t.deliverBatch() // what was published before still is for the leaver
+	if m.held > 0 {
+		t.release(m.Member)
+	}
 	if m.place == 0 {
 		return
 	}

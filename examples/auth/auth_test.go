@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"net/http"
 	"strings"
 	"testing"
@@ -49,29 +48,50 @@ func TestAPageIsLetInAndRefused(t *testing.T) {
 	})
 }
 
-// TestAPageRenews its session with a request, or with its cookie.
+// TestAPageRenews its session: it sends another token over its connection, or the browser gets another cookie.
 func TestAPageRenews(t *testing.T) {
 	bubble(t, func(f *fixture) {
-		c, latest := f.connectPage(f.logIn("alice")), login{}
+		latest := f.logIn("alice")
+		c := f.connectPage(latest)
 		for range 5 {
-			time.Sleep(lifetime / 2)
-			if err := json.Unmarshal(c.Request("renew"), &latest); err != nil || latest.Token == "" || latest.ExpiresIn != lifetime.Seconds() {
-				t.Errorf("told %+v, %v", latest, err)
+			if left := c.ExpectExpires(); left < lifetime/2-2*time.Second || left > lifetime/2 {
+				t.Errorf("told that %v are left", left)
 			}
+			latest = f.renew(latest)
+			c.Auth(latest.Token)
 		}
-		c.ExpectNothing()
-		c.RequestRefused("bad_message", "whatever")
-		c.RequestRefused("bad_message", 7)
 		f.connectPage(latest).Subscribe("news")
 
 		cookie := f.logInByCookie("root")
 		page := f.server.DialV2("/ws", inCookie(cookie.Value))
-		page.RequestRefused("bad_message", "renew")
-		time.Sleep(lifetime / 2)
+		page.ExpectExpires()
 		f.cookie(f.post("/renew", asBrowser(cookie.Value)...))
 		page.ExpectMessage(map[string]login{"renewed": {User: "root", Role: "admin", ExpiresIn: lifetime.Seconds(), Lifetime: lifetime.Seconds()}})
+		page.ExpectExpires() // of the next one
+	})
+}
+
+// TestARefusedRenewal changes nothing, and the connection ends with the token that it has.
+func TestARefusedRenewal(t *testing.T) {
+	bubble(t, func(f *fixture) {
+		l := f.logIn("alice")
+		c, began := f.connectPage(l), time.Now()
+		c.ExpectExpires()
+		f.renew(l) // which is not sent
+		for name, token := range map[string]string{
+			"not a token": "nonsense", "tampered": l.Token + "AAAA", "another user's": f.logIn("root").Token,
+		} {
+			if refused := c.AuthRefused("forbidden", token); refused.Retry {
+				t.Errorf("%s: refused with %+v", name, refused)
+			}
+		}
+		c.Subscribe("orders:alice")
+		c.SubscribeRefused("forbidden", "admin:audit")
 		if reason := c.ExpectClose(int(tank.CloseUnauthorized)); reason != "credentials expired" {
 			t.Errorf("the reason is %q", reason)
+		}
+		if after := time.Since(began); after < lifetime || after > lifetime+2*time.Second {
+			t.Errorf("it ended after %v", after)
 		}
 	})
 }
@@ -204,8 +224,7 @@ func TestRenewalKeepsTheConnection(t *testing.T) {
 		latest := first
 		for range 10 {
 			time.Sleep(lifetime / 2)
-			c.Send("renew")
-			latest = f.told(c)
+			latest = f.renewOver(c, latest)
 		}
 		f.connect(latest).Subscribe("news")
 		if answer := f.server.DialRefused("/ws", tanktest.Subprotocols(bearer+first.Token, subprotocol)); answer.StatusCode != http.StatusUnauthorized {
@@ -220,8 +239,6 @@ func TestRenewalOfACookie(t *testing.T) {
 	bubble(t, func(f *fixture) {
 		cookie := f.logInByCookie("alice")
 		one, two := f.server.Dial("/ws", inCookie(cookie.Value)), f.server.Dial("/ws", inCookie(cookie.Value))
-		one.Send("renew")
-		one.ExpectRefusal("bad_message", "")
 		for range 3 {
 			time.Sleep(lifetime / 2)
 			cookie = f.cookie(f.post("/renew", asBrowser(cookie.Value)...))
@@ -241,11 +258,16 @@ func TestRenewalOfACookie(t *testing.T) {
 
 func TestWhatIsNotUnderstoodIsRefused(t *testing.T) {
 	bubble(t, func(f *fixture) {
-		c := f.connect(f.logIn("alice"))
+		l := f.logIn("alice")
+		c := f.connect(l)
 		c.Send("whatever")
 		c.ExpectRefusal("bad_message", "")
-		c.SendBinary([]byte("renew"))
+		c.SendBinary([]byte("token:" + l.Token))
 		c.ExpectRefusal("bad_message", "")
+		for _, token := range []string{"", "nonsense", f.logIn("root").Token} {
+			c.Send("token:" + token)
+			c.ExpectRefusal("forbidden", "")
+		}
 	})
 }
 
@@ -281,8 +303,7 @@ func TestLoggingOutLongAfterTheFirstToken(t *testing.T) {
 		alice, root := f.connect(l), f.server.Dial("/ws", inCookie(cookie.Value))
 		for range 3 {
 			time.Sleep(lifetime / 2)
-			alice.Send("renew")
-			l = f.told(alice)
+			l = f.renewOver(alice, l)
 			cookie = f.cookie(f.post("/renew", asBrowser(cookie.Value)...))
 			f.told(root)
 		}

@@ -142,6 +142,27 @@ func (f *fixture) connectPage(l login) *tanktest.ClientV2 {
 	return f.server.DialV2("/ws", tanktest.Subprotocols(bearer+l.Token))
 }
 
+// renew asks for another token in place of one.
+func (f *fixture) renew(l login) login {
+	f.Helper()
+	renewed := f.login(f.post("/renew", asPage(l.Token)...))
+	if renewed.Token == "" || renewed.Token == l.Token || renewed.ExpiresIn != lifetime.Seconds() {
+		f.Errorf("told %+v", renewed)
+	}
+	return renewed
+}
+
+// renewOver renews a plain socket with another token.
+func (f *fixture) renewOver(c *tanktest.Client, l login) login {
+	f.Helper()
+	renewed := f.renew(l)
+	c.Send("token:" + renewed.Token)
+	if told := f.told(c); told.Token != "" {
+		f.Errorf("the token is repeated: %+v", told)
+	}
+	return renewed
+}
+
 // claims reads a token of the service.
 func (f *fixture) claims(token string) claims {
 	f.Helper()

@@ -34,7 +34,7 @@ func newService(log *slog.Logger, lifetime time.Duration) *service {
 		tank.WithAuthenticator(s.authenticate),
 		tank.WithConnectHandler(s.connected),
 		tank.WithSubscribeAuthorizer(s.authorize),
-		tank.WithRequestHandler(s.answerRequest),
+		tank.WithTokenHandler(s.renewed),
 		tank.WithMessageHandler(s.receive),
 		tank.WithUpgrader(tank.Upgrader{Subprotocols: []string{subprotocol}}),
 		tank.WithLogger(log),
@@ -77,53 +77,36 @@ func (s *service) authorize(c *tank.Client, topic string) error {
 	return errors.New("not this user's topic")
 }
 
-// answerRequest renews a session over its connection, for a page. It runs in the connection's own goroutine.
-func (s *service) answerRequest(c *tank.Client, r tank.Request) (any, error) {
-	var text string
-	if err := r.Decode(&text); err != nil {
-		return nil, err
-	}
-	return s.renewOver(c, text)
+// renewed says what a token is worth that a page sends over its connection, before the one in force expires.
+func (s *service) renewed(_ *tank.Client, token string) (tank.Identity, error) {
+	who, err := s.sessions.check(token)
+	return identity(who), err
 }
 
-// receive is answerRequest for plain sockets, which get the answer as a message.
+// receive is renewed for plain sockets, which send their token as a message, and get the answer as one.
 func (s *service) receive(c *tank.Client, m tank.Message) {
-	text := string(m.Data)
-	if m.Binary {
-		text = ""
+	token, ok := strings.CutPrefix(string(m.Data), "token:")
+	if m.Binary || !ok {
+		s.refuse(c, "bad_message", "want token:TOKEN")
+		return
 	}
-	renewed, err := s.renewOver(c, text)
-	var refused *tank.RequestError
-	switch {
-	case errors.As(err, &refused):
-		s.send(c, map[string]map[string]string{"error": {"code": refused.Code, "message": refused.Message}}) // as the library's error frames
-	case err == nil:
-		s.send(c, map[string]login{"renewed": renewed})
-	case !errors.Is(err, tank.ErrClosed):
-		s.log.Warn("not renewed", "client", c.ID(), "error", err)
+	if who, err := s.sessions.check(token); err != nil || who.User != c.UserID() {
+		s.refuse(c, "forbidden", "the token is refused")
+	} else {
+		s.renewConnection(c, who)
 	}
 }
 
-// renewOver renews the session of a connection that asks for it.
-func (s *service) renewOver(c *tank.Client, text string) (login, error) {
-	who, _ := tank.ValueOf[claims](c)
-	switch {
-	case text != "renew":
-		return login{}, &tank.RequestError{Code: "bad_message", Message: `want "renew"`}
-	case who.Cookie:
-		return login{}, &tank.RequestError{Code: "bad_message", Message: "the token is in a cookie, which a message cannot set: POST /renew does"}
-	case s.sessions.live(who) != nil:
-		return login{}, tank.ErrClosed // it is being closed
-	}
-	who, token := s.sessions.renew(who)
-	return s.loginOf(who, token), c.Renew(identity(who))
+// refuse answers a plain socket as the library's error frames do.
+func (s *service) refuse(c *tank.Client, code, message string) {
+	s.send(c, map[string]map[string]string{"error": {"code": code, "message": message}})
 }
 
-// renewConnection lets a connection go on until the new token expires, and tells it: the token came another way.
-func (s *service) renewConnection(c *tank.Client, who claims, token string) {
+// renewConnection lets a connection go on until the new token expires, and tells it so.
+func (s *service) renewConnection(c *tank.Client, who claims) {
 	switch err := c.Renew(identity(who)); {
 	case err == nil:
-		s.send(c, map[string]login{"renewed": s.loginOf(who, token)})
+		s.send(c, map[string]login{"renewed": s.loginOf(who, "")})
 	case !errors.Is(err, tank.ErrClosed):
 		s.log.Warn("not renewed", "client", c.ID(), "error", err)
 	}

@@ -106,7 +106,8 @@ func (s *service) session(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, s.loginOf(who, ""))
 }
 
-// renew is for cookies, which only an answer to a request can set. The connections of the session go on, and are told.
+// renew answers with a new token. A page sends it over its connection. A cookie is no script's to send, so the connections of its session
+// go on at once, and are told.
 func (s *service) renew(w http.ResponseWriter, r *http.Request) {
 	token, _ := tokenOf(r)
 	who, err := s.sessions.check(token)
@@ -117,8 +118,8 @@ func (s *service) renew(w http.ResponseWriter, r *http.Request) {
 	who, token = s.sessions.renew(who)
 	s.answer(w, r, who, token)
 	for _, c := range s.tkws.GetAllClients() {
-		if of, _ := tank.ValueOf[claims](c); of.Session == who.Session {
-			s.renewConnection(c, who, token)
+		if of, _ := tank.ValueOf[claims](c); who.Cookie && of.Session == who.Session {
+			s.renewConnection(c, who)
 		}
 	}
 }

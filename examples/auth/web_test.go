@@ -137,7 +137,7 @@ func TestSlowPeersAreCutOff(t *testing.T) {
 		}
 		return func() {
 			defer ws.CloseNow()
-			if err := ws.Write(t.Context(), websocket.MessageText, []byte("renew")); err != nil {
+			if err := ws.Write(t.Context(), websocket.MessageText, []byte("token:"+token)); err != nil {
 				t.Fatal(err)
 			}
 			if _, text, err := ws.Read(t.Context()); err != nil || !strings.HasPrefix(string(text), `{"renewed":`) {

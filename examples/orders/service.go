@@ -164,8 +164,11 @@ func (s *service) advance() {
 	}
 }
 
-// publish pushes an order to all whom it concerns. What goes wrong is logged by the library.
+// publish pushes an order to all whom it concerns. Where that fails, pages load their list again. The library logs what goes wrong.
 func (s *service) publish(o Order) {
-	mine, all := tank.TopicOf[Order](s.tkws, "orders:"+o.User), tank.TopicOf[Order](s.tkws, "orders:all")
-	_ = errors.Join(mine.Publish(context.Background(), o), all.Publish(context.Background(), o))
+	for _, topic := range []string{"orders:" + o.User, "orders:all"} {
+		if err := tank.TopicOf[Order](s.tkws, topic).Publish(context.Background(), o); err != nil {
+			_ = s.tkws.Reset(topic)
+		}
+	}
 }

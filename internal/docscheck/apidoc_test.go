@@ -12,7 +12,7 @@ import (
 )
 
 // publicPackages are those that promise compatibility. The last ones need not be there.
-var publicPackages = []string{".", "inspector", "tanktest"}
+var publicPackages = []string{".", "inspector", "tanktest", "broker", "broker/brokertest"}
 
 // withoutExample are methods for which an example has nothing to show.
 var withoutExample = map[string]bool{

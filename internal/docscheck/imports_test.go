@@ -30,13 +30,16 @@ var layers = map[string][]string{
 	"internal/wire":    {},
 	"internal/memnet":  {}, // the network of tests, and so of tanktest alone
 	"internal/wstest":  {}, // the client's side of tests, and so of tanktest alone; nothing of the server's
+	"internal/link":    {"actor", "broker", "internal/wire", "topic"},
 	"topic":            {"actor", "internal/budget", "internal/metrics", "internal/wire"},
 	"client":           {"actor", "internal/budget", "internal/metrics", "internal/wire", "github.com/coder/websocket"},
 	"clients/js":       {}, // the browser's side: files that a handler serves
 	"inspector":        {"."},
-	"internal/hub":     {"actor", "internal/budget", "internal/metrics", "internal/wire", "topic", "client"},
-	".":                {"actor", "internal/budget", "internal/hub", "internal/metrics", "internal/wire", "client", "github.com/google/uuid"},
+	"internal/hub":     {"actor", "broker", "internal/link", "internal/budget", "internal/metrics", "internal/wire", "topic", "client"},
+	".":                {"actor", "broker", "internal/budget", "internal/hub", "internal/metrics", "internal/wire", "client", "github.com/google/uuid"},
 	"tanktest":         {".", "internal/memnet", "internal/wstest"}, // for tests of programs that use the library
+
+	"broker/brokertest": {"actor", "broker"}, // for tests of brokers, and of programs that use several instances
 }
 
 // exampleLayer is the same for each package below examples/: what a user of the library can import.

@@ -55,12 +55,20 @@ func (h *Hub) ReaderDone(hook bool) { h.supervisor.Post(readerDone{hook}) }
 // HookDone says that a hook has returned: one that a session was registered with, or that came with ReaderDone. It does not wait.
 func (h *Hub) HookDone() { h.supervisor.Post(hookDone{}) }
 
-// Subscribe returns nil when the session is subscribed, ErrLimit when it has as many subscriptions as it may have, or ErrClosed.
+// Subscribe returns nil when the session is subscribed, ErrLimit when it has as many subscriptions as it may have, or ErrClosed. Behind a
+// broker it returns ErrBusy when the topic's subscription there is not in force in time, and the session stays subscribed.
 // The name has to be valid, and must not be a piece of something large. info is what others in the topic are told of the user.
 func (h *Hub) Subscribe(s *Session, topic, info string) error {
-	return h.ask(func(r actor.Request[struct{}]) message {
+	ctx := context.Background()
+	if h.link != nil {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, h.config.JoinTimeout)
+		defer cancel()
+	}
+	_, err := actor.Call(ctx, h.supervisor, func(r actor.Request[struct{}]) message {
 		return subscribe{Request: r, session: s, topic: topic, info: info}
 	})
+	return translate(err)
 }
 
 // Ask, History and Presence are those of package topic.

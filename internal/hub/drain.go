@@ -43,8 +43,9 @@ func (s *supervisor) closeDelivered(c *Session) {
 		}
 	}
 	for t := range c.subscriptions {
-		s.drained[c] = append(s.drained[c], t.topic.Name())
-		s.leave(c, t, true, done)
+		if s.leave(c, t, true, done) {
+			s.drained[c] = append(s.drained[c], t.topic.Name())
+		}
 	}
 	s.leaveBroadcast(c, done)
 }

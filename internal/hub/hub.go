@@ -11,7 +11,9 @@ import (
 	"time"
 
 	"github.com/fanqie/tank-websocket-go-server/actor"
+	"github.com/fanqie/tank-websocket-go-server/broker"
 	"github.com/fanqie/tank-websocket-go-server/internal/budget"
+	"github.com/fanqie/tank-websocket-go-server/internal/link"
 	"github.com/fanqie/tank-websocket-go-server/internal/metrics"
 	"github.com/fanqie/tank-websocket-go-server/internal/wire"
 	"github.com/fanqie/tank-websocket-go-server/topic"
@@ -39,6 +41,9 @@ type Config struct {
 	BatchMessages     *metrics.Histogram // of topics
 	OutboxBytes       *metrics.Histogram // of sessions, at each ping
 	Observer          Observer
+	Broker            broker.Broker     // carries publications between instances; nil: there are no others
+	Heard             func(data string) // is called with what another instance says, or this one, by Tell; it may block for a moment
+	JoinTimeout       time.Duration     // how long edges wait for the broker, if they do not say
 }
 
 // Observer hears what happens. Its methods must not block. All of them but Fault run in the supervisor's goroutine. After Ended,
@@ -87,6 +92,8 @@ const (
 	TooManySubscriptions                  // of one session: it does not get this one
 	TopicPanicked
 	HubPanicked
+	BrokerDown   // the connection to the broker is lost
+	BrokerFailed // something else about the broker
 )
 
 // Hub is the handle of a supervisor. It is safe for concurrent use.
@@ -99,6 +106,7 @@ type Hub struct {
 	historyBudget *budget.Budget // of what all topics keep
 	life          *lifecycle
 	topics        *directory
+	link          *link.Link // to the broker; nil: there is none
 
 	counters topic.Counters // any goroutine adds to them
 
@@ -133,7 +141,11 @@ func New(c Config) *Hub {
 	h.supervisor = actor.Spawn(actor.Options{Restarts: -1, OnPanic: s.panicked}, s.receive)
 	h.historyBudget = budget.New(c.TotalHistoryBytes, func() { h.supervisor.Post(overHistory{}) })
 	h.outboxBudget = budget.New(c.TotalOutboxBytes, func() { h.supervisor.Post(overBudget{}) })
+	if c.Broker != nil {
+		h.link = link.New(c.Broker, linkOwner{s})
+	}
 	s.broadcast = &liveTopic{topic: s.spawnTopic(Broadcast)}
+	s.enterLink(s.broadcast)
 	h.topics.add(s.broadcast.topic)
 	return h
 }

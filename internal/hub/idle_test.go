@@ -107,7 +107,7 @@ func TestTopicsLingerWhenSomebodyKnowsTheirNumbering(t *testing.T) {
 		t.Run(c.what, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				x := start(t, keeping(1<<20))
-				l, err := x.Listen(c.topic, 1000, client.CloseSlow)
+				l, err := x.Listen(context.Background(), c.topic, 1000, client.CloseSlow)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -152,7 +152,7 @@ func TestLingeringTopicsAreBounded(t *testing.T) {
 func TestNothingIsKeptBehindAShutdown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		x := start(t, keeping(1<<20))
-		l, err := x.Listen("news", 1000, client.CloseSlow)
+		l, err := x.Listen(t.Context(), "news", 1000, client.CloseSlow)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -183,7 +183,7 @@ func TestIdleTopicsAreGivenUpFirst(t *testing.T) {
 		x := start(t, keeping(100_000))
 		var listeners []*Listener
 		for _, name := range []string{"kept busy", "kept old"} {
-			l, err := x.Listen(name, 1<<20, client.CloseSlow)
+			l, err := x.Listen(context.Background(), name, 1<<20, client.CloseSlow)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -218,7 +218,7 @@ func TestKeysAreGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const total = 64 << 10
 		x := start(t, keeping(total))
-		l, err := x.Listen("news", 1<<20, client.CloseSlow)
+		l, err := x.Listen(t.Context(), "news", 1<<20, client.CloseSlow)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -256,7 +256,7 @@ func TestPublicationsAreKeptWhileTopicsBeginAndEnd(t *testing.T) {
 		done := make(chan int)
 		go func() {
 			for range rounds {
-				l, err := x.Listen("kept", 1<<20, client.CloseSlow)
+				l, err := x.Listen(t.Context(), "kept", 1<<20, client.CloseSlow)
 				if err != nil {
 					break
 				}

@@ -49,15 +49,20 @@ type (
 // The functions from here on run in the goroutines of edges.
 
 // Listen subscribes to a topic inside the process. The listener's queue is bounded in bytes; the policy says what happens past the
-// limit. It returns ErrClosed when the instance is closing or closed. The caller has to call Unlisten in the end.
-func (h *Hub) Listen(name string, bytes int, policy client.Policy) (*Listener, error) {
+// limit. It returns ErrClosed when the instance is closing or closed, or the context's error. The caller has to call Unlisten in the end.
+func (h *Hub) Listen(ctx context.Context, name string, bytes int, policy client.Policy) (*Listener, error) {
 	l := &Listener{name: name, bytes: bytes, policy: policy}
 	l.ref = actor.Spawn(actor.Options{Restarts: -1}, l.receive)
-	if err := h.ask(func(r actor.Request[struct{}]) message { return listen{r, l} }); err != nil {
-		l.ref.Stop()
+	_, err := actor.Call(ctx, h.supervisor, func(r actor.Request[struct{}]) message { return listen{r, l} })
+	switch {
+	case err == nil:
+		return l, nil
+	case ctx.Err() != nil: // behind a broker, it may take long
+		h.Unlisten(l)
 		return nil, err
 	}
-	return l, nil
+	l.ref.Stop()
+	return nil, translate(err)
 }
 
 // Unlisten ends the subscription. It does not wait.

@@ -118,7 +118,9 @@ type (
 		kept  bool
 		due   time.Time // when to sweep it next; zero: never
 	}
-	topicPresence struct { // a topic wants to be reminded to tell who is present
+	topicInForce  struct{ topic *topic.Topic } // its subscription at the broker is in force
+	brokerState   struct{ cause error }        // the connection to the broker is lost; nil: it is there
+	topicPresence struct {                     // a topic wants to be reminded to tell who is present
 		topic *topic.Topic
 		due   time.Time
 	}

@@ -31,6 +31,10 @@ type patience struct {
 }
 
 func (h *Hub) publish(patience patience, p *wire.Publication) error {
+	if h.link != nil {
+		_, err := h.publishAcross(patience, p, "")
+		return err
+	}
 	_, err := h.put(patience, p.Topic, true, func() topic.Message { return topic.NewPublish(p) })
 	return err
 }
@@ -38,6 +42,13 @@ func (h *Hub) publish(patience patience, p *wire.Publication) error {
 // PublishFrom is PublishWithin for a publication by a client, with which no topic begins. The owner is whose key it is. If it has an id,
 // the client is answered: with the number of the publication, behind that, or without one when there is no topic.
 func (h *Hub) PublishFrom(timeout time.Duration, s *Session, p *wire.Publication, owner string, id uint64) error {
+	if h.link != nil {
+		r, err := h.publishAcross(patience{timeout: timeout}, p, owner)
+		if err == nil && id != 0 {
+			s.acknowledge(id, r.Duplicate)
+		}
+		return err
+	}
 	found, err := h.put(patience{timeout: timeout}, p.Topic, false, func() topic.Message {
 		if id == 0 && p.Key == "" {
 			return topic.NewPublish(p)
@@ -45,10 +56,15 @@ func (h *Hub) PublishFrom(timeout time.Duration, s *Session, p *wire.Publication
 		return topic.NewAsked(p, owner, s.Client, id)
 	})
 	if err == nil && !found && id != 0 {
-		e := s.Client.Encoding()
-		s.Client.Send(wire.NewAnswers(e, wire.AppendPublished(nil, id, 0, false), 1))
+		s.acknowledge(id, false)
 	}
 	return err
+}
+
+// acknowledge answers a publication of the session's that has no number.
+func (s *Session) acknowledge(id uint64, duplicate bool) {
+	e := s.Client.Encoding()
+	s.Client.Send(wire.NewAnswers(e, wire.AppendPublished(nil, id, 0, duplicate), 1))
 }
 
 // put gives a message to a topic, see withTopic.
@@ -84,6 +100,10 @@ func (h *Hub) presence(name string) (none topic.Presence) {
 // there is no topic.
 func (h *Hub) PublishAsked(ctx context.Context, p *wire.Publication) (wire.Position, error) {
 	var at wire.Position
+	if h.link != nil {
+		_, err := h.publishAcross(patience{ctx: ctx}, p, "")
+		return at, err
+	}
 	_, err := h.withTopic(p.Topic, true, func(t *topic.Topic) (err error) {
 		if h.life.state() > draining {
 			return ErrClosed
@@ -129,6 +149,13 @@ func (h *Hub) SendWithin(timeout time.Duration, s *Session, p *wire.Publication)
 		}
 		if found.member == last {
 			return ErrClosed
+		}
+		if h.link != nil {
+			select {
+			case <-found.topic.Live():
+			case <-ctx.Done():
+				return translate(ctx.Err())
+			}
 		}
 		taken, err := found.topic.Send(ctx, found.member, p)
 		switch {

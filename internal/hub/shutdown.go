@@ -29,6 +29,9 @@ func (h *Hub) Start() {
 	if h.life.moveTo(running) {
 		now := time.Now()
 		h.startedAt.Store(&now)
+		if h.link != nil {
+			h.link.Open()
+		}
 		h.runHeartbeat()
 	}
 	<-h.life.reached[closed]
@@ -53,6 +56,9 @@ func (h *Hub) Shutdown(ctx context.Context, steps Steps) error {
 	h.outcome = cmp.Or(cut, h.awaitCallbacks(ctx), steps.BeforeEnd(ctx)) // all three run, in this order, and the first error counts
 	if h.outcome == nil && h.cut.Load() {
 		h.outcome = fmt.Errorf("%w: connections were cut by another Shutdown", ErrBusy)
+	}
+	if h.link != nil {
+		h.outcome = cmp.Or(h.outcome, h.link.Close(ctx))
 	}
 	h.supervisor.Post(finish{})
 	<-h.supervisor.Done()

@@ -36,7 +36,7 @@ func (m subscribe) handle(s *supervisor) {
 	c.subscribed.Store(int64(len(c.subscriptions)))
 	c.refusals = 0
 	s.joined(t)
-	s.event(Event{Kind: Subscribed, Session: c, Topic: m.topic})
+	s.announce(c, t)
 }
 
 // maxRefusals is how many subscriptions past the limit a session is refused in a row. Then it is closed.
@@ -123,13 +123,15 @@ func (m unsubscribe) confirm() {
 // unsubscribe is leave for a session that goes on without the topic, and is told why if it speaks tank.v2.
 func (s *supervisor) unsubscribe(c *Session, t *liveTopic, why *EndReason, done func()) {
 	name := t.topic.Name()
-	s.leave(c, t, false, func() {
+	announced := s.leave(c, t, false, func() {
 		if e := c.Client.Encoding(); why != nil && e.IsV2() {
 			c.Client.Enqueue(wire.NewAnswers(e, wire.AppendEnd(nil, name, why.Code, why.Message), 1).About(name))
 		}
 		done()
 	})
-	s.event(Event{Kind: Unsubscribed, Session: c, Topic: name})
+	if announced {
+		s.event(Event{Kind: Unsubscribed, Session: c, Topic: name})
+	}
 }
 
 // whenAwaited returns a function that answers a request, or nil when nobody waits for the answer. Any goroutine may call it.
@@ -141,12 +143,14 @@ func whenAwaited(r actor.Request[struct{}]) func() {
 }
 
 // leave ends a subscription, and with the last one the topic, once that has delivered everything. vanished and done are those of
-// topic.Leave.
-func (s *supervisor) leave(c *Session, t *liveTopic, vanished bool, done func()) {
+// topic.Leave. It reports whether the subscription was announced.
+func (s *supervisor) leave(c *Session, t *liveTopic, vanished bool, done func()) (announced bool) {
 	member := c.subscriptions[t]
 	delete(c.subscriptions, t)
 	c.subscribed.Store(int64(len(c.subscriptions)))
+	announced = t.withdraw(c)
 	s.leaveTopic(t, member, vanished, done)
+	return announced
 }
 
 // joined counts a new subscriber of a topic.

@@ -76,7 +76,7 @@ func TestSubscriptionsToATopicThatHasJustEndedAreAnswered(t *testing.T) {
 		l := serveHTTP(t, x)
 		conn := wstest.NewConn(dial(t, l, "ann", 1000), 1000)
 		ann := x.all()[0]
-		if _, err := x.Listen("news", 1000, client.CloseSlow); err != nil {
+		if _, err := x.Listen(t.Context(), "news", 1000, client.CloseSlow); err != nil {
 			t.Fatal(err)
 		}
 		handed := 0

@@ -17,24 +17,25 @@ type supervisor struct {
 	hub *Hub // immutable
 
 	// Owned by the supervisor's goroutine.
-	sessions   map[string]*Session // by the ids of their connections
-	users      users               // less those that are rejected
-	rejected   map[string]int      // by user id: how many are being closed because the user had too many already
-	topics     map[string]*liveTopic
-	broadcast  *liveTopic
-	listeners  map[*Listener]struct{}
-	wheel      *wheel
-	expiries   expiries
-	clock      clock
-	sweeps     schedule               // of topics that keep messages for a limited time
-	presences  schedule               // of topics that are to tell who is present
-	lingering  schedule               // the ends of topics that linger
-	abandoned  map[*topic.Topic]int64 // bytes that were given up, and may not be free yet
-	allowances *allowances
-	candidates candidates            // for being closed over the budget
-	evicted    *client.Client        // the last of them; nil: its memory is given back
-	departures *departures           // nil: no drain has begun
-	drained    map[*Session][]string // topics whose subscriptions a drain has ended; nil: no drain has begun
+	sessions    map[string]*Session // by the ids of their connections
+	users       users               // less those that are rejected
+	rejected    map[string]int      // by user id: how many are being closed because the user had too many already
+	topics      map[string]*liveTopic
+	broadcast   *liveTopic
+	interrupted bool // there is a broker, and no connection to it
+	listeners   map[*Listener]struct{}
+	wheel       *wheel
+	expiries    expiries
+	clock       clock
+	sweeps      schedule               // of topics that keep messages for a limited time
+	presences   schedule               // of topics that are to tell who is present
+	lingering   schedule               // the ends of topics that linger
+	abandoned   map[*topic.Topic]int64 // bytes that were given up, and may not be free yet
+	allowances  *allowances
+	candidates  candidates            // for being closed over the budget
+	evicted     *client.Client        // the last of them; nil: its memory is given back
+	departures  *departures           // nil: no drain has begun
+	drained     map[*Session][]string // topics whose subscriptions a drain has ended; nil: no drain has begun
 
 	topicActors int             // that have not ended
 	readers     int             // reader goroutines that have not ended
@@ -77,6 +78,7 @@ func (m register) handle(s *supervisor) {
 	if m.hello != nil {
 		c.Client.Enqueue(m.hello)
 	}
+	s.tellInterrupted(c)
 	c.Client.Inherit(s.allowances.left(c.source), !c.Authenticated)
 	s.wheel.add(c)
 	s.expire(c, m.expires)
@@ -139,8 +141,9 @@ func (m gone) handle(s *supervisor) {
 			s.post(m) // others want their turn
 			return
 		}
-		m.topics = append(m.topics, t.topic.Name())
-		s.leave(c, t, m.vanished, nil)
+		if s.leave(c, t, m.vanished, nil) {
+			m.topics = append(m.topics, t.topic.Name())
+		}
 	}
 	m.topics = append(m.topics, s.drained[c]...)
 	delete(s.drained, c)

@@ -23,6 +23,9 @@ type liveTopic struct {
 	pendingEmpty int  // how many times its last subscriber left for which topicEmpty is still to come
 	kept         bool // it keeps messages
 	listed       bool // it counts in Hub.liveTopics
+	joining      bool // its subscription at the broker is not yet in force
+
+	unannounced map[*Session]struct{} // subscriptions that are told of when that is in force; mostly nil
 
 	idleSince time.Time // when it became idle
 	lingers   time.Time // when it ends if nobody comes; zero: it does not linger
@@ -41,6 +44,7 @@ func (s *supervisor) spawnTopic(name string) *topic.Topic {
 		Deflater:      s.hub.config.Deflater,
 		Pool:          s.hub.pool,
 		Verbatim:      name == Broadcast,
+		Joining:       s.hub.link != nil,
 		BatchMessages: s.hub.config.BatchMessages,
 		History:       s.hub.history(name),
 		Budget:        s.hub.historyBudget,
@@ -59,6 +63,7 @@ func (s *supervisor) spawnTopic(name string) *topic.Topic {
 func (s *supervisor) newTopic(name string) *liveTopic {
 	t := &liveTopic{topic: s.spawnTopic(name)}
 	s.topics[name] = t
+	s.enterLink(t)
 	s.hub.topics.add(t.topic)
 	return t
 }
@@ -82,6 +87,7 @@ func (s *supervisor) removeTopic(t *liveTopic) {
 	s.noLongerIdle(t)
 	t.kept, t.swept, t.reminded = false, time.Time{}, time.Time{}
 	s.list(t)
+	s.leaveLink(t.topic)
 	s.hub.topics.remove(t.topic)
 	delete(s.topics, t.topic.Name())
 	if len(s.topics) == 0 {
@@ -110,6 +116,8 @@ func (s *supervisor) replace(t *liveTopic) {
 	old := t.topic
 	t.kept, t.swept, t.reminded = false, time.Time{}, time.Time{}
 	t.topic = s.spawnTopic(old.Name())
+	s.enterLink(t)
+	s.leaveLink(old)
 	for _, c := range s.sessions {
 		if t == s.broadcast && c.broadcast != nil {
 			t.topic.Adopt(c.broadcast)

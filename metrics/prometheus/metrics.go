@@ -123,6 +123,24 @@ var statMetrics = []statMetric{
 	counterOf(resumes, func(s tank.Stats) uint64 { return s.Resumes.Ahead }, "ahead"),
 	counterOf(resumes, func(s tank.Stats) uint64 { return s.Resumes.Off }, "off"),
 	counterOf(resumes, func(s tank.Stats) uint64 { return s.Resumes.Evicted }, "evicted"),
+	counterOf(resumes, func(s tank.Stats) uint64 { return s.Resumes.Unknown }, "unknown"),
+	gauge("broker_down", "1 while there is no connection to the broker; 0 without a broker.",
+		func(s tank.Stats) float64 {
+			if s.Broker.Down {
+				return 1
+			}
+			return 0
+		}),
+	counter("broker_published", "Publications that the broker has accepted.",
+		func(s tank.Stats) uint64 { return s.Broker.Published }),
+	counter("broker_refused", "Publications that the broker has not accepted.",
+		func(s tank.Stats) uint64 { return s.Broker.Refused }),
+	counter("broker_received", "Publications that have come from the broker for topics of the instance.",
+		func(s tank.Stats) uint64 { return s.Broker.Received }),
+	counter("broker_gaps", "Times that a topic may have missed publications on their way from the broker.",
+		func(s tank.Stats) uint64 { return s.Broker.Gaps }),
+	counter("broker_in_doubt", "Publications that were accepted and may have been lost with the connection to the broker.",
+		func(s tank.Stats) uint64 { return s.Broker.InDoubt }),
 	counter("requests_failed", "Calls of the request handler that were answered with an error, or panicked.",
 		func(s tank.Stats) uint64 { return s.RequestsFailed }),
 	counter("clients_evicted", "Clients closed because of Limits.OutboxBytes or Limits.TotalOutboxBytes.",

@@ -1,6 +1,7 @@
 package tankprometheus_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -18,6 +19,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 
 	tank "github.com/fanqie/tank-websocket-go-server"
+	"github.com/fanqie/tank-websocket-go-server/broker/brokertest"
 	tankprometheus "github.com/fanqie/tank-websocket-go-server/metrics/prometheus"
 )
 
@@ -170,15 +172,52 @@ func TestResumesHaveALabel(t *testing.T) {
 	}
 	r := i.Stats().Resumes
 	want := map[string]float64{
-		"recovered": float64(r.Recovered), "epoch": float64(r.Epoch), "ahead": float64(r.Ahead), "off": float64(r.Off), "evicted": float64(r.Evicted),
+		"recovered": float64(r.Recovered), "epoch": float64(r.Epoch), "ahead": float64(r.Ahead), "off": float64(r.Off), "evicted": float64(r.Evicted), "unknown": float64(r.Unknown),
 	}
 	if !maps.Equal(got, want) {
 		t.Errorf("exposed %v, want %v", got, want)
 	}
 	for answer, n := range want {
-		if n != 1 {
+		if once := answer != "unknown"; once != (n == 1) {
 			t.Errorf("%s happened %v times", answer, n)
 		}
+	}
+}
+
+// TestBrokerIsExposed: what goes to it, what comes from it, and that it is away.
+func TestBrokerIsExposed(t *testing.T) {
+	w := brokertest.NewNetwork()
+	node := w.Node()
+	i := start(t, tank.WithBroker(node))
+	_, server := expose(t, map[string]*tank.Manager{"chat": i.Manager})
+	i.subscribe("ann", "news")
+	until(t, "a connection to the broker", func() bool { return i.Publish(t.Context(), "news", "hello") == nil })
+	until(t, "the publication", func() bool { return i.Stats().Broker.Received == 1 })
+	node.HoldPublish()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if i.BroadcastMessage(nil) == nil || i.Publish(ctx, "news", "hello") == nil {
+		t.Error("published although the broker holds it")
+	}
+	node.CutInDoubt(3)
+	until(t, "the cut", func() bool { return i.Stats().Broker.Down })
+	look := func(name string) float64 { return number(of(scrape(t, server)[name], "chat")) }
+	if got := look("tank_broker_down"); got != 1 {
+		t.Errorf("tank_broker_down is %v", got)
+	}
+	node.Heal()
+	until(t, "a gap", func() bool { return i.Stats().Broker.Gaps > 0 && !i.Stats().Broker.Down })
+	s := i.Stats().Broker
+	for name, want := range map[string]uint64{
+		"tank_broker_published_total": s.Published, "tank_broker_refused_total": s.Refused, "tank_broker_received_total": s.Received,
+		"tank_broker_gaps_total": s.Gaps, "tank_broker_in_doubt_total": s.InDoubt,
+	} {
+		if got := look(name); got != float64(want) || want == 0 {
+			t.Errorf("%s is %v, want %d, which should have happened", name, got, want)
+		}
+	}
+	if got := look("tank_broker_down"); got != 0 {
+		t.Errorf("tank_broker_down is %v", got)
 	}
 }
 
@@ -282,8 +321,8 @@ func TestNothingForLintersToFind(t *testing.T) {
 	for _, p := range problems {
 		t.Errorf("%s: %s", p.Metric, p.Text)
 	}
-	if n, err := testutil.GatherAndCount(registry); err != nil || n != 2*34 {
-		t.Errorf("gathered %d metrics (%v), want 34 of each instance", n, err)
+	if n, err := testutil.GatherAndCount(registry); err != nil || n != 2*41 {
+		t.Errorf("gathered %d metrics (%v), want 41 of each instance", n, err)
 	}
 }
 

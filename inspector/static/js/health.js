@@ -20,7 +20,7 @@ const GAP = 5; // as many intervals without a sample, and nobody has looked
 
 const perSecond = (n = 0) => `${short(n)}${t('perSecond')}`;
 
-const missed = ({ resumes: r }) => r.epoch + r.ahead + r.off + r.evicted;
+const missed = ({ resumes: r }) => r.epoch + r.ahead + r.off + r.evicted + r.unknown;
 
 // title, field of the statistics, field of the samples, whether more than zero is bad news, format, value if that is no field
 const tiles = [

@@ -49,8 +49,11 @@ export function overview(params, go, health) {
   }, params, go);
   const update = (now) => {
     view.update(now);
-    note.hidden = now.state !== 'new' && now.state !== 'closed';
-    if (!note.hidden) setText(note, t(`${now.state}Note`));
+    const { down, gaps } = now.stats.broker;
+    const about = { new: t('newNote'), closed: t('closedNote') }[now.state] ?? (down ? t('brokerDown') : gaps > 0 ? t('brokerGaps', count(gaps)) : '');
+    note.hidden = about === '';
+    note.classList.toggle('loud', down && now.state === 'running');
+    setText(note, about);
   };
   health.listen(update);
   return { nodes: [note, ...view.nodes, table.node], ready: table.ready, stop: table.stop, focusFilter: table.focusFilter };

@@ -1,0 +1,48 @@
+package brokertest
+
+import (
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/fanqie/tank-websocket-go-server/broker"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// inMemory is a Network as an Implementation.
+func inMemory(make func() *Network, keeps, bubble bool) Implementation {
+	return Implementation{
+		Open: func(testing.TB) Group {
+			w := make()
+			w.Limit(1 << 20)
+			return Group{
+				Node:  func(testing.TB) broker.Broker { return w.Node() },
+				Break: w.Cut,
+				Heal:  w.Heal,
+				Cut:   func(b broker.Broker) { b.(*Node).Cut() },
+				Mend:  func(b broker.Broker) { b.(*Node).Heal() },
+			}
+		},
+		Bubble:    bubble,
+		Keeps:     keeps,
+		OneOrder:  true,
+		Confirmed: true,
+		Largest:   1 << 20,
+	}
+}
+
+func TestNetwork(t *testing.T)                  { Run(t, inMemory(NewNetwork, false, true)) }
+func TestNetworkInRealTime(t *testing.T)        { Run(t, inMemory(NewNetwork, false, false)) }
+func TestKeepingNetwork(t *testing.T)           { Run(t, inMemory(NewKeepingNetwork, true, true)) }
+func TestKeepingNetworkInRealTime(t *testing.T) { Run(t, inMemory(NewKeepingNetwork, true, false)) }
+
+func TestHostileNamesDiffer(t *testing.T) {
+	seen := make(map[string]bool)
+	for _, name := range hostile() {
+		if seen[name] {
+			t.Errorf("%+q is there twice", name)
+		}
+		seen[name] = true
+	}
+}

@@ -1,0 +1,178 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/fanqie/tank-websocket-go-server/broker"
+	"github.com/fanqie/tank-websocket-go-server/internal/link"
+	"github.com/fanqie/tank-websocket-go-server/internal/wire"
+	"github.com/fanqie/tank-websocket-go-server/topic"
+)
+
+// An instance behind a broker: what is published goes there, and comes back to the topics. Without a broker there is no link, and nothing
+// in this file is called.
+
+// ErrBroker is that of package tank.
+var ErrBroker = errors.New("tank: broker unavailable")
+
+// The functions from here on run in the goroutines of edges.
+
+// Broker returns what is counted of the broker, and whether there is a connection; nil when there is no broker.
+func (h *Hub) Broker() (counters *link.Counters, connected bool) {
+	if h.link == nil {
+		return nil, false
+	}
+	return h.link.Counters(), !h.link.IsDown()
+}
+
+// Tell says something to all instances, this one included, as long as the timeout of publications allows. Without a broker it does
+// nothing.
+func (h *Hub) Tell(data string) error {
+	if h.link == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), h.config.JoinTimeout)
+	defer cancel()
+	_, err := h.link.Publish(ctx, link.Talk, broker.Publication{Data: data})
+	return translateBroker(err)
+}
+
+// publishAcross gives a publication to the broker, once the subscription of its topic here is in force, if there is such a topic: so who
+// has subscribed here gets it. It returns ErrBroker at once while there is no connection, ErrBusy, ErrLimit, or ErrClosed.
+func (h *Hub) publishAcross(patience patience, p *wire.Publication, owner string) (broker.Receipt, error) {
+	if h.life.state() > draining {
+		return broker.Receipt{}, ErrClosed
+	}
+	ctx := patience.ctx
+	if ctx == nil {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(context.Background(), patience.timeout)
+		defer cancel()
+	}
+	if err := h.awaitLive(ctx, p.Topic); err != nil {
+		return broker.Receipt{}, err
+	}
+	key := p.Key
+	if key != "" {
+		key = owner + "\x00" + key
+	}
+	r, err := h.link.Publish(ctx, p.Topic, broker.Publication{Data: p.Data, Key: key, From: p.From, JSON: p.JSON})
+	return r, translateBroker(err)
+}
+
+// awaitLive waits until the subscription of a topic is in force. Where publications are kept, the topic begins for that.
+func (h *Hub) awaitLive(ctx context.Context, name string) error {
+	connection := h.link.Connection()
+	if connection == nil {
+		return fmt.Errorf("%w: %w", ErrBroker, broker.ErrDown)
+	}
+	for before := (*topic.Topic)(nil); ; {
+		t := h.topics.find(name)
+		if t == nil && h.keeps(name) {
+			var err error
+			if t, err = h.lookup(lookup{topic: name, create: true}); err != nil {
+				return err
+			}
+		}
+		if t == nil || t == before {
+			return nil
+		}
+		select {
+		case <-t.Live():
+		case <-connection:
+			return fmt.Errorf("%w: %w", ErrBroker, broker.ErrDown)
+		case <-ctx.Done():
+			return translate(ctx.Err())
+		}
+		before = t // it may have ended, and another one be there
+	}
+}
+
+func translateBroker(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, broker.ErrTooBig):
+		return fmt.Errorf("%w: %w", ErrLimit, err)
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		return translate(err)
+	}
+	return fmt.Errorf("%w: %w", ErrBroker, err)
+}
+
+// linkOwner is what a link sees of the hub. Its methods run in any goroutine.
+type linkOwner struct{ *supervisor }
+
+func (o linkOwner) InForce(t *topic.Topic) { o.post(topicInForce{t}) }
+func (o linkOwner) Connected(cause error)  { o.post(brokerState{cause}) }
+func (o linkOwner) Failed(err error)       { o.fault(Fault{Kind: BrokerFailed, Err: err}) }
+func (o linkOwner) Heard(data string)      { o.hub.config.Heard(data) }
+
+// The functions from here on run in the supervisor's goroutine.
+
+// handle tells clients of tank.v2 whether this instance has lost its way to the others.
+func (m brokerState) handle(s *supervisor) {
+	if m.cause != nil {
+		s.fault(Fault{Kind: BrokerDown, Err: m.cause})
+	}
+	if down := m.cause != nil; down != s.interrupted {
+		s.interrupted = down
+		s.broadcast.topic.Notify(wire.AppendInterrupted(nil, down))
+	}
+}
+
+// tellInterrupted tells a new session of tank.v2 that this instance has lost its way to the others, if it has.
+func (s *supervisor) tellInterrupted(c *Session) {
+	if e := c.Client.Encoding(); s.interrupted && e.IsV2() {
+		c.Client.Enqueue(wire.NewAnswers(e, wire.AppendInterrupted(nil, true), 1))
+	}
+}
+
+// handle tells of the subscriptions that have waited for it.
+func (m topicInForce) handle(s *supervisor) {
+	t := s.live(m.topic.Name())
+	if t == nil || t.topic != m.topic {
+		return // it has ended
+	}
+	t.joining = false
+	for c := range t.unannounced {
+		s.event(Event{Kind: Subscribed, Session: c, Topic: m.topic.Name()})
+	}
+	t.unannounced = nil
+}
+
+// announce tells of a new subscription, once it is in force.
+func (s *supervisor) announce(c *Session, t *liveTopic) {
+	if !t.joining {
+		s.event(Event{Kind: Subscribed, Session: c, Topic: t.topic.Name()})
+		return
+	}
+	if t.unannounced == nil {
+		t.unannounced = make(map[*Session]struct{})
+	}
+	t.unannounced[c] = struct{}{}
+}
+
+// withdraw reports whether a subscription that ends was announced.
+func (t *liveTopic) withdraw(c *Session) bool {
+	_, waits := t.unannounced[c]
+	delete(t.unannounced, c)
+	return !waits
+}
+
+// enterLink has the subscription of a new topic made at the broker, if there is one.
+func (s *supervisor) enterLink(t *liveTopic) {
+	if s.hub.link != nil {
+		t.joining = true
+		s.hub.link.Enter(t.topic)
+	}
+}
+
+// leaveLink has the subscription of a topic that has ended ended at the broker, if there is one.
+func (s *supervisor) leaveLink(t *topic.Topic) {
+	if s.hub.link != nil {
+		s.hub.link.Leave(t)
+	}
+}

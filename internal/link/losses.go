@@ -1,0 +1,43 @@
+package link
+
+import (
+	"fmt"
+	"time"
+)
+
+// losses are what topics may have missed since that was last reported. After a reconnect all topics tell of one, which is one report. Owned
+// by the link's actor.
+type losses struct {
+	topics int
+	cause  error
+	timer  *time.Timer // runs until they are reported; nil: there are none
+}
+
+// reportAfter is how long losses are collected.
+const reportAfter = 200 * time.Millisecond
+
+type (
+	lost   struct{ cause error } // a topic may have missed something
+	report struct{}
+)
+
+func (m lost) handle(l *Link) {
+	l.losses.topics++
+	l.losses.cause = m.cause
+	if l.losses.timer == nil && l.ctx.Err() == nil {
+		l.losses.timer = time.AfterFunc(reportAfter, func() { l.ref.Post(report{}) })
+	}
+}
+
+func (report) handle(l *Link) {
+	if n := l.losses.topics; n > 0 {
+		l.owner.Failed(fmt.Errorf("publications may be missing in %d topics: %w", n, l.losses.cause))
+	}
+	l.losses = losses{}
+}
+
+func (l *losses) stop() {
+	if l.timer != nil {
+		l.timer.Stop()
+	}
+}

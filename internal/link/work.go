@@ -1,0 +1,135 @@
+package link
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/fanqie/tank-websocket-go-server/actor"
+	"github.com/fanqie/tank-websocket-go-server/broker"
+)
+
+// How subscriptions are made and ended. All functions in this file run in the link's actor, but call, which is an edge.
+
+func (m enter) handle(l *Link) {
+	f := &feed{link: l, topic: m.Topic}
+	l.feeds[m.Topic] = f
+	l.wanted[f] = struct{}{}
+}
+
+func (m leave) handle(l *Link) {
+	f := l.feeds[m.Topic]
+	if f == nil {
+		return
+	}
+	delete(l.feeds, m.Topic)
+	f.gone = true
+	_, waits := l.wanted[f]
+	delete(l.wanted, f)
+	switch {
+	case waits && !f.tried: // the broker has never heard of it
+	case waits, f.subscribed:
+		l.ended = append(l.ended, f)
+	} // else it is being subscribed: see called
+}
+
+func (hurry) handle(l *Link) {
+	l.stopTimer()
+	l.backoff = 0
+}
+
+func (m called) handle(l *Link) {
+	l.calling = false
+	for _, f := range m.subscribed {
+		f.subscribed = m.err == nil
+		switch {
+		case f.gone:
+			l.ended = append(l.ended, f)
+		case m.err != nil:
+			l.wanted[f] = struct{}{}
+		}
+	}
+	if m.err == nil {
+		l.backoff = 0
+		return
+	}
+	if l.ctx.Err() == nil {
+		l.backoff = min(max(leastBackoff, 2*l.backoff), mostBackoff)
+		l.timer = time.AfterFunc(l.backoff, func() { l.ref.Post(elapsed{}) })
+		if !l.IsDown() { // which was reported
+			l.owner.Failed(fmt.Errorf("subscribing to %d topics: %w", len(m.subscribed), m.err))
+		}
+	}
+}
+
+func (elapsed) handle(l *Link) { l.stopTimer() }
+
+func (l *Link) stopTimer() {
+	if l.timer != nil {
+		l.timer.Stop()
+		l.timer = nil
+	}
+}
+
+func (m shut) handle(l *Link) { l.closing = append(l.closing, m.Request) }
+
+// work has the broker called when there is something to do and no call runs. A topic that has taken the place of another one of its name is
+// subscribed before that one is unsubscribed, so that nothing is missed between the two.
+func (l *Link) work() {
+	switch {
+	case l.calling:
+	case l.ctx.Err() != nil:
+		l.stopTimer()
+		l.losses.stop()
+		for _, r := range l.closing {
+			r.Reply(struct{}{})
+		}
+		l.closing = nil
+	case !l.working.Load(), l.timer != nil:
+	case len(l.wanted)+len(l.ended) > 0:
+		subscribe := make([]*feed, 0, len(l.wanted))
+		for f := range l.wanted {
+			f.tried = true
+			subscribe = append(subscribe, f)
+		}
+		unsubscribe := l.ended
+		clear(l.wanted)
+		l.ended = nil
+		l.calling = true
+		go l.call(subscribe, unsubscribe)
+	}
+}
+
+// call makes and ends subscriptions at the broker. It is an edge: it may block.
+func (l *Link) call(subscribe, unsubscribe []*feed) {
+	var err error
+	if len(subscribe) > 0 {
+		ctx, cancel := context.WithTimeout(l.ctx, callTimeout)
+		defer cancel()
+		if panicked := actor.Recovered(func() { err = l.broker.Subscribe(ctx, subscriptions(subscribe)) }); panicked != nil {
+			err = panicked
+		}
+	}
+	if err == nil {
+		for _, f := range subscribe {
+			if f.topic != nil {
+				f.topic.InForce()
+				l.owner.InForce(f.topic)
+			}
+		}
+	}
+	if len(unsubscribe) > 0 {
+		if panicked := actor.Recovered(func() { l.broker.Unsubscribe(subscriptions(unsubscribe)) }); panicked != nil {
+			l.owner.Failed(panicked)
+		}
+	}
+	l.ref.Post(called{subscribe, err})
+}
+
+func subscriptions(feeds []*feed) []broker.Subscription {
+	list := make([]broker.Subscription, len(feeds))
+	for i, f := range feeds {
+		list[i] = broker.Subscription{Name: f.name(), To: f}
+	}
+	return list
+}

@@ -1,0 +1,433 @@
+package test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	tank "github.com/fanqie/tank-websocket-go-server"
+	"github.com/fanqie/tank-websocket-go-server/broker/brokertest"
+	"github.com/fanqie/tank-websocket-go-server/tanktest"
+)
+
+// More than one instance, and a broker between them.
+
+// clusterNode is an instance of a group.
+type clusterNode struct {
+	*tank.Manager
+	*tanktest.Server
+	broker *brokertest.Node
+}
+
+// cluster makes a group of so many instances.
+func cluster(t *testing.T, n int, opts ...tank.Option) (*brokertest.Network, []*clusterNode) {
+	t.Helper()
+	w := brokertest.NewNetwork()
+	var nodes []*clusterNode
+	for range n {
+		nodes = append(nodes, joinCluster(t, w, opts...))
+	}
+	synctest.Wait()
+	return w, nodes
+}
+
+func joinCluster(t *testing.T, w *brokertest.Network, opts ...tank.Option) *clusterNode {
+	t.Helper()
+	b := w.Node()
+	m := tank.NewInstance(append(opts, tank.WithBroker(b))...)
+	s := tanktest.Serve(t, m)
+	s.Patience = time.Minute
+	return &clusterNode{m, s, b}
+}
+
+// subscribe connects a client of each protocol to a node, which are subscribed.
+func (n *clusterNode) subscribe(topics ...string) (*tanktest.Client, *tanktest.ClientV2) {
+	plain, v2 := n.Dial("/"), n.DialV2("/")
+	plain.Subscribe(topics...)
+	for _, topic := range topics {
+		v2.Subscribe(topic)
+	}
+	synctest.Wait()
+	return plain, v2
+}
+
+func publishOn(t *testing.T, n *clusterNode, topic, data string) {
+	t.Helper()
+	must(t, n.Publish(context.Background(), topic, data))
+}
+
+func TestClusterPublishesToAllInstances(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, nodes := cluster(t, 3, anyMayPublish)
+		var plains []*tanktest.Client
+		var v2s []*tanktest.ClientV2
+		for _, n := range nodes {
+			plain, v2 := n.subscribe("news")
+			plains, v2s = append(plains, plain), append(v2s, v2)
+		}
+		expect := func(value any) {
+			t.Helper()
+			for i := range nodes {
+				plains[i].Expect("news", fmt.Sprint(value))
+				v2s[i].Expect("news", value)
+			}
+		}
+		publishOn(t, nodes[0], "news", "text")
+		expect("text")
+		must(t, nodes[1].PublishJSON(context.Background(), "news", 7))
+		for i := range nodes {
+			plains[i].Expect("news", "7")
+			v2s[i].Expect("news", 7)
+		}
+		must(t, nodes[2].BroadcastTopicMessage("news", "more"))
+		expect("more")
+		if got := v2s[0].Publish("news", "of a client"); got.Seq != 0 || got.Duplicate {
+			t.Errorf("the answer is %+v, want no number", got)
+		}
+		expect("of a client")
+		at, err := nodes[0].PublishMessage(context.Background(), tank.Publication{Topic: "news", Data: "asked", From: "zoe"})
+		if err != nil || at != (tank.Position{}) {
+			t.Errorf("published at %v, %v, want nowhere that is known", at, err)
+		}
+		for i := range nodes {
+			plains[i].Expect("news", "asked")
+			if got := v2s[i].Expect("news", "asked"); got.From != "zoe" {
+				t.Errorf("from %q", got.From)
+			}
+		}
+		must(t, nodes[1].BroadcastMessage([]byte("everybody")))
+		for i := range nodes {
+			if got := plains[i].Next(); got.Data != "everybody" {
+				t.Errorf("got %+v", got)
+			}
+			v2s[i].ExpectMessage("everybody")
+		}
+		if got := nodes[0].Stats().Broker; got.Down || got.Published != 2+1 || got.Received < 5 || got.Gaps != 0 {
+			t.Errorf("stats are %+v", got)
+		}
+	})
+}
+
+// TestClusterKnowsKeys: a publication that is repeated on another instance reaches nobody twice.
+func TestClusterKnowsKeys(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, nodes := cluster(t, 2)
+		_, one := nodes[0].subscribe("news")
+		_, two := nodes[1].subscribe("news")
+		for _, n := range []int{0, 1, 0} {
+			_, err := nodes[n].PublishMessage(context.Background(), tank.Publication{Topic: "news", Data: "once", Key: "k"})
+			must(t, err)
+		}
+		publishOn(t, nodes[0], "news", "next")
+		for _, c := range []*tanktest.ClientV2{one, two} {
+			c.Expect("news", "once")
+			c.Expect("news", "next")
+		}
+	})
+}
+
+// TestClusterUsers: what is done to a user is done on all instances, and the number is that of one.
+func TestClusterUsers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, nodes := cluster(t, 2)
+		var anns []*tanktest.Client
+		for _, n := range nodes {
+			ann := n.Dial("/?user_id=ann")
+			ann.Subscribe("news")
+			anns = append(anns, ann)
+		}
+		bob := nodes[1].Dial("/?user_id=bob")
+		bob.Subscribe("news")
+		if n := nodes[0].SendToUser("ann", tank.Message{Data: []byte{0xff, 0}, Binary: true}); n != 1 {
+			t.Errorf("sent to %d", n)
+		}
+		for _, ann := range anns {
+			if got := ann.Next(); !got.Binary || got.Data != "\xff\x00" {
+				t.Errorf("got %+v", got)
+			}
+		}
+		if n := nodes[1].UnsubscribeUser("ann", "news"); n != 1 {
+			t.Errorf("unsubscribed %d", n)
+		}
+		synctest.Wait()
+		if a, b := nodes[0].GetTopicSubscriberCount("news"), nodes[1].GetTopicSubscriberCount("news"); a != 0 || b != 1 {
+			t.Errorf("%d and %d are left", a, b)
+		}
+		if n := nodes[0].CloseUser("ann"); n != 1 {
+			t.Errorf("closed %d", n)
+		}
+		for _, ann := range anns {
+			ann.ExpectClose(1000)
+		}
+		publishOn(t, nodes[0], "news", "still")
+		bob.Expect("news", "still")
+	})
+}
+
+// TestClusterSubscriptionsWaitUntilInForce: answers, events, Client.Subscribe and publishers do; and what was published before is nothing
+// that a subscriber was told to get.
+func TestClusterSubscriptionsWaitUntilInForce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, nodes := cluster(t, 2)
+		n := nodes[0]
+		n.broker.SlowSubscribe(3 * time.Second)
+		began := time.Now()
+		ann := n.DialV2("/?user_id=ann")
+		plain := n.Dial("/?user_id=zoe")
+		plain.Send("sub:news")
+		synctest.Wait()
+		published := make(chan error, 1)
+		go func() { published <- n.Publish(context.Background(), "news", "first") }()
+		ann.Subscribe("news")
+		if waited := time.Since(began); waited != 3*time.Second {
+			t.Errorf("the answer came after %v", waited)
+		}
+		must(t, <-published)
+		ann.Expect("news", "first")
+		plain.Expect("news", "first")
+		synctest.Wait()
+		var events []string
+		for len(n.ConnEvents) > 0 {
+			if e := <-n.ConnEvents; e.EventType == tank.EventSubscribe {
+				events = append(events, fmt.Sprint(e.UserID, " ", e.Time.Sub(began)))
+			}
+		}
+		slices.Sort(events)
+		if got := fmt.Sprint(events); got != "[ann 3s zoe 3s]" {
+			t.Errorf("events are %s", got)
+		}
+		n.broker.SlowSubscribe(2 * time.Second)
+		c := n.GetAllClients()[0]
+		began = time.Now()
+		must(t, c.Subscribe("other"))
+		if waited := time.Since(began); waited != 2*time.Second {
+			t.Errorf("Client.Subscribe returned after %v", waited)
+		}
+		n.broker.SlowSubscribe(8 * time.Second)
+		mustBe(t, c.Subscribe("slow"), tank.ErrBusy)
+		if !c.IsSubscribed("slow") {
+			t.Error("the client is not subscribed")
+		}
+		time.Sleep(4 * time.Second)
+		publishOn(t, nodes[1], "slow", "late")
+		ann.ExpectReset("other")
+		ann.ExpectReset("slow")
+		ann.Expect("slow", "late")
+	})
+}
+
+// TestClusterSubscriptionsThatEndBeforeTheyBegin have no events, and leave nothing at the broker.
+func TestClusterSubscriptionsThatEndBeforeTheyBegin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, nodes := cluster(t, 1)
+		n := nodes[0]
+		plain := n.Dial("/?user_id=zoe")
+		synctest.Wait()
+		n.broker.SlowSubscribe(3 * time.Second)
+		for range 50 {
+			plain.Send("sub:news")
+			plain.Send("unsub:news")
+		}
+		plain.Send("sub:stays")
+		plain.Send("sub:cut")
+		time.Sleep(10 * time.Second)
+		plain.Cut()
+		synctest.Wait()
+		var events []string
+		for len(n.ConnEvents) > 0 {
+			e := <-n.ConnEvents
+			slices.Sort(e.Topics)
+			events = append(events, fmt.Sprint(e.EventType, e.Topic, e.Topics))
+		}
+		if got, want := strings.Join(events, " "), "connect[] subscribestays[] subscribecut[] disconnect[cut stays]"; got != want && got != strings.Replace(want, "subscribestays[] subscribecut[]", "subscribecut[] subscribestays[]", 1) {
+			t.Errorf("events are %s, want %s", got, want)
+		}
+	})
+}
+
+// TestClusterWithoutConnection: publishers are told at once, clients of tank.v2 as well, and afterwards that something may be missing.
+func TestClusterWithoutConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, nodes := cluster(t, 2, anyMayPublish, keepAll)
+		n := nodes[0]
+		plain, v2 := n.subscribe("news")
+		publishOn(t, n, "news", "before")
+		plain.Expect("news", "before")
+		v2.Expect("news", "before")
+		w.Cut()
+		synctest.Wait()
+		if got := v2.Next(); got.Notice != "interrupted" || got.Data != `{"interrupted":true}` {
+			t.Errorf("told %+v", got)
+		}
+		began := time.Now()
+		mustBe(t, n.Publish(context.Background(), "news", "lost"), tank.ErrBroker)
+		mustBe(t, n.BroadcastTopicMessage("nobody", "lost"), tank.ErrBroker)
+		mustBe(t, n.BroadcastMessage([]byte("lost")), tank.ErrBroker)
+		v2.PublishRefused("unavailable", "news", "lost")
+		plain.Send(`{"topic":"news","data":"lost"}`)
+		plain.ExpectRefusal("busy", "news")
+		mustBe(t, n.Ready(), tank.ErrBroker)
+		if waited := time.Since(began); waited != 0 {
+			t.Errorf("that took %v", waited)
+		}
+		late := n.Dial("/", tanktest.Subprotocols("tank.v2"))
+		late.Next()
+		if got := late.Next().Data; got != `{"interrupted":true}` {
+			t.Errorf("a client that connects meanwhile is told %s", got)
+		}
+		late.Send(`{"id":1,"sub":"late"}`)
+		time.Sleep(time.Minute) // longer than a heartbeat
+		w.Heal()
+		synctest.Wait()
+		for _, want := range []string{`{"topic":"news","gap":{"seq":3}}`, `{"interrupted":false}`} {
+			if got := v2.Next(); got.Data != want {
+				t.Errorf("told %+v, want %s", got, want)
+			}
+		}
+		var told []string
+		for len(told) < 2 {
+			if got := late.Next().Data; got != "{}" { // the heartbeat
+				told = append(told, got[:min(len(got), 20)])
+			}
+		}
+		slices.Sort(told)
+		if got := strings.Join(told, " "); got != `{"id":1,"ok":{"epoch {"interrupted":false` {
+			t.Errorf("the late client is told %s", got)
+		}
+		must(t, n.Ready())
+		publishOn(t, nodes[1], "news", "after")
+		plain.Expect("news", "after")
+		var codes []tank.ErrorCode
+		for len(n.Errors) > 0 {
+			codes = append(codes, (<-n.Errors).Code)
+		}
+		if !slices.Contains(codes, tank.CodeBroker) {
+			t.Errorf("errors have the codes %v", codes)
+		}
+		if got := n.Stats().Broker; got.Down || got.Gaps == 0 || got.Refused != 0 {
+			t.Errorf("stats are %+v", got)
+		}
+	})
+}
+
+// TestClusterResumesAcrossGaps: what may be missing is never said to be recovered.
+func TestClusterResumesAcrossGaps(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, nodes := cluster(t, 2, keepAll)
+		n := nodes[0]
+		before, err := n.Position("news")
+		must(t, err)
+		publishOn(t, n, "news", "one")
+		n.broker.Cut()
+		synctest.Wait()
+		publishOn(t, nodes[1], "news", "nobody here hears it")
+		n.broker.Heal()
+		synctest.Wait()
+		after, err := n.Position("news")
+		must(t, err)
+		publishOn(t, n, "news", "two")
+		c := n.DialV2("/")
+		if got := c.Subscribe("news", tanktest.Since(before)); got.Recovered || got.Why != "unknown" {
+			t.Errorf("from before the gap: %+v", got)
+		}
+		c.Unsubscribe("news")
+		if got := c.Subscribe("news", tanktest.Since(after)); !got.Recovered {
+			t.Errorf("from behind the gap: %+v", got)
+		}
+		c.Expect("news", "two")
+		page, err := n.History(context.Background(), "news", before, 10)
+		if err != nil || page.Whole {
+			t.Errorf("History from before the gap: %+v, %v", page, err)
+		}
+		if n.Stats().Resumes != (tank.Resumes{Recovered: 1, Unknown: 1}) {
+			t.Errorf("resumes are %+v", n.Stats().Resumes)
+		}
+	})
+}
+
+// TestABrokerThatBlocksForEver stops publishers within their contexts, and new subscriptions; and nothing else.
+func TestABrokerThatBlocksForEver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, nodes := cluster(t, 2)
+		n := nodes[0]
+		plain, v2 := n.subscribe("news")
+		n.broker.HoldPublish()
+		n.broker.SlowSubscribe(time.Hour)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		if err := n.Publish(ctx, "news", "held"); !errors.Is(err, tank.ErrBusy) || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Publish returns %v", err)
+		}
+		mustBe(t, n.BroadcastTopicMessage("news", "held"), tank.ErrBusy)
+		waits := n.Dial("/")
+		waits.Send("sub:waits")
+		synctest.Wait()
+		publishOn(t, nodes[1], "news", "comes")
+		plain.Expect("news", "comes")
+		v2.Expect("news", "comes")
+		v2.Unsubscribe("news")
+		plain.Unsubscribe("news")
+		if n.GetClientCount() != 3 || n.GetTopicSubscriberCount("waits") != 1 || len(n.GetAllClients()[0].Topics()) != 0 {
+			t.Error("the instance does not answer")
+		}
+		n.broker.ReleasePublish()
+		began := time.Now()
+		ctx, cancel = context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		must(t, n.Shutdown(ctx))
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("Shutdown took %v", took)
+		}
+	})
+}
+
+// TestClusterLoops: a loop over Manager.Subscribe begins when its topic is in force, and ends with its context.
+func TestClusterLoops(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, nodes := cluster(t, 2)
+		nodes[0].broker.SlowSubscribe(time.Hour)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		for _, err := range nodes[0].Manager.Subscribe(ctx, "news") {
+			if !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("got %v", err)
+			}
+		}
+		go func() {
+			time.Sleep(time.Second)
+			_ = nodes[0].Publish(context.Background(), "news", "hello")
+		}()
+		for p, err := range nodes[1].Manager.Subscribe(context.Background(), "news") {
+			if err != nil || p.Data != "hello" {
+				t.Errorf("got %+v, %v", p, err)
+			}
+			break
+		}
+	})
+}
+
+// TestClusterBeforeStartAndAfterShutdown: there is no broker then.
+func TestClusterBeforeStartAndAfterShutdown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := brokertest.NewNetwork()
+		m := tank.NewInstance(tank.WithBroker(w.Node()))
+		mustBe(t, m.Publish(context.Background(), "news", "early"), tank.ErrBroker)
+		if m.CloseUser("ann") != 0 || m.Stats().Broker != (tank.BrokerStats{Down: true}) {
+			t.Errorf("before Start, stats are %+v", m.Stats().Broker)
+		}
+		must(t, m.Shutdown(context.Background()))
+		mustBe(t, m.Publish(context.Background(), "news", "late"), tank.ErrClosed)
+		m.Start()
+		started := tank.NewInstance(tank.WithBroker(w.Node()))
+		go started.Start()
+		synctest.Wait()
+		must(t, started.Publish(context.Background(), "news", "now"))
+		must(t, started.Shutdown(context.Background()))
+		mustBe(t, started.Publish(context.Background(), "news", "late"), tank.ErrClosed)
+	})
+}
