@@ -120,14 +120,25 @@ type occurrence struct {
 
 // diary is what happened at a node, in order.
 type diary struct {
-	mu   sync.Mutex
-	list []occurrence
+	mu     sync.Mutex
+	list   []occurrence
+	counts map[string]int     // by what
+	seen   map[[3]string]bool // what, name and text
+	last   string             // up or down
 }
 
 func (d *diary) add(o occurrence) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.counts == nil {
+		d.counts, d.seen = make(map[string]int), make(map[[3]string]bool)
+	}
 	d.list = append(d.list, o)
+	d.counts[o.what]++
+	d.seen[[3]string{o.what, o.name, o.text}] = true
+	if o.what == "up" || o.what == "down" {
+		d.last = o.what
+	}
 }
 
 func (d *diary) all() []occurrence {
@@ -137,22 +148,21 @@ func (d *diary) all() []occurrence {
 }
 
 func (d *diary) count(what string) int {
-	n := 0
-	for _, o := range d.all() {
-		if o.what == what {
-			n++
-		}
-	}
-	return n
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.counts[what]
 }
 
 func (d *diary) has(what, name, text string) bool {
-	for _, o := range d.all() {
-		if o.what == what && o.name == name && (text == "" || o.text == text) {
-			return true
-		}
-	}
-	return false
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.seen[[3]string{what, name, text}]
+}
+
+func (d *diary) isUp() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.last == "up"
 }
 
 func (d *diary) Down(cause error, doubt int) {
@@ -162,16 +172,6 @@ func (d *diary) Down(cause error, doubt int) {
 	d.add(occurrence{what: "down", text: cause.Error(), doubt: doubt})
 }
 func (d *diary) Up() { d.add(occurrence{what: "up"}) }
-
-func (d *diary) isUp() bool {
-	list := d.all()
-	for i := len(list) - 1; i >= 0; i-- {
-		if list[i].what == "up" || list[i].what == "down" {
-			return list[i].what == "up"
-		}
-	}
-	return false
-}
 
 // reader is a Receiver that writes into a diary.
 type reader struct {

@@ -16,7 +16,7 @@ const (
 	// unless their interval is longer.
 	flushTimeout = 10 * time.Second
 	// corePause is how long after an answer the server is asked again how much it has, in Core mode. It bounds what is in doubt.
-	corePause = 100 * time.Millisecond
+	corePause = 20 * time.Millisecond
 )
 
 // session is a network connection on which all subscriptions were in force.
