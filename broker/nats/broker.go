@@ -74,6 +74,7 @@ type Broker struct {
 	log     *slog.Logger
 
 	in     chan *nats.Msg // from NATS to read
+	room   chan struct{}  // read has taken all that was there
 	queue  *queue         // from read to dispatch
 	gate   *gate
 	events *events
@@ -131,6 +132,7 @@ func New(o Options) (*Broker, error) {
 		prefix:    o.Group + ".c.",
 		log:       o.Logger,
 		in:        make(chan *nats.Msg, incoming),
+		room:      make(chan struct{}, 1),
 		queue:     newQueue(o.MaxPending, o.MaxPendingBytes),
 		gate:      newGate(),
 		events:    newEvents(),

@@ -14,7 +14,8 @@ import (
 )
 
 const (
-	// incoming is how many messages NATS may be ahead of the goroutine that reads them, which never waits.
+	// incoming is how many messages NATS may be ahead of the goroutine that takes them, which never waits. A read from the network
+	// brings 32 KiB, which are fewer than half as many: each has a line of 12 bytes or more.
 	incoming = 8192
 	// maxBatch is how many messages a Receiver gets at once.
 	maxBatch = 1024
@@ -26,9 +27,15 @@ var (
 	errInterrupted = errors.New("natsbroker: the connection was interrupted")
 )
 
-// read moves messages from NATS to the queue. It keeps up with NATS, which would drop them at a place that nobody knows.
+// read moves messages from NATS to the queue.
 func (b *Broker) read() {
 	for {
+		if len(b.in) == 0 {
+			select {
+			case b.room <- struct{}{}:
+			default:
+			}
+		}
 		select {
 		case m := <-b.in:
 			if m.Sub == nil {
@@ -41,6 +48,17 @@ func (b *Broker) read() {
 			if f != nil {
 				b.queue.put(f, m.Data)
 			}
+		case <-b.stop:
+			return
+		}
+	}
+}
+
+// awaitRoom is called before NATS reads from the network. It waits for read, if that is behind.
+func (b *Broker) awaitRoom() {
+	for len(b.in) > incoming/2 {
+		select {
+		case <-b.room:
 		case <-b.stop:
 			return
 		}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
 
 	"github.com/fanqie/tank-websocket-go-server/broker"
 )
@@ -395,19 +396,39 @@ func TestServerFindsANodeSlow(t *testing.T) {
 	}
 }
 
-// TestSlowConsumerOfNATS: when NATS itself drops a message, its subscription is told.
+// TestNATSDropsNothing, however fast messages come: reading waits for the Broker, and the server for that.
+func TestNATSDropsNothing(t *testing.T) {
+	const many = 5 * incoming
+	s := startServer(t)
+	n, other := upNode(t, Options{URL: s.url()}), plainClient(t, s.url())
+	n.subscribe("x")
+	n.Broker.mu.Lock() // read waits for it
+	for range many {
+		must(t, other.Publish("tank.c.x", nil))
+	}
+	must(t, other.Flush())
+	await(t, "it stops reading", func() bool { return len(n.in) > incoming/2 })
+	n.Broker.mu.Unlock()
+	await(t, "all", func() bool { return n.count("message") == many })
+	if n.count("lost") > 0 {
+		t.Error("something was lost")
+	}
+}
+
+// TestSlowConsumerOfNATS: if NATS drops a message all the same, its subscription is told.
 func TestSlowConsumerOfNATS(t *testing.T) {
 	s := startServer(t)
 	n := upNode(t, Options{URL: s.url()})
 	n.subscribe("x")
-	n.Broker.mu.Lock() // read waits for it
-	n.conn.Publish("tank.c.x", nil)
-	for range incoming + 10 {
-		n.conn.Publish("tank.c.x", nil)
-	}
-	must(t, n.conn.Flush())
-	n.Broker.mu.Unlock()
+	n.conn.Opts.AsyncErrorCB(n.conn, n.feeds[firstReceiver(n)].sub, nats.ErrSlowConsumer)
 	await(t, "lost", func() bool { return n.count("lost") == 1 })
+}
+
+func firstReceiver(n *node) broker.Receiver {
+	for r := range n.feeds {
+		return r
+	}
+	return nil
 }
 
 func TestBrokerIsAwayAtTheStart(t *testing.T) {

@@ -231,6 +231,17 @@ func (c *watched) Write(b []byte) (int, error) {
 	return n, err
 }
 
+// Read waits until the Broker has room for what it may return. NATS would drop messages, where TCP can slow the server down.
+func (c *watched) Read(b []byte) (int, error) {
+	c.watch.mu.Lock()
+	owner := c.watch.owner
+	c.watch.mu.Unlock()
+	if owner != nil {
+		owner.awaitRoom()
+	}
+	return c.Conn.Read(b)
+}
+
 // Close is also how NATS ends a connection, before it tells anybody.
 func (c *watched) Close() error {
 	c.watch.alive.CompareAndSwap(c.id, 0)
