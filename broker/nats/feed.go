@@ -1,0 +1,62 @@
+package natsbroker
+
+import (
+	"sync"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/fanqie/tank-websocket-go-server/broker"
+)
+
+// feed is a subscription of the Broker's.
+type feed struct {
+	subject string
+	name    string
+	to      broker.Receiver
+	born    uint64 // the last dial before it
+
+	// Guarded by Broker.mu.
+	sub    *nats.Subscription // nil: not yet
+	denied error              // by the server
+
+	// Guarded by queue.mu.
+	dropping bool // what came last was dropped
+
+	// The dispatcher's.
+	batch []broker.Message
+	told  uint64 // network connection for whose sake Lost was called last; 0: something was delivered since
+
+	mu    sync.Mutex // held while a method of the Receiver runs
+	ended bool
+}
+
+// deliver hands over what has been gathered.
+func (f *feed) deliver() {
+	if len(f.batch) == 0 {
+		return
+	}
+	batch := f.batch
+	f.batch, f.told = nil, 0
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.ended {
+		f.to.Deliver(batch)
+	}
+}
+
+// lose tells of a loss behind what has been gathered.
+func (f *feed) lose(cause error) {
+	f.deliver()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.ended {
+		f.to.Lost(cause)
+	}
+}
+
+// end waits for a method of the Receiver that is running. None is called any more.
+func (f *feed) end() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.ended = true
+}

@@ -1,0 +1,280 @@
+package natsbroker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// redial is how long the link waits before it replaces a connection that NATS has given up.
+const redial = 250 * time.Millisecond
+
+// eventKind is what NATS tells of a connection.
+type eventKind int
+
+const (
+	eventUp eventKind = iota
+	eventDown
+	eventFailed // an attempt to connect
+	eventClosed // for good
+)
+
+type event struct {
+	kind eventKind
+	err  error
+}
+
+// events is the mailbox of the link.
+type events struct {
+	wake chan struct{}
+	mu   sync.Mutex
+	list []event
+}
+
+func newEvents() *events { return &events{wake: make(chan struct{}, 1)} }
+
+// put does not wait.
+func (e *events) put(one event) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if n := len(e.list); n > 0 && one.kind == eventFailed && e.list[n-1].kind == eventFailed {
+		return // the first says enough
+	}
+	e.list = append(e.list, one)
+	select {
+	case e.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (e *events) take() []event {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	list := e.list
+	e.list = nil
+	return list
+}
+
+// checkURLs finds what NATS would refuse.
+func checkURLs(o *nats.Options) error {
+	for _, list := range append([]string{o.Url}, o.Servers...) {
+		for one := range strings.SplitSeq(list, ",") {
+			if _, err := url.Parse(strings.TrimSpace(one)); err != nil {
+				return fmt.Errorf("natsbroker: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+// link is the goroutine that knows how the connection is. It alone calls the Watcher.
+func (b *Broker) link() {
+	if b.options.Conn != nil {
+		b.attach(b.options.Conn)
+		if b.options.Conn.IsConnected() {
+			b.goUp()
+		}
+		if !b.told {
+			b.goDown(errors.New("natsbroker: the connection is not there yet"))
+		}
+	} else {
+		b.connect()
+	}
+	for {
+		select {
+		case <-b.events.wake:
+		case <-b.stop:
+			return
+		}
+		for _, e := range b.events.take() {
+			if b.stopped() {
+				return
+			}
+			b.handle(e)
+		}
+	}
+}
+
+func (b *Broker) handle(e event) {
+	switch e.kind {
+	case eventUp:
+		b.goUp()
+	case eventDown:
+		b.goDown(b.watch.because(e.err))
+	case eventFailed:
+		if !b.told {
+			b.goDown(b.watch.because(e.err))
+		}
+	case eventClosed:
+		b.goDown(b.watch.because(e.err))
+		b.log.Error("natsbroker: NATS has closed the connection", "error", e.err)
+		if b.options.Conn == nil && b.pause(redial) {
+			b.connect()
+		}
+	}
+}
+
+func (b *Broker) stopped() bool {
+	select {
+	case <-b.stop:
+		return true
+	default:
+		return false
+	}
+}
+
+// pause returns false when the Broker is closed before its end.
+func (b *Broker) pause(d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-b.stop:
+		return false
+	}
+}
+
+// connect makes an own connection. It may not be connected yet.
+func (b *Broker) connect() {
+	for {
+		conn, err := b.dial.Connect()
+		if err == nil {
+			b.attach(conn)
+			return
+		}
+		b.log.Error("natsbroker: cannot connect", "error", err)
+		b.goDown(err)
+		if !b.pause(time.Second) {
+			return
+		}
+	}
+}
+
+// attach takes a connection into use.
+func (b *Broker) attach(conn *nats.Conn) {
+	b.subscribing.Lock()
+	defer b.subscribing.Unlock()
+	b.mu.Lock()
+	b.conn = conn
+	clear(b.bySub)
+	feeds := slices.Collect(maps.Values(b.feeds))
+	for _, f := range feeds {
+		f.sub = nil
+	}
+	b.mu.Unlock()
+	for _, f := range feeds {
+		if err := b.ask(conn, f); err != nil {
+			return // the connection has gone already
+		}
+	}
+	if b.stopped() && b.options.Conn == nil {
+		conn.Close()
+	}
+}
+
+// goUp makes a session of a connection, if it lasts for long enough: once all subscriptions are in force, and all Receivers know that
+// there is a gap.
+func (b *Broker) goUp() {
+	id := b.watch.alive.Load()
+	if s := b.session.Load(); s != nil {
+		if s.id == id {
+			return
+		}
+		b.goDown(b.watch.because(nil))
+	}
+	if id == 0 {
+		return // its end is an event that follows
+	}
+	b.mu.RLock()
+	s := newSession(b.conn, b.watch, id)
+	b.mu.RUnlock()
+	if s.flush(stopContext{b.stop}) != nil {
+		return
+	}
+	if _, cut := b.watch.count(); !b.gate.let(id, cut) || !s.alive() {
+		return
+	}
+	pause := corePause
+	if b.options.Mode == Confirmed {
+		pause = 0
+	}
+	b.spawn(func() { s.confirm(b.stop, pause) })
+	b.change(s)
+	b.told = true
+	b.watcher.Up()
+}
+
+// goDown ends the session. It tells the Watcher, unless that knows.
+func (b *Broker) goDown(cause error) {
+	s, told := b.session.Load(), b.told
+	b.told = true
+	doubt := 0
+	switch {
+	case s == nil && told:
+		return
+	case s != nil:
+		b.change(nil)
+		close(s.gone)
+		if b.options.Mode == Core { // in other modes, who waited for the server got an error
+			doubt = int(s.begun.Load() - s.acked.Load())
+		}
+	}
+	b.watcher.Down(cause, doubt)
+}
+
+// change sets the session, and wakes who waits for that.
+func (b *Broker) change(s *session) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.session.Store(s)
+	close(b.upChanged)
+	b.upChanged = make(chan struct{})
+}
+
+// reported takes an error that NATS reports of the connection. It returns whether that was the Broker's concern.
+func (b *Broker) reported(sub *nats.Subscription, err error) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if sub != nil {
+		f := b.bySub[sub]
+		if f != nil {
+			b.queue.putLost(f, fmt.Errorf("%w: %w", errSlow, err))
+		}
+		return f != nil
+	}
+	for _, f := range b.feeds {
+		if strings.Contains(err.Error(), `Subscription to "`) && concerns(err, f.subject) {
+			f.denied = err
+			b.queue.putLost(f, err)
+		}
+	}
+	ours := strings.Contains(err.Error(), `"`+b.prefix)
+	if ours || b.options.Conn == nil {
+		b.log.Warn("natsbroker: NATS reports", "error", err)
+	}
+	return ours
+}
+
+// stopContext is a context that ends with the Broker.
+type stopContext struct{ stop <-chan struct{} }
+
+func (c stopContext) Deadline() (time.Time, bool) { return time.Time{}, false }
+func (c stopContext) Done() <-chan struct{}       { return c.stop }
+func (c stopContext) Value(any) any               { return nil }
+func (c stopContext) Err() error {
+	select {
+	case <-c.stop:
+		return context.Canceled
+	default:
+		return nil
+	}
+}
