@@ -38,7 +38,8 @@ type group struct {
 	log     map[string][]*sent // by topic, in the order in which they began
 	byData  map[string]*sent
 	step    int
-	cut     bool // the whole network is
+	cut     bool   // the whole network is
+	ended   string // user and topic of the subscriptions that this step ends
 }
 
 // groupNode is an instance of the model.
@@ -215,6 +216,7 @@ func (g *group) up(n *groupNode) bool { return !g.cut && !n.cut }
 
 func (g *group) do(step groupStep) error {
 	g.step++
+	g.ended = ""
 	n, p := g.nodes[step.Node%len(g.nodes)], g.people[step.Client]
 	c := p.conn
 	switch step.Do {
@@ -227,7 +229,7 @@ func (g *group) do(step groupStep) error {
 			c.unsubscribe(step.Topic)
 		}
 	case "flap":
-		if c != nil && c.subs[step.Topic] == nil {
+		if c != nil && c.subs[step.Topic] == nil && len(c.marks) == 0 {
 			for range step.Number {
 				c.command("sub:", `"sub"`, step.Topic)
 				c.command("unsub:", `"unsub"`, step.Topic)
@@ -278,7 +280,7 @@ func (g *group) do(step groupStep) error {
 	case "release":
 		n.release()
 	case "broadcast", "send", "close user", "unsub user":
-		if !n.held {
+		if !n.held && !g.isBusy(p.user) {
 			return g.toAll(n, step.Do, p.user, step.Topic)
 		}
 	case "pause":
@@ -375,7 +377,12 @@ func (c *groupConn) subscribe(g *group, topic string) {
 // subscribed is for the answer to a sub.
 func (c *groupConn) subscribed(g *group, topic string, s *groupSub, f said, at time.Time) error {
 	switch {
-	case f.OK == nil && s.leaving:
+	case f.OK == nil && c.closed:
+		return nil // the instance is being restarted
+	case f.OK == nil && (s.leaving || g.ended == c.person.user+topic):
+		if !s.leaving {
+			delete(c.subs, topic)
+		}
 		return nil // it was ended before it began
 	case f.OK == nil:
 		return fmt.Errorf("the subscription to %s is refused: %v", topic, f.Error)
@@ -538,6 +545,7 @@ func (g *group) toAll(n *groupNode, do, user, topic string) error {
 	case "close user":
 		n.CloseUser(user)
 	case "unsub user":
+		g.ended = user + topic
 		n.UnsubscribeUser(user, topic)
 	}
 	before := make(map[*groupConn]bool)
@@ -551,6 +559,9 @@ func (g *group) toAll(n *groupNode, do, user, topic string) error {
 	}
 	for _, m := range g.nodes {
 		for _, c := range m.conns {
+			if do == "unsub user" && c.person.user == user && !c.person.v2 && !c.client.IsSubscribed(topic) {
+				delete(c.subs, topic) // which has no event if it was not in force
+			}
 			reaches := m == n && do != "broadcast" || up && g.up(m) && m.broker.losses(name) == told[m] && m.broker.inForce(name, time.Now())
 			if !reaches || !before[c] || do != "broadcast" && c.person.user != user {
 				continue
@@ -572,6 +583,11 @@ func (g *group) toAll(n *groupNode, do, user, topic string) error {
 		}
 	}
 	return nil
+}
+
+// isBusy reports whether the server has not looked yet at all that plain connections of a user have sent.
+func (g *group) isBusy(user string) bool {
+	return slices.ContainsFunc(g.people, func(p *person) bool { return p.user == user && p.conn != nil && len(p.conn.marks) > 0 })
 }
 
 // mend ends all that is wrong with the broker.
@@ -977,7 +993,7 @@ func (g *group) publisherOf(p *sent) *groupConn {
 func (g *group) checkDue(p *sent) error {
 	for _, d := range p.due {
 		c := d.conn
-		if c.closed || d.sub.leaving || c.subs[p.topic] != d.sub || c.node.broker.losses(p.topic) != d.losses || !g.up(c.node) || p.repeated {
+		if c.closed || d.sub.leaving || c.subs[p.topic] != d.sub || c.node.broker.losses(p.topic) != d.losses || !g.up(c.node) || p.repeated || g.ended == c.person.user+p.topic {
 			continue
 		}
 		if !d.sub.got[p] {
@@ -987,13 +1003,14 @@ func (g *group) checkDue(p *sent) error {
 	return nil
 }
 
-// checkStands looks at what was recovered: nothing is missing.
+// checkStands looks at what was recovered: nothing is missing. While an instance has no broker, it does not know what it misses; it tells
+// a gap afterwards, and has told its clients that it is interrupted.
 func (g *group) checkStands(c *groupConn) error {
 	for topic, s := range c.subs {
 		if s.replay != nil && s.inForce == g.step {
 			at := s.replay
 			s.replay = nil
-			if missing := g.missing(at, topic, g.step); missing != nil {
+			if missing := g.missing(at, topic, g.step); missing != nil && g.up(c.node) {
 				return fmt.Errorf("recovered in %s, and %s is missing, which %s has published in step %d", topic, missing.data, missing.publisher, missing.started)
 			}
 		}
