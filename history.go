@@ -129,14 +129,14 @@ func (m *Manager) History(ctx context.Context, topic string, since Position, mos
 	}
 	page := HistoryPage{First: Position(kept.From), Last: Position(kept.From), Whole: kept.Missed == ""}
 	for _, part := range kept.Parts {
+		if len(page.Messages) == 0 {
+			page.First.Seq = part.Seq - uint64(part.Messages) + 1 // #nosec G115 -- a count
+		}
+		page.Last.Seq = part.Seq // and not a number of messages further: behind a broker, there may be gaps
 		for p := range wire.Publications(part.For(wire.V2)) {
 			p.Topic = topic
 			page.Messages = append(page.Messages, Publication(p))
 		}
-	}
-	if n := len(page.Messages); n > 0 {
-		page.First.Seq++
-		page.Last.Seq += uint64(n)
 	}
 	return page, nil
 }

@@ -162,8 +162,11 @@ func (m read) handle(t *Topic) {
 	if since.IsZero() {
 		since.Epoch = page.From.Epoch
 	}
-	if page.Missed = t.missed(page.From.Epoch, since, low); page.Missed == "" {
+	switch page.Missed = t.missed(page.From.Epoch, since, low); page.Missed {
+	case "":
 		page.From.Seq = since.Seq
+	case wire.MissedUnknown: // there is a gap in between, or behind what is kept
+		page.From.Seq = max(low-1, since.Seq)
 	}
 	page.Parts = t.history.behind(page.From.Seq, m.most)
 	m.Reply(page)
