@@ -87,6 +87,16 @@ func (a *Ask) Done() {
 	}
 }
 
+// Defer is for a subscription that waits for the broker. Its client does not: it goes on with its next command. All such subscriptions, of
+// which there may be so many, may begin at once, so each has a share of what is replayed; there is little to replay, because what a topic
+// keeps has come to it. It has to be called before the Ask is given to a topic. The nil Ask has nothing to defer.
+func (a *Ask) Defer(among int) {
+	if a != nil {
+		a.Most /= 2 * max(1, among)
+		a.Done()
+	}
+}
+
 // replyBytes is how many bytes a reply mostly has at most.
 const replyBytes = 128
 

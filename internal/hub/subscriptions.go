@@ -31,6 +31,9 @@ func (m subscribe) handle(s *supervisor) {
 	if t == nil {
 		t = s.newTopic(m.topic)
 	}
+	if t.joining {
+		m.ask.Defer(s.hub.config.Subscriptions)
+	}
 	member := &topic.Member{Subscriber: c.Client, User: c.UserID, Info: m.info, Ask: m.ask}
 	c.subscriptions[t] = join(member, t, m.Request)
 	c.subscribed.Store(int64(len(c.subscriptions)))
