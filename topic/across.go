@@ -53,8 +53,8 @@ func (t *Topic) Gap() { t.ref.Post(gap{}) }
 // Notify tells all members that speak tank.v2 something that is not about the topic. It never blocks.
 func (t *Topic) Notify(frames []byte) { t.ref.Post(notice{frames}) }
 
-// hold lets a member wait until the subscription at the broker is in force. One that speaks tank.v2 is none before; what comes for it is
-// counted from there.
+// hold lets a member wait until the subscription at the broker is in force. One that speaks tank.v2 is none before, unless the topic is
+// verbatim; what comes for it is counted from there.
 func (t *Topic) hold(m *Member) {
 	if m.held == 0 {
 		t.held = append(t.held, m)

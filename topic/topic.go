@@ -350,7 +350,7 @@ func (m join) handle(t *Topic) {
 	t.deliverBatch() // what was published before is not for the newcomer
 	if t.joining {
 		t.hold(m.Member)
-		if m.Subscriber.Encoding().IsV2() {
+		if m.Subscriber.Encoding().IsV2() && !t.verbatim { // where nothing is counted, and notices come all the same
 			return
 		}
 	}
