@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"unicode/utf8"
 
 	"github.com/fanqie/tank-websocket-go-server/actor"
 	"github.com/fanqie/tank-websocket-go-server/broker"
@@ -102,14 +103,18 @@ func (f *feed) hear(messages []broker.Message) {
 	defer cancel()
 	for _, m := range messages {
 		var p people
-		if err := json.Unmarshal([]byte(m.Data), &p); err != nil {
+		err := json.Unmarshal([]byte(m.Data), &p)
+		if err == nil {
+			err = p.check()
+		}
+		if err != nil {
 			f.link.owner.Failed(fmt.Errorf("who is in the topic %s: %w", wire.Quote(f.topic.Name()), err))
 			continue
 		}
 		if p.Node == f.link.node {
 			continue
 		}
-		what := topic.Shared{All: p.All, Out: p.Out, Crowd: max(0, p.Crowd)}
+		what := topic.Shared{All: p.All, Out: p.Out, Crowd: p.Crowd}
 		for user, info := range p.In {
 			what.In = append(what.In, wire.Present{User: user, Info: infoOf(info)})
 		}
@@ -117,6 +122,31 @@ func (f *feed) hear(messages []broker.Message) {
 			return
 		}
 	}
+}
+
+// Limits of what another instance may tell: the info of a user in bytes, and how many users there are without names.
+const (
+	maxInfo  = 1 << 10
+	maxCrowd = 1 << 30
+)
+
+// check looks at what comes from outside: watchers are told it as it is.
+func (p *people) check() error {
+	if p.Node == "" {
+		return errors.New("nobody says it")
+	}
+	if p.Crowd < 0 || p.Crowd > maxCrowd {
+		return fmt.Errorf("there cannot be %d users", p.Crowd)
+	}
+	for user, info := range p.In {
+		if err := wire.CheckUserID(user); err != nil {
+			return err
+		}
+		if len(info) > maxInfo || !utf8.Valid(info) {
+			return fmt.Errorf("what is told of the user %s is too long, or not valid UTF-8", wire.Quote(user))
+		}
+	}
+	return nil
 }
 
 // infoOf returns an info as topics have it.
