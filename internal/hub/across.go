@@ -39,9 +39,9 @@ func (h *Hub) Tell(data string) error {
 	return translateBroker(err)
 }
 
-// publishAcross gives a publication to the broker, once the subscription of its topic here is in force, if there is such a topic: so who
-// has subscribed here gets it. It returns ErrBroker at once while there is no connection, ErrBusy, ErrLimit, or ErrClosed.
-func (h *Hub) publishAcross(patience patience, p *wire.Publication, owner string) (broker.Receipt, error) {
+// publishAcross gives a publication to the broker, once the subscription of its topic here is in force, if there is such a topic, or with
+// begin one that keeps publications: so who has subscribed here gets it. It returns ErrBroker at once while there is no connection, ErrBusy, ErrLimit, or ErrClosed.
+func (h *Hub) publishAcross(patience patience, p *wire.Publication, owner string, begin bool) (broker.Receipt, error) {
 	if h.life.state() > draining {
 		return broker.Receipt{}, ErrClosed
 	}
@@ -51,7 +51,7 @@ func (h *Hub) publishAcross(patience patience, p *wire.Publication, owner string
 		ctx, cancel = context.WithTimeout(context.Background(), patience.timeout)
 		defer cancel()
 	}
-	if err := h.awaitLive(ctx, p.Topic); err != nil {
+	if err := h.awaitLive(ctx, p.Topic, begin); err != nil {
 		return broker.Receipt{}, err
 	}
 	key := p.Key
@@ -62,15 +62,20 @@ func (h *Hub) publishAcross(patience patience, p *wire.Publication, owner string
 	return r, translateBroker(err)
 }
 
-// awaitLive waits until the subscription of a topic is in force. Where publications are kept, the topic begins for that.
-func (h *Hub) awaitLive(ctx context.Context, name string) error {
+// awaitLive waits until the subscription of a topic is in force. With begin, the topic begins for that where publications are kept.
+func (h *Hub) awaitLive(ctx context.Context, name string, begin bool) error {
 	connection := h.link.Connection()
 	if connection == nil {
 		return fmt.Errorf("%w: %w", ErrBroker, broker.ErrDown)
 	}
+	return h.awaitInForce(ctx, name, begin, connection)
+}
+
+// awaitInForce is awaitLive that gives up when a connection is closed; nil: it does not.
+func (h *Hub) awaitInForce(ctx context.Context, name string, begin bool, connection <-chan struct{}) error {
 	for before := (*topic.Topic)(nil); ; {
 		t := h.topics.find(name)
-		if t == nil && h.keeps(name) {
+		if t == nil && begin && h.keeps(name) {
 			var err error
 			if t, err = h.lookup(lookup{topic: name, create: true}); err != nil {
 				return err

@@ -68,6 +68,9 @@ func (h *Hub) Subscribe(s *Session, topic, info string) error {
 	_, err := actor.Call(ctx, h.supervisor, func(r actor.Request[struct{}]) message {
 		return subscribe{Request: r, session: s, topic: topic, info: info}
 	})
+	if err == nil && h.link != nil { // it may have been subscribed before
+		err = h.awaitInForce(ctx, topic, false, nil)
+	}
 	return translate(err)
 }
 

@@ -32,7 +32,7 @@ type patience struct {
 
 func (h *Hub) publish(patience patience, p *wire.Publication) error {
 	if h.link != nil {
-		_, err := h.publishAcross(patience, p, "")
+		_, err := h.publishAcross(patience, p, "", true)
 		return err
 	}
 	_, err := h.put(patience, p.Topic, true, func() topic.Message { return topic.NewPublish(p) })
@@ -43,7 +43,7 @@ func (h *Hub) publish(patience patience, p *wire.Publication) error {
 // the client is answered: with the number of the publication, behind that, or without one when there is no topic.
 func (h *Hub) PublishFrom(timeout time.Duration, s *Session, p *wire.Publication, owner string, id uint64) error {
 	if h.link != nil {
-		r, err := h.publishAcross(patience{timeout: timeout}, p, owner)
+		r, err := h.publishAcross(patience{timeout: timeout}, p, owner, false)
 		if err == nil && id != 0 {
 			s.acknowledge(id, r.Duplicate)
 		}
@@ -101,7 +101,7 @@ func (h *Hub) presence(name string) (none topic.Presence) {
 func (h *Hub) PublishAsked(ctx context.Context, p *wire.Publication) (wire.Position, error) {
 	var at wire.Position
 	if h.link != nil {
-		_, err := h.publishAcross(patience{ctx: ctx}, p, "")
+		_, err := h.publishAcross(patience{ctx: ctx}, p, "", true)
 		return at, err
 	}
 	_, err := h.withTopic(p.Topic, true, func(t *topic.Topic) (err error) {
