@@ -127,7 +127,7 @@ func (l *Link) Open() {
 		err = panicked
 	}
 	if err != nil {
-		l.owner.Failed(err)
+		l.owner.Connected(err) // and never will be
 		return
 	}
 	l.working.Store(true)
@@ -172,10 +172,13 @@ func (l *Link) publish(ctx context.Context, name string, p broker.Publication) (
 		return r, broker.ErrDown
 	}
 	if panicked := actor.Recovered(func() { r, err = l.broker.Publish(ctx, name, p) }); panicked != nil {
-		err = panicked
+		l.owner.Failed(panicked)
+		err = errPanicked
 	}
 	return r, err
 }
+
+var errPanicked = errors.New("the broker panicked")
 
 // Close ends the link, and the broker. It waits for calls of the broker to return, as long as the context lasts. Only edges may call it.
 func (l *Link) Close(ctx context.Context) error {
@@ -194,11 +197,33 @@ func (l *Link) Close(ctx context.Context) error {
 	if !l.working.Load() {
 		return err
 	}
-	var failed error
-	if panicked := actor.Recovered(func() { failed = l.broker.Close(ctx) }); panicked != nil {
-		failed = panicked
+	return errors.Join(err, l.closeBroker(ctx))
+}
+
+// closeGrace is how long Close waits when the context has ended, for the broker to see that, too.
+const closeGrace = 250 * time.Millisecond
+
+// closeBroker does not wait much longer than the context lasts, whatever the broker does.
+func (l *Link) closeBroker(ctx context.Context) error {
+	closed := make(chan error, 1)
+	go func() {
+		var err error
+		if panicked := actor.Recovered(func() { err = l.broker.Close(ctx) }); panicked != nil {
+			err = panicked
+		}
+		closed <- err
+	}()
+	select {
+	case err := <-closed:
+		return err
+	case <-ctx.Done():
 	}
-	return errors.Join(err, failed)
+	select {
+	case err := <-closed:
+		return err
+	case <-time.After(closeGrace):
+		return ctx.Err()
+	}
 }
 
 // Down notes that there is no connection. See broker.Watcher.
