@@ -216,3 +216,14 @@ func TestMessageThatHadToWaitInTheMiddleIsCountedOnce(t *testing.T) {
 		}
 	})
 }
+
+// TestTheHelloIsFirst: also for a client that connects in the moment of a ping.
+func TestTheHelloIsFirst(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := serve(t)
+		for range 300 {
+			time.Sleep(250 * time.Millisecond)
+			s.dial2("", 1<<16) // which expects it
+		}
+	})
+}

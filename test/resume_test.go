@@ -25,9 +25,9 @@ func (s *server) dial2(name string, buffer int) *peer {
 	}
 	p := s.connect(h)
 	var first struct{ Hello *struct{ V int } }
-	op, payload, err := p.receive()
-	if err != nil || op != opText || json.Unmarshal([]byte(payload), &first) != nil || first.Hello == nil || first.Hello.V != 2 {
-		s.t.Fatalf("the first frame is %d %q, %v", op, payload, err)
+	op, payload := p.next()
+	if op != opText || json.Unmarshal([]byte(payload), &first) != nil || first.Hello == nil || first.Hello.V != 2 {
+		s.t.Fatalf("the first message is %d %q", op, payload)
 	}
 	return p
 }
