@@ -311,7 +311,7 @@ func TestClusterWithoutConnection(t *testing.T) {
 		if !slices.Contains(codes, tank.CodeBroker) {
 			t.Errorf("errors have the codes %v", codes)
 		}
-		if got := n.Stats().Broker; got.Down || got.Gaps == 0 || got.Refused != 0 {
+		if got := n.Stats().Broker; got.Down || got.Gaps == 0 || got.Refused != 5 {
 			t.Errorf("stats are %+v", got)
 		}
 	})
@@ -593,3 +593,18 @@ type nobody struct{}
 
 func (nobody) Down(error, int) {}
 func (nobody) Up()             {}
+
+// TestClusterPublishesRightAfterStart: nobody has to wait for the broker before the first publication.
+func TestClusterPublishesRightAfterStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := brokertest.NewNetwork()
+		one := joinCluster(t, w)
+		page := one.Dial("/")
+		page.Subscribe("news")
+		for i := range 20 {
+			two := joinCluster(t, w)
+			publishOn(t, two, "news", fmt.Sprint(i))
+			page.Expect("news", fmt.Sprint(i))
+		}
+	})
+}
