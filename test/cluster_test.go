@@ -263,9 +263,7 @@ func TestClusterWithoutConnection(t *testing.T) {
 		v2.Expect("news", "before")
 		w.Cut()
 		synctest.Wait()
-		if got := v2.Next(); got.Notice != "interrupted" || got.Data != `{"interrupted":true}` {
-			t.Errorf("told %+v", got)
-		}
+		v2.ExpectInterrupted(true)
 		began := time.Now()
 		mustBe(t, n.Publish(context.Background(), "news", "lost"), tank.ErrBroker)
 		mustBe(t, n.BroadcastTopicMessage("nobody", "lost"), tank.ErrBroker)
@@ -606,5 +604,28 @@ func TestClusterPublishesRightAfterStart(t *testing.T) {
 			publishOn(t, two, "news", fmt.Sprint(i))
 			page.Expect("news", fmt.Sprint(i))
 		}
+	})
+}
+
+// TestClusterGapsAreHealed as a client does that wants to know: it asks, is told that it cannot be known, and goes on.
+func TestClusterGapsAreHealed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, nodes := cluster(t, 2, keepAll)
+		c := nodes[0].DialV2("/")
+		c.Subscribe("news")
+		publishOn(t, nodes[1], "news", "one")
+		c.Expect("news", "one")
+		nodes[0].broker.Lose(1)
+		publishOn(t, nodes[1], "news", "lost")
+		if before := c.ExpectGap("news"); before != 3 {
+			t.Errorf("there is a gap before %d", before)
+		}
+		publishOn(t, nodes[1], "news", "two")
+		if got := c.Subscribe("news", tanktest.Since(c.Position("news"))); got.Recovered || got.Why != "unknown" {
+			t.Errorf("answered %+v", got)
+		}
+		publishOn(t, nodes[1], "news", "three")
+		c.Expect("news", "two") // which came before the answer
+		c.Expect("news", "three")
 	})
 }
