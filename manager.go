@@ -85,6 +85,7 @@ func NewInstance(opts ...Option) *Manager {
 		OutboxBytes:       m.histograms.outboxBytes,
 		Observer:          m.feed,
 		Broker:            c.broker,
+		Node:              m.node,
 		Heard:             m.heard,
 		JoinTimeout:       c.limits.PublishTimeout,
 	})

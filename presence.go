@@ -21,8 +21,10 @@ type Presence struct {
 	// Max is the number of users above which no names are told, only the number, until there are less than three quarters of Max. Zero: 250.
 	Max int
 	// Info returns what the others are told of a client's user. It is encoded as encoding/json does, into at most 1,024 bytes. Info is called
-	// when the client subscribes, and may block as an authorizer may. It must not subscribe the client to a topic for which it is called
-	// again. Of several connections of a user, the one that subscribed last counts. What is too large, or cannot be encoded, is reported
+	// when the client subscribes, in the goroutine of its connection, or in that of the caller of Client.Subscribe. It may block: then the
+	// server reads nothing more from this client, which is not subscribed yet and gets everything else, and other clients do not wait. When
+	// the client has gone meanwhile, nobody is told of it. Shutdown waits a second for it, as for other callbacks. Info must not subscribe the
+	// client to a topic for which it is called again. Of several connections of a user, the one that subscribed last counts. What is too large, or cannot be encoded, is reported
 	// with CodeSerialization, and {} is told, as for nil. When Info panics, the client is closed with 1011. Nil: {}.
 	Info func(*Client) any
 }

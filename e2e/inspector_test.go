@@ -15,6 +15,7 @@ import (
 	"github.com/coder/websocket"
 
 	tank "github.com/fanqie/tank-websocket-go-server"
+	"github.com/fanqie/tank-websocket-go-server/broker/brokertest"
 	"github.com/fanqie/tank-websocket-go-server/inspector"
 )
 
@@ -29,14 +30,14 @@ type inspected struct {
 	addr string
 }
 
-func inspect(t *testing.T, topics int) *inspected {
+func inspect(t *testing.T, topics int, opts ...tank.Option) *inspected {
 	t.Helper()
 	x := &inspected{server: &server{t: t}, addr: fixedAddr(t)}
-	x.tkws = tank.NewInstance(
+	x.tkws = tank.NewInstance(append(opts,
 		tank.WithLimits(tank.Limits{Subscriptions: math.MaxInt, OutboxBytes: 64 << 20, WriteTimeout: time.Hour}),
 		tank.WithHeartbeat(time.Second, time.Hour),
 		tank.WithMessageHandler(func(*tank.Client, tank.Message) {}),
-	)
+	)...)
 	go x.tkws.Start()
 	x.serve()
 	x.url = "http://" + x.addr + "/ops/inspector/"
@@ -223,6 +224,20 @@ func TestInspectorShowsATopicAndAClient(t *testing.T) {
 	p.wait(`document.body.textContent.includes('Nobody subscribes to this topic now')`)
 	// The browser says that there was a 404, twice.
 	p.forgive("404")
+}
+
+func TestInspectorSaysThatTheBrokerIsAway(t *testing.T) {
+	t.Parallel()
+	node := brokertest.NewNetwork().Node()
+	x := inspect(t, 1, tank.WithBroker(node))
+	p := open(t, x.server, "inspector", look{height: 400})
+	p.waitFirst("news")
+	p.wait(element("note") + `.hidden`)
+	node.Cut()
+	p.wait(element("note") + `.textContent.startsWith('There is no connection to the broker')`)
+	p.screenshot("inspector-broker")
+	node.Heal()
+	p.wait(element("note") + `.textContent.startsWith('Topics may have missed something')`)
 }
 
 func TestInspectorPagesThroughAHundredThousandTopics(t *testing.T) {

@@ -41,6 +41,7 @@ func (s *Server) DialV2(path string, opts ...DialOption) *ClientV2 {
 // dial connects, for the first time or again.
 func (c *ClientV2) dial(verb string) {
 	c.t.Helper()
+	c.inbox.arrive() // over connections that have ended
 	t := newTalk(c.inbox)
 	c.s.connect(dialing{verb: verb, path: c.path, opts: append(slices.Clip(c.opts), offerV2), peer: &c.peer, protocol: t})
 	c.talk = t

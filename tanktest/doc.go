@@ -50,6 +50,8 @@
 //	}
 //	ann.ExpectSeq("chat:42", 2, "anybody there?")
 //
+// [ClientV2.Lose] cuts the connection while messages are in flight, which then never arrive: the page has missed them.
+//
 // Calls that send a command wait for its answer and return it. They fail the test when the server refuses; their siblings whose names
 // end with Refused want just that. The client looks at the number of each message when it comes. One that comes twice fails the test,
 // unless the test has asked for a replay, and so does one that is missing, unless the outbox policy has dropped it.
@@ -73,6 +75,7 @@
 //     sent. The protocol knows no acknowledgements: the server's side of the network tells. Nothing is sent for it, and in a
 //     bubble it takes no time but what callbacks and rate limits take.
 //   - Calls of [ClientV2] that send a command, and [ClientV2.Resume], return when the server has answered.
+//   - [ClientV2.Lose] waits until as many messages are in flight as it is to lose.
 //   - [Client.Next] and the calls whose names begin with Expect wait for what they expect; [Client.Rest] and [Client.Close]
 //     wait for the end of the connection. On one that has ended they do not wait.
 //   - All of them, and [Server.Dial] and [Server.DialV2], wait no longer than [Server.Patience], 5 s at first, and then fail the test.

@@ -40,6 +40,35 @@ func ExampleClientV2_Resume() {
 	// Output: ann stands at number 2
 }
 
+// A page misses two messages, and gets them again.
+func ExampleClientV2_Lose() {
+	run(func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			tkws := tank.NewInstance(tank.WithTopics("chat:*", tank.TopicOptions{History: tank.History{Messages: 100}}))
+			s := tanktest.Serve(t, tkws)
+			page := s.DialV2("/?user_id=ann")
+			page.Subscribe("chat:42")
+			for _, text := range []string{"one", "two", "three"} {
+				if err := tkws.Publish(t.Context(), "chat:42", text); err != nil {
+					t.Fatal(err)
+				}
+			}
+			page.Lose(2)
+			page.ExpectTopic("chat:42", "one")
+			fmt.Println("the page stands at number", page.Position("chat:42").Seq)
+
+			fmt.Println("recovered:", page.Resume()["chat:42"].Recovered)
+			fmt.Println(page.Next())
+			fmt.Println(page.Next())
+		})
+	})
+	// Output:
+	// the page stands at number 1
+	// recovered: true
+	// "two" of topic "chat:42", number 2
+	// "three" of topic "chat:42", number 3
+}
+
 // A page that shows a state, and follows it from there.
 func ExampleSince() {
 	run(func(t *testing.T) {

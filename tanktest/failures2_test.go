@@ -100,6 +100,18 @@ var failures2 = []failure{
 	{"no expiry", func(t testing.TB, s *tanktest.Server, m *tank.Manager) {
 		s.DialV2("/").ExpectExpires()
 	}, []string{`waiting for a notice that the credentials expire: nothing came within 5s`}, patience},
+	{"no gap", func(t testing.TB, s *tanktest.Server, m *tank.Manager) {
+		c := s.DialV2("/")
+		c.Subscribe("news")
+		publish(t, m, "news", "x")
+		c.ExpectGap("news")
+	}, []string{`got "x" of topic "news", number 1, want a gap in topic "news"`}, 0},
+	{"no interruption", func(t testing.TB, s *tanktest.Server, m *tank.Manager) {
+		c := s.DialV2("/")
+		c.Subscribe("news")
+		publish(t, m, "news", "x")
+		c.ExpectInterrupted(true)
+	}, []string{`got "x" of topic "news", number 1, want the notice {"interrupted":true}`}, 0},
 	{"no reset", func(t testing.TB, s *tanktest.Server, m *tank.Manager) {
 		c := s.DialV2("/")
 		c.Subscribe("news")
@@ -199,6 +211,38 @@ var failures2 = []failure{
 		c.Cut()
 		c.Publish("news", "x")
 	}, []string{`Publish("news", "x"): the connection has ended`, "connection:  cut by this client"}, 0},
+
+	{"fewer in flight than are to be lost", func(t testing.TB, s *tanktest.Server, m *tank.Manager) {
+		c := s.DialV2("/")
+		c.Subscribe("news")
+		publish(t, m, "news", "a", "b")
+		c.Conn().SendTopic("news", "number 0")
+		c.Lose(3)
+	}, []string{`Lose(3): 2 messages are in flight, of 3 that the test has not looked at; those in front of an answer to a command have arrived`,
+		`not yet:     3 messages, first "a" of topic "news", number 1`, "connection:  open", `stands at:   "news" 2`}, patience},
+	{"lost, but answered", func(t testing.TB, s *tanktest.Server, m *tank.Manager) {
+		c := s.DialV2("/")
+		c.Subscribe("news")
+		c.Publish("news", "a")
+		c.Lose(1)
+	}, []string{`Lose(1): 0 messages are in flight, of 1 that the test has not looked at; those in front of an answer to a command have arrived`}, patience},
+	{"nothing to lose", func(t testing.TB, s *tanktest.Server, m *tank.Manager) { s.DialV2("/").Lose(0) },
+		[]string{"Lose(0): it has to be a message at least; see Cut"}, 0},
+	{"lost while frozen", func(t testing.TB, s *tanktest.Server, m *tank.Manager) {
+		c := s.DialV2("/")
+		c.Subscribe("news")
+		c.Freeze()
+		publish(t, m, "news", "a")
+		c.Lose(1)
+	}, []string{"Lose(1): nothing is in flight that the client would read, because it is frozen; see Cut, and Thaw", "connection:  frozen, with 1"}, 0},
+	{"lost behind the end", func(t testing.TB, s *tanktest.Server, m *tank.Manager) {
+		c := s.DialV2("/")
+		c.Subscribe("news")
+		publish(t, m, "news", "a")
+		synctest.Wait()
+		c.Conn().Close(4000, "enough")
+		c.Lose(1)
+	}, []string{"Lose(1): the connection has ended", `not yet:     1 messages`, `closed by the server with 4000 "enough"`}, 0},
 
 	{"resumed too early", func(t testing.TB, s *tanktest.Server, m *tank.Manager) { s.DialV2("/").Resume() },
 		[]string{"Resume: the connection has not ended; see Cut"}, 0},

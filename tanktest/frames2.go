@@ -83,7 +83,7 @@ func breach(format string, args ...any) error {
 func (t talk) receive(data string, binary bool, at time.Time) error {
 	n, giveBack := t.take()
 	defer giveBack()
-	m := Message{Data: data, Binary: binary, At: at}
+	m := Message{Data: data, Binary: binary, At: at, flight: &flight{}}
 	var err error
 	switch {
 	case !n.greeted:
@@ -98,7 +98,7 @@ func (t talk) receive(data string, binary bool, at time.Time) error {
 	if strings.HasPrefix(data, "[") {
 		err = n.publication(&m)
 	} else {
-		news, err = n.object(&m)
+		news, err = n.object(&m, t.inbox)
 	}
 	if err == nil && news {
 		t.inbox.put(m)
@@ -147,6 +147,7 @@ func (n *notes) publication(m *Message) error {
 	if place == nil {
 		return breach("%v, came without a subscription", m)
 	}
+	m.flight.place = place.copy()
 	if wrong := place.take(m.Seq, more.Prev); wrong != "" {
 		return breach("%v, came behind number %d: %s", m, place.last, wrong)
 	}
@@ -162,7 +163,7 @@ func value(raw json.RawMessage) (data string, isJSON bool) {
 }
 
 // object understands everything else. news is false when it is nothing for the inbox.
-func (n *notes) object(m *Message) (news bool, err error) {
+func (n *notes) object(m *Message, in inbox) (news bool, err error) {
 	var object map[string]json.RawMessage
 	if err := json.Unmarshal([]byte(m.Data), &object); err != nil || object == nil {
 		return false, breach("%v came, which is neither an object of JSON nor an array", m)
@@ -172,6 +173,7 @@ func (n *notes) object(m *Message) (news bool, err error) {
 	case len(object) == 0: // a heartbeat
 		return false, nil
 	case object["id"] != nil:
+		in.arrive()
 		return false, n.answered(object, m.Data)
 	case object["bye"] != nil:
 		ok = has(object, "bye", &n.bye)
@@ -211,6 +213,7 @@ func (n *notes) noticed(object map[string]json.RawMessage, m *Message) (ok bool)
 		return false
 	}
 	place := n.topics[m.Topic]
+	m.flight.place = place.copy()
 	m.Notice = nameOf(object, "reset", "end", "lost", "gap", "here")
 	switch m.Notice {
 	case "reset":

@@ -22,6 +22,8 @@ type Message struct {
 	Seq    uint64 // number of a message of a topic; 0: it was sent to this client alone
 	From   string // who has published it, if the server says so
 	Notice string // what the server says, by name: "reset", "end", "lost", "gap", "here", "interrupted", "expires", or "unknown"
+
+	flight *flight // nil: it has arrived, and Lose cannot take it back
 }
 
 // Refusal is what an error frame says: the server did not do what the client asked for.

@@ -6,14 +6,17 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	tank "github.com/fanqie/tank-websocket-go-server"
+	"github.com/fanqie/tank-websocket-go-server/internal/memnet"
 )
 
 // conformance is testdata/protocol-v2.json, which explains itself.
@@ -29,9 +32,19 @@ type conformance struct {
 		NoPublish     string `json:"forbidden to publish"`
 	}
 	Dialogues []struct {
-		Name  string
-		Steps [][]any
+		Name   string
+		For    string
+		Server added
+		Steps  [][]any
 	}
+}
+
+// added is what a dialogue adds to the server.
+type added struct {
+	Tokens   bool
+	Presence int
+	Outbox   int
+	Policy   string
 }
 
 func TestConformance(t *testing.T) {
@@ -40,9 +53,12 @@ func TestConformance(t *testing.T) {
 	var file conformance
 	must(t, json.Unmarshal(text, &file))
 	for _, d := range file.Dialogues {
+		if d.For == "clients" {
+			continue
+		}
 		t.Run(d.Name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				x := &dialogue{t: t, s: serve(t, file.options()...), speakers: map[string]*speaker{}, values: map[string]any{}}
+				x := &dialogue{t: t, s: serve(t, append(file.options(), d.Server.options()...)...), added: d.Server, speakers: map[string]*speaker{}, values: map[string]any{}}
 				for i, step := range d.Steps {
 					x.at = fmt.Sprintf("step %d: %.200v", i+1, step)
 					x.do(step)
@@ -64,7 +80,12 @@ func (f *conformance) options() []tank.Option {
 	opts := []tank.Option{
 		tank.WithLimits(tank.Limits{Subscriptions: f.Server.Subscriptions}),
 		tank.WithHeartbeat(f.Server.Heartbeat*time.Second, 10*time.Second),
-		tank.WithSubscribeAuthorizer(func(_ *tank.Client, topic string) error { return forbid(f.Server.NoSubscribe, topic) }),
+		tank.WithSubscribeAuthorizer(func(c *tank.Client, topic string) error {
+			if member, _ := tank.ValueOf[bool](c); strings.HasPrefix(topic, "members:") && !member {
+				return errors.New("not for you")
+			}
+			return forbid(f.Server.NoSubscribe, topic)
+		}),
 		tank.WithPublishAuthorizer(func(_ *tank.Client, p *tank.Publication) error { return forbid(f.Server.NoPublish, p.Topic) }),
 		tank.WithRequestHandler(func(_ *tank.Client, r tank.Request) (any, error) {
 			var asked struct {
@@ -92,10 +113,40 @@ func (f *conformance) options() []tank.Option {
 	return opts
 }
 
+// options are those of what a dialogue adds.
+func (a added) options() (opts []tank.Option) {
+	if a.Tokens {
+		opts = append(opts,
+			tank.WithAuthenticator(func(r *http.Request) (tank.Identity, error) {
+				_, token, _ := strings.Cut(r.Header.Get("Sec-WebSocket-Protocol"), "bearer.")
+				return identityOfMember(token)
+			}),
+			tank.WithTokenHandler(func(_ *tank.Client, token string) (tank.Identity, error) { return identityOfMember(token) }))
+	}
+	if a.Presence > 0 {
+		info := func(c *tank.Client) any { return map[string]string{"is": c.UserID()} }
+		opts = append(opts, tank.WithTopics("here:*", tank.TopicOptions{Presence: tank.Presence{Enabled: true, Grace: 10 * time.Second, Max: a.Presence, Info: info}}))
+	}
+	if a.Outbox > 0 {
+		policies := map[string]tank.OutboxPolicy{"oldest": tank.OutboxDropOldest, "latest": tank.OutboxKeepLatest}
+		opts = append(opts, tank.WithLimits(tank.Limits{OutboxBytes: a.Outbox}), tank.WithOutboxPolicy(policies[a.Policy]))
+	}
+	return opts
+}
+
+// identityOfMember returns whom a token names that is USER/SECONDS or USER/SECONDS/member.
+func identityOfMember(token string) (tank.Identity, error) {
+	token, member := strings.CutSuffix(token, "/member")
+	user, seconds, _ := strings.Cut(token, "/")
+	lasts, err := strconv.Atoi(seconds)
+	return tank.Identity{UserID: user, Value: member, Expires: time.Now().Add(time.Duration(lasts) * time.Second)}, err
+}
+
 // dialogue is one that runs.
 type dialogue struct {
 	t        *testing.T
 	s        *server
+	added    added
 	at       string
 	speakers map[string]*speaker
 	values   map[string]any // of $NAME
@@ -167,14 +218,22 @@ func (x *dialogue) do(step []any) {
 	case "reset":
 		x.check(x.s.Reset(text(0)))
 	case "connect":
-		x.connect(text(0))
+		offers := "tank.v2"
+		if len(args) > 1 {
+			offers += ", bearer." + text(1)
+		}
+		x.connect(text(0), offers)
 	default:
 		x.doWith(verb, x.speakers[text(0)], args[1:])
 	}
 }
 
-func (x *dialogue) connect(name string) {
-	p := x.s.connect(handshake{path: "/", header: map[string][]string{"Sec-Websocket-Protocol": {"tank.v2"}}})
+func (x *dialogue) connect(name, offers string) {
+	h := handshake{path: "/", header: map[string][]string{"Sec-Websocket-Protocol": {offers}}}
+	if x.added.Outbox > 0 {
+		h.buffer = 1
+	}
+	p := x.s.connect(h)
 	all := x.s.GetAllClients()
 	k := &speaker{peer: p, client: all[len(all)-1], texts: make(chan string, 100), others: make(chan string, 100)}
 	x.speakers[name] = k
@@ -191,6 +250,10 @@ func (x *dialogue) doWith(verb string, k *speaker, args []any) {
 		k.send(text(0))
 	case "cut":
 		k.conn.Close()
+	case "freeze":
+		k.conn.Conn.(*memnet.Conn).SetReadBudget(0)
+	case "thaw":
+		k.conn.Conn.(*memnet.Conn).SetReadBudget(-1)
 	case "expect":
 		x.expect(k, args[0])
 	case "silent":

@@ -63,3 +63,70 @@ func TestLossesAreToldBeforeAnswersAboutThem(t *testing.T) {
 		})
 	}
 }
+
+// TestLossesOfNoTopicAreNotTold: what belongs to no topic is counted when it is dropped, and there is no number to tell.
+func TestLossesOfNoTopicAreNotTold(t *testing.T) {
+	for _, policy := range []tank.OutboxPolicy{tank.OutboxDropOldest, tank.OutboxKeepLatest} {
+		t.Run(policy.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := tank.NewInstance(tank.WithOutboxPolicy(policy), tank.WithLimits(tank.Limits{OutboxBytes: 2 << 10}))
+				p := tanktest.Serve(t, m).Dial("/", tanktest.Subprotocols("tank.v2"), tanktest.ReadBuffer(64))
+				p.Next() // hello
+				p.Freeze()
+				const sent = 50
+				for i := range sent {
+					text := strings.Repeat("x", 100)
+					if i%2 == 0 {
+						must(t, p.Conn().Send(tank.Message{Data: []byte(text)}))
+					} else {
+						must(t, m.BroadcastMessage([]byte(text)))
+					}
+					synctest.Wait()
+				}
+				p.Thaw()
+				synctest.Wait()
+				dropped := int(p.Conn().Stats().Dropped)
+				if dropped == 0 {
+					t.Error("nothing was dropped")
+				}
+				for range sent - dropped {
+					if got := p.Next(); !strings.HasPrefix(got.Data, `{"msg":"x`) {
+						t.Errorf("got %v", got)
+					}
+				}
+				p.ExpectNothing()
+			})
+		})
+	}
+}
+
+// TestKeepLatestKnowsTopicsByName: of a topic that has ended and begun anew, the latest message is that of the new one.
+func TestKeepLatestKnowsTopicsByName(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := tank.NewInstance(tank.WithOutboxPolicy(tank.OutboxKeepLatest), tank.WithLimits(tank.Limits{OutboxBytes: 1000}))
+		c := tanktest.Serve(t, m).Dial("/", tanktest.ReadBuffer(64)) // a plain socket, for which no topic lingers
+		publish := func(texts ...string) {
+			for _, text := range texts {
+				must(t, m.BroadcastTopicMessage("news", text+strings.Repeat(".", 250)))
+				synctest.Wait()
+			}
+		}
+		c.Subscribe("news")
+		c.Freeze()
+		publish("being written", "old")
+		c.Unsubscribe("news")
+		synctest.Wait()
+		if topics := m.GetAllTopics(); len(topics) != 0 {
+			t.Fatalf("the topic has not ended: %+v", topics)
+		}
+		c.Subscribe("news")
+		publish("1", "2", "3", "4")
+		c.Thaw()
+		for _, want := range []string{"being written", "4"} {
+			if got := c.Next(); !strings.HasPrefix(got.Data, want+".") {
+				t.Errorf("got %.20v, want %s", got.Data, want)
+			}
+		}
+		c.ExpectNothing()
+	})
+}

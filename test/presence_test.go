@@ -1,6 +1,7 @@
 package test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -405,5 +406,62 @@ func TestPresenceBySubscriptionsOfTheServer(t *testing.T) {
 		expectHere(t, ann, "1 -bob")
 		bob.ExpectEnd("unsubscribed", "news")
 		bob.ExpectNothing()
+	})
+}
+
+// TestLoopsInsideTheProgramAreNobody: a loop over Manager.Subscribe has no user.
+func TestLoopsInsideTheProgramAreNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, s := withPresence(t, tank.Presence{})
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			for range m.Subscribe(ctx, "news") {
+			}
+		}()
+		synctest.Wait()
+		ann := dialAs(s, "ann")
+		expectSnapshot(t, ann.Subscribe("news", tanktest.Watch()), "1 +ann")
+		cancel()
+		<-ended
+		time.Sleep(20 * time.Second)
+		if got, err := m.Presence("news"); err != nil || got.Users != 1 {
+			t.Errorf("the server is told %+v, %v", got, err)
+		}
+	})
+}
+
+// TestWhatEvensOutIsNotTold: between two notices, somebody comes and goes, or goes and comes.
+func TestWhatEvensOutIsNotTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, s := withPresence(t, tank.Presence{})
+		ann, bob, cid := dialAs(s, "ann"), dialAs(s, "bob"), dialAs(s, "cid")
+		ann.Subscribe("news", tanktest.Watch())
+		bob.Subscribe("news")
+		expectHere(t, ann, "2 +bob") // and so nothing else for a second
+		cid.Subscribe("news")
+		cid.Unsubscribe("news")
+		bob.Unsubscribe("news")
+		bob.Subscribe("news")
+		time.Sleep(5 * time.Second)
+		ann.ExpectNothing()
+	})
+}
+
+// TestWhoComesBackBehindASnapshotIsTold to whoever has the snapshot without it, although the others have not missed it.
+func TestWhoComesBackBehindASnapshotIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, s := withPresence(t, tank.Presence{})
+		ann, bob, zed := dialAs(s, "ann"), dialAs(s, "bob"), dialAs(s, "zed")
+		ann.Subscribe("news", tanktest.Watch())
+		bob.Subscribe("news")
+		expectHere(t, ann, "2 +bob") // and so nothing else for a second
+		bob.Unsubscribe("news")
+		expectSnapshot(t, zed.Subscribe("news", tanktest.Watch()), "2 +ann +zed")
+		bob.Subscribe("news")
+		if h := zed.ExpectHere("news"); h.Users != 3 || h.In["bob"] == nil {
+			t.Errorf("zed is told %s", hereText(h))
+		}
 	})
 }

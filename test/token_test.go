@@ -128,3 +128,31 @@ func TestTokensThatAreRefused(t *testing.T) {
 		tanktest.Serve(t, tank.NewInstance()).DialV2("/").AuthRefused("unsupported", "ann/10m")
 	})
 }
+
+// TestTokensForAConnectionThatEnds are not reported as refused, whether the handler closes it or panics.
+func TestTokensForAConnectionThatEnds(t *testing.T) {
+	for code, reported := range map[int]int{4000: 0, 1011: 1} {
+		synctest.Test(t, func(t *testing.T) {
+			m := tank.NewInstance(tank.WithTokenHandler(func(c *tank.Client, _ string) (tank.Identity, error) {
+				if code == 1011 {
+					panic("token handler")
+				}
+				return tank.Identity{Anonymous: true}, c.Close(tank.CloseCode(code), "enough")
+			}))
+			c := tanktest.Serve(t, m).Dial("/", tanktest.Subprotocols("tank.v2"))
+			c.Next() // hello
+			c.Send(`{"id":1,"auth":"token"}`)
+			c.Rest()
+			c.ExpectClose(code)
+			synctest.Wait()
+			if n := len(m.Errors); n != reported {
+				t.Errorf("%d: %d errors were reported", code, n)
+			}
+			for range reported {
+				if e := <-m.Errors; e.Code != tank.CodeInternal {
+					t.Errorf("%d: reported %v", code, e)
+				}
+			}
+		})
+	}
+}

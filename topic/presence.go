@@ -37,6 +37,15 @@ type presence struct {
 	dense    bool      // some watcher has been told no names
 	told     time.Time // when watchers were told last
 	due      time.Time // when the owner is to call TellPresence; zero: it is not asked to
+
+	// Behind a broker, see elsewhere.go.
+	shares      bool                  // others are told of the users of this instance
+	here        int                   // users of this instance
+	elsewhere   map[string]*elsewhere // other instances, by what they call themselves; none says nothing
+	unshared    []*user               // of this instance, of whom others are to be told
+	shared      time.Time             // when others were told last
+	sharedAll   time.Time             // when they were told everything last
+	sharedCrowd bool                  // what they were told last was a number
 }
 
 // user is a user who is there, or was when watchers were told last.
@@ -47,6 +56,9 @@ type user struct {
 	known       bool      // all watchers know that it is there, and its info
 	shown       bool      // some watcher takes it to be there
 	listed      bool      // it is among changed
+	elsewhere   int       // other instances on which it is there
+	unshared    bool      // it is among those of whom others are to be told
+	shared      bool      // others were told that it is here
 }
 
 type vanishing struct {
@@ -73,24 +85,38 @@ func (t *Topic) Present(ctx context.Context) (wire.Here, error) {
 // TellPresence has watchers told who has come and gone, see Options.OnPresence. It never blocks.
 func (t *Topic) TellPresence() { t.ref.Post(tellNow{}) }
 
+// isHere reports whether the user is there, as far as this instance is concerned.
+func (u *user) isHere() bool { return u.connections > 0 || !u.vanished.IsZero() }
+
 // isThere reports whether the user is there.
-func (u *user) isThere() bool { return u.connections > 0 || !u.vanished.IsZero() }
+func (u *user) isThere() bool { return u.isHere() || u.elsewhere > 0 }
+
+// user returns the user of an id, who may be new.
+func (p *presence) user(id string) *user {
+	u := p.users[id]
+	if u == nil {
+		u = &user{Present: wire.Present{User: id}}
+		p.users[id] = u
+	}
+	return u
+}
 
 // enter counts a new member as a connection of its user. A nil presence counts nobody.
 func (p *presence) enter(m *Member) {
 	if p == nil || m.User == "" {
 		return
 	}
-	u := p.users[m.User]
-	if u == nil {
-		u = &user{Present: wire.Present{User: m.User}}
-		p.users[m.User] = u
-	}
+	u := p.user(m.User)
 	if !u.isThere() {
 		p.there++
 	}
+	if !u.isHere() {
+		p.here++
+		p.share(u)
+	}
 	if u.Info != m.Info {
 		u.Info, u.known = m.Info, false
+		p.share(u)
 	}
 	u.connections++
 	u.vanished = time.Time{}
@@ -118,11 +144,15 @@ func (p *presence) exit(m *Member, vanished bool) {
 	p.gone(u)
 }
 
-// gone records that a user is not there any more.
+// gone records that a user is not here any more.
 func (p *presence) gone(u *user) {
 	u.vanished = time.Time{}
-	p.there--
-	p.note(u)
+	p.here--
+	p.share(u)
+	if !u.isThere() {
+		p.there--
+		p.note(u)
+	}
 }
 
 // note lists a user as changed, unless all watchers know that it is there. Without watchers, there is nobody to tell.
@@ -145,8 +175,9 @@ func (p *presence) learn(u *user) {
 	u.shown = u.known
 }
 
-// expire removes users whose grace has ended.
+// expire removes users whose grace has ended, and those of instances that are silent.
 func (p *presence) expire(now time.Time) {
+	p.forgetSilent(now)
 	for len(p.vanished) > 0 && now.Sub(p.vanished[0].at) >= p.Grace {
 		if v := p.vanished[0]; v.counts() {
 			p.gone(v.user)
@@ -264,16 +295,21 @@ func (p *presence) change(now time.Time) *wire.Here {
 	return h
 }
 
-// nextDue returns when the next grace ends or watchers are to be told, whichever is first, or the zero time.
+// nextDue returns when the next grace ends, or watchers or other instances are to be told, whichever is first, or the zero time.
 func (p *presence) nextDue() (at time.Time) {
-	if len(p.vanished) > 0 {
-		at = p.vanished[0].at.Add(p.Grace)
-	}
-	if len(p.changed) > 0 || len(p.watchers) > 0 && p.crowded != p.dense {
-		if tell := p.told.Add(tellEvery); at.IsZero() || tell.Before(at) {
-			at = tell
+	earlier := func(due time.Time) {
+		if at.IsZero() || !due.IsZero() && due.Before(at) {
+			at = due
 		}
 	}
+	if len(p.vanished) > 0 {
+		earlier(p.vanished[0].at.Add(p.Grace))
+	}
+	if len(p.changed) > 0 || len(p.watchers) > 0 && p.crowded != p.dense {
+		earlier(p.told.Add(tellEvery))
+	}
+	earlier(p.shareDue())
+	earlier(p.silentDue())
 	return at
 }
 
@@ -295,6 +331,7 @@ func (tellNow) handle(t *Topic) {
 		b.Unasked = true
 		t.handTo(b, p.watchers)
 	}
+	t.sharePresence(false)
 	t.notePresent()
 }
 
@@ -313,6 +350,9 @@ func (m present) handle(t *Topic) {
 func (t *Topic) notePresent() {
 	if t.presence != nil {
 		t.noteThere(t.presence.there)
+		if t.presence.here == 0 {
+			t.sharePresence(true) // the topic may be about to end
+		}
 		t.remindOfPresence()
 	}
 }

@@ -26,3 +26,26 @@ func TestFlappingUsersCostNothingMore(t *testing.T) {
 		t.Errorf("in the end, %d are there, %d may be, and %d are known", p.there, len(p.vanished), len(p.users))
 	}
 }
+
+// TestOnlyChangesAreRemembered: of a user who comes and goes between two notices once, and of a user whom watchers know nothing, however
+// many connections it has.
+func TestOnlyChangesAreRemembered(t *testing.T) {
+	p := &presence{Presence: Presence{Enabled: true, Grace: time.Second, Max: 10}, users: map[string]*user{}}
+	watcher := &Member{User: "ann"}
+	p.enter(watcher)
+	p.watch(watcher)
+	for range 100 {
+		p.enter(&Member{User: "bob"})
+		p.exit(&Member{User: "bob"}, false)
+	}
+	if n := len(p.changed); n != 1 {
+		t.Errorf("of a user who has come and gone, %d changes are remembered", n)
+	}
+	p.enter(&Member{User: "bob"})
+	p.settle()
+	p.enter(&Member{User: "bob"})
+	p.exit(&Member{User: "bob"}, false)
+	if n := len(p.changed); n != 0 {
+		t.Errorf("of a user whom the watcher knows, %d changes are remembered", n)
+	}
+}

@@ -315,3 +315,33 @@ type v2Sink struct{}
 func (v2Sink) Deliver(*wire.Batch) (taken, idle bool) { return true, false }
 func (v2Sink) Flush()                                 {}
 func (v2Sink) Encoding() wire.Encoding                { return wire.V2 }
+
+// TestSnapshotsAreRightBeforeAnybodyIsReminded, whoever asks: a watcher, or the program.
+func TestSnapshotsAreRightBeforeAnybodyIsReminded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		crowd := func(users int) *topic.Topic {
+			x := topic.Spawn("room", topic.Options{Presence: topic.Presence{Enabled: true, Grace: grace, Max: 4}}) // whose owner is busy
+			t.Cleanup(x.Stop)
+			for i := range users {
+				x.Join(&topic.Member{Subscriber: new(inbox), User: fmt.Sprint("user", i)})
+			}
+			bob := &topic.Member{Subscriber: new(inbox), User: "bob"}
+			x.Join(bob)
+			x.Leave(bob, true, nil)
+			time.Sleep(grace)
+			return x
+		}
+		for users, names := range map[int]bool{2: true, 6: false} {
+			w := &watcher{t: t}
+			crowd(users).Join(&topic.Member{Subscriber: w, User: "ann", Ask: &topic.Ask{ID: 1, Watch: true}})
+			synctest.Wait()
+			if w.n != uint64(users+1) || (w.users != nil) != names || names && len(w.users) != users+1 {
+				t.Errorf("a watcher who comes to %d is told %d, %v", users, w.n, w.users)
+			}
+			here, err := crowd(users).Present(t.Context())
+			if err != nil || here.Users != uint64(users) || here.Names != names || names && len(here.In) != users {
+				t.Errorf("of %d, the program is told %+v, %v", users, here, err)
+			}
+		}
+	})
+}

@@ -44,6 +44,15 @@ func size(m Message) int {
 			n += m.publications[i].Bytes()
 		}
 		return n
+	case heard:
+		n := messageOverhead
+		for _, p := range m.In {
+			n += len(p.User) + len(p.Info) + messageOverhead
+		}
+		for _, name := range m.Out {
+			n += len(name) + messageOverhead
+		}
+		return n
 	case sampled:
 		return size(m.Message)
 	}

@@ -89,6 +89,9 @@ type Options struct {
 	Presence Presence
 	// OnPresence is called in the topic's goroutine to have TellPresence called, when that is due. It must not block. May be nil.
 	OnPresence func(t *Topic, due time.Time)
+	// OnShare is called in the topic's goroutine with what other instances are to be told of who is in the topic. It must not block. Nil:
+	// there are no others.
+	OnShare func(*Topic, Shared)
 	// BatchMessages counts batches by how many messages each has. Nil: they are not counted.
 	BatchMessages *metrics.Histogram
 	// OnPanic and OnStop are those of actor.Options.
@@ -115,6 +118,7 @@ type Topic struct {
 	live      chan struct{} // see Live; nil without a broker
 
 	onPresence func(t *Topic, due time.Time) // nil: nobody is reminded
+	onShare    func(*Topic, Shared)          // nil: there is nobody to tell
 
 	// Owned by the actor.
 	members  []*Member
@@ -191,7 +195,8 @@ func Spawn(name string, opts Options) *Topic {
 	t := &Topic{name: name, verbatim: opts.Verbatim, encode: wire.AppendMessage, deflater: opts.Deflater, pool: opts.Pool, batches: opts.BatchMessages, onKept: opts.OnKept}
 	if opts.Presence.Enabled {
 		t.presence = &presence{Presence: opts.Presence, users: make(map[string]*user)}
-		t.onPresence = opts.OnPresence
+		t.onPresence, t.onShare = opts.OnPresence, opts.OnShare
+		t.presence.shares = opts.OnShare != nil
 	}
 	if opts.Joining {
 		t.joining, t.live = true, make(chan struct{})

@@ -95,14 +95,14 @@ func (o *owner) Received(data []byte, _ bool) {
 
 func (o *owner) Failed(client.Fault, error) {}
 func (o *owner) Gone(code int, reason string) {
-	o.x.Gone(o.session, false, fmt.Sprint(code, " ", reason))
+	o.x.Gone(o.session, code == 1006, fmt.Sprint(code, " ", reason))
 }
 func (o *owner) CloseBegun() {}
 func (o *owner) ReaderDone() { o.x.ReaderDone(false) }
 
 // ServeHTTP makes a session of a request; the user is the query.
 func (x *instance) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	conn, err := client.Upgrade(w, r, client.UpgradeOptions{WriteTimeout: time.Second})
+	conn, err := client.Upgrade(w, r, client.UpgradeOptions{WriteTimeout: time.Second, V2: client.V2Offered})
 	if err != nil {
 		return
 	}

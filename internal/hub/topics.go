@@ -39,6 +39,10 @@ func (t *liveTopic) isIdle() bool { return t.subscribers == 0 && t.pendingEmpty 
 
 func (s *supervisor) spawnTopic(name string) *topic.Topic {
 	s.topicActors++
+	var onShare func(*topic.Topic, topic.Shared)
+	if s.hub.link != nil {
+		onShare = s.hub.link.Share
+	}
 	return topic.Spawn(name, topic.Options{
 		QueueBytes:    s.hub.config.TopicQueueBytes,
 		Deflater:      s.hub.config.Deflater,
@@ -52,6 +56,7 @@ func (s *supervisor) spawnTopic(name string) *topic.Topic {
 		OnKept:        func(t *topic.Topic, kept bool, due time.Time) { s.post(topicKept{t, kept, due}) },
 		Presence:      s.hub.presence(name),
 		OnPresence:    func(t *topic.Topic, due time.Time) { s.post(topicPresence{t, due}) },
+		OnShare:       onShare,
 		OnPanic: func(t *topic.Topic, err *actor.PanicError) {
 			s.fault(Fault{Kind: TopicPanicked, Err: err, Topic: t.Name()})
 		},

@@ -2,9 +2,11 @@ package link
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
+	"unicode/utf8"
 
 	"github.com/fanqie/tank-websocket-go-server/actor"
 	"github.com/fanqie/tank-websocket-go-server/broker"
@@ -12,12 +14,14 @@ import (
 	"github.com/fanqie/tank-websocket-go-server/topic"
 )
 
-// feed is the subscription of a topic at the broker, or of the talk between instances. It is what the broker knows of the topic, so that the
+// feed is a subscription at the broker: of a topic, of what other instances tell of who is in it, or of the talk between instances. It is what the broker knows of the topic, so that the
 // subscriptions of two topics of one name, of which one has ended, are two.
 type feed struct {
 	// Immutable.
 	link  *Link
 	topic *topic.Topic // nil: what comes is the talk
+
+	people bool // what comes is who is in the topic elsewhere
 
 	// Owned by the link.
 	tried      bool // the broker may have it
@@ -27,8 +31,11 @@ type feed struct {
 
 // name returns under which name the feed is subscribed.
 func (f *feed) name() string {
-	if f.topic == nil {
+	switch {
+	case f.topic == nil:
 		return Talk
+	case f.people:
+		return here + f.topic.Name()
 	}
 	return f.topic.Name()
 }
@@ -43,15 +50,27 @@ func (f *feed) Began(string, uint64) {}
 
 // Deliver gives the topic what has come. What it has no room for is lost, and told as a gap.
 func (f *feed) Deliver(messages []broker.Message) {
-	if f.topic == nil {
+	switch {
+	case f.topic == nil:
 		for _, m := range messages {
 			f.link.owner.Heard(m.Data)
 		}
-		return
+	case f.people:
+		f.hear(messages)
+	default:
+		f.arrive(messages)
 	}
-	publications := make([]wire.Publication, len(messages))
-	for i, m := range messages {
-		publications[i] = wire.Publication{Data: m.Data, JSON: m.JSON, Key: m.Key, From: m.From}
+}
+
+func (f *feed) arrive(messages []broker.Message) {
+	publications := make([]wire.Publication, 0, len(messages))
+	for _, m := range messages {
+		p := wire.Publication{Data: m.Data, JSON: m.JSON, Key: m.Key, From: m.From}
+		if err := f.check(&p); err != nil {
+			f.link.owner.Failed(fmt.Errorf("a publication to the topic %s is dropped: %w", wire.Quote(f.name()), err))
+			continue
+		}
+		publications = append(publications, p)
 	}
 	f.link.counters.Received.Add(uint64(len(messages)))
 	ctx, cancel := context.WithTimeout(context.Background(), roomWithin)
@@ -61,8 +80,26 @@ func (f *feed) Deliver(messages []broker.Message) {
 	}
 }
 
+// check looks at what comes from outside: one that clients could not read would cost them their connections.
+func (f *feed) check(p *wire.Publication) error {
+	switch {
+	case f.topic.Name() == "": // which may be binary
+	case !utf8.ValidString(p.Data):
+		return errors.New("its text is not valid UTF-8")
+	case p.JSON && !json.Valid([]byte(p.Data)):
+		return errors.New("its JSON is malformed")
+	}
+	if p.From != "" {
+		return wire.CheckUserID(p.From)
+	}
+	return nil
+}
+
 // Lost tells the topic that something may be missing.
 func (f *feed) Lost(cause error) {
+	if f.people {
+		return // all of it is said again
+	}
 	f.link.counters.Gaps.Add(1)
 	if f.topic != nil {
 		f.topic.Gap()

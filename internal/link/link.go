@@ -36,6 +36,7 @@ const Talk = "\x00talk"
 type Link struct {
 	// Immutable.
 	broker broker.Broker
+	node   string
 	owner  Owner
 	ref    *actor.Ref[message]
 	ctx    context.Context // of the calls of the broker
@@ -43,6 +44,8 @@ type Link struct {
 
 	opening atomic.Int32  // unopened, begun or closed
 	opened  chan struct{} // closed when Open has returned
+	known   chan struct{} // closed when it is known whether there is a connection: the broker has said so, or could not be opened
+	told    atomic.Bool   // known is closed
 	working atomic.Bool   // Open has returned nil
 
 	// For any goroutine.
@@ -50,13 +53,15 @@ type Link struct {
 	counters   Counters
 
 	// Owned by the actor.
-	feeds   map[*topic.Topic]*feed
+	feeds   map[*topic.Topic][]*feed
 	wanted  map[*feed]struct{} // to be subscribed
 	ended   []*feed            // to be unsubscribed
 	calling bool               // the edge is at work
 	backoff time.Duration      // how long to wait when it fails; 0: the last call did not
 	timer   *time.Timer        // runs until the next call; nil: the next call need not wait
 	losses  losses
+	sharing bool     // the edge that shares is at work
+	toShare []shared // what it does next
 	closing []actor.Request[struct{}]
 }
 
@@ -98,9 +103,9 @@ const (
 	callTimeout  = 10 * time.Second
 )
 
-// New makes a link. It has no goroutine before Open, and does nothing.
-func New(b broker.Broker, owner Owner) *Link {
-	l := &Link{broker: b, owner: owner, opened: make(chan struct{}), feeds: make(map[*topic.Topic]*feed), wanted: make(map[*feed]struct{})}
+// New makes a link. node tells the instance from others. It has no goroutine before Open, and does nothing.
+func New(b broker.Broker, node string, owner Owner) *Link {
+	l := &Link{broker: b, node: node, owner: owner, opened: make(chan struct{}), known: make(chan struct{}), feeds: make(map[*topic.Topic][]*feed), wanted: make(map[*feed]struct{})}
 	l.ctx, l.cancel = context.WithCancel(context.Background())
 	l.ref = actor.Spawn(actor.Options{Restarts: -1, OnPanic: func(err *actor.PanicError) { owner.Failed(err) }}, l.receive)
 	return l
@@ -125,6 +130,7 @@ func (l *Link) Open() {
 	}
 	if err != nil {
 		l.owner.Failed(err)
+		l.tellKnown()
 		return
 	}
 	l.working.Store(true)
@@ -141,6 +147,23 @@ func (l *Link) Leave(t *topic.Topic) { l.ref.Post(leave{t}) }
 // Counters returns what the link counts.
 func (l *Link) Counters() *Counters { return &l.counters }
 
+// AwaitKnown waits until it is known whether there is a connection, when Open has been called or is about to be. It returns the context's
+// error if that ends first. Only edges may call it.
+func (l *Link) AwaitKnown(ctx context.Context) error {
+	select {
+	case <-l.known:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (l *Link) tellKnown() {
+	if l.told.CompareAndSwap(false, true) {
+		close(l.known)
+	}
+}
+
 // Connection returns what is closed when the connection to the broker is lost, or nil when there is none.
 func (l *Link) Connection() <-chan struct{} {
 	if c := l.connection.Load(); c != nil {
@@ -155,12 +178,7 @@ func (l *Link) IsDown() bool { return l.connection.Load() == nil }
 // Publish gives the broker a publication. It returns broker.ErrDown at once while there is no connection, and otherwise like
 // broker.Broker.Publish. Only edges may call it.
 func (l *Link) Publish(ctx context.Context, name string, p broker.Publication) (r broker.Receipt, err error) {
-	if !l.working.Load() {
-		return r, broker.ErrDown
-	}
-	if panicked := actor.Recovered(func() { r, err = l.broker.Publish(ctx, name, p) }); panicked != nil {
-		err = panicked
-	}
+	r, err = l.publish(ctx, name, p)
 	if err != nil {
 		l.counters.Refused.Add(1)
 	} else {
@@ -169,10 +187,26 @@ func (l *Link) Publish(ctx context.Context, name string, p broker.Publication) (
 	return r, err
 }
 
+func (l *Link) publish(ctx context.Context, name string, p broker.Publication) (r broker.Receipt, err error) {
+	if l.IsDown() {
+		return r, broker.ErrDown
+	}
+	select {
+	case <-l.opened: // Up may be called before Open has returned
+	case <-ctx.Done():
+		return r, ctx.Err()
+	}
+	if panicked := actor.Recovered(func() { r, err = l.broker.Publish(ctx, name, p) }); panicked != nil {
+		err = panicked
+	}
+	return r, err
+}
+
 // Close ends the link, and the broker. It waits for calls of the broker to return, as long as the context lasts. Only edges may call it.
 func (l *Link) Close(ctx context.Context) error {
 	defer l.ref.Stop()
 	if l.opening.CompareAndSwap(unopened, closed) {
+		l.tellKnown()
 		l.cancel()
 		return nil
 	}
@@ -201,6 +235,7 @@ func (l *Link) Down(cause error, inDoubt int) {
 	if c := l.connection.Swap(nil); c != nil {
 		close(*c)
 	}
+	l.tellKnown()
 	l.counters.InDoubt.Add(uint64(max(0, inDoubt))) // #nosec G115 -- not negative
 	l.owner.Connected(cause)
 }
@@ -209,6 +244,7 @@ func (l *Link) Down(cause error, inDoubt int) {
 func (l *Link) Up() {
 	connection := make(chan struct{})
 	l.connection.CompareAndSwap(nil, &connection)
+	l.tellKnown()
 	l.owner.Connected(nil)
 	l.ref.Post(hurry{})
 }

@@ -12,17 +12,25 @@ import (
 // How subscriptions are made and ended. All functions in this file run in the link's actor, but call, which is an edge.
 
 func (m enter) handle(l *Link) {
-	f := &feed{link: l, topic: m.Topic}
-	l.feeds[m.Topic] = f
-	l.wanted[f] = struct{}{}
+	feeds := []*feed{{link: l, topic: m.Topic}}
+	if m.Topic != nil && m.Topic.KnowsPresence() {
+		feeds = append(feeds, &feed{link: l, topic: m.Topic, people: true})
+	}
+	l.feeds[m.Topic] = feeds
+	for _, f := range feeds {
+		l.wanted[f] = struct{}{}
+	}
 }
 
 func (m leave) handle(l *Link) {
-	f := l.feeds[m.Topic]
-	if f == nil {
-		return
+	for _, f := range l.feeds[m.Topic] {
+		l.end(f)
 	}
 	delete(l.feeds, m.Topic)
+}
+
+// end has a subscription ended that may not have been made.
+func (l *Link) end(f *feed) {
 	f.gone = true
 	_, waits := l.wanted[f]
 	delete(l.wanted, f)
@@ -77,7 +85,7 @@ func (m shut) handle(l *Link) { l.closing = append(l.closing, m.Request) }
 // subscribed before that one is unsubscribed, so that nothing is missed between the two.
 func (l *Link) work() {
 	switch {
-	case l.calling:
+	case l.calling, l.sharing && l.ctx.Err() != nil:
 	case l.ctx.Err() != nil:
 		l.stopTimer()
 		l.losses.stop()
@@ -112,7 +120,7 @@ func (l *Link) call(subscribe, unsubscribe []*feed) {
 	}
 	if err == nil {
 		for _, f := range subscribe {
-			if f.topic != nil {
+			if f.topic != nil && !f.people {
 				f.topic.InForce()
 				l.owner.InForce(f.topic)
 			}
