@@ -3,6 +3,7 @@
 //	import natsbroker "github.com/fanqie/tank-websocket-go-server/broker/nats"
 //
 //	b, err := natsbroker.New(natsbroker.Options{URL: "nats://nats.internal:4222", Group: "chat"})
+//	tkws := tank.NewInstance(tank.WithBroker(b))
 //
 // The package is not called nats, like its directory, because whoever imports it often imports github.com/nats-io/nats.go, too. It is a
 // module of its own, so that programs without it do not download that.
