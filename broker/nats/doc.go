@@ -38,6 +38,6 @@
 //
 // # Cost
 //
-// A Broker has five goroutines, NATS four more, however many subscriptions there are. One goroutine calls all Receivers: one that
+// A Broker has five goroutines, NATS three more, however many subscriptions there are. One goroutine calls all Receivers: one that
 // makes it wait makes the others wait. What comes meanwhile is kept, up to Options.MaxPending and MaxPendingBytes.
 package natsbroker

@@ -251,10 +251,12 @@ func (b *Broker) reported(sub *nats.Subscription, err error) bool {
 		}
 		return f != nil
 	}
-	for _, f := range b.feeds {
-		if strings.Contains(err.Error(), `Subscription to "`) && concerns(err, f.subject) {
-			f.denied = err
-			b.queue.putLost(f, err)
+	if strings.Contains(err.Error(), `Subscription to "`) {
+		for _, f := range b.feeds {
+			if concerns(err, f.subject) {
+				f.denied = err
+				b.queue.putLost(f, err)
+			}
 		}
 	}
 	ours := strings.Contains(err.Error(), `"`+b.prefix)
