@@ -256,3 +256,15 @@ func TestCloseEndsWithItsContext(t *testing.T) {
 	}
 	close(r.block)
 }
+
+// TestCloseWaitsForTheServer to have what was published.
+func TestCloseWaitsForTheServer(t *testing.T) {
+	s := startServer(t)
+	p := newProxy(t, s.addr())
+	n := upNode(t, Options{URL: p.url()})
+	p.stall()
+	n.publish("x", "1")
+	if err := n.Close(timeout(t, 50*time.Millisecond)); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Close: %v", err)
+	}
+}
