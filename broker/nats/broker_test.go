@@ -295,10 +295,16 @@ func TestCloseEndsWithItsContext(t *testing.T) {
 	must(t, n.Subscribe(timeout(t, patience), []broker.Subscription{{Name: "x", To: r}}))
 	n.publish("x", "1")
 	n.awaitMessage("x", "1")
+	n.publish("x", "2")
+	n.publish("x", "3")
 	if err := n.Close(timeout(t, 50*time.Millisecond)); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("Close: %v", err)
 	}
 	close(r.block)
+	n.wg.Wait()
+	if n.count("message") != 1 {
+		t.Errorf("called after Close: %v", n.all())
+	}
 }
 
 // TestCloseWaitsForTheServer to have what was published.

@@ -210,7 +210,9 @@ func (b *Broker) goUp() {
 	b.spawn(func() { s.confirm(b.stop, pause) })
 	b.change(s)
 	b.told = true
-	b.watcher.Up()
+	if !b.silent.Load() {
+		b.watcher.Up()
+	}
 }
 
 // goDown ends the session. It tells the Watcher, unless that knows.
@@ -228,7 +230,9 @@ func (b *Broker) goDown(cause error) {
 			doubt = int(s.begun.Load() - s.acked.Load())
 		}
 	}
-	b.watcher.Down(cause, doubt)
+	if !b.silent.Load() {
+		b.watcher.Down(cause, doubt)
+	}
 }
 
 // change sets the session, and wakes who waits for that.
