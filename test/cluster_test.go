@@ -629,3 +629,25 @@ func TestClusterGapsAreHealed(t *testing.T) {
 		c.Expect("news", "three")
 	})
 }
+
+// TestClusterPositionsAreInForce: what is published behind a position comes to whoever resumes from there, or is said to be missing.
+func TestClusterPositionsAreInForce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, nodes := cluster(t, 2, keepAll)
+		nodes[0].broker.SlowSubscribe(3 * time.Second)
+		began := time.Now()
+		at, err := nodes[0].Position("news")
+		must(t, err)
+		if waited := time.Since(began); waited != 3*time.Second {
+			t.Errorf("the position came after %v, want 3 s", waited)
+		}
+		publishOn(t, nodes[1], "news", "behind it")
+		c := nodes[0].DialV2("/")
+		c.Subscribe("news", tanktest.Since(at))
+		c.Expect("news", "behind it")
+		nodes[0].broker.SlowSubscribe(time.Hour)
+		if _, err := nodes[0].Position("slow"); !errors.Is(err, tank.ErrBusy) {
+			t.Errorf("Position returns %v", err)
+		}
+	})
+}
