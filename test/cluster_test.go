@@ -651,3 +651,44 @@ func TestClusterPositionsAreInForce(t *testing.T) {
 		}
 	})
 }
+
+// TestClusterShutdownDeliversWhatWasPublished here just before it, such as a goodbye.
+func TestClusterShutdownDeliversWhatWasPublished(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, nodes := cluster(t, 2)
+		plain, v2 := nodes[0].subscribe("news")
+		nodes[0].broker.Delay(300 * time.Millisecond)
+		publishOn(t, nodes[0], "news", "goodbye")
+		must(t, nodes[0].BroadcastMessage([]byte("really")))
+		began := time.Now()
+		must(t, nodes[0].Shutdown(context.Background()))
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("Shutdown took %v", took)
+		}
+		for _, next := range []func() tanktest.Message{plain.Next, v2.Next} {
+			got := []string{next().Data, next().Data}
+			slices.Sort(got) // the two are not of one topic
+			if !slices.Equal(got, []string{"goodbye", "really"}) {
+				t.Errorf("got %q", got)
+			}
+		}
+		plain.ExpectClose(1001)
+	})
+}
+
+// TestClusterShutdownDoesNotWaitForABroker that is away, or that answers nobody.
+func TestClusterShutdownDoesNotWaitForABroker(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, nodes := cluster(t, 2)
+		nodes[0].broker.Cut()
+		synctest.Wait()
+		nodes[1].broker.HoldPublish()
+		for i, most := range []time.Duration{100 * time.Millisecond, 1500 * time.Millisecond} {
+			began := time.Now()
+			must(t, nodes[i].Shutdown(context.Background()))
+			if took := time.Since(began); took > most {
+				t.Errorf("Shutdown of node %d took %v", i, took)
+			}
+		}
+	})
+}
