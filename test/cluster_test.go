@@ -599,6 +599,7 @@ func TestClusterPublishesRightAfterStart(t *testing.T) {
 		one := joinCluster(t, w)
 		page := one.Dial("/")
 		page.Subscribe("news")
+		synctest.Wait() // until that is in force
 		for i := range 20 {
 			two := joinCluster(t, w)
 			publishOn(t, two, "news", fmt.Sprint(i))
