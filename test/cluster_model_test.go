@@ -97,8 +97,8 @@ type person struct {
 	user   string
 	v2     bool
 	conn   *groupConn
-	at     map[string]*stand // of tank.v2: where it stood lastly, by topic
-	orders int
+	at     map[string]*stand    // of tank.v2: where it stood lastly, by topic
+	had    map[string]*groupSub // what it comes back for
 }
 
 // stand is where a client of tank.v2 stands in a topic.
@@ -146,7 +146,7 @@ type groupStep struct {
 
 func drawGroupStep(t *rapid.T) groupStep {
 	return groupStep{
-		Do: rapid.SampledFrom([]string{"sub", "sub", "sub", "unsub", "flap", "publish", "publish", "publish", "publish json", "key", "repeat", "say", "say", "say", "come", "come", "cut client",
+		Do: rapid.SampledFrom([]string{"sub", "sub", "sub", "unsub", "flap", "publish", "publish", "publish", "publish json", "key", "repeat", "say", "say", "say", "come", "come", "absence", "absence", "absence", "cut client",
 			"cut node", "cut node", "heal node", "heal node", "cut all", "heal all", "lose", "lose", "slow", "slow", "fail", "hold", "release", "release", "broadcast", "send", "close user", "unsub user", "pause", "pause", "rest",
 			"restart"}).Draw(t, "do"),
 		Node:   rapid.IntRange(0, 2).Draw(t, "node"),
@@ -254,6 +254,23 @@ func (g *group) do(step groupStep) error {
 		}
 	case "come":
 		g.come(p, n)
+	case "absence": // in which something is lost, or not
+		if c != nil && c.node == g.nodes[c.node.number] {
+			p.leave()
+			if err := g.settle(); err != nil {
+				return err
+			}
+			g.step++
+			if step.Number%2 == 0 {
+				c.node.broker.Lose(1)
+			}
+			g.publish(n, step.Topic, "", false)
+			if err := g.settle(); err != nil {
+				return err
+			}
+			g.step++
+			g.come(p, c.node)
+		}
 	case "cut client":
 		p.leave()
 	case "cut node":
@@ -302,11 +319,9 @@ func (n *groupNode) release() {
 
 // come has a client connect to an instance, where it subscribes to what it had.
 func (g *group) come(p *person, n *groupNode) {
-	var before map[string]*groupSub
-	if p.conn != nil {
-		before = p.conn.subs
-	}
 	p.leave()
+	before := p.had
+	p.had = nil
 	synctest.Wait()
 	var end *peer
 	if p.v2 {
@@ -334,7 +349,7 @@ func (p *person) leave() {
 	if c := p.conn; c != nil {
 		c.conn.Close()
 		c.closed = true
-		p.conn = nil
+		p.conn, p.had = nil, c.subs
 	}
 }
 
