@@ -105,7 +105,15 @@ const (
 
 // New makes a link. node tells the instance from others. It has no goroutine before Open, and does nothing.
 func New(b broker.Broker, node string, owner Owner) *Link {
-	l := &Link{broker: b, node: node, owner: owner, opened: make(chan struct{}), known: make(chan struct{}), feeds: make(map[*topic.Topic][]*feed), wanted: make(map[*feed]struct{})}
+	l := &Link{
+		broker: b,
+		node:   node,
+		owner:  owner,
+		opened: make(chan struct{}),
+		known:  make(chan struct{}),
+		feeds:  make(map[*topic.Topic][]*feed),
+		wanted: make(map[*feed]struct{}),
+	}
 	l.ctx, l.cancel = context.WithCancel(context.Background())
 	l.ref = actor.Spawn(actor.Options{Restarts: -1, OnPanic: func(err *actor.PanicError) { owner.Failed(err) }}, l.receive)
 	return l
