@@ -557,6 +557,19 @@ func TestClusterPresenceOfCrowds(t *testing.T) {
 	})
 }
 
+// TestClusterPresenceOfOneInTwoCrowds: where no names are told, a user of two instances counts twice.
+func TestClusterPresenceOfOneInTwoCrowds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, nodes := presentCluster(t, 3, tank.Presence{Max: 1})
+		nodes[0].Dial("/?user_id=ann").Subscribe("news")
+		for i, n := range nodes[1:] {
+			n.Dial("/?user_id=both").Subscribe("news")
+			n.Dial(fmt.Sprint("/?user_id=user", i)).Subscribe("news")
+		}
+		nodes[0].isThere(t, 7*time.Second, "5 ")
+	})
+}
+
 // TestWhatComesFromOutsideIsChecked: anybody who may publish to the broker can send anything.
 func TestWhatComesFromOutsideIsChecked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
