@@ -168,6 +168,12 @@ func TestClusterUsers(t *testing.T) {
 		}
 		publishOn(t, nodes[0], "news", "still")
 		bob.Expect("news", "still")
+		nodes[0].broker.Cut()
+		synctest.Wait()
+		nodes[0].CloseUser("bob")
+		if got := nodes[0].Stats().Broker; got.Published != 1 || got.Refused != 0 { // the others are no publications
+			t.Errorf("stats are %+v", got)
+		}
 	})
 }
 

@@ -32,7 +32,7 @@ type feed struct {
 func (f *feed) name() string {
 	switch {
 	case f.topic == nil:
-		return Talk
+		return talk
 	case f.people:
 		return here + f.topic.Name()
 	}

@@ -29,8 +29,8 @@ type Owner interface {
 	Heard(data string)
 }
 
-// Talk is the name under which instances talk with each other.
-const Talk = "\x00talk"
+// talk is the name under which instances talk with each other.
+const talk = "\x00talk"
 
 // Link is the handle of a link. It is safe for concurrent use.
 type Link struct {
@@ -182,6 +182,12 @@ func (l *Link) Connection() <-chan struct{} {
 
 // IsDown reports whether there is no connection to the broker.
 func (l *Link) IsDown() bool { return l.connection.Load() == nil }
+
+// Tell says something to all instances, this one included, and returns like Publish. Only edges may call it.
+func (l *Link) Tell(ctx context.Context, data string) error {
+	_, err := l.publish(ctx, talk, broker.Publication{Data: data})
+	return err
+}
 
 // Publish gives the broker a publication. It returns broker.ErrDown at once while there is no connection, and otherwise like
 // broker.Broker.Publish. Only edges may call it.
