@@ -42,8 +42,9 @@ type Broker interface {
 	Unsubscribe([]Subscription)
 
 	// Publish returns nil when the broker has the publication, in the sense that the implementation documents; ErrDown at once, while there
-	// is no connection; ErrTooBig; ErrClosed; or the context's error, after which it may or may not have been published. Nothing is
-	// buffered for a later connection. What one caller publishes to a name, one after the other, keeps its order.
+	// is no connection; ErrTooBig, which a long name can be the reason of, too; ErrClosed; or the context's error, or another one when the
+	// connection breaks meanwhile, after which it may or may not have been published. It may outlast its context by a few seconds while a
+	// connection stalls. Nothing is buffered for a later connection. What one caller publishes to a name, one after the other, keeps its order.
 	Publish(ctx context.Context, name string, p Publication) (Receipt, error)
 
 	// Close publishes what was accepted, ends everything, and returns when no method of a Receiver or the Watcher is running or will be
@@ -89,7 +90,8 @@ type Receiver interface {
 	Began(epoch string, offset uint64)
 	// Deliver takes messages, in order. The Receiver keeps the slice. It may wait for a moment, until there is room.
 	Deliver([]Message)
-	// Lost says that messages may be missing between those delivered before and those that follow. It does not block.
+	// Lost says that messages may be missing between those delivered before and those that follow. It may be called more than once for the
+	// same gap. It does not block.
 	Lost(cause error)
 }
 
@@ -97,7 +99,7 @@ type Receiver interface {
 // call says how it is at the beginning.
 type Watcher interface {
 	// Down says that there is no connection any more, or none yet. inDoubt is how many publications of this instance were accepted and may
-	// not have arrived; a broker that cannot know returns an upper bound.
+	// not have arrived; a broker that cannot know returns an upper bound. Those whose Publish returned an error are not among them.
 	Down(cause error, inDoubt int)
 	// Up says that there is a connection, and that all subscriptions that were in force are so again.
 	Up()

@@ -92,6 +92,19 @@ func (h *Hub) awaitLive(ctx context.Context, name string) error {
 	}
 }
 
+// awaitTopic waits until the subscription of a topic is in force at the broker, if there is one.
+func (h *Hub) awaitTopic(ctx context.Context, t *topic.Topic) error {
+	if h.link == nil {
+		return nil
+	}
+	select {
+	case <-t.Live():
+		return nil
+	case <-ctx.Done():
+		return translate(ctx.Err())
+	}
+}
+
 // awaitConnection waits until it is known whether there is a connection, and returns what is closed when that is lost. It returns ErrBroker
 // when there is none, as before Start.
 func (h *Hub) awaitConnection(ctx context.Context) (<-chan struct{}, error) {

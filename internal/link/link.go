@@ -51,6 +51,7 @@ type Link struct {
 	// For any goroutine.
 	connection atomic.Pointer[chan struct{}] // closed when the connection is lost; nil: there is none
 	counters   Counters
+	settling   atomic.Pointer[settlement] // what Settle waits for; nil: nothing
 
 	// Owned by the actor.
 	feeds   map[*topic.Topic][]*feed
