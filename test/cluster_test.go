@@ -424,6 +424,37 @@ func TestClusterLoops(t *testing.T) {
 	})
 }
 
+// TestClusterLoopsAreNotToldOfGaps: they go on with what comes next.
+func TestClusterLoopsAreNotToldOfGaps(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, nodes := cluster(t, 2)
+		got := make(chan string, 10)
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() {
+			defer close(got)
+			for p, err := range nodes[0].Manager.Subscribe(ctx, "news") {
+				got <- fmt.Sprint(p.Data, err)
+			}
+		}()
+		synctest.Wait()
+		nodes[0].broker.Lose(1)
+		publishOn(t, nodes[1], "news", "lost")
+		publishOn(t, nodes[1], "news", "comes")
+		synctest.Wait()
+		if gaps := nodes[0].Stats().Broker.Gaps; gaps != 1 {
+			t.Errorf("%d gaps", gaps)
+		}
+		cancel()
+		var all []string
+		for text := range got {
+			all = append(all, text)
+		}
+		if text := strings.Join(all, ", "); text != "comes<nil>, context canceled" {
+			t.Errorf("got %s", text)
+		}
+	})
+}
+
 // TestClusterBeforeStartAndAfterShutdown: there is no broker then.
 func TestClusterBeforeStartAndAfterShutdown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
