@@ -135,7 +135,8 @@ func (c *Client) IsSubscribed(topic string) bool { return c.m.hub.IsSubscribed(&
 // Subscribe subscribes the client without asking the authorizer. A client of tank.v2 is told by a reset frame where the topic stands.
 // Once it has returned nil, every message whose publish starts afterwards is delivered. Subscribing twice is the same as once. It
 // returns ErrInvalidTopic, ErrLimit when the client has as many subscriptions as it may have, or ErrClosed when the connection or the
-// instance has ended or is about to.
+// instance has ended or is about to. With WithBroker, it waits until the broker delivers the topic, for the publish timeout at most; then
+// it returns ErrBusy, and the client stays subscribed.
 func (c *Client) Subscribe(topic string) error {
 	if err := checkTopic(topic); err != nil {
 		return err

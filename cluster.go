@@ -97,14 +97,17 @@ func (m *Manager) sendHere(userID string, msg Message) (connections int, err err
 
 // WithBroker makes the instance one of a group, whose other instances run in other processes with brokers of the same group. What any of
 // them publishes reaches the subscribers of all: BroadcastTopicMessage, Publish and its relatives, BroadcastMessage, and what clients
-// publish. Presence tells who is in a topic on any of them, as far as this one has the topic. CloseUser, SendToUser and UnsubscribeUser reach the connections that the user has to any of them, and return how many these
-// are here. All other counts and lists are of this instance alone.
+// publish. Presence tells who is in a topic on any of them, as far as this one has the topic. CloseUser, SendToUser and UnsubscribeUser
+// reach the connections that the user has to any of them, and return how many these are here. All other counts and lists are of this
+// instance alone.
 //
-// A publication goes to the broker and comes back from there, so it returns when the broker has it; ErrBroker at once while there is no
-// connection, also before Start, but right after Start it waits for the broker to say whether there is one; and ErrLimit when it is larger than the broker takes. Nothing is delivered meanwhile, and nothing comes
-// later. A subscription counts when it is in force at the broker: until then its event, the answer of tank.v2, and Client.Subscribe wait,
-// which returns ErrBusy after the publish timeout and leaves the client subscribed. When the connection is lost, clients of tank.v2
-// are told so, and afterwards of each topic that publications may be missing. Errors get CodeBroker, and Ready returns ErrBroker.
+// A publication goes to the broker and comes back from there. The call returns nil when the broker has it; ErrBroker at once while there
+// is no connection, also before Start; and ErrLimit when it is larger than the broker takes. Right after Start, it waits for the broker to
+// say whether there is a connection. While there is none, nothing is delivered, and nothing comes later.
+//
+// A subscription counts when it is in force at the broker. Until then, its event, the answer of tank.v2 and Client.Subscribe wait;
+// Client.Subscribe returns ErrBusy after the publish timeout and leaves the client subscribed. When the connection is lost, clients of
+// tank.v2 are told so, and afterwards of each topic that publications may be missing. Errors get CodeBroker, and Ready returns ErrBroker.
 //
 // Start opens the broker, and Shutdown closes it. A broker belongs to one instance. docs/scale-out.md says what brokers promise.
 // It panics when the broker is nil. Default: the instance is alone.

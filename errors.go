@@ -32,7 +32,7 @@ var (
 	ErrForbidden = errors.New("tank: forbidden")
 	// ErrLimit says that a limit is reached; see Limits.
 	ErrLimit = hub.ErrLimit
-	// ErrBroker says that a publication was not given to the broker, because there is no connection to it; see WithBroker.
+	// ErrBroker says that the broker has not accepted a publication, mostly because there is no connection to it; see WithBroker.
 	ErrBroker = hub.ErrBroker
 	// ErrNotFound says that a client is not subscribed to the topic.
 	ErrNotFound = hub.ErrNotFound

@@ -59,9 +59,15 @@ var eventTypes = [...]EventType{
 
 // Event sends a connection event. It runs in the hub's goroutine.
 func (f *feed) Event(e hub.Event) {
-	event := &ConnEvent{EventType: eventTypes[e.Kind], ClientID: e.Session.ID, UserID: e.Session.UserID, Topic: e.Topic, Topics: slices.Clone(e.Topics), Reason: e.Reason, Time: time.Now()}
-	f.journal.add(connEntry(*event)) // before a reader of the channel has it
-	offer(f, f.connEvents, event)
+	f.Report(&ConnEvent{
+		EventType: eventTypes[e.Kind],
+		ClientID:  e.Session.ID,
+		UserID:    e.Session.UserID,
+		Topic:     e.Topic,
+		Topics:    slices.Clone(e.Topics),
+		Reason:    e.Reason,
+		Time:      time.Now(),
+	})
 }
 
 // hubFaults says how each fault of the hub is reported.
@@ -115,14 +121,14 @@ func (c *Client) reportMissed(topic, why string) {
 	}
 }
 
-// Report sends an error event, or has something else logged. It runs in the hub's goroutine.
+// Report sends an event, or has something else logged. It runs in the hub's goroutine.
 func (f *feed) Report(what any) {
 	switch what := what.(type) {
 	case *ErrorEvent:
 		f.journal.add(errorEntry(*what)) // before a reader of the channel has it
 		offer(f, f.errors, what)
 	case *ConnEvent:
-		f.journal.add(connEntry(*what))
+		f.journal.add(connEntry(*what)) // before a reader of the channel has it
 		offer(f, f.connEvents, what)
 	case entry:
 		f.journal.add(what)

@@ -110,7 +110,8 @@ func (m *Manager) Start() { m.hub.Start() }
 func (m *Manager) IsRunning() bool { return m.hub.IsRunning() }
 
 // Ready returns nil while the instance takes connections, ErrBusy before Start, and ErrClosed once Shutdown was called. With WithBroker, it
-// returns ErrBroker while there is no connection to the broker, although clients can connect then. It never blocks. It is for a readiness probe such as /readyz, by which a load balancer learns where to send new connections.
+// returns ErrBroker while there is no connection to the broker, although clients can connect then. It never blocks. It is for a readiness
+// probe such as /readyz, by which a load balancer learns where to send new connections.
 func (m *Manager) Ready() error { return cmp.Or(m.hub.Ready(), m.hub.BrokerReady()) }
 
 // SetHTTPServer names the server that Shutdown shuts down after the last client has left, with its own context; a server
@@ -152,7 +153,8 @@ func (m *Manager) shutdownHTTPServer(ctx context.Context) error {
 
 // SendToUser is Client.Send for every connection of that user, with one encoded message for all. It returns for how many connections
 // the message was queued; those that are closing do not count. Text that is not valid UTF-8 is reported on Errors, and sent to none.
-// With WithBroker it goes to the connections of all instances, and the number is that of this one. It is 0 before Start and after Shutdown.
+// It is 0 before Start and after Shutdown. With WithBroker it goes to the connections of all instances, the number is that of this one, and
+// the call waits for the broker, for the publish timeout at most.
 func (m *Manager) SendToUser(userID string, msg Message) (connections int) {
 	connections, err := m.sendHere(userID, msg)
 	if err != nil {
@@ -164,7 +166,8 @@ func (m *Manager) SendToUser(userID string, msg Message) (connections int) {
 }
 
 // UnsubscribeUser is Client.Unsubscribe for every connection of that user, and returns how many were subscribed to the topic. It is
-// 0 before Start and after Shutdown. With WithBroker, all instances do it, and the number is that of this one.
+// 0 before Start and after Shutdown. With WithBroker, all instances do it, the number is that of this one, and the call waits for the broker,
+// for the publish timeout at most.
 func (m *Manager) UnsubscribeUser(userID, topic string) int {
 	if checkTopic(topic) != nil {
 		return 0
@@ -175,8 +178,8 @@ func (m *Manager) UnsubscribeUser(userID, topic string) int {
 }
 
 // CloseUser closes every connection of that user with 1000, like Client.Close, and returns how many it closed: those
-// that are closing already do not count. With WithBroker, all instances do it, and the number is that of this one. It is 0 before Start and
-// after Shutdown.
+// that are closing already do not count. It is 0 before Start and after Shutdown. With WithBroker, all instances do it, the number is that
+// of this one, and the call waits for the broker, for the publish timeout at most.
 func (m *Manager) CloseUser(userID string) int {
 	n := m.hub.CloseUser(userID)
 	m.tell(talk{User: userID, Close: true})

@@ -24,8 +24,9 @@ type Presence struct {
 	// when the client subscribes, in the goroutine of its connection, or in that of the caller of Client.Subscribe. It may block: then the
 	// server reads nothing more from this client, which is not subscribed yet and gets everything else, and other clients do not wait. When
 	// the client has gone meanwhile, nobody is told of it. Shutdown waits a second for it, as for other callbacks. Info must not subscribe the
-	// client to a topic for which it is called again. Of several connections of a user, the one that subscribed last counts. What is too large, or cannot be encoded, is reported
-	// with CodeSerialization, and {} is told, as for nil. When Info panics, the client is closed with 1011. Nil: {}.
+	// client to a topic for which it is called again. Of several connections of a user, the one that subscribed last counts. What is too
+	// large, or cannot be encoded, is reported with CodeSerialization, and {} is told, as for nil. When Info panics, the client is closed
+	// with 1011. Nil: {}.
 	Info func(*Client) any
 }
 

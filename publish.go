@@ -47,7 +47,8 @@ func (m *Manager) publishWithin(p *wire.Publication) error {
 //
 // It returns nil when the topic has accepted the message, also when there are no subscribers, such as before Start;
 // ErrInvalidTopic; ErrInvalidData when data is not valid UTF-8; ErrBusy together with the context's error when the context ended
-// first; and ErrClosed once Shutdown has begun or, with WithDrain, once the window is over. It panics when the context is nil.
+// first; and ErrClosed once Shutdown has begun or, with WithDrain, once the window is over. With WithBroker, nil says that the
+// broker has accepted the message; when it has not, the error is ErrBroker or ErrLimit. It panics when the context is nil.
 func (m *Manager) Publish(ctx context.Context, topic string, data string) error {
 	if ctx == nil { // require would cost a call
 		panic("tank: Publish: context is nil")

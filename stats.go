@@ -71,7 +71,7 @@ type Stats struct {
 	OutboxMemory    int64         `json:"outbox_memory"`    // memory of the queued bytes of all clients; see Limits.TotalOutboxBytes
 	HistoryMemory   int64         `json:"history_memory"`   // memory of what topics keep; see Limits.TotalHistoryBytes
 	Throttled       uint64        `json:"throttled"`        // messages from clients that waited for the rate limit; see Limits
-	Broker          BrokerStats   `json:"broker"`
+	Broker          BrokerStats   `json:"broker"`           // how the instance fares with its broker; see WithBroker
 	EventsDropped   uint64        `json:"events_dropped"`   // events dropped because Errors, ConnEvents or the logger was full
 	PanicsRecovered uint64        `json:"panics_recovered"` // of callbacks and actors
 	Uptime          time.Duration `json:"uptime"`           // nanoseconds in JSON; zero before Start and once Shutdown was called
@@ -155,12 +155,12 @@ func (m *Manager) topicStats(lingering bool) []TopicStats {
 			Name:            s.Name,
 			Subscribers:     s.Subscribers,
 			SubscribersV2:   s.SpeakV2,
+			Users:           s.Users,
 			Epoch:           s.Position.Epoch,
 			Seq:             s.Position.Seq,
 			Kept:            s.Kept,
 			KeptBytes:       s.KeptBytes,
 			OldestKeptAt:    s.OldestKeptAt,
-			Users:           s.Users,
 			Published:       s.Published,
 			Delivered:       s.Delivered,
 			Dropped:         s.Dropped,
@@ -283,20 +283,18 @@ type Histogram struct {
 // Histograms returns the distributions. It never blocks. A busy instance's counts may be of slightly different moments.
 func (m *Manager) Histograms() Histograms {
 	return Histograms{
-		BatchMessages: read(m.histograms.batchMessages, 1),
-		WriteLatency:  read(m.histograms.writeLatency, float64(time.Second)),
-		OutboxBytes:   read(m.histograms.outboxBytes, 1),
-
+		BatchMessages:  read(m.histograms.batchMessages, 1),
+		WriteLatency:   read(m.histograms.writeLatency, float64(time.Second)),
+		OutboxBytes:    read(m.histograms.outboxBytes, 1),
 		RequestLatency: read(m.histograms.requestLatency, float64(time.Second)),
 	}
 }
 
 // histograms of an instance.
 type histograms struct {
-	batchMessages *metrics.Histogram
-	writeLatency  *metrics.Histogram // nanoseconds
-	outboxBytes   *metrics.Histogram
-
+	batchMessages  *metrics.Histogram
+	writeLatency   *metrics.Histogram // nanoseconds
+	outboxBytes    *metrics.Histogram
 	requestLatency *metrics.Histogram // nanoseconds
 }
 
@@ -305,10 +303,9 @@ func newHistograms() histograms {
 	latencies := []int64{25 * us, 50 * us, 100 * us, 250 * us, 500 * us, 1 * ms, 2500 * us, 5 * ms, 10 * ms, 25 * ms, 50 * ms, 100 * ms,
 		250 * ms, 500 * ms, 1000 * ms, 2500 * ms, 5000 * ms, 10_000 * ms}
 	return histograms{
-		batchMessages: metrics.NewHistogram(1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048),
-		writeLatency:  metrics.NewHistogram(latencies...),
-		outboxBytes:   metrics.NewHistogram(0, 1*kib, 4*kib, 16*kib, 64*kib, 256*kib, 1*mib, 4*mib, 16*mib, 64*mib),
-
+		batchMessages:  metrics.NewHistogram(1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048),
+		writeLatency:   metrics.NewHistogram(latencies...),
+		outboxBytes:    metrics.NewHistogram(0, 1*kib, 4*kib, 16*kib, 64*kib, 256*kib, 1*mib, 4*mib, 16*mib, 64*mib),
 		requestLatency: metrics.NewHistogram(latencies...),
 	}
 }

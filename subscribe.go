@@ -25,6 +25,9 @@ import (
 // queued and ErrLimit as its last step. With the policies that drop publications, it gets ErrLimit with their number in place of
 // those that were dropped, and goes on.
 //
+// With WithBroker, the loop begins when the broker delivers the topic. It is not told of publications that are lost on their way from the
+// broker: see BrokerStats.Gaps.
+//
 // The last step has an error and no publication: ErrInvalidTopic; ErrClosed once Shutdown has ended the topics and the loop has
 // everything; or the context's error, also while publications wait. It may be called before Start. It panics when the context is
 // nil.

@@ -32,8 +32,8 @@ type Broker interface {
 	// Subscribe returns nil once all subscriptions are in force: what the server of this connection accepts after that comes, or Lost is
 	// called. It may block, as long as the context lasts; while there is no connection it waits, or returns an error. Calls of Subscribe and
 	// Unsubscribe come one after the other. After an error, Subscribe is called again with the same subscriptions, fewer or more, so it has
-	// to take those that it has already; those that do not come again are given to Unsubscribe. A broker renews its subscriptions by itself after a reconnect, and calls Lost for each, unless it
-	// can show that nothing is missing.
+	// to take those that it has already; those that do not come again are given to Unsubscribe. A broker renews its subscriptions by
+	// itself after a reconnect, and calls Lost for each, unless it can show that nothing is missing.
 	Subscribe(context.Context, []Subscription) error
 
 	// Unsubscribe ends subscriptions, also those for which Subscribe has returned an error. No method of a Receiver is running, or called,

@@ -54,7 +54,8 @@ func (c *Client) accept(b *wire.Batch) bool {
 }
 
 func (ping) handle(c *Client) {
-	if c.out.closeFrame != closeNone {
+	c.writeQueued() // or the heartbeat could overtake the first message of all, hello
+	if c.out.closeFrame != closeNone || c.gone {
 		return
 	}
 	c.out.urgent(wire.AppendHeader(nil, wire.OpPing, 0))

@@ -517,6 +517,21 @@ func TestPingOvertakesWhatIsQueued(t *testing.T) {
 	})
 }
 
+// A session is pinged when the heartbeat comes to it, which may be before its hello is written.
+func TestHeartbeatDoesNotOvertakeWhatTheSocketTakes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPairV2(t, 1000, nil)
+		hello := wire.AppendFrame(nil, wire.OpText, `{"hello":{}}`)
+		if _, idle := p.Deliver(wire.NewAnswers(wire.V2, hello, 1)); !idle {
+			t.Fatal("somebody else writes")
+		}
+		p.Ping()
+		p.Flush()
+		p.expectFrames(t, string(hello)+"\x89\x00"+"\x81\x02{}")
+		p.Cut("end")
+	})
+}
+
 func TestMessagesAreJoinedUpToTheWriteBuffer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPair(t, 1, func(o *client.Options) { o.OutboxBytes = 1 << 20 })

@@ -30,16 +30,21 @@ var memberKeys = func() map[string]compare[memberRow] {
 	return keys
 }()
 
-// newAudience looks at who is in a topic. Only who has something queued can lag.
+// lagOf is Client.Lag that asks only who has something queued.
+func lagOf(c *tank.Client, s *tank.ClientStats, topic string) int {
+	if s.OutboxBytes == 0 {
+		return 0
+	}
+	return c.Lag(topic)
+}
+
+// newAudience looks at who is in a topic.
 func newAudience(m *tank.Manager, topic string) *audience {
 	clients := m.GetTopicSubscribers(topic)
 	a := &audience{&table[memberRow]{time: time.Now(), rows: make([]memberRow, len(clients))}, []string{}}
 	for i, c := range clients {
-		row := memberRow{ClientStats: c.Stats()}
-		if row.OutboxBytes > 0 {
-			row.Lag = c.Lag(topic)
-		}
-		a.members.rows[i] = row
+		stats := c.Stats()
+		a.members.rows[i] = memberRow{stats, lagOf(c, &stats, topic)}
 	}
 	if here, err := m.Presence(topic); err == nil { // or the topic has ended
 		a.present = slices.AppendSeq(a.present, maps.Keys(here.Info))

@@ -84,12 +84,9 @@ func (h *handler) showClient(r *http.Request) (any, error) {
 	p := clientPage{time.Now(), c.Stats(), []standing{}, len(topics)}
 	err = h.topics.with(r.Context(), "", func(all *topicTable) {
 		for _, name := range topics[:min(maxTopics, len(topics))] {
-			s := standing{Name: name}
+			s := standing{Name: name, Lag: lagOf(c, &p.Client, name)}
 			if row := find(all, name); row != nil {
 				s.Seq = row.Seq
-			}
-			if p.Client.OutboxBytes > 0 {
-				s.Lag = c.Lag(name)
 			}
 			p.Topics = append(p.Topics, s)
 		}

@@ -24,7 +24,7 @@ type sample struct {
 	Recovered      float64 `json:"recovered"`
 	Missed         float64 `json:"missed"` // clients that came back and were told that messages may be missing
 	Requests       float64 `json:"requests"`
-	FailedRequests float64 `json:"requests_failed"`
+	RequestsFailed float64 `json:"requests_failed"`
 	Evicted        float64 `json:"evicted"`
 	Refused        float64 `json:"refused"`
 	Throttled      float64 `json:"throttled"`
@@ -39,23 +39,23 @@ const (
 
 // health is what is known of an instance's past. It is not changed, but followed by another one.
 type health struct {
-	time      time.Time
-	stats     tank.Stats
-	samples   []sample // oldest first
-	histogram tank.Histograms
-	marks     []mark // oldest first: what histograms were not so recently, and since
+	time       time.Time
+	stats      tank.Stats
+	samples    []sample // oldest first
+	histograms map[string]tank.Histogram
+	marks      []mark // oldest first: what histograms were not so recently, and since
 }
 
 // mark is what histograms had counted at some time.
 type mark struct {
-	time                                                     time.Time
-	batchMessages, writeLatency, outboxBytes, requestLatency []uint64
+	time       time.Time
+	histograms map[string]tank.Histogram
 }
 
 // next looks at an instance. before is nil at the first look.
 func (before *health) next(m *tank.Manager) *health {
-	h := &health{time: time.Now(), stats: m.Stats(), histogram: m.Histograms()}
-	now := mark{h.time, h.histogram.BatchMessages.Counts, h.histogram.WriteLatency.Counts, h.histogram.OutboxBytes.Counts, h.histogram.RequestLatency.Counts}
+	h := &health{time: time.Now(), stats: m.Stats(), histograms: byName(m.Histograms())}
+	now := mark{h.time, h.histograms}
 	if before == nil {
 		h.marks = []mark{now}
 		return h
@@ -66,6 +66,16 @@ func (before *health) next(m *tank.Manager) *health {
 		h.marks = h.marks[1:]
 	}
 	return h
+}
+
+// byName returns histograms by the names that they have on the page.
+func byName(h tank.Histograms) map[string]tank.Histogram {
+	return map[string]tank.Histogram{
+		"batch_messages":  h.BatchMessages,
+		"write_latency":   h.WriteLatency,
+		"outbox_bytes":    h.OutboxBytes,
+		"request_latency": h.RequestLatency,
+	}
 }
 
 func sampleBetween(a, b *health) sample {
@@ -85,7 +95,7 @@ func sampleBetween(a, b *health) sample {
 		Recovered:      rate(a.stats.Resumes.Recovered, b.stats.Resumes.Recovered),
 		Missed:         rate(missed(a.stats.Resumes), missed(b.stats.Resumes)),
 		Requests:       rate(a.stats.Requests, b.stats.Requests),
-		FailedRequests: rate(a.stats.RequestsFailed, b.stats.RequestsFailed),
+		RequestsFailed: rate(a.stats.RequestsFailed, b.stats.RequestsFailed),
 		Evicted:        rate(a.stats.Evicted, b.stats.Evicted),
 		Refused:        rate(a.stats.Refused, b.stats.Refused),
 		Throttled:      rate(a.stats.Throttled, b.stats.Throttled),
@@ -103,13 +113,19 @@ type distribution struct {
 	Recent []uint64 `json:"recent"` // counts of the last minute; of all that somebody looked, when that is shorter
 }
 
-// since returns what a histogram has counted since a mark of it; at the first look, which is that mark, all of it.
-func since(h tank.Histogram, before []uint64) distribution {
-	recent := slices.Clone(h.Counts)
-	for i := range recent {
-		recent[i] -= min(recent[i], before[i])
+// distributions returns what histograms have counted since the oldest mark; at the first look, which is that mark, all of it.
+func (h *health) distributions() map[string]distribution {
+	all := make(map[string]distribution, len(h.histograms))
+	for name, now := range h.histograms {
+		recent := slices.Clone(now.Counts)
+		if len(h.marks) > 1 {
+			for i, before := range h.marks[0].histograms[name].Counts {
+				recent[i] -= min(recent[i], before)
+			}
+		}
+		all[name] = distribution{now, recent}
 	}
-	return distribution{h, recent}
+	return all
 }
 
 // healthPage is how an instance fares, as JSON.
@@ -130,24 +146,12 @@ func (h *handler) showHealth(r *http.Request) (any, error) {
 	if err := h.health.with(r.Context(), "", func(latest *health) { now = latest }); err != nil {
 		return nil, err
 	}
-	begin := now.marks[0]
-	if len(now.marks) == 1 { // the first look
-		n := len(begin.batchMessages) + len(begin.writeLatency) + len(begin.outboxBytes) + len(begin.requestLatency)
-		none := make([]uint64, n)
-		begin.batchMessages, begin.writeLatency, begin.outboxBytes, begin.requestLatency = none, none, none, none
-	}
 	return healthPage{
-		Time:     now.time,
-		State:    string(now.stats.State),
-		Stats:    now.stats,
-		Interval: time.Second.Seconds(),
-		Samples:  append([]sample{}, now.samples...),
-		Histograms: map[string]distribution{
-			"batch_messages": since(now.histogram.BatchMessages, begin.batchMessages),
-			"write_latency":  since(now.histogram.WriteLatency, begin.writeLatency),
-			"outbox_bytes":   since(now.histogram.OutboxBytes, begin.outboxBytes),
-
-			"request_latency": since(now.histogram.RequestLatency, begin.requestLatency),
-		},
+		Time:       now.time,
+		State:      string(now.stats.State),
+		Stats:      now.stats,
+		Interval:   time.Second.Seconds(),
+		Samples:    append([]sample{}, now.samples...),
+		Histograms: now.distributions(),
 	}, nil
 }

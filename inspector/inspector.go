@@ -18,11 +18,10 @@ func Handler(m *tank.Manager) http.Handler {
 		panic("inspector: Handler: instance is nil")
 	}
 	h := &handler{
-		m:       m,
-		health:  newCache(func(_ string, before *health) *health { return before.next(m) }),
-		topics:  newCache(func(_ string, before *topicTable) *topicTable { return newTopicTable(m, before) }),
-		clients: newCache(func(string, *clientTable) *clientTable { return newClientTable(m.GetAllClients()) }),
-
+		m:         m,
+		health:    newCache(func(_ string, before *health) *health { return before.next(m) }),
+		topics:    newCache(func(_ string, before *topicTable) *topicTable { return newTopicTable(m, before) }),
+		clients:   newCache(func(string, *clientTable) *clientTable { return newClientTable(m.GetAllClients()) }),
 		audiences: newCache(func(topic string, _ *audience) *audience { return newAudience(m, topic) }),
 	}
 	h.answers = map[string]func(*http.Request) (any, error){
@@ -37,13 +36,12 @@ func Handler(m *tank.Manager) http.Handler {
 
 type handler struct {
 	// Immutable.
-	m       *tank.Manager
-	health  *cache[*health]
-	topics  *cache[*topicTable]
-	clients *cache[*clientTable]
-	answers map[string]func(*http.Request) (any, error)
-
+	m         *tank.Manager
+	health    *cache[*health]
+	topics    *cache[*topicTable]
+	clients   *cache[*clientTable]
 	audiences *cache[*audience] // by topic
+	answers   map[string]func(*http.Request) (any, error)
 }
 
 // ServeHTTP answers by what the path ends with, because where it begins depends on how the handler is mounted.

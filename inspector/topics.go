@@ -38,13 +38,13 @@ var topicKeys = map[string]compare[topicRow]{
 
 // newTopicTable looks at all topics. Their rates are since the table before, if there is one.
 func newTopicTable(m *tank.Manager, before *topicTable) *topicTable {
-	stats := allTopics(m)
-	t := &topicTable{time: time.Now(), rows: make([]topicRow, len(stats))}
+	t := &topicTable{rows: allTopics(m), time: time.Now()}
 	var old []topicRow // those that are not behind, as both are sorted by name
 	if before != nil {
 		old = before.rows
 	}
-	for i, s := range stats {
+	for i := range t.rows {
+		s := &t.rows[i]
 		for len(old) > 0 && old[0].Name < s.Name {
 			old = old[1:]
 		}
@@ -52,30 +52,23 @@ func newTopicTable(m *tank.Manager, before *topicTable) *topicTable {
 		if len(old) > 0 && old[0].Name == s.Name && old[0].CreatedAt.Equal(s.CreatedAt) { // and not one that began anew
 			since, published = before.time, s.Published-min(s.Published, old[0].Published)
 		}
-		t.rows[i] = topicRow{s.TopicStats, s.lingering, perSecond(published, t.time.Sub(since))}
+		s.Rate = perSecond(published, t.time.Sub(since))
 	}
 	return t
 }
 
-// listed is a topic of one of the manager's two lists.
-type listed struct {
-	tank.TopicStats
-	lingering bool
-}
-
-// allTopics returns the topics, lingering ones included, sorted by name.
-func allTopics(m *tank.Manager) []listed {
+// allTopics returns the topics, lingering ones included, sorted by name. Their rates are still to come.
+func allTopics(m *tank.Manager) []topicRow {
 	live, lingering := m.GetAllTopics(), m.GetLingeringTopics()
-	all := make([]listed, 0, len(live)+len(lingering))
+	all := make([]topicRow, 0, len(live)+len(lingering))
 	for _, s := range live {
-		all = append(all, listed{s, false})
+		all = append(all, topicRow{TopicStats: s})
 	}
 	for _, s := range lingering {
-		all = append(all, listed{s, true})
+		all = append(all, topicRow{TopicStats: s, Lingering: true})
 	}
-	byName := func(a, b listed) int { return strings.Compare(a.Name, b.Name) }
-	slices.SortStableFunc(all, byName)
-	return slices.CompactFunc(all, func(a, b listed) bool { return a.Name == b.Name }) // one may have begun to linger between the two lists
+	slices.SortStableFunc(all, func(a, b topicRow) int { return strings.Compare(a.Name, b.Name) })
+	return slices.CompactFunc(all, func(a, b topicRow) bool { return a.Name == b.Name }) // one may have begun to linger between the two lists
 }
 
 func perSecond(n uint64, d time.Duration) float64 {

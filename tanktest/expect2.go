@@ -144,8 +144,8 @@ func (c *ClientV2) ExpectLost(topic string, messages uint64) tank.Position {
 }
 
 // ExpectGap passes over messages like ExpectTopic. It fails the test unless the first says that publications of the topic may be missing, as
-// behind a broker that was away. It returns the number before which. The client stands where it stood; Subscribe with Since its Position asks
-// for what is missing, and moves it on.
+// behind a broker that was away. It returns the number before which they are. The client stands where it stood; Subscribe with Since its
+// Position asks for what is missing, and moves it on.
 func (c *ClientV2) ExpectGap(topic string) (before uint64) {
 	c.t.Helper()
 	var said struct{ Gap struct{ Seq uint64 } }

@@ -168,6 +168,12 @@ func TestClusterUsers(t *testing.T) {
 		}
 		publishOn(t, nodes[0], "news", "still")
 		bob.Expect("news", "still")
+		nodes[0].broker.Cut()
+		synctest.Wait()
+		nodes[0].CloseUser("bob")
+		if got := nodes[0].Stats().Broker; got.Published != 1 || got.Refused != 0 { // the others are no publications
+			t.Errorf("stats are %+v", got)
+		}
 	})
 }
 
@@ -302,12 +308,15 @@ func TestClusterWithoutConnection(t *testing.T) {
 		must(t, n.Ready())
 		publishOn(t, nodes[1], "news", "after")
 		plain.Expect("news", "after")
-		var codes []tank.ErrorCode
+		time.Sleep(time.Second) // losses are gathered before they are reported
+		var broken []string
 		for len(n.Errors) > 0 {
-			codes = append(codes, (<-n.Errors).Code)
+			if e := <-n.Errors; e.Code == tank.CodeBroker {
+				broken = append(broken, e.Message)
+			}
 		}
-		if !slices.Contains(codes, tank.CodeBroker) {
-			t.Errorf("errors have the codes %v", codes)
+		if got := strings.Join(broken, ", "); got != "no connection to the broker, broker failed" {
+			t.Errorf("errors are: %s", got)
 		}
 		if got := n.Stats().Broker; got.Down || got.Gaps == 0 || got.Refused != 5 {
 			t.Errorf("stats are %+v", got)
@@ -364,6 +373,10 @@ func TestABrokerThatBlocksForEver(t *testing.T) {
 			t.Errorf("Publish returns %v", err)
 		}
 		mustBe(t, n.BroadcastTopicMessage("news", "held"), tank.ErrBusy)
+		began := time.Now()
+		if n.CloseUser("nobody"); time.Since(began) != tank.DefaultPublishTimeout {
+			t.Errorf("CloseUser took %v", time.Since(began))
+		}
 		waits := n.Dial("/")
 		waits.Send("sub:waits")
 		synctest.Wait()
@@ -376,7 +389,7 @@ func TestABrokerThatBlocksForEver(t *testing.T) {
 			t.Error("the instance does not answer")
 		}
 		n.broker.ReleasePublish()
-		began := time.Now()
+		began = time.Now()
 		ctx, cancel = context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
 		must(t, n.Shutdown(ctx))
@@ -407,6 +420,37 @@ func TestClusterLoops(t *testing.T) {
 				t.Errorf("got %+v, %v", p, err)
 			}
 			break
+		}
+	})
+}
+
+// TestClusterLoopsAreNotToldOfGaps: they go on with what comes next.
+func TestClusterLoopsAreNotToldOfGaps(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, nodes := cluster(t, 2)
+		got := make(chan string, 10)
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() {
+			defer close(got)
+			for p, err := range nodes[0].Manager.Subscribe(ctx, "news") {
+				got <- fmt.Sprint(p.Data, err)
+			}
+		}()
+		synctest.Wait()
+		nodes[0].broker.Lose(1)
+		publishOn(t, nodes[1], "news", "lost")
+		publishOn(t, nodes[1], "news", "comes")
+		synctest.Wait()
+		if gaps := nodes[0].Stats().Broker.Gaps; gaps != 1 {
+			t.Errorf("%d gaps", gaps)
+		}
+		cancel()
+		var all []string
+		for text := range got {
+			all = append(all, text)
+		}
+		if text := strings.Join(all, ", "); text != "comes<nil>, context canceled" {
+			t.Errorf("got %s", text)
 		}
 	})
 }
@@ -547,6 +591,19 @@ func TestClusterPresenceOfCrowds(t *testing.T) {
 		}
 		nodes[0].isThere(t, 7*time.Second, "2 ann user0")
 		nodes[1].isThere(t, 7*time.Second, "2 ann user0")
+	})
+}
+
+// TestClusterPresenceOfOneInTwoCrowds: where no names are told, a user of two instances counts twice.
+func TestClusterPresenceOfOneInTwoCrowds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, nodes := presentCluster(t, 3, tank.Presence{Max: 1})
+		nodes[0].Dial("/?user_id=ann").Subscribe("news")
+		for i, n := range nodes[1:] {
+			n.Dial("/?user_id=both").Subscribe("news")
+			n.Dial(fmt.Sprint("/?user_id=user", i)).Subscribe("news")
+		}
+		nodes[0].isThere(t, 7*time.Second, "5 ")
 	})
 }
 

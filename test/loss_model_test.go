@@ -90,9 +90,9 @@ func runLosses(t *testing.T, policy tank.OutboxPolicy, steps []lossStep) error {
 	}
 	for i, step := range steps {
 		w.do(w.clients[step.Client], step)
-		for _, c := range w.clients {
+		for n, c := range w.clients {
 			if err := w.look(c); err != nil {
-				return fmt.Errorf("step %d %+v: client %p: %w", i+1, step, c, err)
+				return fmt.Errorf("step %d %+v: client %d: %w", i+1, step, n, err)
 			}
 		}
 	}

@@ -108,7 +108,6 @@ type said struct {
 	Here    *present
 	Expires *int
 	Msg     any
-	Bye     any
 }
 
 // present is who is there, or has come and gone.

@@ -11,7 +11,7 @@ import (
 )
 
 // A topic behind a broker. What is published to it comes from there, once its subscription at the broker is in force; and some of it may
-// be missing. All functions in this file run in the topic's actor, but those whose names are exported, and size.
+// be missing. All functions in this file run in the topic's actor, but the exported ones and goLive.
 
 type (
 	inForce struct{}                                  // the subscription at the broker is in force
@@ -32,8 +32,8 @@ func (t *Topic) Live() <-chan struct{} { return t.live }
 
 // goLive closes Live. Any goroutine may call it.
 func (t *Topic) goLive() {
-	if t.live != nil && t.isLive.CompareAndSwap(false, true) {
-		close(t.live)
+	if t.live != nil {
+		t.closeLive.Do(func() { close(t.live) })
 	}
 }
 

@@ -26,11 +26,11 @@ type Shared struct {
 	Crowd int            // there are so many that no names are told; then the others are not set
 }
 
-// elsewhere is who is in a topic on another instance. Owned by the topic.
-type elsewhere struct {
-	users map[string]struct{}
-	crowd int // users without names
-	heard time.Time
+// instance is another instance, and who is in the topic there. Owned by the topic.
+type instance struct {
+	users   map[string]struct{}
+	crowd   int // users without names
+	heardAt time.Time
 }
 
 // heard is what another instance has told.
@@ -62,9 +62,9 @@ func (p *presence) shareDue() time.Time {
 	case !p.shares:
 		return time.Time{}
 	case len(p.unshared) > 0:
-		return p.shared.Add(tellEvery)
+		return p.sharedAt.Add(tellEvery)
 	case p.here > 0:
-		return p.sharedAll.Add(shareEvery)
+		return p.sharedAllAt.Add(shareEvery)
 	}
 	return time.Time{}
 }
@@ -85,7 +85,7 @@ func (p *presence) takeShared(now time.Time) (s Shared) {
 	switch {
 	case p.here > p.Max:
 		s.Crowd = p.here
-	case p.here > 0 && now.Sub(p.sharedAll) >= shareEvery, p.sharedCrowd:
+	case p.here > 0 && now.Sub(p.sharedAllAt) >= shareEvery, p.sharedCrowd:
 		s.All = true
 		for _, u := range p.users {
 			if u.isHere() {
@@ -104,9 +104,9 @@ func (p *presence) takeShared(now time.Time) (s Shared) {
 		}
 		u.unshared, u.shared = false, u.isHere()
 	}
-	p.unshared, p.shared, p.sharedCrowd = nil, now, s.Crowd > 0
+	p.unshared, p.sharedAt, p.sharedCrowd = nil, now, s.Crowd > 0
 	if s.All || s.Crowd > 0 {
-		p.sharedAll = now
+		p.sharedAllAt = now
 	}
 	return s
 }
@@ -117,53 +117,53 @@ func (m heard) handle(t *Topic) {
 	if p == nil {
 		return
 	}
-	e := p.elsewhere[m.node]
-	if e == nil {
-		e = &elsewhere{users: make(map[string]struct{})}
-		if p.elsewhere == nil {
-			p.elsewhere = make(map[string]*elsewhere)
+	other := p.instances[m.node]
+	if other == nil {
+		other = &instance{users: make(map[string]struct{})}
+		if p.instances == nil {
+			p.instances = make(map[string]*instance)
 		}
-		p.elsewhere[m.node] = e
-		p.sharedAll = time.Time{}
+		p.instances[m.node] = other
+		p.sharedAllAt = time.Time{}
 	}
-	e.heard = time.Now()
+	other.heardAt = time.Now()
 	if m.All || m.Crowd > 0 {
-		p.keepOnly(e, m.In)
+		p.keepOnly(other, m.In)
 	}
-	p.there += m.Crowd - e.crowd
-	e.crowd = m.Crowd
+	p.there += m.Crowd - other.crowd
+	other.crowd = m.Crowd
 	for _, of := range m.In {
-		p.enterElsewhere(e, of)
+		p.enterElsewhere(other, of)
 	}
 	for _, name := range m.Out {
-		p.exitElsewhere(e, name)
+		p.exitElsewhere(other, name)
 	}
-	if len(e.users) == 0 && e.crowd == 0 {
-		delete(p.elsewhere, m.node)
+	if len(other.users) == 0 && other.crowd == 0 {
+		delete(p.instances, m.node)
 	}
 	t.notePresent()
 }
 
 // keepOnly removes the users of an instance that are not among these.
-func (p *presence) keepOnly(e *elsewhere, all []wire.Present) {
+func (p *presence) keepOnly(other *instance, all []wire.Present) {
 	stay := make(map[string]struct{}, len(all))
 	for _, of := range all {
 		stay[of.User] = struct{}{}
 	}
-	for name := range e.users {
+	for name := range other.users {
 		if _, stays := stay[name]; !stays {
-			p.exitElsewhere(e, name)
+			p.exitElsewhere(other, name)
 		}
 	}
 }
 
-func (p *presence) enterElsewhere(e *elsewhere, of wire.Present) {
+func (p *presence) enterElsewhere(other *instance, of wire.Present) {
 	u := p.user(of.User)
 	if !u.isThere() {
 		p.there++
 	}
-	if _, known := e.users[of.User]; !known {
-		e.users[of.User] = struct{}{}
+	if _, known := other.users[of.User]; !known {
+		other.users[of.User] = struct{}{}
 		u.elsewhere++
 	}
 	if !u.isHere() && u.Info != of.Info { // what is known here of a user counts more
@@ -172,11 +172,11 @@ func (p *presence) enterElsewhere(e *elsewhere, of wire.Present) {
 	p.note(u)
 }
 
-func (p *presence) exitElsewhere(e *elsewhere, name string) {
-	if _, known := e.users[name]; !known {
+func (p *presence) exitElsewhere(other *instance, name string) {
+	if _, known := other.users[name]; !known {
 		return
 	}
-	delete(e.users, name)
+	delete(other.users, name)
 	u := p.users[name]
 	if u.elsewhere--; !u.isThere() {
 		p.there--
@@ -186,19 +186,19 @@ func (p *presence) exitElsewhere(e *elsewhere, name string) {
 
 // forgetSilent forgets the instances that have said nothing for long.
 func (p *presence) forgetSilent(now time.Time) {
-	for node, e := range p.elsewhere {
-		if now.Sub(e.heard) >= silentFor {
-			p.keepOnly(e, nil)
-			p.there -= e.crowd
-			delete(p.elsewhere, node)
+	for node, other := range p.instances {
+		if now.Sub(other.heardAt) >= silentFor {
+			p.keepOnly(other, nil)
+			p.there -= other.crowd
+			delete(p.instances, node)
 		}
 	}
 }
 
 // silentDue returns when an instance is to be forgotten, or the zero time.
 func (p *presence) silentDue() (at time.Time) {
-	for _, e := range p.elsewhere {
-		if due := e.heard.Add(silentFor); at.IsZero() || due.Before(at) {
+	for _, other := range p.instances {
+		if due := other.heardAt.Add(silentFor); at.IsZero() || due.Before(at) {
 			at = due
 		}
 	}

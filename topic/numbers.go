@@ -49,7 +49,7 @@ func (t *Topic) position() wire.Position {
 }
 
 // noteLasting notes whether it makes a difference that the topic goes on without subscribers: somebody knows its epoch, and something
-// was published, or will be kept when it is; or a key is known; or somebody is present, who has vanished.
+// was published, or will be kept when it is; or a key is known; or somebody is here, who has vanished.
 func (t *Topic) noteLasting() {
 	lasting := t.epoch.Load() != nil && (t.seq > 0 || t.history.limits.IsOn()) || len(t.keys.order) > 0 || t.presence != nil && t.presence.here > 0
 	if lasting != t.lasting.Load() {

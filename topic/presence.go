@@ -39,13 +39,13 @@ type presence struct {
 	due      time.Time // when the owner is to call TellPresence; zero: it is not asked to
 
 	// Behind a broker, see elsewhere.go.
-	shares      bool                  // others are told of the users of this instance
-	here        int                   // users of this instance
-	elsewhere   map[string]*elsewhere // other instances, by what they call themselves; none says nothing
-	unshared    []*user               // of this instance, of whom others are to be told
-	shared      time.Time             // when others were told last
-	sharedAll   time.Time             // when they were told everything last
-	sharedCrowd bool                  // what they were told last was a number
+	shares      bool                 // others are told of the users of this instance
+	here        int                  // users of this instance
+	instances   map[string]*instance // the others on which somebody is there, by their nodes
+	unshared    []*user              // of this instance, of whom others are to be told
+	sharedAt    time.Time            // when others were told last
+	sharedAllAt time.Time            // when they were told everything last
+	sharedCrowd bool                 // what they were told last was a number
 }
 
 // user is a user who is there, or was when watchers were told last.

@@ -12,6 +12,7 @@ import (
 	"cmp"
 	"context"
 	"iter"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -102,23 +103,22 @@ type Options struct {
 // Topic is the handle of a topic actor. It is safe for concurrent use.
 type Topic struct {
 	// Immutable.
-	name      string
-	verbatim  bool
-	encode    func(dst []byte, data string) []byte
-	envelope2 wire.Envelope2
-	envelope  int // bytes of a message beside its data, escaping aside, in the encoding where that is most
-	deflater  *wire.Deflater
-	pool      *Pool
-	batches   *metrics.Histogram // nil: batches are not counted
-	budget    *budget.Budget     // of what is kept
-	counters  *Counters
-	onPanic   func(*actor.PanicError)
-	onKept    func(t *Topic, kept bool, due time.Time) // nil: nobody asks
-	ref       *actor.Ref[Message]
-	live      chan struct{} // see Live; nil without a broker
-
-	onPresence func(t *Topic, due time.Time) // nil: nobody is reminded
-	onShare    func(*Topic, Shared)          // nil: there is nobody to tell
+	name       string
+	verbatim   bool
+	encode     func(dst []byte, data string) []byte
+	envelope2  wire.Envelope2
+	envelope   int // bytes of a message beside its data, escaping aside, in the encoding where that is most
+	deflater   *wire.Deflater
+	pool       *Pool
+	batches    *metrics.Histogram // nil: batches are not counted
+	budget     *budget.Budget     // of what is kept
+	counters   *Counters
+	onPanic    func(*actor.PanicError)
+	onKept     func(t *Topic, kept bool, due time.Time) // nil: nobody asks
+	onPresence func(t *Topic, due time.Time)            // nil: nobody is reminded
+	onShare    func(*Topic, Shared)                     // nil: there is nobody to tell
+	ref        *actor.Ref[Message]
+	live       chan struct{} // see Live; nil without a broker
 
 	// Owned by the actor.
 	members  []*Member
@@ -140,9 +140,9 @@ type Topic struct {
 	presence *presence // nil: the topic does not know who is in it
 
 	// For any goroutine.
-	aborted atomic.Bool
-	isLive  atomic.Bool   // live is closed
-	dropped atomic.Uint64 // which subscribers add to, too
+	aborted   atomic.Bool
+	closeLive sync.Once
+	dropped   atomic.Uint64 // which subscribers add to, too
 
 	// Written by the actor alone, read by anyone.
 	epoch         atomic.Pointer[string] // names the numbering; nil: nobody knows it yet
@@ -192,7 +192,15 @@ type (
 
 // Spawn makes a topic without subscribers.
 func Spawn(name string, opts Options) *Topic {
-	t := &Topic{name: name, verbatim: opts.Verbatim, encode: wire.AppendMessage, deflater: opts.Deflater, pool: opts.Pool, batches: opts.BatchMessages, onKept: opts.OnKept}
+	t := &Topic{
+		name:     name,
+		verbatim: opts.Verbatim,
+		encode:   wire.AppendMessage,
+		deflater: opts.Deflater,
+		pool:     opts.Pool,
+		batches:  opts.BatchMessages,
+		onKept:   opts.OnKept,
+	}
 	if opts.Presence.Enabled {
 		t.presence = &presence{Presence: opts.Presence, users: make(map[string]*user)}
 		t.onPresence, t.onShare = opts.OnPresence, opts.OnShare

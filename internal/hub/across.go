@@ -38,8 +38,7 @@ func (h *Hub) Tell(data string) error {
 	if _, err := h.awaitConnection(ctx); err != nil {
 		return err
 	}
-	_, err := h.link.Publish(ctx, link.Talk, broker.Publication{Data: data})
-	return translateBroker(err)
+	return translateBroker(h.link.Tell(ctx, data))
 }
 
 // publishAcross gives a publication to the broker, once it is known whether there is a connection and the subscription of its topic here is

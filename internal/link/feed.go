@@ -14,14 +14,13 @@ import (
 	"github.com/fanqie/tank-websocket-go-server/topic"
 )
 
-// feed is a subscription at the broker: of a topic, of what other instances tell of who is in it, or of the talk between instances. It is what the broker knows of the topic, so that the
-// subscriptions of two topics of one name, of which one has ended, are two.
+// feed is a subscription at the broker: of a topic, of what other instances tell of who is in it, or of the talk between instances. It
+// belongs to a topic, and not to a name, so that the subscriptions of two topics of one name, of which one has ended, are two.
 type feed struct {
 	// Immutable.
-	link  *Link
-	topic *topic.Topic // nil: what comes is the talk
-
-	people bool // what comes is who is in the topic elsewhere
+	link   *Link
+	topic  *topic.Topic // nil: what comes is the talk
+	people bool         // what comes is who is in the topic elsewhere
 
 	// Owned by the link.
 	tried      bool // the broker may have it
@@ -33,7 +32,7 @@ type feed struct {
 func (f *feed) name() string {
 	switch {
 	case f.topic == nil:
-		return Talk
+		return talk
 	case f.people:
 		return here + f.topic.Name()
 	}
@@ -45,7 +44,7 @@ func (f *feed) name() string {
 // roomWithin is how long a broker's goroutine waits for room in a topic's mailbox. Other topics wait behind it.
 const roomWithin = 100 * time.Millisecond
 
-// Began is of brokers that keep messages.
+// Began does nothing: topics number their messages themselves.
 func (f *feed) Began(string, uint64) {}
 
 // Deliver gives the topic what has come. What it has no room for is lost, and told as a gap.

@@ -29,8 +29,8 @@ type Owner interface {
 	Heard(data string)
 }
 
-// Talk is the name under which instances talk with each other.
-const Talk = "\x00talk"
+// talk is the name under which instances talk with each other.
+const talk = "\x00talk"
 
 // Link is the handle of a link. It is safe for concurrent use.
 type Link struct {
@@ -106,7 +106,15 @@ const (
 
 // New makes a link. node tells the instance from others. It has no goroutine before Open, and does nothing.
 func New(b broker.Broker, node string, owner Owner) *Link {
-	l := &Link{broker: b, node: node, owner: owner, opened: make(chan struct{}), known: make(chan struct{}), feeds: make(map[*topic.Topic][]*feed), wanted: make(map[*feed]struct{})}
+	l := &Link{
+		broker: b,
+		node:   node,
+		owner:  owner,
+		opened: make(chan struct{}),
+		known:  make(chan struct{}),
+		feeds:  make(map[*topic.Topic][]*feed),
+		wanted: make(map[*feed]struct{}),
+	}
 	l.ctx, l.cancel = context.WithCancel(context.Background())
 	l.ref = actor.Spawn(actor.Options{Restarts: -1, OnPanic: func(err *actor.PanicError) { owner.Failed(err) }}, l.receive)
 	return l
@@ -174,6 +182,12 @@ func (l *Link) Connection() <-chan struct{} {
 
 // IsDown reports whether there is no connection to the broker.
 func (l *Link) IsDown() bool { return l.connection.Load() == nil }
+
+// Tell says something to all instances, this one included, and returns like Publish. Only edges may call it.
+func (l *Link) Tell(ctx context.Context, data string) error {
+	_, err := l.publish(ctx, talk, broker.Publication{Data: data})
+	return err
+}
 
 // Publish gives the broker a publication. It returns broker.ErrDown at once while there is no connection, and otherwise like
 // broker.Broker.Publish. Only edges may call it.

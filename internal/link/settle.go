@@ -5,8 +5,6 @@ import (
 	"crypto/rand"
 	"strings"
 	"time"
-
-	"github.com/fanqie/tank-websocket-go-server/broker"
 )
 
 // settlement is a word of the talk that an instance says to itself. When it comes back, so has, as a rule, what was published before.
@@ -33,7 +31,7 @@ func (l *Link) Settle(ctx context.Context) {
 	defer cancel()
 	s := &settlement{settle + rand.Text(), make(chan struct{})}
 	l.settling.Store(s)
-	if _, err := l.publish(ctx, Talk, broker.Publication{Data: s.word}); err != nil {
+	if err := l.Tell(ctx, s.word); err != nil {
 		return
 	}
 	select {

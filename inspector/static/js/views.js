@@ -40,6 +40,13 @@ const clientColumns = () => [
 const memberColumns = () => clientColumns().map((c) => (c.key === 'subscriptions'
   ? { key: 'lag', title: t('lag'), kind: 'alarm', value: (r) => count(r.lag) } : c));
 
+/** noteOf returns what is to be known of an instance beside its figures. */
+function noteOf({ state, stats: { broker } }) {
+  if (state === 'new' || state === 'closed') return t(`${state}Note`);
+  if (broker.down) return t('brokerDown');
+  return broker.gaps > 0 ? t('brokerGaps', count(broker.gaps)) : '';
+}
+
 /** overview is how the instance fares, and its topics. onHealth gets what is known of that. */
 export function overview(params, go, health) {
   const view = healthView();
@@ -49,11 +56,10 @@ export function overview(params, go, health) {
   }, params, go);
   const update = (now) => {
     view.update(now);
-    const { down, gaps } = now.stats.broker;
-    const about = { new: t('newNote'), closed: t('closedNote') }[now.state] ?? (down ? t('brokerDown') : gaps > 0 ? t('brokerGaps', count(gaps)) : '');
-    note.hidden = about === '';
-    note.classList.toggle('loud', down && now.state === 'running');
-    setText(note, about);
+    const says = noteOf(now);
+    note.hidden = says === '';
+    note.classList.toggle('loud', says === t('brokerDown'));
+    setText(note, says);
   };
   health.listen(update);
   return { nodes: [note, ...view.nodes, table.node], ready: table.ready, stop: table.stop, focusFilter: table.focusFilter };
