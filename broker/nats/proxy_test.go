@@ -52,6 +52,12 @@ func (p *proxy) stall() { p.set(func() { p.stalls = true }) }
 
 func (p *proxy) heal() { p.set(func() { p.isCut, p.stalls = false, false }) }
 
+// count is how many connections there are, of both sides.
+func (p *proxy) count() (n int) {
+	p.set(func() { n = len(p.conns) })
+	return n
+}
+
 func (p *proxy) closeAll() {
 	for c := range p.conns {
 		_ = c.Close()
