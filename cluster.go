@@ -101,7 +101,7 @@ func (m *Manager) sendHere(userID string, msg Message) (connections int, err err
 // are here. All other counts and lists are of this instance alone.
 //
 // A publication goes to the broker and comes back from there, so it returns when the broker has it; ErrBroker at once while there is no
-// connection, also before Start; and ErrLimit when it is larger than the broker takes. Nothing is delivered meanwhile, and nothing comes
+// connection, also before Start, but right after Start it waits for the broker to say whether there is one; and ErrLimit when it is larger than the broker takes. Nothing is delivered meanwhile, and nothing comes
 // later. A subscription counts when it is in force at the broker: until then its event, the answer of tank.v2, and Client.Subscribe wait,
 // which returns ErrBusy after the publish timeout and leaves the client subscribed. When the connection is lost, clients of tank.v2
 // are told so, and afterwards of each topic that publications may be missing. Errors get CodeBroker, and Ready returns ErrBroker.

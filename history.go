@@ -40,8 +40,9 @@ func (p *Position) UnmarshalJSON(text []byte) error {
 // page shows, it lets the page resume from there: nothing is missed in between. Ask for it before reading that state. The topic begins
 // if there is none, and lives for 2 minutes at least.
 //
-// It waits until the topic has delivered what was published before, for the publish timeout (default 5 s, see Limits) at most. It
-// returns ErrInvalidTopic, ErrBusy or, once Shutdown ends the topics, ErrClosed. It may be called before Start.
+// It waits until the topic has delivered what was published before and, with WithBroker, until its subscription is in force; for the
+// publish timeout (default 5 s, see Limits) at most. It returns ErrInvalidTopic, ErrBusy or, once Shutdown ends the topics, ErrClosed. It
+// may be called before Start, but not behind a broker, where it would wait in vain.
 func (m *Manager) Position(topic string) (Position, error) {
 	if err := checkTopic(topic); err != nil {
 		return Position{}, err

@@ -30,9 +30,10 @@ type Broker interface {
 	Open(Watcher) error
 
 	// Subscribe returns nil once all subscriptions are in force: what the server of this connection accepts after that comes, or Lost is
-	// called. It may block, as long as the context lasts. Calls of Subscribe and Unsubscribe come one after the other. After an error,
-	// Subscribe is called again with the same subscriptions, fewer or more, so it has to take those that it has already; those that do not
-	// come again are given to Unsubscribe. A broker renews its subscriptions by itself after a reconnect, and calls Lost for each.
+	// called. It may block, as long as the context lasts; while there is no connection it waits, or returns an error. Calls of Subscribe and
+	// Unsubscribe come one after the other. After an error, Subscribe is called again with the same subscriptions, fewer or more, so it has
+	// to take those that it has already; those that do not come again are given to Unsubscribe. A broker renews its subscriptions by itself after a reconnect, and calls Lost for each, unless it
+	// can show that nothing is missing.
 	Subscribe(context.Context, []Subscription) error
 
 	// Unsubscribe ends subscriptions, also those for which Subscribe has returned an error. No method of a Receiver is running, or called,
@@ -41,13 +42,15 @@ type Broker interface {
 	Unsubscribe([]Subscription)
 
 	// Publish returns nil when the broker has the publication, in the sense that the implementation documents; ErrDown at once, while there
-	// is no connection; ErrTooBig; ErrClosed; or the context's error, after which it may or may not have been published. Nothing is
-	// buffered for a later connection. What one caller publishes to a name, one after the other, keeps its order.
+	// is no connection; ErrTooBig, which a long name can be the reason of, too; ErrClosed; or the context's error, or another one when the
+	// connection breaks meanwhile, after which it may or may not have been published. It may outlast its context by a few seconds while a
+	// connection stalls. Nothing is buffered for a later connection. What one caller publishes to a name, one after the other, keeps its order.
 	Publish(ctx context.Context, name string, p Publication) (Receipt, error)
 
 	// Close publishes what was accepted, ends everything, and returns when no method of a Receiver or the Watcher is running or will be
-	// called. It returns the context's error if that ended first; then what was accepted may be lost. It is called at most once, and only
-	// after Open has returned nil.
+	// called. It returns the context's error if that ended first; then what was accepted may be lost, and a method that was running may run
+	// on, but no other is called. It is called at most once, and only after Open has returned nil. Calls of Subscribe and Publish that wait
+	// meanwhile return an error; later ones return ErrClosed, and Unsubscribe does nothing.
 	Close(context.Context) error
 }
 
@@ -62,7 +65,7 @@ type Publication struct {
 // Receipt says what became of a publication. The zero Receipt is that of a broker that keeps nothing.
 type Receipt struct {
 	Offset    uint64 // that the publication has, or the earlier one with its key
-	Duplicate bool   // it was published before with this key, and was not published again
+	Duplicate bool   // it was published to this name before with this key, and was not published again
 }
 
 // Subscription is what a Receiver wants to have.
@@ -83,11 +86,12 @@ type Message struct {
 // Receivers, and may be called before Subscribe has returned.
 type Receiver interface {
 	// Began says where the subscription stands: before the first Deliver, and again after Lost if the broker's stream is another one
-	// since. Brokers that keep nothing do not call it.
+	// since. Nothing with that offset, or one before it, is delivered. Brokers that keep nothing do not call it.
 	Began(epoch string, offset uint64)
 	// Deliver takes messages, in order. The Receiver keeps the slice. It may wait for a moment, until there is room.
 	Deliver([]Message)
-	// Lost says that messages may be missing between those delivered before and those that follow. It does not block.
+	// Lost says that messages may be missing between those delivered before and those that follow. It may be called more than once for the
+	// same gap. It does not block.
 	Lost(cause error)
 }
 
@@ -95,7 +99,7 @@ type Receiver interface {
 // call says how it is at the beginning.
 type Watcher interface {
 	// Down says that there is no connection any more, or none yet. inDoubt is how many publications of this instance were accepted and may
-	// not have arrived; a broker that cannot know returns an upper bound.
+	// not have arrived; a broker that cannot know returns an upper bound. Those whose Publish returned an error are not among them.
 	Down(cause error, inDoubt int)
 	// Up says that there is a connection, and that all subscriptions that were in force are so again.
 	Up()

@@ -143,6 +143,29 @@ func (c *ClientV2) ExpectLost(topic string, messages uint64) tank.Position {
 	return tank.Position{Epoch: c.Position(topic).Epoch, Seq: said.Seq}
 }
 
+// ExpectGap passes over messages like ExpectTopic. It fails the test unless the first says that publications of the topic may be missing, as
+// behind a broker that was away. It returns the number before which. The client stands where it stood; Subscribe with Since its Position asks
+// for what is missing, and moves it on.
+func (c *ClientV2) ExpectGap(topic string) (before uint64) {
+	c.t.Helper()
+	var said struct{ Gap struct{ Seq uint64 } }
+	c.notice("gap", topic, fmt.Sprintf("a gap in topic %s", quote(topic)), &said)
+	return said.Gap.Seq
+}
+
+// ExpectInterrupted fails the test unless the next message says that the server has lost its way to other instances, or found it again. It
+// waits like Next.
+func (c *ClientV2) ExpectInterrupted(interrupted bool) {
+	c.t.Helper()
+	want := fmt.Sprintf(`the notice {"interrupted":%t}`, interrupted)
+	got := c.next(want)
+	var said struct{ Interrupted bool }
+	_ = json.Unmarshal([]byte(got.Data), &said) // which is an object, or no notice
+	if got.Notice != "interrupted" || said.Interrupted != interrupted {
+		c.fail("got %v, want %s", got, want)
+	}
+}
+
 // ExpectHere passes over messages like ExpectTopic. It fails the test unless the first says who has come to the topic and who has gone,
 // and returns that. It is for clients that Watch, which are told once a second at most.
 func (c *ClientV2) ExpectHere(topic string) Here {

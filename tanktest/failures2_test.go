@@ -100,6 +100,18 @@ var failures2 = []failure{
 	{"no expiry", func(t testing.TB, s *tanktest.Server, m *tank.Manager) {
 		s.DialV2("/").ExpectExpires()
 	}, []string{`waiting for a notice that the credentials expire: nothing came within 5s`}, patience},
+	{"no gap", func(t testing.TB, s *tanktest.Server, m *tank.Manager) {
+		c := s.DialV2("/")
+		c.Subscribe("news")
+		publish(t, m, "news", "x")
+		c.ExpectGap("news")
+	}, []string{`got "x" of topic "news", number 1, want a gap in topic "news"`}, 0},
+	{"no interruption", func(t testing.TB, s *tanktest.Server, m *tank.Manager) {
+		c := s.DialV2("/")
+		c.Subscribe("news")
+		publish(t, m, "news", "x")
+		c.ExpectInterrupted(true)
+	}, []string{`got "x" of topic "news", number 1, want the notice {"interrupted":true}`}, 0},
 	{"no reset", func(t testing.TB, s *tanktest.Server, m *tank.Manager) {
 		c := s.DialV2("/")
 		c.Subscribe("news")

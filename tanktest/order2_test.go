@@ -48,6 +48,8 @@ var calls2 = []struct {
 	{"ExpectEnd", true, func(c *tanktest.ClientV2) { c.ExpectEnd("a", "b") }, waits},
 	{"ExpectMessage", true, func(c *tanktest.ClientV2) { c.ExpectMessage("a") }, waits},
 	{"ExpectExpires", true, func(c *tanktest.ClientV2) { c.ExpectExpires() }, waits},
+	{"ExpectGap", true, func(c *tanktest.ClientV2) { c.ExpectGap("a") }, waits},
+	{"ExpectInterrupted", true, func(c *tanktest.ClientV2) { c.ExpectInterrupted(true) }, waits},
 	{"ExpectHere", true, func(c *tanktest.ClientV2) { c.ExpectHere("a") }, waits},
 	{"ExpectLost", true, func(c *tanktest.ClientV2) { c.ExpectLost("a", 1) }, waits},
 	{"ExpectRefusal", true, func(c *tanktest.ClientV2) { c.ExpectRefusal("a") }, waits},

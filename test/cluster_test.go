@@ -263,9 +263,7 @@ func TestClusterWithoutConnection(t *testing.T) {
 		v2.Expect("news", "before")
 		w.Cut()
 		synctest.Wait()
-		if got := v2.Next(); got.Notice != "interrupted" || got.Data != `{"interrupted":true}` {
-			t.Errorf("told %+v", got)
-		}
+		v2.ExpectInterrupted(true)
 		began := time.Now()
 		mustBe(t, n.Publish(context.Background(), "news", "lost"), tank.ErrBroker)
 		mustBe(t, n.BroadcastTopicMessage("nobody", "lost"), tank.ErrBroker)
@@ -311,7 +309,7 @@ func TestClusterWithoutConnection(t *testing.T) {
 		if !slices.Contains(codes, tank.CodeBroker) {
 			t.Errorf("errors have the codes %v", codes)
 		}
-		if got := n.Stats().Broker; got.Down || got.Gaps == 0 || got.Refused != 0 {
+		if got := n.Stats().Broker; got.Down || got.Gaps == 0 || got.Refused != 5 {
 			t.Errorf("stats are %+v", got)
 		}
 	})
@@ -593,3 +591,104 @@ type nobody struct{}
 
 func (nobody) Down(error, int) {}
 func (nobody) Up()             {}
+
+// TestClusterPublishesRightAfterStart: nobody has to wait for the broker before the first publication.
+func TestClusterPublishesRightAfterStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := brokertest.NewNetwork()
+		one := joinCluster(t, w)
+		page := one.Dial("/")
+		page.Subscribe("news")
+		for i := range 20 {
+			two := joinCluster(t, w)
+			publishOn(t, two, "news", fmt.Sprint(i))
+			page.Expect("news", fmt.Sprint(i))
+		}
+	})
+}
+
+// TestClusterGapsAreHealed as a client does that wants to know: it asks, is told that it cannot be known, and goes on.
+func TestClusterGapsAreHealed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, nodes := cluster(t, 2, keepAll)
+		c := nodes[0].DialV2("/")
+		c.Subscribe("news")
+		publishOn(t, nodes[1], "news", "one")
+		c.Expect("news", "one")
+		nodes[0].broker.Lose(1)
+		publishOn(t, nodes[1], "news", "lost")
+		if before := c.ExpectGap("news"); before != 3 {
+			t.Errorf("there is a gap before %d", before)
+		}
+		publishOn(t, nodes[1], "news", "two")
+		if got := c.Subscribe("news", tanktest.Since(c.Position("news"))); got.Recovered || got.Why != "unknown" {
+			t.Errorf("answered %+v", got)
+		}
+		publishOn(t, nodes[1], "news", "three")
+		c.Expect("news", "two") // which came before the answer
+		c.Expect("news", "three")
+	})
+}
+
+// TestClusterPositionsAreInForce: what is published behind a position comes to whoever resumes from there, or is said to be missing.
+func TestClusterPositionsAreInForce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, nodes := cluster(t, 2, keepAll)
+		nodes[0].broker.SlowSubscribe(3 * time.Second)
+		began := time.Now()
+		at, err := nodes[0].Position("news")
+		must(t, err)
+		if waited := time.Since(began); waited != 3*time.Second {
+			t.Errorf("the position came after %v, want 3 s", waited)
+		}
+		publishOn(t, nodes[1], "news", "behind it")
+		c := nodes[0].DialV2("/")
+		c.Subscribe("news", tanktest.Since(at))
+		c.Expect("news", "behind it")
+		nodes[0].broker.SlowSubscribe(time.Hour)
+		if _, err := nodes[0].Position("slow"); !errors.Is(err, tank.ErrBusy) {
+			t.Errorf("Position returns %v", err)
+		}
+	})
+}
+
+// TestClusterShutdownDeliversWhatWasPublished here just before it, such as a goodbye.
+func TestClusterShutdownDeliversWhatWasPublished(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, nodes := cluster(t, 2)
+		plain, v2 := nodes[0].subscribe("news")
+		nodes[0].broker.Delay(300 * time.Millisecond)
+		publishOn(t, nodes[0], "news", "goodbye")
+		must(t, nodes[0].BroadcastMessage([]byte("really")))
+		began := time.Now()
+		must(t, nodes[0].Shutdown(context.Background()))
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("Shutdown took %v", took)
+		}
+		for _, next := range []func() tanktest.Message{plain.Next, v2.Next} {
+			got := []string{next().Data, next().Data}
+			slices.Sort(got) // the two are not of one topic
+			if !slices.Equal(got, []string{"goodbye", "really"}) {
+				t.Errorf("got %q", got)
+			}
+		}
+		plain.ExpectClose(1001)
+	})
+}
+
+// TestClusterShutdownDoesNotWaitForABroker that is away, or that answers nobody.
+func TestClusterShutdownDoesNotWaitForABroker(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, nodes := cluster(t, 2)
+		nodes[0].broker.Cut()
+		synctest.Wait()
+		nodes[1].broker.HoldPublish()
+		for i, most := range []time.Duration{100 * time.Millisecond, 1500 * time.Millisecond} {
+			began := time.Now()
+			must(t, nodes[i].Shutdown(context.Background()))
+			if took := time.Since(began); took > most {
+				t.Errorf("Shutdown of node %d took %v", i, took)
+			}
+		}
+	})
+}

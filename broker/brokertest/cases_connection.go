@@ -156,6 +156,9 @@ func (m *member) insist(name string, stopped <-chan struct{}) (n int) {
 		ctx, cancel := within(patience)
 		_, err := m.Publish(ctx, name, text(fmt.Sprint(n)))
 		cancel()
+		if errors.Is(err, broker.ErrClosed) { // the case has failed
+			return n
+		}
 		if !errors.Is(err, broker.ErrDown) { // else the number is free, as nothing was published
 			n++
 		}

@@ -72,7 +72,7 @@ func unsubscribeUnderLoad(e *env) {
 func unsubscribeWaits(e *env) {
 	a, b := e.node(), e.node()
 	r, other := a.receiver("news"), a.receiver("news")
-	open := r.block()
+	r.block()
 	a.enforce(r, other)
 	b.publish("news", text("1"), text("2"), text("3"))
 	e.wait(func() bool { return r.running.Load() > 0 }, "a call of %s", r.label)
@@ -83,11 +83,11 @@ func unsubscribeWaits(e *env) {
 	}()
 	select {
 	case <-done:
-		open()
+		r.open()
 		e.Fatalf("brokertest: expected that Unsubscribe waits for a Receiver that is running; it returned")
 	case <-time.After(50 * time.Millisecond):
 	}
-	open()
+	r.open()
 	e.waitFor(done, "that Unsubscribe returns when the Receiver has")
 	other.expect(text("1"), text("2"), text("3"))
 	e.nothingElse(other)
@@ -175,7 +175,7 @@ func aReceiverThatBlocks(e *env) {
 	const n = 2000
 	a, b := e.node(), e.node()
 	slow := a.receiver("news")
-	open := slow.block()
+	slow.block()
 	a.enforce(slow)
 	beside, calm, other := a.listen("news"), a.listen("calm"), b.listen("news")
 	for i := range n {
@@ -187,7 +187,7 @@ func aReceiverThatBlocks(e *env) {
 	if missing := other.numbers(0, n); missing > 0 {
 		e.Errorf("brokertest: expected that a Receiver that blocks costs other nodes nothing; %s misses %d", other.label, missing)
 	}
-	open()
+	slow.open()
 	slow.numbers(0, n)
 	beside.numbers(0, n)
 	calm.numbers(0, n/10)

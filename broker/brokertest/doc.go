@@ -8,6 +8,9 @@
 //
 //	network := brokertest.NewNetwork()
 //	one, two := network.Node(), network.Node()
+//	here := tank.NewInstance(tank.WithBroker(one))
+//	there := tank.NewInstance(tank.WithBroker(two))
+//	// ...
 //	two.Cut()
 //	// What happens now, and after two.Heal()?
 //

@@ -33,6 +33,7 @@ type env struct {
 	group  Group
 	id     string
 	nodes  []*member
+	ended  bool
 	faults journal[string] // by any goroutine
 }
 
@@ -40,7 +41,7 @@ type env struct {
 func newEnv(t testing.TB, impl Implementation) *env {
 	t.Helper()
 	e := &env{TB: t, impl: impl, group: impl.Open(t), id: fmt.Sprint(runs.Add(1))}
-	t.Cleanup(e.end)
+	e.atEnd()
 	e.mark(true)
 	return e
 }
@@ -65,11 +66,21 @@ func (e *env) breakServer() { e.outside(e.group.Break) }
 
 func (e *env) healServer() { e.outside(e.group.Heal) }
 
-// end ends a case: with all that has to be so at the end of each.
+// atEnd has the case end before what the group has registered with Cleanup so far.
+func (e *env) atEnd() { e.Cleanup(e.end) }
+
+// end ends a case: with all that has to be so at the end of each. Later calls do nothing.
 func (e *env) end() {
 	e.Helper()
+	if e.ended {
+		return
+	}
+	e.ended = true
 	e.mark(true)
 	for _, m := range e.nodes {
+		for _, r := range m.receivers {
+			r.open()
+		}
 		if !m.closed {
 			m.close()
 		}

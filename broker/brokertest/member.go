@@ -44,6 +44,7 @@ func (e *env) unopened() *member {
 	m := &member{env: e, name: fmt.Sprintf("node %d", len(e.nodes)+1)}
 	m.watcher.member = m
 	e.outside(func() { m.Broker = e.group.Node(e.TB) })
+	e.atEnd()
 	return m
 }
 

@@ -70,17 +70,17 @@ func (r *receiver) Lost(error) {
 	r.losses.Add(1)
 }
 
-// block makes Deliver wait, until open is called, or the case ends.
-func (r *receiver) block() (open func()) {
+// block makes Deliver wait until open is called, at the end of the case if not before.
+func (r *receiver) block() {
 	gate := make(chan struct{})
 	r.gate.Store(&gate)
-	open = func() {
-		if r.gate.CompareAndSwap(&gate, nil) {
-			close(gate)
-		}
+}
+
+// open ends block.
+func (r *receiver) open() {
+	if gate := r.gate.Swap(nil); gate != nil {
+		close(*gate)
 	}
-	r.env.Cleanup(open)
-	return open
 }
 
 // publications returns what was delivered.

@@ -1,7 +1,9 @@
 package brokertest
 
 import (
+	"context"
 	"testing"
+	"testing/synctest"
 
 	"go.uber.org/goleak"
 
@@ -44,5 +46,38 @@ func TestHostileNamesDiffer(t *testing.T) {
 			t.Errorf("%+q is there twice", name)
 		}
 		seen[name] = true
+	}
+}
+
+// TestCasesEndBeforeTheirNodes: what a group registers with Cleanup when it makes a node, such as the end of a proxy, comes after Close.
+func TestCasesEndBeforeTheirNodes(t *testing.T) {
+	for _, c := range cases {
+		synctest.Test(t, func(t *testing.T) {
+			impl := inMemory(NewKeepingNetwork, true, true)
+			ended, closedLate := 0, 0
+			var tb testing.TB
+			impl = wrapped(impl, func(b broker.Broker) broker.Broker {
+				gone := false
+				tb.Cleanup(func() {
+					ended++
+					gone = true
+				})
+				return &mutant{Broker: b, close: func(ctx context.Context) error {
+					if gone {
+						closedLate++
+					}
+					return b.Close(ctx)
+				}}
+			})
+			if said := record(t, func(t testing.TB) {
+				tb = t
+				c.run(t, impl)
+			}); len(said) > 0 {
+				t.Errorf("%s: %q", c.name, said)
+			}
+			if ended == 0 || closedLate > 0 {
+				t.Errorf("%s: %d of %d nodes were closed after their clean-up", c.name, closedLate, ended)
+			}
+		})
 	}
 }

@@ -85,7 +85,8 @@ type Broker struct {
 
 	publishing sync.RWMutex // held to read by publishers, and to write by Close once
 	closing    atomic.Bool
-	isClosed   bool // guarded by publishing
+	silent     atomic.Bool // Close has returned: nobody is called any more
+	isClosed   bool        // guarded by publishing
 
 	// The link's.
 	watcher broker.Watcher
@@ -214,6 +215,7 @@ func (b *Broker) Close(ctx context.Context) error {
 	case err := <-done:
 		return err
 	case <-ctx.Done():
+		b.silent.Store(true)
 		return ctx.Err()
 	}
 }

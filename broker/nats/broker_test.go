@@ -2,8 +2,11 @@ package natsbroker
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -191,6 +194,47 @@ func TestConnOfTheUsers(t *testing.T) {
 	again.awaitMessage("x", "3")
 }
 
+// TestServerInTheSameProcess: the dialer of an in-process server is wrapped, too.
+func TestServerInTheSameProcess(t *testing.T) {
+	s := startServer(t)
+	n := upNode(t, Options{NATS: []nats.Option{nats.InProcessServer(s.server)}})
+	n.subscribe("x")
+	n.publish("x", "1")
+	n.awaitMessage("x", "1")
+	n.watch.end(n.watch.alive.Load(), errors.New("test"))
+	await(t, "down and up", func() bool { return n.count("up") == 2 })
+	n.publish("x", "2")
+	n.awaitMessage("x", "2")
+	if n.count("lost") != 1 || n.all()[2].text != "test" {
+		t.Errorf("%v", n.all())
+	}
+}
+
+// TestTLS: the connection below TLS is watched.
+func TestTLS(t *testing.T) {
+	certified := httptest.NewUnstartedServer(nil)
+	certified.StartTLS()
+	defer certified.Close()
+	s := startServer(t, func(o *server.Options) {
+		o.TLS, o.TLSConfig = true, &tls.Config{Certificates: certified.TLS.Certificates}
+	})
+	p := newProxy(t, s.addr())
+	roots := certified.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
+	n := upNode(t, Options{URL: p.url(), NATS: []nats.Option{nats.Secure(&tls.Config{RootCAs: roots, ServerName: "example.com"})}})
+	n.subscribe("x")
+	for i := range 3 {
+		n.publish("x", fmt.Sprint(i))
+		n.awaitMessage("x", fmt.Sprint(i))
+		p.cut()
+		await(t, "down", func() bool { return !n.isUp() })
+		p.heal()
+		await(t, "up", n.isUp)
+	}
+	if n.count("lost") != 3 {
+		t.Errorf("%v", n.all())
+	}
+}
+
 // TestConnectionThatNATSGivesUp is replaced.
 func TestConnectionThatNATSGivesUp(t *testing.T) {
 	s := startServer(t)
@@ -251,8 +295,26 @@ func TestCloseEndsWithItsContext(t *testing.T) {
 	must(t, n.Subscribe(timeout(t, patience), []broker.Subscription{{Name: "x", To: r}}))
 	n.publish("x", "1")
 	n.awaitMessage("x", "1")
+	n.publish("x", "2")
+	n.publish("x", "3")
 	if err := n.Close(timeout(t, 50*time.Millisecond)); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("Close: %v", err)
 	}
 	close(r.block)
+	n.wg.Wait()
+	if n.count("message") != 1 {
+		t.Errorf("called after Close: %v", n.all())
+	}
+}
+
+// TestCloseWaitsForTheServer to have what was published.
+func TestCloseWaitsForTheServer(t *testing.T) {
+	s := startServer(t)
+	p := newProxy(t, s.addr())
+	n := upNode(t, Options{URL: p.url()})
+	p.stall()
+	n.publish("x", "1")
+	if err := n.Close(timeout(t, 50*time.Millisecond)); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Close: %v", err)
+	}
 }

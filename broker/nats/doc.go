@@ -3,6 +3,7 @@
 //	import natsbroker "github.com/fanqie/tank-websocket-go-server/broker/nats"
 //
 //	b, err := natsbroker.New(natsbroker.Options{URL: "nats://nats.internal:4222", Group: "chat"})
+//	tkws := tank.NewInstance(tank.WithBroker(b))
 //
 // The package is not called nats, like its directory, because whoever imports it often imports github.com/nats-io/nats.go, too. It is a
 // module of its own, so that programs without it do not download that.
@@ -37,6 +38,6 @@
 //
 // # Cost
 //
-// A Broker has five goroutines, NATS four more, however many subscriptions there are. One goroutine calls all Receivers: one that
+// A Broker has five goroutines, NATS three more, however many subscriptions there are. One goroutine calls all Receivers: one that
 // makes it wait makes the others wait. What comes meanwhile is kept, up to Options.MaxPending and MaxPendingBytes.
 package natsbroker

@@ -6,6 +6,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	tank "github.com/fanqie/tank-websocket-go-server"
 	natsbroker "github.com/fanqie/tank-websocket-go-server/broker/nats"
 )
 
@@ -19,7 +20,8 @@ func ExampleNew() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	_ = b // goes to tank.WithBroker
+	tkws := tank.NewInstance(tank.WithBroker(b))
+	go tkws.Start()
 }
 
 // The options of NATS bring credentials, TLS and a name.

@@ -2,6 +2,7 @@ package natsbroker
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"github.com/nats-io/nats.go"
 
@@ -13,7 +14,8 @@ type feed struct {
 	subject string
 	name    string
 	to      broker.Receiver
-	born    uint64 // the last dial before it
+	born    uint64       // the last dial before it
+	silent  *atomic.Bool // Broker.silent
 
 	// Guarded by Broker.mu.
 	sub    *nats.Subscription // nil: not yet
@@ -39,7 +41,7 @@ func (f *feed) deliver() {
 	f.batch, f.told = nil, 0
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if !f.ended {
+	if !f.ended && !f.silent.Load() {
 		f.to.Deliver(batch)
 	}
 }
@@ -49,7 +51,7 @@ func (f *feed) lose(cause error) {
 	f.deliver()
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if !f.ended {
+	if !f.ended && !f.silent.Load() {
 		f.to.Lost(cause)
 	}
 }

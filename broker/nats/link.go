@@ -210,7 +210,9 @@ func (b *Broker) goUp() {
 	b.spawn(func() { s.confirm(b.stop, pause) })
 	b.change(s)
 	b.told = true
-	b.watcher.Up()
+	if !b.silent.Load() {
+		b.watcher.Up()
+	}
 }
 
 // goDown ends the session. It tells the Watcher, unless that knows.
@@ -228,7 +230,9 @@ func (b *Broker) goDown(cause error) {
 			doubt = int(s.begun.Load() - s.acked.Load())
 		}
 	}
-	b.watcher.Down(cause, doubt)
+	if !b.silent.Load() {
+		b.watcher.Down(cause, doubt)
+	}
 }
 
 // change sets the session, and wakes who waits for that.
@@ -251,10 +255,12 @@ func (b *Broker) reported(sub *nats.Subscription, err error) bool {
 		}
 		return f != nil
 	}
-	for _, f := range b.feeds {
-		if strings.Contains(err.Error(), `Subscription to "`) && concerns(err, f.subject) {
-			f.denied = err
-			b.queue.putLost(f, err)
+	if strings.Contains(err.Error(), `Subscription to "`) {
+		for _, f := range b.feeds {
+			if concerns(err, f.subject) {
+				f.denied = err
+				b.queue.putLost(f, err)
+			}
 		}
 	}
 	ours := strings.Contains(err.Error(), `"`+b.prefix)

@@ -70,9 +70,12 @@ func decode(b []byte) (broker.Publication, error) {
 
 func cutString(b []byte) (s string, rest []byte, ok bool) {
 	n, size := binary.Uvarint(b)
-	if size <= 0 || n > uint64(len(b)-size) {
+	if size <= 0 {
 		return "", nil, false
 	}
 	b = b[size:]
+	if n > uint64(len(b)) {
+		return "", nil, false
+	}
 	return string(b[:n]), b[n:], true
 }

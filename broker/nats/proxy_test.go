@@ -1,6 +1,7 @@
 package natsbroker
 
 import (
+	"bytes"
 	"net"
 	"sync"
 	"testing"
@@ -17,6 +18,7 @@ type proxy struct {
 	conns   map[net.Conn]bool
 	isCut   bool
 	stalls  bool
+	holds   bool // subscriptions
 	ended   bool
 }
 
@@ -50,7 +52,10 @@ func (p *proxy) cut() { p.set(func() { p.isCut = true; p.closeAll() }) }
 // stall keeps all connections, and those to come, and passes nothing on until heal.
 func (p *proxy) stall() { p.set(func() { p.stalls = true }) }
 
-func (p *proxy) heal() { p.set(func() { p.isCut, p.stalls = false, false }) }
+// hold keeps back what clients send from their next subscription on, until heal.
+func (p *proxy) hold() { p.set(func() { p.holds = true }) }
+
+func (p *proxy) heal() { p.set(func() { p.isCut, p.stalls, p.holds = false, false, false }) }
 
 // count is how many connections there are, of both sides.
 func (p *proxy) count() (n int) {
@@ -77,10 +82,10 @@ func (p *proxy) keep(c net.Conn) bool {
 }
 
 // pass returns when something may be passed on; false: never.
-func (p *proxy) pass() bool {
+func (p *proxy) pass(b []byte) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for p.stalls && !p.ended && !p.isCut {
+	for (p.stalls || p.holds && bytes.HasPrefix(b, []byte("SUB "))) && !p.ended && !p.isCut {
 		p.changed.Wait()
 	}
 	return !p.ended && !p.isCut
@@ -116,7 +121,7 @@ func (p *proxy) copy(to, from net.Conn) {
 	for {
 		n, err := from.Read(b)
 		if n > 0 {
-			if !p.pass() {
+			if !p.pass(b[:n]) {
 				return
 			}
 			if _, err := to.Write(b[:n]); err != nil {

@@ -39,8 +39,12 @@ func (b *Broker) publish(ctx context.Context, name string, p broker.Publication)
 	if s == nil {
 		return b.down()
 	}
-	if err := s.publish(subject, encode(p)); err != nil || b.options.Mode == Core {
+	if err := s.publish(subject, encode(p)); err != nil {
 		return err
+	}
+	if b.options.Mode == Core {
+		s.wake()
+		return nil
 	}
 	return s.confirmed(ctx, subject)
 }
@@ -65,7 +69,6 @@ func (s *session) publish(subject string, data []byte) error {
 	}
 	if err == nil {
 		s.handed.Add(1)
-		s.wake()
 		return nil
 	}
 	s.begun.Add(-1)

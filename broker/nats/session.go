@@ -97,6 +97,8 @@ func (s *session) confirmed(ctx context.Context, subject string) error {
 			return mine.denied
 		}
 		return mine.err
+	case <-s.gone: // sooner than NATS notices, which may be connecting
+		return ErrUnconfirmed
 	case <-ctx.Done():
 		return ctx.Err()
 	}

@@ -47,7 +47,7 @@ func (b *Broker) register(subs []broker.Subscription) ([]*feed, error) {
 			if err != nil {
 				return nil, err
 			}
-			f = &feed{subject: subject, name: s.Name, to: s.To, born: dials}
+			f = &feed{subject: subject, name: s.Name, to: s.To, born: dials, silent: &b.silent}
 			b.feeds[s.To] = f
 		} else if f.name != s.Name {
 			return nil, fmt.Errorf("natsbroker: this Receiver is the subscription of %q, and cannot be that of %q", f.name, s.Name)

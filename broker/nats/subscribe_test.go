@@ -213,3 +213,67 @@ func TestConfirmed(t *testing.T) {
 		t.Errorf("%v", n.all())
 	}
 }
+
+// TestUpWaitsForTheServer: after a reconnect, Lost and Up come once the server has all subscriptions, and nothing is published before.
+func TestUpWaitsForTheServer(t *testing.T) {
+	s := startServer(t)
+	p := newProxy(t, s.addr())
+	n := upNode(t, Options{URL: p.url()})
+	n.subscribe("x", "y")
+	p.cut()
+	await(t, "down", func() bool { return !n.isUp() })
+	p.heal()
+	p.hold()
+	await(t, "there is a connection", n.conn.IsConnected)
+	if within(200*time.Millisecond, func() bool { return n.isUp() || n.count("lost") > 0 }) {
+		t.Errorf("told while the server does not have the subscriptions: %v", n.all())
+	}
+	if _, err := n.Publish(context.Background(), "x", broker.Publication{}); !errors.Is(err, broker.ErrDown) {
+		t.Errorf("Publish: %v", err)
+	}
+	p.heal()
+	await(t, "up", n.isUp)
+	if list := n.all(); len(list) != 5 || list[2].what != "lost" || list[3].what != "lost" {
+		t.Errorf("%v", list)
+	}
+}
+
+// TestSubscribeWaitsForTheServer, and so does a second attempt.
+func TestSubscribeWaitsForTheServer(t *testing.T) {
+	s := startServer(t)
+	p := newProxy(t, s.addr())
+	n := upNode(t, Options{URL: p.url()})
+	p.hold()
+	subs := n.wish("x")
+	for range 2 {
+		if err := n.Subscribe(timeout(t, 50*time.Millisecond), subs); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Subscribe: %v", err)
+		}
+	}
+	p.heal()
+	must(t, n.Subscribe(timeout(t, patience), subs))
+}
+
+// TestAnotherConnectionConfirmsNothing: what was published on one network connection is not confirmed by the next.
+func TestAnotherConnectionConfirmsNothing(t *testing.T) {
+	s := startServer(t)
+	p := newProxy(t, s.addr())
+	n := upNode(t, Options{URL: p.url(), Mode: Confirmed})
+	p.stall()
+	failed := make(chan error)
+	go func() {
+		_, err := n.Publish(context.Background(), "x", broker.Publication{})
+		failed <- err
+	}()
+	session := n.session.Load()
+	await(t, "it is on its way", func() bool { return session.handed.Load() == 1 && len(session.kick) == 0 })
+	n.watch.alive.Store(session.id + 1)
+	defer n.watch.alive.Store(session.id)
+	p.heal()
+	if err := <-failed; !errors.Is(err, ErrUnconfirmed) {
+		t.Errorf("Publish: %v", err)
+	}
+	if _, err := n.Publish(context.Background(), "x", broker.Publication{}); !errors.Is(err, broker.ErrDown) {
+		t.Errorf("Publish: %v", err)
+	}
+}

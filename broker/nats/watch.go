@@ -2,6 +2,7 @@ package natsbroker
 
 import (
 	"errors"
+	"io"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -88,7 +89,7 @@ type watch struct {
 	dials   uint64
 	cut     uint64 // the dial before which the owner was told last
 	conn    *watched
-	failed  error // of the last write that failed, or dial
+	failed  error // of the last write or dial that failed; nil: told
 	dialled bool  // the last dial made a network connection, or one before it of whose end the owner was not told
 }
 
@@ -109,8 +110,8 @@ func (w *watch) Dial(network, address string) (net.Conn, error) {
 	conn, err := w.dial(network, address)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.failed = err
 	if err != nil {
+		w.failed = err
 		return nil, err
 	}
 	w.conn, w.dialled = &watched{Conn: conn, watch: w, id: id}, true
@@ -159,8 +160,8 @@ func (w *watch) end(id uint64, cause error) {
 func (w *watch) because(err error) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.failed != nil && (err == nil || errors.Is(err, net.ErrClosed) || errors.Is(err, nats.ErrNoServers)) {
-		err = w.failed
+	if w.failed != nil && (err == nil || errors.Is(err, net.ErrClosed) || errors.Is(err, io.ErrClosedPipe) || errors.Is(err, nats.ErrNoServers)) {
+		err, w.failed = w.failed, nil
 	}
 	if err == nil {
 		err = errors.New("natsbroker: the connection has ended")

@@ -22,7 +22,8 @@ import (
 )
 
 // TestGoInDocsCompiles vets each Go block of each page as a program of its own, in the module that the page belongs to. Those
-// marked "go bench" need modules that that one does not have; bench/internal/migrating looks at them.
+// marked "go bench" need modules that that one does not have; bench/internal/migrating looks at them. Those marked "go nats" are vetted in
+// the module broker/nats.
 //
 // A block with a package clause is taken as it is. Another one is completed: declarations stand at the top level of a
 // package main, statements inside its function main, and what they use of the packages in assumedImports is imported.
@@ -30,18 +31,19 @@ import (
 func TestGoInDocsCompiles(t *testing.T) {
 	programs := make(map[string]map[string]string) // by module and text, where each was found first
 	for _, page := range pages(t) {
-		for _, block := range page.blocks("go") {
-			text, err := complete(block.text)
-			if err != nil {
-				t.Errorf("%s:%d: %v", page.path, block.line, err)
-				continue
-			}
-			module := page.module()
-			if programs[module] == nil {
-				programs[module] = make(map[string]string)
-			}
-			if _, known := programs[module][text]; !known {
-				programs[module][text] = fmt.Sprintf("%s-%d", strings.ReplaceAll(page.path, "/", "-"), block.line)
+		for info, module := range map[string]string{"go": page.module(), "go nats": "broker/nats"} {
+			for _, block := range page.blocks(info) {
+				text, err := complete(block.text)
+				if err != nil {
+					t.Errorf("%s:%d: %v", page.path, block.line, err)
+					continue
+				}
+				if programs[module] == nil {
+					programs[module] = make(map[string]string)
+				}
+				if _, known := programs[module][text]; !known {
+					programs[module][text] = fmt.Sprintf("%s-%d", strings.ReplaceAll(page.path, "/", "-"), block.line)
+				}
 			}
 		}
 	}
@@ -95,7 +97,7 @@ var goLine = regexp.MustCompile(`(?m)^go \S+$`)
 
 func TestGoInDocsIsFormatted(t *testing.T) {
 	for _, page := range pages(t) {
-		for _, block := range append(page.blocks("go"), page.blocks("go bench")...) {
+		for _, block := range slices.Concat(page.blocks("go"), page.blocks("go bench"), page.blocks("go nats")) {
 			formatted, err := format.Source([]byte(block.text))
 			if err != nil {
 				t.Errorf("%s:%d: %v", page.path, block.line, err)
@@ -109,7 +111,7 @@ func TestGoInDocsIsFormatted(t *testing.T) {
 // TestServersInDocsHaveTimeouts: what pages show is what people copy.
 func TestServersInDocsHaveTimeouts(t *testing.T) {
 	for _, page := range pages(t) {
-		for _, block := range append(page.blocks("go"), page.blocks("go bench")...) {
+		for _, block := range slices.Concat(page.blocks("go"), page.blocks("go bench"), page.blocks("go nats")) {
 			if strings.Contains(block.text, "ListenAndServe") &&
 				!(strings.Contains(block.text, "ReadHeaderTimeout:") && strings.Contains(block.text, "IdleTimeout:")) {
 				t.Errorf("%s:%d: this server waits for ever for a request", page.path, block.line)
@@ -289,7 +291,12 @@ var assumedImports = map[string]string{
 	"os":      "os",
 	"slog":    "log/slog",
 	"strings": "strings",
+	"testing": "testing",
 	"time":    "time",
+
+	"brokertest": modulePath + "/broker/brokertest",
+	"natsbroker": modulePath + "/broker/nats",
+	"tanktest":   modulePath + "/tanktest",
 }
 
 // complete makes a program of a block, see TestGoInDocsCompiles.

@@ -20,6 +20,7 @@ var fences = map[string]struct {
 }{
 	"go":        {"internal/docscheck/docs_test.go", "TestGoInDocsCompiles", nil},
 	"go bench":  {"bench/internal/migrating/migrating_test.go", "TestProgramsBeforeAndAfterDoTheSame", []string{"docs/migrating.md"}},
+	"go nats":   {"internal/docscheck/docs_test.go", "TestGoInDocsCompiles", []string{"docs/scale-out.md"}},
 	"sh":        {"internal/docscheck/commands_test.go", "TestCommandsInDocsExist", nil},
 	"js":        {"e2e/javascript_test.go", "TestJavaScriptInDocsParses", nil},
 	"html":      {"e2e/pages_test.go", "TestGettingStarted", []string{"docs/getting-started.md"}},

@@ -35,11 +35,14 @@ func (h *Hub) Tell(data string) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), h.config.JoinTimeout)
 	defer cancel()
+	if _, err := h.awaitConnection(ctx); err != nil {
+		return err
+	}
 	_, err := h.link.Publish(ctx, link.Talk, broker.Publication{Data: data})
 	return translateBroker(err)
 }
 
-// publishAcross gives a publication to the broker, once the subscription of its topic here is in force, if there is such a topic: so who
+// publishAcross gives a publication to the broker, once it is known whether there is a connection and the subscription of its topic here is in force, if there is such a topic: so who
 // has subscribed here gets it. It returns ErrBroker at once while there is no connection, ErrBusy, ErrLimit, or ErrClosed.
 func (h *Hub) publishAcross(patience patience, p *wire.Publication, owner string) (broker.Receipt, error) {
 	if h.life.state() > draining {
@@ -52,6 +55,7 @@ func (h *Hub) publishAcross(patience patience, p *wire.Publication, owner string
 		defer cancel()
 	}
 	if err := h.awaitLive(ctx, p.Topic); err != nil {
+		h.link.Counters().Refused.Add(1)
 		return broker.Receipt{}, err
 	}
 	key := p.Key
@@ -64,14 +68,13 @@ func (h *Hub) publishAcross(patience patience, p *wire.Publication, owner string
 
 // awaitLive waits until the subscription of a topic is in force. Where publications are kept, the topic begins for that.
 func (h *Hub) awaitLive(ctx context.Context, name string) error {
-	connection := h.link.Connection()
-	if connection == nil {
-		return fmt.Errorf("%w: %w", ErrBroker, broker.ErrDown)
+	connection, err := h.awaitConnection(ctx)
+	if err != nil {
+		return err
 	}
 	for before := (*topic.Topic)(nil); ; {
 		t := h.topics.find(name)
 		if t == nil && h.keeps(name) {
-			var err error
 			if t, err = h.lookup(lookup{topic: name, create: true}); err != nil {
 				return err
 			}
@@ -88,6 +91,33 @@ func (h *Hub) awaitLive(ctx context.Context, name string) error {
 		}
 		before = t // it may have ended, and another one be there
 	}
+}
+
+// awaitTopic waits until the subscription of a topic is in force at the broker, if there is one.
+func (h *Hub) awaitTopic(ctx context.Context, t *topic.Topic) error {
+	if h.link == nil {
+		return nil
+	}
+	select {
+	case <-t.Live():
+		return nil
+	case <-ctx.Done():
+		return translate(ctx.Err())
+	}
+}
+
+// awaitConnection waits until it is known whether there is a connection, and returns what is closed when that is lost. It returns ErrBroker
+// when there is none, as before Start.
+func (h *Hub) awaitConnection(ctx context.Context) (<-chan struct{}, error) {
+	if h.life.state() != unstarted {
+		if err := h.link.AwaitKnown(ctx); err != nil {
+			return nil, translate(err)
+		}
+	}
+	if c := h.link.Connection(); c != nil {
+		return c, nil
+	}
+	return nil, fmt.Errorf("%w: %w", ErrBroker, broker.ErrDown)
 }
 
 func translateBroker(err error) error {

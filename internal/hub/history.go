@@ -13,13 +13,17 @@ import (
 // What edges ask topics about their numbers and what they keep. All functions in this file run in the goroutines of edges.
 
 // Position returns where a topic stands, behind what was published before. The topic begins if there is none, and then lives for a
-// while. It returns ErrBusy when that takes longer than the timeout, or ErrClosed.
+// while. Behind a broker, it waits until the topic's subscription is in force: what is published after that is behind the position. It
+// returns ErrBusy when that takes longer than the timeout, or ErrClosed.
 func (h *Hub) Position(timeout time.Duration, name string) (wire.Position, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	for {
 		t, err := h.lookup(lookup{topic: name, create: true, pin: true})
 		if err != nil {
+			return wire.Position{}, err
+		}
+		if err := h.awaitTopic(ctx, t); err != nil {
 			return wire.Position{}, err
 		}
 		if at, err := t.Position(ctx); !errors.Is(err, actor.ErrStopped) {

@@ -150,12 +150,8 @@ func (h *Hub) SendWithin(timeout time.Duration, s *Session, p *wire.Publication)
 		if found.member == last {
 			return ErrClosed
 		}
-		if h.link != nil {
-			select {
-			case <-found.topic.Live():
-			case <-ctx.Done():
-				return translate(ctx.Err())
-			}
+		if err := h.awaitTopic(ctx, found.topic); err != nil {
+			return err
 		}
 		taken, err := found.topic.Send(ctx, found.member, p)
 		switch {

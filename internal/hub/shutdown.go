@@ -76,6 +76,9 @@ func (h *Hub) beginShutdown(ctx context.Context) {
 		h.drain(ctx)
 	}
 	if h.life.moveTo(drainingTopics) {
+		if h.link != nil {
+			h.link.Settle(ctx)
+		}
 		h.supervisor.Post(shutdown{})
 	}
 }

@@ -53,7 +53,9 @@ func (f *feed) Deliver(messages []broker.Message) {
 	switch {
 	case f.topic == nil:
 		for _, m := range messages {
-			f.link.owner.Heard(m.Data)
+			if !f.link.settles(m.Data) {
+				f.link.owner.Heard(m.Data)
+			}
 		}
 	case f.people:
 		f.hear(messages)

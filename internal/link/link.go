@@ -44,11 +44,14 @@ type Link struct {
 
 	opening atomic.Int32  // unopened, begun or closed
 	opened  chan struct{} // closed when Open has returned
+	known   chan struct{} // closed when it is known whether there is a connection: the broker has said so, or could not be opened
+	told    atomic.Bool   // known is closed
 	working atomic.Bool   // Open has returned nil
 
 	// For any goroutine.
 	connection atomic.Pointer[chan struct{}] // closed when the connection is lost; nil: there is none
 	counters   Counters
+	settling   atomic.Pointer[settlement] // what Settle waits for; nil: nothing
 
 	// Owned by the actor.
 	feeds   map[*topic.Topic][]*feed
@@ -103,7 +106,7 @@ const (
 
 // New makes a link. node tells the instance from others. It has no goroutine before Open, and does nothing.
 func New(b broker.Broker, node string, owner Owner) *Link {
-	l := &Link{broker: b, node: node, owner: owner, opened: make(chan struct{}), feeds: make(map[*topic.Topic][]*feed), wanted: make(map[*feed]struct{})}
+	l := &Link{broker: b, node: node, owner: owner, opened: make(chan struct{}), known: make(chan struct{}), feeds: make(map[*topic.Topic][]*feed), wanted: make(map[*feed]struct{})}
 	l.ctx, l.cancel = context.WithCancel(context.Background())
 	l.ref = actor.Spawn(actor.Options{Restarts: -1, OnPanic: func(err *actor.PanicError) { owner.Failed(err) }}, l.receive)
 	return l
@@ -128,6 +131,7 @@ func (l *Link) Open() {
 	}
 	if err != nil {
 		l.owner.Failed(err)
+		l.tellKnown()
 		return
 	}
 	l.working.Store(true)
@@ -143,6 +147,23 @@ func (l *Link) Leave(t *topic.Topic) { l.ref.Post(leave{t}) }
 
 // Counters returns what the link counts.
 func (l *Link) Counters() *Counters { return &l.counters }
+
+// AwaitKnown waits until it is known whether there is a connection, when Open has been called or is about to be. It returns the context's
+// error if that ends first. Only edges may call it.
+func (l *Link) AwaitKnown(ctx context.Context) error {
+	select {
+	case <-l.known:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (l *Link) tellKnown() {
+	if l.told.CompareAndSwap(false, true) {
+		close(l.known)
+	}
+}
 
 // Connection returns what is closed when the connection to the broker is lost, or nil when there is none.
 func (l *Link) Connection() <-chan struct{} {
@@ -168,8 +189,13 @@ func (l *Link) Publish(ctx context.Context, name string, p broker.Publication) (
 }
 
 func (l *Link) publish(ctx context.Context, name string, p broker.Publication) (r broker.Receipt, err error) {
-	if !l.working.Load() {
+	if l.IsDown() {
 		return r, broker.ErrDown
+	}
+	select {
+	case <-l.opened: // Up may be called before Open has returned
+	case <-ctx.Done():
+		return r, ctx.Err()
 	}
 	if panicked := actor.Recovered(func() { r, err = l.broker.Publish(ctx, name, p) }); panicked != nil {
 		err = panicked
@@ -181,6 +207,7 @@ func (l *Link) publish(ctx context.Context, name string, p broker.Publication) (
 func (l *Link) Close(ctx context.Context) error {
 	defer l.ref.Stop()
 	if l.opening.CompareAndSwap(unopened, closed) {
+		l.tellKnown()
 		l.cancel()
 		return nil
 	}
@@ -209,6 +236,7 @@ func (l *Link) Down(cause error, inDoubt int) {
 	if c := l.connection.Swap(nil); c != nil {
 		close(*c)
 	}
+	l.tellKnown()
 	l.counters.InDoubt.Add(uint64(max(0, inDoubt))) // #nosec G115 -- not negative
 	l.owner.Connected(cause)
 }
@@ -217,6 +245,7 @@ func (l *Link) Down(cause error, inDoubt int) {
 func (l *Link) Up() {
 	connection := make(chan struct{})
 	l.connection.CompareAndSwap(nil, &connection)
+	l.tellKnown()
 	l.owner.Connected(nil)
 	l.ref.Post(hurry{})
 }

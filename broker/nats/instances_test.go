@@ -1,0 +1,57 @@
+package natsbroker
+
+import (
+	"context"
+	"log/slog"
+	"testing"
+
+	tank "github.com/fanqie/tank-websocket-go-server"
+	"github.com/fanqie/tank-websocket-go-server/tanktest"
+)
+
+// TestInstances: clients of two instances, and a program that knows only NATS, see each other's publications, before and after NATS was
+// away, and are told of that.
+func TestInstances(t *testing.T) {
+	for name, mode := range modes {
+		t.Run(name, func(t *testing.T) {
+			s := startServer(t)
+			quiet := slog.New(slog.DiscardHandler)
+			instance := func() (*tank.Manager, *tanktest.Server) {
+				b, err := New(Options{URL: s.url(), Mode: mode, Logger: quiet})
+				must(t, err)
+				m := tank.NewInstance(tank.WithBroker(b), tank.WithLogger(quiet))
+				return m, tanktest.Serve(t, m)
+			}
+			one, serverOne := instance()
+			two, serverTwo := instance()
+			plain, v2 := serverOne.Dial("/?user_id=ann"), serverTwo.DialV2("/?user_id=ann")
+			plain.Subscribe("news")
+			v2.Subscribe("news")
+			for range 3 {
+				await(t, "published", func() bool { return one.Publish(context.Background(), "news", "hello") == nil })
+				plain.ExpectTopic("news", "hello")
+				v2.ExpectTopic("news", "hello")
+				must(t, two.Publish(context.Background(), "news", "and back"))
+				plain.ExpectTopic("news", "and back")
+				v2.ExpectTopic("news", "and back")
+				other := plainClient(t, s.url())
+				must(t, other.Publish("tank.c.news", []byte("from elsewhere")))
+				must(t, other.Flush())
+				plain.ExpectTopic("news", "from elsewhere")
+				v2.ExpectTopic("news", "from elsewhere")
+				other.Close()
+				s.stop()
+				v2.ExpectInterrupted(true)
+				s.start()
+				v2.ExpectGap("news")
+			}
+			await(t, "both are back", func() bool {
+				return two.Publish(context.Background(), "other", "x") == nil && one.Publish(context.Background(), "other", "x") == nil
+			})
+			if n := one.CloseUser("ann"); n != 1 {
+				t.Errorf("%d connections closed here", n)
+			}
+			await(t, "closed", func() bool { return one.GetClientCount()+two.GetClientCount() == 0 })
+		})
+	}
+}
