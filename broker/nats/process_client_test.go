@@ -92,15 +92,23 @@ func (s *subscriber) connect() {
 // subscribe sends a command, and others with it.
 func (s *subscriber) subscribe(name string, others ...string) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.names = append(s.names, name)
 	s.topics[name] = new(place)
-	all := string(wstest.Masked(wstest.Fin|wstest.Text, fmt.Sprintf(`{"id":%d,"sub":%q}`, len(s.names), name)))
+	id := len(s.names)
+	s.mu.Unlock()
+	all := string(wstest.Masked(wstest.Fin|wstest.Text, fmt.Sprintf(`{"id":%d,"sub":%q}`, id, name)))
 	for _, text := range others {
 		all += string(wstest.Masked(wstest.Fin|wstest.Text, text))
 	}
-	_, err := s.conn.Write([]byte(all))
-	must(s.t, err)
+	must(s.t, s.write([]byte(all)))
+}
+
+// write is for any goroutine.
+func (s *subscriber) write(frames []byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, err := s.conn.Write(frames)
+	return err
 }
 
 func (s *subscriber) run() {
@@ -127,6 +135,11 @@ func (s *subscriber) read() error {
 			return err
 		case f.Opcode() == wstest.Close:
 			return fmt.Errorf("closed with %d", f.CloseCode())
+		case f.Opcode() == wstest.Ping:
+			if err := s.write(wstest.Masked(wstest.Fin|wstest.Pong, string(f.Payload))); err != nil {
+				return err
+			}
+			continue
 		case f.Opcode() != wstest.Text:
 			continue
 		}

@@ -191,6 +191,17 @@ func (p pauses) String() string {
 	return fmt.Sprintf("median %d ms, longest %d ms", p[len(p)/2].Milliseconds(), p[len(p)-1].Milliseconds())
 }
 
+// count is how often something is done. With the race detector, which makes it slow, it is done less often, and with -short, too.
+func count(often int) int {
+	switch {
+	case testing.Short():
+		return often / 10
+	case slowdown > 1:
+		return often / 5
+	}
+	return often
+}
+
 func eachMode(t *testing.T, test func(*testing.T, Mode)) {
 	for name, mode := range modes {
 		t.Run(name, func(t *testing.T) { test(t, mode) })
@@ -211,10 +222,7 @@ func TestProcessesWithoutFaults(t *testing.T) {
 
 // TestServerIsKilled with signal 9, again and again, under three instances.
 func TestServerIsKilled(t *testing.T) {
-	kills := 100
-	if testing.Short() {
-		kills = 8
-	}
+	kills := count(100)
 	eachMode(t, func(t *testing.T, mode Mode) {
 		g := running(t, mode, 3, "4ms", 1, nil)
 		var up, through pauses
@@ -243,10 +251,7 @@ func TestServerIsKilled(t *testing.T) {
 
 // TestOneInstanceIsCutOff, again and again.
 func TestOneInstanceIsCutOff(t *testing.T) {
-	cuts := 50
-	if testing.Short() {
-		cuts = 8
-	}
+	cuts := count(50)
 	eachMode(t, func(t *testing.T, mode Mode) {
 		g := running(t, mode, 2, "2ms", 1, nil)
 		var through pauses
@@ -282,12 +287,13 @@ func TestOneInstanceStalls(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			g := running(t, mode, 2, "4ms", 1, nil)
+			old := g.proxies[1].open()
 			g.proxies[1].stall()
 			begun, end := time.Now(), time.After(8*time.Second)
 			await(t, "down", func() bool { return g.instances[1].stats().Down })
 			down := time.Since(begun)
 			<-end
-			g.proxies[1].heal()
+			g.proxies[1].lose(old)
 			begun = time.Now()
 			g.through()
 			t.Logf("down after %d ms; all reached by all %d ms after the end", down.Milliseconds(), time.Since(begun).Milliseconds())
@@ -306,9 +312,7 @@ func TestInstanceIsSlow(t *testing.T) {
 			burst = 1 // one waits for the server: there are no bursts of one publisher
 		}
 		g := running(t, mode, 2, "20ms", burst, func(c *processConfig, _ *server.Options) { c.MaxPending = 4 })
-		for range 5 {
-			g.through()
-		}
+		await(t, "told of losses", func() bool { return mode == Confirmed || g.clients[0][1].count("lost") > 20 })
 		if f := g.end(true); mode == Core && f.lost == 0 {
 			t.Error("nothing was lost, so nothing was tried")
 		}
@@ -347,7 +351,7 @@ func TestServerIsAwayAtTheStart(t *testing.T) {
 			if instance.publish("a.b", "early") {
 				t.Error("a publication without a server was taken")
 			}
-			await(t, "interrupted", func() bool { return g.clients[i][1].count("interrupted") == 1 })
+			await(t, "interrupted", func() bool { return g.clients[i][1].count("interrupted") > 0 })
 		}
 		if g.clients[0][1].count("subscribed") > 0 {
 			t.Error("subscribed without a server")
@@ -378,10 +382,7 @@ func TestServerIsAwayAtTheStart(t *testing.T) {
 // TestSubscribedMeansInForce: a client that was answered gets what any instance publishes from then on, and one that publishes behind
 // its subscription gets that.
 func TestSubscribedMeansInForce(t *testing.T) {
-	rounds := 300
-	if testing.Short() {
-		rounds = 50
-	}
+	rounds := count(300)
 	g := newGroup(t, Core, 2, nil)
 	g.start()
 	g.awaitUp()
@@ -440,9 +441,7 @@ func TestInstanceWithManyTopics(t *testing.T) {
 		}
 		await(t, "a publication", func() bool { return c.has("message", name, "y") })
 	}
-	if n := c.count("lost"); n != many {
-		t.Errorf("the client was told of gaps in %d topics", n)
-	}
+	await(t, "the client is told of all gaps", func() bool { return c.count("lost") == many })
 	t.Logf("%d topics: in force after %d ms, and %d ms after the server was there again", many, first.Milliseconds(), again.Milliseconds())
 	if limit := time.Second * slowdown; first > limit || again > limit {
 		t.Errorf("in force after %v, and again after %v", first, again)

@@ -2,6 +2,7 @@ package natsbroker
 
 import (
 	"bytes"
+	"maps"
 	"net"
 	"sync"
 	"testing"
@@ -57,10 +58,20 @@ func (p *proxy) hold() { p.set(func() { p.holds = true }) }
 
 func (p *proxy) heal() { p.set(func() { p.isCut, p.stalls, p.holds = false, false, false }) }
 
-// count is how many connections there are, of both sides.
-func (p *proxy) count() (n int) {
-	p.set(func() { n = len(p.conns) })
-	return n
+// lose is heal for a network that has lost what was on its way on these connections.
+func (p *proxy) lose(old map[net.Conn]bool) {
+	p.set(func() {
+		for c := range old {
+			_ = c.Close()
+		}
+		p.isCut, p.stalls = false, false
+	})
+}
+
+// open returns the connections that there are, of both sides.
+func (p *proxy) open() (all map[net.Conn]bool) {
+	p.set(func() { all = maps.Clone(p.conns) })
+	return all
 }
 
 func (p *proxy) closeAll() {
