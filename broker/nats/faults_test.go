@@ -55,6 +55,9 @@ func (l *load) publish(i int, n *node, name string) {
 		for took := int64(time.Since(begun)); took > l.slow.Load(); {
 			l.slow.Store(took)
 		}
+		if err != nil && !errors.Is(err, broker.ErrDown) && !errors.Is(err, ErrUnconfirmed) {
+			l.t.Errorf("Publish: %v", err)
+		}
 		l.mu.Lock()
 		if key := fmt.Sprint(i, name); err == nil {
 			l.taken[key] = append(l.taken[key], number)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"strconv"
 	"sync"
 	"testing"
@@ -18,7 +19,12 @@ import (
 	"github.com/fanqie/tank-websocket-go-server/broker"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if what := os.Getenv(processEnv); what != "" {
+		os.Exit(process(what))
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // patience is how long a condition may take to come true.
 const patience = 20 * time.Second

@@ -2,6 +2,7 @@ package natsbroker
 
 import (
 	"bytes"
+	"maps"
 	"net"
 	"sync"
 	"testing"
@@ -56,6 +57,22 @@ func (p *proxy) stall() { p.set(func() { p.stalls = true }) }
 func (p *proxy) hold() { p.set(func() { p.holds = true }) }
 
 func (p *proxy) heal() { p.set(func() { p.isCut, p.stalls, p.holds = false, false, false }) }
+
+// lose is heal for a network that has lost what was on its way on these connections.
+func (p *proxy) lose(old map[net.Conn]bool) {
+	p.set(func() {
+		for c := range old {
+			_ = c.Close()
+		}
+		p.isCut, p.stalls = false, false
+	})
+}
+
+// open returns the connections that there are, of both sides.
+func (p *proxy) open() (all map[net.Conn]bool) {
+	p.set(func() { all = maps.Clone(p.conns) })
+	return all
+}
 
 func (p *proxy) closeAll() {
 	for c := range p.conns {

@@ -133,6 +133,8 @@ func (s *session) confirm(stop <-chan struct{}, pause time.Duration) {
 		err := s.flush(ctx)
 		if err == nil {
 			s.acked.Store(handed)
+		} else {
+			err = ErrUnconfirmed // and not that this context has ended, which is not the publisher's
 		}
 		last := s.conn.LastError()
 		if b != nil {

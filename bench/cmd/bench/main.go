@@ -8,6 +8,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"slices"
@@ -25,6 +26,7 @@ import (
 var most = map[string]time.Duration{
 	suite.Quick: 2 * time.Minute,
 	suite.Full:  20 * time.Minute,
+	suite.Group: 10 * time.Minute,
 }
 
 // options are the command line's.
@@ -38,7 +40,7 @@ type options struct {
 
 func main() {
 	var o options
-	flag.StringVar(&o.mode, "mode", suite.Quick, "quick (under 2 minutes) or full (under 20)")
+	flag.StringVar(&o.mode, "mode", suite.Quick, "quick (under 2 minutes), full (under 20), or groups: several servers and a broker (under 10)")
 	flag.StringVar(&o.contenders, "contenders", "", "comma-separated names; all by default: "+strings.Join(report.Names(), ","))
 	flag.StringVar(&o.scenarios, "scenarios", "", "comma-separated parts of scenarios' names; all by default")
 	flag.IntVar(&o.rounds, "rounds", 0, "rounds of each scenario; as many as the mode has by default")
@@ -69,7 +71,7 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	cache := filepath.Join(root, ".cache")
-	contenders, versions, skipped, err := prepare(ctx, root, cache, split(o.contenders))
+	contenders, versions, skipped, err := prepare(ctx, root, cache, o.mode, split(o.contenders))
 	if err != nil {
 		return err
 	}
@@ -111,7 +113,7 @@ func verdict(ctx context.Context, r *report.Results) error {
 }
 
 // prepare builds and installs what is needed for the contenders that are wanted.
-func prepare(ctx context.Context, root, cache string, wanted []string) (list []suite.Contender, versions, skipped map[string]string, err error) {
+func prepare(ctx context.Context, root, cache, mode string, wanted []string) (list []suite.Contender, versions, skipped map[string]string, err error) {
 	for _, name := range wanted {
 		if !slices.Contains(report.Names(), name) {
 			return nil, nil, nil, fmt.Errorf("no contender %q; there are %s", name, strings.Join(report.Names(), ", "))
@@ -125,7 +127,16 @@ func prepare(ctx context.Context, root, cache string, wanted []string) (list []s
 		return nil, nil, nil, err
 	}
 	list, skipped = append(suite.GoContenders(server), suite.TankVariants(server)...), make(map[string]string)
-	if len(wanted) == 0 || slices.Contains(wanted, "bun") {
+	if mode == suite.Group {
+		_, err := exec.LookPath(setup.RedisProgram)
+		if err != nil {
+			skipped["centrifuge-redis"] = err.Error()
+		}
+		list = suite.Groups(server, err == nil)
+		for _, c := range list {
+			versions[c.Name] = cmp.Or(versions[c.Name], versions[strings.SplitN(c.Name, "-", 2)[0]]) + c.Described()
+		}
+	} else if len(wanted) == 0 || slices.Contains(wanted, "bun") {
 		if bun, version, err := setup.InstallBun(ctx, cache); err != nil {
 			fmt.Fprintln(os.Stderr, "bun is left out:", err)
 			skipped["bun"] = err.Error()

@@ -22,7 +22,17 @@ func main() {
 	flag.IntVar(&config.QueueBytes, "queue-bytes", 0, "the same in bytes, for those who count bytes")
 	flag.BoolVar(&config.Compression, "compression", false, "permessage-deflate")
 	flag.IntVar(&config.History, "history", 0, "messages that are kept of each topic, for clients that resume")
+	flag.StringVar(&config.Broker, "broker", "", "address of NATS or Redis that connects it with other servers; none by default")
+	flag.BoolVar(&config.Confirmed, "confirmed", false, "wait for NATS to have what is published")
+	serve := flag.String("serve", "", "be a broker and no contender: nats or redis")
 	flag.Parse()
+	if *serve != "" {
+		if err := serveBroker(*serve); err != nil {
+			fmt.Fprintln(os.Stderr, "server:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	if err := run(*name, config); err != nil {
 		fmt.Fprintln(os.Stderr, "server:", err)
 		os.Exit(1)

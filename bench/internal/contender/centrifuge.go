@@ -3,6 +3,7 @@ package contender
 import (
 	"compress/flate"
 	"context"
+	"math"
 	"net/http"
 
 	"github.com/centrifugal/centrifuge"
@@ -19,7 +20,7 @@ type centrifugeServer struct {
 }
 
 func newCentrifuge(c Config) (Contender, error) {
-	node, err := centrifuge.New(centrifuge.Config{ClientQueueMaxSize: c.QueueBytes})
+	node, err := centrifuge.New(centrifuge.Config{ClientQueueMaxSize: c.QueueBytes, ClientChannelLimit: math.MaxInt})
 	if err != nil {
 		return nil, err
 	}
@@ -31,6 +32,17 @@ func newCentrifuge(c Config) (Contender, error) {
 			reply(centrifuge.SubscribeReply{Options: centrifuge.SubscribeOptions{EnableRecovery: c.History > 0}}, nil)
 		})
 	})
+	if c.Broker != "" {
+		shard, err := centrifuge.NewRedisShard(node, centrifuge.RedisShardConfig{Address: c.Broker})
+		if err != nil {
+			return nil, err
+		}
+		broker, err := centrifuge.NewRedisBroker(node, centrifuge.RedisBrokerConfig{Shards: []*centrifuge.RedisShard{shard}})
+		if err != nil {
+			return nil, err
+		}
+		node.SetBroker(broker)
+	}
 	if err := node.Run(); err != nil {
 		return nil, err
 	}

@@ -47,6 +47,9 @@ type Config struct {
 	QueueBytes  int  // the same, for those who count bytes
 	Compression bool // permessage-deflate
 	History     int  // messages that are kept of each topic, for clients that resume
+
+	Broker    string // address of what connects it with others: NATS for tank, Redis for centrifuge; "": nothing
+	Confirmed bool   // wait for NATS to have what is published
 }
 
 // historyTime is how long messages are kept: longer than any measurement takes.

@@ -3,8 +3,10 @@ package contender
 import (
 	"math"
 	"net/http"
+	"time"
 
 	tank "github.com/fanqie/tank-websocket-go-server"
+	natsbroker "github.com/fanqie/tank-websocket-go-server/broker/nats"
 )
 
 // historyBytes is more than the messages of any measurement have, which are counted.
@@ -27,10 +29,29 @@ func newTank(c Config) (Contender, error) {
 		history := tank.History{Messages: c.History, Bytes: historyBytes, Age: historyTime}
 		opts = append(opts, tank.WithTopics("*", tank.TopicOptions{History: history}))
 	}
+	if c.Broker != "" {
+		mode := natsbroker.Core
+		if c.Confirmed {
+			mode = natsbroker.Confirmed
+		}
+		b, err := natsbroker.New(natsbroker.Options{URL: "nats://" + c.Broker, Mode: mode})
+		if err != nil {
+			return nil, err
+		}
+		opts = append(opts, tank.WithBroker(b))
+	}
 	m := tank.NewInstance(opts...)
 	go m.Start()
+	for deadline := time.Now().Add(readyTime); m.Ready() != nil; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			return nil, m.Ready()
+		}
+	}
 	return tankServer{m}, nil
 }
+
+// readyTime is how long it may take to be connected with NATS.
+const readyTime = 5 * time.Second
 
 func (t tankServer) ServeHTTP(w http.ResponseWriter, r *http.Request) { t.Manager.ServeHTTP(w, r) }
 

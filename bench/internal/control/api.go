@@ -27,6 +27,7 @@ type Stats struct {
 	Subscriptions int    `json:"subscriptions"`
 	Dropped       int    `json:"dropped"`
 	Allocations   uint64 `json:"allocations"` // on the heap so far; 0: not known
+	Heap          uint64 `json:"heap"`        // bytes in use; 0: not known
 }
 
 // Published is the answer to /publish and /unflood.

@@ -37,7 +37,9 @@ func Handler(c contender.Contender) http.Handler {
 		answer(w, struct{}{}, nil)
 	})
 	mux.HandleFunc("GET /stats", func(w http.ResponseWriter, _ *http.Request) {
-		answer(w, Stats{s.contender.Subscriptions(), s.contender.Dropped(), allocations()}, nil)
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		answer(w, Stats{s.contender.Subscriptions(), s.contender.Dropped(), m.Mallocs, m.HeapAlloc}, nil)
 	})
 	mux.HandleFunc("GET /position", s.position)
 	return mux
@@ -51,12 +53,6 @@ func (s *server) position(w http.ResponseWriter, r *http.Request) {
 	}
 	p, err := keeper.Position(r.URL.Query().Get("topic"))
 	answer(w, p, err)
-}
-
-func allocations() uint64 {
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return m.Mallocs
 }
 
 func answer(w http.ResponseWriter, v any, err error) {

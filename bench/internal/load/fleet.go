@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -17,6 +18,7 @@ import (
 // Options of a fleet.
 type Options struct {
 	Addr     string
+	More     []string // addresses of more servers: clients connect to all in turn
 	Clients  int
 	Compress bool // offer permessage-deflate
 	Lines    bool // messages are lines: a frame may carry several
@@ -93,13 +95,17 @@ func (f *Fleet) watch(fd, number int) error {
 }
 
 func (f *Fleet) dialAll(ctx context.Context) error {
-	addr, err := parseAddr(f.opts.Addr)
-	if err != nil {
-		return err
+	var addrs []netip.AddrPort
+	for _, one := range append([]string{f.opts.Addr}, f.opts.More...) {
+		addr, err := parseAddr(one)
+		if err != nil {
+			return err
+		}
+		addrs = append(addrs, addr)
 	}
 	handshake := request(f.opts)
 	for i := range f.clients {
-		fd, err := connect(addr, i, f.opts.SmallBuffers)
+		fd, err := connect(addrs[i%len(addrs)], i, f.opts.SmallBuffers)
 		if err != nil {
 			return err
 		}

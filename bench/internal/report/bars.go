@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 )
 
@@ -20,6 +21,7 @@ const (
 
 // A goal is: ratio of tank's figure to the rival's at most (or at least) factor.
 type goal struct {
+	of       string // whose figure; "": that of tank
 	title    string
 	scenario string
 	metric   string
@@ -63,6 +65,20 @@ var (
 	bestOfAll = best(append([]string{"bun"}, goContenders...)...)
 )
 
+// groupMode is the mode with several servers.
+const groupMode = "groups"
+
+func groupGoals() []goal {
+	alone := named("tank")
+	return []goal{
+		{title: "burst through NATS, 1 publisher: at least 0.6 of one instance alone", of: "tank-nats", scenario: "group-burst", metric: "deliveries1", rival: alone, factor: 0.6, atLeast: true},
+		{title: "burst through NATS, 256 publishers: at least 0.6 of one instance alone", of: "tank-nats", scenario: "group-burst", metric: "deliveries256", rival: alone, factor: 0.6, atLeast: true},
+		{title: "latency through NATS: p50 at most 6x that of one instance alone", of: "tank-nats", scenario: "group-latency", metric: "p50", rival: alone, factor: 6},
+		{title: "many topics: at most 2 KiB on the heap per topic", of: "tank-nats", scenario: "group-topics", metric: "heap", factor: 2048, absolute: true},
+		{title: "many topics: in force within 1 s", of: "tank-nats", scenario: "group-topics", metric: "force", factor: 1e9, absolute: true},
+	}
+}
+
 func goals() []goal {
 	return []goal{
 		{title: "burst to 1,000: at least 4x Bun's deliveries/s", scenario: "burst-1000", metric: "deliveries", rival: bun, factor: 4, atLeast: true},
@@ -92,6 +108,12 @@ func goals() []goal {
 // Judge sets the bars.
 func (r *Results) Judge() {
 	r.Bars = nil
+	if r.Mode == groupMode {
+		for _, g := range groupGoals() {
+			r.Bars = append(r.Bars, g.judge(r.Scenario(g.scenario)))
+		}
+		return
+	}
 	for _, g := range goals() {
 		r.Bars = append(r.Bars, g.judge(r.Scenario(g.scenario)))
 	}
@@ -102,7 +124,7 @@ func (r *Results) Judge() {
 
 func (g goal) judge(s *Scenario) Bar {
 	b := Bar{Goal: g.title, Verdict: notMeasured}
-	own, ok := s.Median("tank", g.metric)
+	own, ok := s.Median(cmp.Or(g.of, "tank"), g.metric)
 	if !ok {
 		return b
 	}

@@ -52,7 +52,7 @@ func (r *Results) subtitle(detail string) string {
 func series(s *Scenario, metrics []string) []chart.Series {
 	var list []chart.Series
 	for _, name := range s.Contenders() {
-		if slices.Contains(Variants, name) {
+		if slices.Contains(Variants, name) || slices.Contains(Groups, name) {
 			continue
 		}
 		one := chart.Series{Name: name, Colour: slices.Index(Order, name)}

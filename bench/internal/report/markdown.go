@@ -88,7 +88,7 @@ func (s *Scenario) compare(contender string) string {
 
 func (r *Results) bars(b *strings.Builder) {
 	b.WriteString("\n## Goals\n\n")
-	if r.Mode != "full" {
+	if r.Mode != "full" && r.Mode != groupMode {
 		b.WriteString("The goals are for the full mode; with smaller workloads they are only a hint.\n\n")
 	}
 	b.WriteString("| goal | measured | verdict |\n| --- | --- | --- |\n")

@@ -110,8 +110,13 @@ var Order = []string{"tank", "bun", "centrifuge", "melody", "gws", "gorilla", "c
 // not in charts.
 var Variants = []string{"tank2", "tank2-history"}
 
+// Groups are servers that a broker connects; how many, the number says. They are in tables of their own mode.
+var Groups = []string{"tank-nats", "tank-nats-2", "tank-nats-3", "tank-confirmed", "centrifuge-redis", "centrifuge-redis-2"}
+
 // Names are all contenders, in the order of tables.
-func Names() []string { return slices.Insert(slices.Clone(Order), 1, Variants...) }
+func Names() []string {
+	return slices.Concat(slices.Insert(slices.Clone(Order), 1, Variants...), Groups)
+}
 
 // Scenario returns a scenario by name, or nil.
 func (r *Results) Scenario(name string) *Scenario {

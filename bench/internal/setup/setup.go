@@ -20,6 +20,9 @@ const Module = "github.com/fanqie/tank-websocket-go-server/bench"
 // BunVersion is the version of Bun that is installed.
 const BunVersion = "1.4.5"
 
+// RedisProgram is the name of Redis's server. It is not installed: without it, its contenders are left out.
+const RedisProgram = "redis-server"
+
 // Root finds this module's directory, from the working directory upwards.
 func Root() (string, error) {
 	out, err := exec.Command("go", "list", "-m", "-f", "{{.Path}} {{.Dir}}").Output()

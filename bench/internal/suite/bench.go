@@ -12,9 +12,11 @@ import (
 	"github.com/fanqie/tank-websocket-go-server/bench/internal/proc"
 )
 
-// bench is one contender's server, fresh for one measurement.
+// bench is one contender's server, fresh for one measurement. What is published is published there. In a group there are more.
 type bench struct {
 	*proc.Server
+	more          []*proc.Server
+	broker        *proc.Server // nil: none
 	ctx           context.Context
 	dialect       dialect
 	compress      bool
@@ -24,16 +26,37 @@ type bench struct {
 
 // newBench starts the server. It must be closed.
 func newBench(ctx context.Context, c Contender, config contender.Config) (*bench, error) {
-	s, err := proc.Start(ctx, c.with(config)...)
-	if err != nil {
-		return nil, err
+	b := &bench{ctx: ctx, dialect: c.dialect, compress: config.Compression}
+	if c.broker != "" {
+		var err error
+		if b.broker, err = startBroker(ctx, c); err != nil {
+			return nil, err
+		}
+		config.Broker = b.broker.Subscribers
 	}
-	return &bench{Server: s, ctx: ctx, dialect: c.dialect, compress: config.Compression}, nil
+	for i := range max(1, c.nodes) {
+		s, err := proc.Start(ctx, c.with(config)...)
+		switch {
+		case err != nil:
+			b.close()
+			return nil, err
+		case i == 0:
+			b.Server = s
+		default:
+			b.more = append(b.more, s)
+		}
+	}
+	return b, nil
 }
 
 // close ends the server first: its side of the connections should not be closed one by one.
 func (b *bench) close() {
-	b.Stop()
+	for _, s := range b.servers() {
+		s.Stop()
+	}
+	if b.broker != nil {
+		b.broker.Stop()
+	}
 	for _, f := range b.fleets {
 		f.Close()
 	}
@@ -47,6 +70,9 @@ func (b *bench) connect(clients int) (*load.Fleet, error) {
 // dial is connect with options; where to connect, and how to talk, it knows.
 func (b *bench) dial(opts load.Options) (*load.Fleet, error) {
 	opts.Addr, opts.Compress = b.Subscribers, b.compress
+	for _, s := range b.more {
+		opts.More = append(opts.More, s.Subscribers)
+	}
 	opts.Lines, opts.Beats = b.dialect.lines, b.dialect.beats
 	opts.Subprotocol, opts.Greeted = b.dialect.subprotocol, b.dialect.greeted
 	f, err := load.Dial(b.ctx, opts)
@@ -136,13 +162,13 @@ type usage struct {
 
 // begin begins a stretch.
 func (b *bench) begin() (usage, error) {
-	cpu, err := proc.CPU(b.PID)
+	cpu, err := b.cpu()
 	return usage{time.Now(), cpu}, err
 }
 
 // since is what the server's processors worked since begin.
 func (b *bench) since(u usage) (time.Duration, error) {
-	cpu, err := proc.CPU(b.PID)
+	cpu, err := b.cpu()
 	return cpu - u.server, err
 }
 
@@ -168,7 +194,7 @@ func (b *bench) load(f *load.Fleet, unit string, units float64, work func() erro
 	if err != nil {
 		return nil, err
 	}
-	resident, err := proc.Resident(b.PID)
+	resident, err := b.resident()
 	if err != nil {
 		return nil, err
 	}

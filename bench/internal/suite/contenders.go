@@ -16,6 +16,9 @@ type Contender struct {
 	Command []string // without the options of contender.Config
 	dialect dialect
 	resume  *resumption // nil: it has none
+
+	broker string // that connects several of these servers: nats or redis; "": there is one, alone
+	nodes  int    // how many servers there are, if there is a broker
 }
 
 // dialect is what a subscriber says.
@@ -106,6 +109,39 @@ func TankVariants(server string) []Contender {
 	}
 }
 
+// Described says what is behind a member of Groups.
+func (c Contender) Described() string {
+	switch c.broker {
+	case "nats":
+		return fmt.Sprintf(", %d with NATS", c.nodes)
+	case "redis":
+		return fmt.Sprintf(", %d with Redis", c.nodes)
+	}
+	return ""
+}
+
+// Groups are one server and several that a broker connects. All clients of tank speak tank.v2, whose answers say when a subscription is in
+// force. Redis is left out without a program for it.
+func Groups(server string, redis bool) []Contender {
+	tank := []string{server, "-contender", "tank"}
+	confirmed := append(slices.Clone(tank), "-confirmed")
+	list := []Contender{
+		{Name: "tank", Command: tank, dialect: tankV2},
+		{Name: "tank-nats", Command: tank, dialect: tankV2, broker: "nats", nodes: 1},
+		{Name: "tank-nats-2", Command: tank, dialect: tankV2, broker: "nats", nodes: 2},
+		{Name: "tank-nats-3", Command: tank, dialect: tankV2, broker: "nats", nodes: 3},
+		{Name: "tank-confirmed", Command: confirmed, dialect: tankV2, broker: "nats", nodes: 1},
+	}
+	peer := []string{server, "-contender", "centrifuge"}
+	list = append(list, Contender{Name: "centrifuge", Command: peer, dialect: centrifugeJSON})
+	if redis {
+		list = append(list,
+			Contender{Name: "centrifuge-redis", Command: peer, dialect: centrifugeJSON, broker: "redis", nodes: 1},
+			Contender{Name: "centrifuge-redis-2", Command: peer, dialect: centrifugeJSON, broker: "redis", nodes: 2})
+	}
+	return list
+}
+
 // variantHistory is how many messages the variant with history keeps: fewer than a full burst has, so that messages are
 // evicted while others are published, as in a server that has run for a while.
 const variantHistory = 500
@@ -129,6 +165,9 @@ func (c Contender) with(config contender.Config) []string {
 	}
 	if config.History > 0 {
 		command = append(command, "--history", strconv.Itoa(config.History))
+	}
+	if config.Broker != "" {
+		command = append(command, "--broker", config.Broker)
 	}
 	return command
 }

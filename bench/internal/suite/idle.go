@@ -7,7 +7,6 @@ import (
 
 	"github.com/fanqie/tank-websocket-go-server/bench/internal/contender"
 	"github.com/fanqie/tank-websocket-go-server/bench/internal/control"
-	"github.com/fanqie/tank-websocket-go-server/bench/internal/proc"
 	"github.com/fanqie/tank-websocket-go-server/bench/internal/report"
 )
 
@@ -84,11 +83,13 @@ const settleTime = 250 * time.Millisecond
 func (b *bench) settled() (int64, error) {
 	for range 2 {
 		time.Sleep(settleTime)
-		if err := b.Settle(b.ctx); err != nil {
-			return 0, err
+		for _, s := range b.servers() {
+			if err := s.Settle(b.ctx); err != nil {
+				return 0, err
+			}
 		}
 	}
-	return proc.Resident(b.PID)
+	return b.resident()
 }
 
 // topicMemory is about tank's topics, which are actors; with others a topic is an entry in a map.

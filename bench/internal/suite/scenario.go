@@ -20,11 +20,15 @@ type scenario struct {
 	without []string // contenders that cannot do it
 
 	variants bool // tank's variants do it, too
+	groups   bool // only the contenders of Groups do it
 	metrics  []report.Metric
 	run      func(ctx context.Context, c Contender) (values, error)
 }
 
 func (s *scenario) includes(contender string) bool {
+	if s.groups {
+		return true
+	}
 	if slices.Contains(report.Variants, contender) {
 		return s.variants
 	}
@@ -37,14 +41,29 @@ func (s *scenario) withVariants() *scenario {
 	return s
 }
 
+// forGroups has groups do it.
+func (s *scenario) forGroups() *scenario {
+	s.groups = true
+	return s
+}
+
 // The modes.
 const (
 	Quick = "quick"
 	Full  = "full"
+	Group = "groups"
 )
 
 // scenarios returns what is done in a mode.
 func scenarios(mode string) []*scenario {
+	if mode == Group {
+		return []*scenario{
+			groupBurst(burstSize{200, 4000, messageBytes}, 5),
+			steady(steadySize{200, 200, 2}, 5).forGroups(),
+			groupLatency(steadySize{6, 200, 2}, 5),
+			groupTopics(20, 500, 5),
+		}
+	}
 	if mode == Full {
 		return []*scenario{
 			burst("burst-1000", burstSize{1000, 1000, 128}, 3).withVariants(),

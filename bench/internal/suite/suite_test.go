@@ -229,3 +229,15 @@ func TestCheckScenarios(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// TestGroups is servers that NATS connects. Redis need not be there.
+func TestGroups(t *testing.T) {
+	for _, c := range Groups(server, false) {
+		for _, s := range []*scenario{groupBurst(burstSize{12, 50, 128}, 1), groupLatency(steadySize{6, 100, 1}, 1), groupTopics(3, 10, 1)} {
+			t.Run(c.Name+"/"+s.name, func(t *testing.T) {
+				t.Parallel()
+				run(t, s, c)
+			})
+		}
+	}
+}
