@@ -294,6 +294,7 @@ var assumedImports = map[string]string{
 	"testing": "testing",
 	"time":    "time",
 
+	"broker":     modulePath + "/broker",
 	"brokertest": modulePath + "/broker/brokertest",
 	"natsbroker": modulePath + "/broker/nats",
 	"tanktest":   modulePath + "/tanktest",

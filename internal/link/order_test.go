@@ -60,7 +60,7 @@ func TestNewBeforeOld(t *testing.T) {
 		l.Enter(young)
 		close(b.gate)
 		synctest.Wait()
-		want := []string{"subscribe " + Talk, "subscribe x", "subscribe wait", "subscribe x", "unsubscribe x"}
+		want := []string{"subscribe " + talk, "subscribe x", "subscribe wait", "subscribe x", "unsubscribe x"}
 		if !slices.Equal(b.said, want) {
 			t.Errorf("got %q, want %q", b.said, want)
 		}
