@@ -750,3 +750,16 @@ func TestClusterShutdownDoesNotWaitForABroker(t *testing.T) {
 		}
 	})
 }
+
+// TestClusterTellsOfInterruptionsBeforeAnythingIsInForce: no subscription has to be in force for a client to learn that the broker is away.
+func TestClusterTellsOfInterruptionsBeforeAnythingIsInForce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		node := brokertest.NewNetwork().Node()
+		node.SlowSubscribe(time.Minute)
+		page := tanktest.Serve(t, tank.NewInstance(tank.WithBroker(node))).DialV2("/")
+		node.Cut()
+		page.ExpectInterrupted(true)
+		node.Heal()
+		page.ExpectInterrupted(false)
+	})
+}

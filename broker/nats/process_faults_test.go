@@ -94,7 +94,7 @@ func (g *group) through() {
 			await(g.t, fmt.Sprint("a publication of instance ", i, " to ", topic), func() bool {
 				g.marks++
 				mark := fmt.Sprint("mark-", g.marks)
-				return from.publish(topic, mark) && within(100*time.Millisecond, func() bool { return g.all(topic, mark) })
+				return from.publish(topic, mark) && within(100*time.Millisecond*slowdown, func() bool { return g.all(topic, mark) })
 			})
 		}
 	}
@@ -210,8 +210,8 @@ func eachMode(t *testing.T, test func(*testing.T, Mode)) {
 
 func TestProcessesWithoutFaults(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode Mode) {
-		g := running(t, mode, 3, "2ms", 1, nil)
-		for range 20 {
+		g := running(t, mode, 3, "4ms", 1, nil)
+		for range 5 {
 			g.through()
 		}
 		if f := g.end(false); f.lost > 0 || f.doubt > 0 || f.taken == 0 {
@@ -325,7 +325,7 @@ func TestServerFindsAnInstanceSlow(t *testing.T) {
 		g := running(t, mode, 2, "4ms", 1, func(_ *processConfig, o *server.Options) { o.MaxPending, o.MaxPayload = 1<<20, 1<<20 })
 		g.proxies[1].stall()
 		begun := time.Now()
-		for range 200 {
+		for range 120 {
 			if !g.instances[0].publish("a.b", strings.Repeat("x", 100_000)) {
 				t.Error("not published")
 			}
