@@ -126,6 +126,9 @@ func (n *notes) subscribed(topic string, asked subscribing, ok json.RawMessage) 
 	}
 	if place := n.topics[topic]; replays || place == nil || place.epoch != at.Epoch {
 		n.topics[topic] = newStanding(tank.Position{Epoch: at.Epoch, Seq: s.From})
+		if asked.last != nil && !s.Recovered {
+			n.topics[topic].told = at.Seq
+		}
 	}
 	n.topics[topic].watch = asked.watch
 	return s, nil

@@ -14,6 +14,7 @@ type standing struct {
 	whole uint64 // everything up to this number has come, or the server has said that it will not
 	last  uint64 // number of the last publication
 	gap   uint64 // it is known that publications before this number may be missing; 0: none are
+	told  uint64 // numbers up to here may be missing in the replay of the last messages: a gap of a broker has one
 	watch bool   // the client has asked who is in the topic, and asks again in Resume
 }
 
@@ -39,7 +40,7 @@ func (s *standing) take(seq uint64, prev *uint64) (wrong string) {
 		return "it is a duplicate, or out of order"
 	case before < s.last:
 		return fmt.Sprintf("it says that the one before it is number %d", before)
-	case before == s.last, before < s.gap:
+	case before == s.last, before < s.gap, before <= s.told:
 		s.move(seq)
 		return ""
 	case prev != nil:

@@ -49,5 +49,12 @@ func TestClusterRepeatsTheLastMessages(t *testing.T) {
 			t.Errorf("answered %+v", got)
 		}
 		c.ExpectTopic("news", "one")
+		publishOn(t, nodes[0], "news", "two")
+		c.ExpectSeq("news", 3, "two") // 2 is the interruption
+
+		late := nodes[0].DialV2("/")
+		late.Subscribe("news", tanktest.Last(10))
+		late.ExpectSeq("news", 1, "one")
+		late.ExpectSeq("news", 3, "two")
 	})
 }

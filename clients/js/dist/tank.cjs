@@ -47,6 +47,8 @@ var Subscription = class {
   c;
   /** @internal The answer to a sub says where to go on: until then, publications are ignored. */
   d = true;
+  /** @internal Up to here an answer has told that something is missing: numbers that do not come are not asked for again. */
+  p = 0;
   /** @internal On this connection. */
   m = false;
   /** @internal */
@@ -110,19 +112,19 @@ var Subscription = class {
     this.#open = false;
     this.#error = error;
     this.a.signal?.removeEventListener("abort", this.close);
-    this.#topic.q(this);
+    this.#topic.r(this);
     this.#wake?.();
     if (error) this.#call(this.a.onEnd, error);
   }
   /** @internal */
-  r(message) {
+  s(message) {
     if (!this.#open) return;
     this.#queue?.push(message);
     this.#wake?.();
     this.#call(this.a.onMessage, message);
   }
   /** @internal */
-  s(join) {
+  t(join) {
     this.m = true;
     if (this.#open) this.#call(this.a.onJoin, join);
   }
@@ -183,20 +185,20 @@ var Connection = class {
     return sends;
   }
   /** _close takes effect one task later, unless _keep is called before. */
-  t() {
+  u() {
     this.#closing ??= setTimeout(() => {
       this.#drop(1e3);
       if (this.e !== "closed") this.#end({});
     });
   }
-  u() {
+  v() {
     if (!this.#closing || this.e === "closed") return;
     clearTimeout(this.#closing);
     this.#closing = void 0;
     if (this.e === "connecting" && !this.#socket) this.#connect();
   }
   /** _hurry ends a wait; an open connection has to show that it is alive. */
-  p() {
+  q() {
     if (this.e === "waiting") {
       this.#tries = 0;
       this.#connect();
@@ -204,7 +206,7 @@ var Connection = class {
   }
   // The network is back, or the page is looked at.
   #noticed = ({ type }) => {
-    if (type === "online" || !document.hidden) this.p();
+    if (type === "online" || !document.hidden) this.q();
   };
   async #connect() {
     this.#drop();
@@ -328,10 +330,10 @@ var Topic = class {
     this.#idle = idle;
   }
   /** _onWire reports whether the server may have a subscription. */
-  get v() {
+  get w() {
     return this.#asked || !!this.#top;
   }
-  w(s) {
+  x(s) {
     this.b.add(s);
     const { last, presence } = s.a;
     if (!this.#top || s.c || last || presence && !this.i) return this.g();
@@ -342,7 +344,7 @@ var Topic = class {
       s.k({ in: [...this.i?.users.keys() ?? []], out: [] });
     });
   }
-  q(s) {
+  r(s) {
     this.b.delete(s);
     if (!this.b.size) this.#idle(this);
   }
@@ -410,16 +412,17 @@ var Topic = class {
     const from = s.c;
     s.c = position;
     s.d = false;
-    if (!s.m) s.s({ position, until: this.#top[1], recovered, why });
+    s.p = recovered ? 0 : this.#top[1];
+    if (!s.m) s.t({ position, until: this.#top[1], recovered, why });
     else if (!recovered) s.o({ why: why ?? "", from, to: position, missed: void 0 });
   }
-  x(seq, data, { from, prev = seq - 1 } = {}) {
+  y(seq, data, { from, prev = seq - 1 } = {}) {
     if (this.#top && seq > this.#top[1]) this.#top = [this.#top[0], seq];
     for (const s of [...this.b]) {
       if (seq) {
         const at = s.c;
         if (s.d || !at || seq <= at[1]) continue;
-        const jumped = prev !== at[1];
+        const jumped = prev !== at[1] && prev > s.p;
         if (jumped && (s.a.gaps ?? "recover") === "recover") {
           s.d = true;
           continue;
@@ -427,15 +430,15 @@ var Topic = class {
         s.c = [at[0], seq];
         if (jumped) s.o({ why: "jump", from: at, to: [at[0], prev], missed: void 0 });
       }
-      s.r({ topic: this.j, data, seq, position: s.c, from });
+      s.s({ topic: this.j, data, seq, position: s.c, from });
     }
     this.g();
   }
-  y(missed, seq) {
+  z(missed, seq) {
     if (this.#top && seq > this.#top[1]) this.#top = [this.#top[0], seq];
     for (const s of [...this.b]) this.#skip(s, seq, "lost", missed);
   }
-  z(seq) {
+  A(seq) {
     for (const s of [...this.b]) {
       const { gaps = "recover" } = s.a;
       if (gaps === "recover") s.d = true;
@@ -450,7 +453,7 @@ var Topic = class {
     s.c = [at[0], seq];
     s.o({ why, from: at, to: s.c, missed });
   }
-  A() {
+  B() {
     this.#top = void 0;
     for (const s of this.b) s.d = true;
     this.g();
@@ -473,7 +476,7 @@ var Topic = class {
     return { in: come, out };
   }
   /** _disconnected: the next connection has no subscriptions. */
-  B() {
+  C() {
     clearTimeout(this.#timer);
     this.#asked = false;
     this.#top = void 0;
@@ -521,7 +524,7 @@ var Tank = class {
   }
   /** Subscribes, now and on each new connection. Several subscriptions to one topic share one on the wire. It takes back a `close()` of the same task. */
   subscribe(name, options = {}) {
-    this.#connection.u();
+    this.#connection.v();
     let topic = this.#topics.get(name);
     if (!topic) {
       topic = new Topic(name, (command, answer) => !!this.#send(command, answer), (t) => this.#idle(t));
@@ -530,7 +533,7 @@ var Tank = class {
     const subscription = new Subscription(topic, options, this.#call);
     if (options.signal?.aborted) subscription.close();
     else if (this.state === "closed") queueMicrotask(() => subscription.h(closed()));
-    else topic.w(subscription);
+    else topic.x(subscription);
     return subscription;
   }
   /**
@@ -552,11 +555,11 @@ var Tank = class {
   }
   /** Ends a wait: the next attempt begins at once. An open connection has to show within 5 s that it is alive. For a button "retry now". */
   connect() {
-    this.#connection.p();
+    this.#connection.q();
   }
   /** Ends all subscriptions at once, and closes the connection for good, one task later, unless something is subscribed to by then. */
   close() {
-    this.#connection.t();
+    this.#connection.u();
     this.#endAll();
   }
   #endAll(error) {
@@ -582,7 +585,7 @@ var Tank = class {
   }
   #received(frame) {
     if (frame instanceof ArrayBuffer) return this.#call(this.#options.onMessage, frame);
-    if (Array.isArray(frame)) return this.#topics.get(frame[0])?.x(frame[1], frame[2], frame[3]);
+    if (Array.isArray(frame)) return this.#topics.get(frame[0])?.y(frame[1], frame[2], frame[3]);
     const { id, error, topic: name, expires, interrupted } = frame;
     const topic = this.#topics.get(name);
     if (id) {
@@ -591,9 +594,9 @@ var Tank = class {
       answer?.(frame.ok, error);
     } else if (error) this.#fail(error);
     else if (topic) {
-      if (frame.lost) topic.y(frame.lost, frame.seq);
-      else if (frame.gap) topic.z(frame.gap.seq);
-      else if (frame.reset) topic.A();
+      if (frame.lost) topic.z(frame.lost, frame.seq);
+      else if (frame.gap) topic.A(frame.gap.seq);
+      else if (frame.reset) topic.B();
       else if (frame.end) topic.h(frame.end);
       else if (frame.here) topic.k(frame.here);
     } else if ("msg" in frame) this.#call(this.#options.onMessage, frame.msg);
@@ -623,7 +626,7 @@ var Tank = class {
       this.interrupted = false;
       const answers = [...this.#answers.values()];
       this.#answers.clear();
-      for (const topic of this.#topics.values()) topic.B();
+      for (const topic of this.#topics.values()) topic.C();
       const lost = { code: "lost", message: "the connection ended before the answer, so it may have happened", retry: info.code !== 1009 };
       for (const answer of answers) answer(void 0, lost);
       if (state === "closed") this.#endAll(closed());
@@ -636,7 +639,7 @@ var Tank = class {
       const name = topic.j;
       if (topic.b.size || this.#topics.get(name) !== topic) return;
       this.#topics.delete(name);
-      if (topic.v) this.#connection.l(JSON.stringify({ unsub: name }));
+      if (topic.w) this.#connection.l(JSON.stringify({ unsub: name }));
     });
   }
 };

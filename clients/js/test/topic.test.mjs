@@ -115,6 +115,21 @@ test("a jump that cannot be healed is told once", async (t) => {
   assert.deepEqual(news.take(), [["gap", "off", [E, 10], [E, 14], undefined], ["message", 15, "e"]]);
 });
 
+test("numbers that nothing has, in what an answer replays, are asked for once", async (t) => {
+  const { tank, socket } = await startOpen(t);
+  const news = log(tank, "news", { last: 20 });
+  socket.answer({ epoch: E, seq: 3, from: 0 });
+  socket.hear(["news", 1, "one"], ["news", 3, "three"]); // 2 is a gap of a broker
+  assert.deepEqual(socket.sent, []);
+  socket.hear({ topic: "news", gap: { seq: 5 } });
+  socket.answer({ epoch: E, seq: 5, from: 0, recovered: false, why: "unknown" });
+  socket.hear(["news", 1, "one"], ["news", 3, "three"], ["news", 4, "four"], ["news", 6, "six"]);
+  assert.deepEqual(socket.sent, []);
+  socket.hear(["news", 8, "eight"]); // 7 was not seen, and no answer has said that it is missing
+  assert.deepEqual(socket.answer({ epoch: E, seq: 8, from: 6, recovered: true }).since, [E, 6]);
+  assert.deepEqual(news.take().filter(([what]) => what === "message").map((c) => c[1]), [1, 3, 1, 3, 4, 6]);
+});
+
 test("prev explains numbers that are not there", async (t) => {
   const { socket, news } = await joined(t);
   socket.hear(["news", 15, "a", { prev: 10 }], ["news", 20, "b", { prev: 18 }]);
