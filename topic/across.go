@@ -121,14 +121,13 @@ func (gap) handle(t *Topic) {
 	t.noteLasting()
 }
 
-// handle also tells those that wait for the subscription at the broker, which is what the notice may be about.
 func (m notice) handle(t *Topic) {
 	t.deliverBatch()
-	t.tellV2(wire.NewAnswers(wire.V2, m.frames, 1), t.held...)
+	t.tellV2(wire.NewAnswers(wire.V2, m.frames, 1))
 }
 
-// tellV2 gives answers to all members that speak tank.v2, and to others that wait and do.
-func (t *Topic) tellV2(b *wire.Batch, others ...*Member) {
+// tellV2 gives answers to all members that speak tank.v2.
+func (t *Topic) tellV2(b *wire.Batch) {
 	b.Unasked = true
-	t.handTo(b, slices.DeleteFunc(slices.Concat(t.members, others), func(m *Member) bool { return !m.Subscriber.Encoding().IsV2() }))
+	t.handTo(b, slices.DeleteFunc(slices.Clone(t.members), func(m *Member) bool { return !m.Subscriber.Encoding().IsV2() }))
 }
