@@ -42,21 +42,27 @@ type talk struct {
 	Close bool     `json:"close,omitempty"`
 	Leave string   `json:"leave,omitempty"` // a topic
 	Send  *Message `json:"send,omitempty"`
+	Reset string   `json:"reset,omitempty"` // a topic
 }
 
-// tell tells the other instances. It waits for the publish timeout at most, and reports what goes wrong.
+// tell tells the other instances, if there are any. It waits for the publish timeout at most, and reports what goes wrong.
 func (m *Manager) tell(what talk) {
+	if err := m.say(what); err != nil {
+		m.report(&ErrorEvent{Code: CodeBroker, Message: "other instances could not be told", Err: err, UserID: what.User, Topic: what.Leave})
+	}
+}
+
+// say tells the other instances, if there are any. It waits for the publish timeout at most.
+func (m *Manager) say(what talk) error {
 	if m.config.broker == nil {
-		return
+		return nil
 	}
 	what.Node = m.node
 	text, err := json.Marshal(what)
-	if err == nil {
-		err = m.hub.Tell(string(text))
-	}
 	if err != nil {
-		m.report(&ErrorEvent{Code: CodeBroker, Message: "other instances could not be told", Err: err, UserID: what.User, Topic: what.Leave})
+		return err
 	}
+	return m.hub.Tell(string(text))
 }
 
 // heard does what another instance has done. It runs in a goroutine of the broker's.
@@ -72,6 +78,8 @@ func (m *Manager) heard(text string) {
 		m.hub.CloseUser(what.User)
 	case what.Leave != "":
 		m.hub.UnsubscribeUser(what.User, what.Leave)
+	case what.Reset != "":
+		m.hub.PostReset(what.Reset)
 	case what.Send != nil:
 		_, _ = m.sendHere(what.User, *what.Send) // which was checked where it comes from
 	}

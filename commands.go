@@ -178,9 +178,14 @@ func (c *Client) checkChanged(p *Publication) (err error) {
 
 // answer sends an error frame, if there is something to refuse. The id is that of a command of tank.v2, or 0.
 func (c *Client) answer(id uint64, topic string, err error) {
-	if err != nil && !isPanic(err) {
-		c.refuse(wire.Refusal{ID: id, Code: c.refusalCode(err), Message: err.Error(), Topic: topic})
+	if err == nil || isPanic(err) {
+		return
 	}
+	r := wire.Refusal{ID: id, Code: c.refusalCode(err), Message: err.Error(), Topic: topic}
+	if errors.Is(err, ErrBroker) { // which is no word for clients
+		r.Message = "the way to the other servers is interrupted: try again"
+	}
+	c.refuse(r)
 }
 
 // refuse sends an error frame.

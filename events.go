@@ -81,6 +81,7 @@ var hubFaults = [...]struct {
 	hub.TopicPanicked:        {CodeInternal, "topic panicked", ""},
 	hub.HubPanicked:          {CodeInternal, "supervisor panicked", ""},
 	hub.BrokerDown:           {CodeBroker, "no connection to the broker", ""},
+	hub.BrokerGap:            {CodeBroker, "publications may be missing", ""},
 	hub.BrokerFailed:         {CodeBroker, "broker failed", ""},
 }
 
@@ -130,6 +131,8 @@ func (f *feed) Report(what any) {
 	case *ConnEvent:
 		f.journal.add(connEntry(*what)) // before a reader of the channel has it
 		offer(f, f.connEvents, what)
+	case hub.BrokerUp:
+		f.journal.add(brokerEntry{what.At})
 	case entry:
 		f.journal.add(what)
 	}

@@ -110,6 +110,13 @@ func (w warning) record() slog.Record {
 	return r
 }
 
+// brokerEntry tells that there is a connection to the broker.
+type brokerEntry struct{ at time.Time }
+
+func (e brokerEntry) record() slog.Record {
+	return slog.NewRecord(e.at, slog.LevelInfo, "connected to the broker", 0)
+}
+
 // spacesEntry tells of a client that names a topic with white space around it.
 type spacesEntry struct {
 	client *Client

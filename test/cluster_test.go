@@ -1,9 +1,11 @@
 package test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	"strings"
@@ -315,7 +317,7 @@ func TestClusterWithoutConnection(t *testing.T) {
 				broken = append(broken, e.Message)
 			}
 		}
-		if got := strings.Join(broken, ", "); got != "no connection to the broker, broker failed" {
+		if got := strings.Join(broken, ", "); got != "no connection to the broker, publications may be missing" {
 			t.Errorf("errors are: %s", got)
 		}
 		if got := n.Stats().Broker; got.Down || got.Gaps == 0 || got.Refused != 5 {
@@ -761,5 +763,61 @@ func TestClusterTellsOfInterruptionsBeforeAnythingIsInForce(t *testing.T) {
 		page.ExpectInterrupted(true)
 		node.Heal()
 		page.ExpectInterrupted(false)
+	})
+}
+
+// TestClusterResets: a topic begins anew on all instances; when the others cannot be told, the caller is.
+func TestClusterResets(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, nodes := cluster(t, 2, keepAll)
+		_, one := nodes[0].subscribe("news")
+		_, two := nodes[1].subscribe("news")
+		publishOn(t, nodes[0], "news", "secret")
+		for _, c := range []*tanktest.ClientV2{one, two} {
+			c.Expect("news", "secret")
+		}
+		must(t, nodes[0].Reset("news"))
+		for i, c := range []*tanktest.ClientV2{one, two} {
+			c.ExpectReset("news")
+			page, err := nodes[i].History(context.Background(), "news", tank.Position{}, 0)
+			if err != nil || len(page.Messages) != 0 {
+				t.Errorf("instance %d keeps %v, %v", i, page.Messages, err)
+			}
+		}
+		nodes[0].broker.Cut()
+		synctest.Wait()
+		mustBe(t, nodes[0].Reset("news"), tank.ErrBroker)
+	})
+}
+
+// TestClusterLogsTheBroker: that it is away, that it is there again, and that something may be missing.
+func TestClusterLogsTheBroker(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		w := brokertest.NewNetwork()
+		n := joinCluster(t, w, tank.WithLogger(slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+			if a.Key == slog.TimeKey {
+				return slog.Attr{}
+			}
+			return a
+		}}))))
+		n.subscribe("news", "other")
+		n.broker.Cut()
+		synctest.Wait()
+		n.broker.Heal()
+		time.Sleep(time.Second)
+		synctest.Wait()
+		want := []string{
+			`level=INFO msg="connected to the broker"`,
+			`level=WARN msg="no connection to the broker" code=2010 error=`,
+			`level=INFO msg="connected to the broker"`,
+			`level=WARN msg="publications may be missing" code=2010 error="in 2 topics, and of those to everybody: `,
+		}
+		lines := strings.Split(strings.TrimSpace(log.String()), "\n")
+		for i, line := range lines {
+			if len(lines) != len(want) || !strings.HasPrefix(line, want[i]) {
+				t.Fatalf("the log is\n%s", log.String())
+			}
+		}
 	})
 }

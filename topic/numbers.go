@@ -8,8 +8,8 @@ import (
 	"github.com/fanqie/tank-websocket-go-server/internal/wire"
 )
 
-// The numbers of a topic's messages. All functions in this file run in the topic's actor, but Topic.Position
-// and Topic.Reset, which run in edges.
+// The numbers of a topic's messages. All functions in this file run in the topic's actor, but Topic.Position and Topic.Reset, which run in
+// edges, and Topic.PostReset, which any goroutine may call.
 
 type (
 	position struct { // answered with where the topic stands
@@ -32,6 +32,9 @@ func (t *Topic) Reset(ctx context.Context) error {
 	_, err := actor.Call(ctx, t.ref, func(r actor.Request[struct{}]) Message { return reset{r} })
 	return err
 }
+
+// PostReset is Reset without waiting. It never blocks.
+func (t *Topic) PostReset() { t.ref.Post(reset{}) }
 
 // epochLen is how many characters of 5 random bits an epoch has: 80 bits, so that no two are equal.
 const epochLen = 16

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/fanqie/tank-websocket-go-server/broker"
 	"github.com/fanqie/tank-websocket-go-server/internal/link"
@@ -13,6 +14,9 @@ import (
 
 // An instance behind a broker: what is published goes there, and comes back to the topics. Without a broker there is no link, and nothing
 // in this file is called.
+
+// BrokerUp is reported to the Observer when there is a connection to the broker.
+type BrokerUp struct{ At time.Time }
 
 // ErrBroker is that of package tank.
 var ErrBroker = errors.New("tank: broker unavailable")
@@ -143,7 +147,10 @@ type linkOwner struct{ *supervisor }
 func (o linkOwner) InForce(t *topic.Topic) { o.post(topicInForce{t}) }
 func (o linkOwner) Connected(cause error)  { o.post(brokerState{cause}) }
 func (o linkOwner) Failed(err error)       { o.fault(Fault{Kind: BrokerFailed, Err: err}) }
-func (o linkOwner) Heard(data string)      { o.hub.config.Heard(data) }
+func (o linkOwner) Missing(topics int, cause error) {
+	o.fault(Fault{Kind: BrokerGap, Err: fmt.Errorf("in %d topics, and of those to everybody: %w", topics, cause)})
+}
+func (o linkOwner) Heard(data string) { o.hub.config.Heard(data) }
 
 // The functions from here on run in the supervisor's goroutine.
 
@@ -151,6 +158,8 @@ func (o linkOwner) Heard(data string)      { o.hub.config.Heard(data) }
 func (m brokerState) handle(s *supervisor) {
 	if m.cause != nil {
 		s.fault(Fault{Kind: BrokerDown, Err: m.cause})
+	} else {
+		s.hub.config.Observer.Report(BrokerUp{time.Now()})
 	}
 	if down := m.cause != nil; down != s.interrupted {
 		s.interrupted = down

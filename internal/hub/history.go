@@ -49,3 +49,10 @@ func (h *Hub) Reset(timeout time.Duration, name string) error {
 	_, err := h.withTopic(name, false, func(t *topic.Topic) error { return t.Reset(ctx) })
 	return err
 }
+
+// PostReset is Reset without waiting.
+func (h *Hub) PostReset(name string) {
+	if t := h.topics.find(name); t != nil && name != Broadcast {
+		t.PostReset()
+	}
+}

@@ -94,6 +94,7 @@ const (
 	TopicPanicked
 	HubPanicked
 	BrokerDown   // the connection to the broker is lost
+	BrokerGap    // publications from the broker may be missing
 	BrokerFailed // something else about the broker
 )
 

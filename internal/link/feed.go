@@ -101,9 +101,9 @@ func (f *feed) Lost(cause error) {
 	if f.people {
 		return // all of it is said again
 	}
-	f.link.counters.Gaps.Add(1)
 	if f.topic != nil {
+		f.link.counters.Gaps.Add(1)
 		f.topic.Gap()
 	}
-	f.link.ref.Post(lost{cause})
+	f.link.ref.Post(lost{f.topic != nil && f.topic.Name() != "", cause})
 }

@@ -25,6 +25,8 @@ type Owner interface {
 	Connected(cause error)
 	// Failed is called for what went wrong.
 	Failed(err error)
+	// Missing is called when publications may be missing: in so many topics, and of those to everybody.
+	Missing(topics int, cause error)
 	// Heard is called with what another instance says, or this one. It may block for a moment.
 	Heard(data string)
 }

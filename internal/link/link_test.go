@@ -131,7 +131,10 @@ func (o *owner) do(f func()) {
 func (o *owner) InForce(t *topic.Topic) { o.do(func() { o.inForce = append(o.inForce, t.Name()) }) }
 func (o *owner) Connected(cause error)  { o.do(func() { o.connected = append(o.connected, cause) }) }
 func (o *owner) Failed(err error)       { o.do(func() { o.failed = append(o.failed, err) }) }
-func (o *owner) Heard(data string)      { o.do(func() { o.heard = append(o.heard, data) }) }
+func (o *owner) Missing(topics int, cause error) {
+	o.do(func() { o.failed = append(o.failed, fmt.Errorf("missing in %d topics: %w", topics, cause)) })
+}
+func (o *owner) Heard(data string) { o.do(func() { o.heard = append(o.heard, data) }) }
 
 func (o *owner) failures() (n int) {
 	o.do(func() { n = len(o.failed) })

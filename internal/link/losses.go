@@ -1,14 +1,12 @@
 package link
 
-import (
-	"fmt"
-	"time"
-)
+import "time"
 
 // losses are what topics may have missed since that was last reported. After a reconnect all topics tell of one, which is one report. Owned
 // by the link's actor.
 type losses struct {
-	topics int
+	any    bool
+	topics int // that have names
 	cause  error
 	timer  *time.Timer // runs until they are reported; nil: there are none
 }
@@ -17,21 +15,26 @@ type losses struct {
 const reportAfter = 200 * time.Millisecond
 
 type (
-	lost   struct{ cause error } // a topic may have missed something
+	lost struct { // a topic may have missed something
+		named bool // and not just the broadcasts
+		cause error
+	}
 	report struct{}
 )
 
 func (m lost) handle(l *Link) {
-	l.losses.topics++
-	l.losses.cause = m.cause
+	l.losses.any, l.losses.cause = true, m.cause
+	if m.named {
+		l.losses.topics++
+	}
 	if l.losses.timer == nil && l.ctx.Err() == nil {
 		l.losses.timer = time.AfterFunc(reportAfter, func() { l.ref.Post(report{}) })
 	}
 }
 
 func (report) handle(l *Link) {
-	if n := l.losses.topics; n > 0 {
-		l.owner.Failed(fmt.Errorf("publications may be missing in %d topics: %w", n, l.losses.cause))
+	if l.losses.any {
+		l.owner.Missing(l.losses.topics, l.losses.cause)
 	}
 	l.losses = losses{}
 }

@@ -42,6 +42,7 @@ func (l *log) Close(context.Context) error { return nil }
 func (l *log) InForce(*topic.Topic)        {}
 func (l *log) Connected(error)             {}
 func (l *log) Failed(error)                {}
+func (l *log) Missing(int, error)          {}
 func (l *log) Heard(string)                {}
 
 // TestNewBeforeOld: a topic takes the place of another one of its name without a moment in which neither has a subscription.
