@@ -59,7 +59,7 @@ func (ping) handle(c *Client) {
 		return
 	}
 	c.out.urgent(wire.AppendHeader(nil, wire.OpPing, 0))
-	if c.encoding.IsV2() && (c.out.begun || c.out.outbox.empty()) { // the hello, which waits there, has to be the first
+	if c.encoding.IsV2() {
 		c.out.urgent(wire.AppendBeat(nil)) // pages cannot see pings
 	}
 }

@@ -34,7 +34,6 @@ type output struct {
 	copied     int    // bytes that rest takes beside the batches that were begun
 	control    []byte // control frames, which go before data: a peer that is busy still wants its pong
 	outbox     outbox // data
-	begun      bool   // some data was written, or is about to be
 	writing    bool   // the writer edge is at work: no other goroutine may write
 	losing     bool   // messages were dropped since the outbox was empty
 	closeFrame closeState
@@ -103,7 +102,6 @@ func (c *Client) load() {
 		}
 		o.rest, o.control = o.control, nil
 	default:
-		o.begun = true
 		if o.rest = c.lossesBefore(o.outbox.first()); o.rest == nil {
 			o.rest = o.outbox.begin().For(c.encoding)
 		}

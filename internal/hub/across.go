@@ -46,7 +46,8 @@ func (h *Hub) Tell(data string) error {
 }
 
 // publishAcross gives a publication to the broker, once it is known whether there is a connection and the subscription of its topic here is
-// in force, if there is such a topic, or with begin one that keeps publications: so who has subscribed here gets it. It returns ErrBroker at once while there is no connection, ErrBusy, ErrLimit, or ErrClosed.
+// in force, if there is such a topic, or with begin one that keeps publications: so who has subscribed here gets it. It returns ErrBroker at
+// once while there is no connection, ErrBusy, ErrLimit, or ErrClosed.
 func (h *Hub) publishAcross(patience patience, p *wire.Publication, owner string, begin bool) (broker.Receipt, error) {
 	if h.life.state() > draining {
 		return broker.Receipt{}, ErrClosed
