@@ -14,6 +14,8 @@ import (
 const (
 	// shareEvery is how long an instance waits before it says everything again.
 	shareEvery = 5 * time.Second
+	// maxInstances is of how many others a topic knows who is in it there.
+	maxInstances = 1024
 	// silentFor is after how long an instance is forgotten that says nothing.
 	silentFor = 3 * shareEvery
 )
@@ -118,6 +120,9 @@ func (m heard) handle(t *Topic) {
 		return
 	}
 	other := p.instances[m.node]
+	if other == nil && len(p.instances) == maxInstances {
+		return // a stranger makes them up
+	}
 	if other == nil {
 		other = &instance{users: make(map[string]struct{})}
 		if p.instances == nil {

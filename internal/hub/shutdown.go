@@ -30,7 +30,7 @@ func (h *Hub) Start() {
 		now := time.Now()
 		h.startedAt.Store(&now)
 		if h.link != nil {
-			h.link.Open()
+			go h.link.Open() // which does not wait, if the broker keeps to that
 		}
 		h.runHeartbeat()
 	}
