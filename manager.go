@@ -87,7 +87,7 @@ func NewInstance(opts ...Option) *Manager {
 		Broker:            c.broker,
 		Node:              m.node,
 		Heard:             m.heard,
-		JoinTimeout:       c.limits.PublishTimeout,
+		PublishTimeout:    c.limits.PublishTimeout,
 	})
 	if c.authenticate == nil && c.authorizeSubscribe != nil {
 		m.hub.Report(warning{"a subscribe authorizer without an authenticator: user_id is no proof of who a client is", adviceIdentity, time.Now()})

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/fanqie/tank-websocket-go-server/internal/hub"
+	"github.com/fanqie/tank-websocket-go-server/internal/wire"
 )
 
 // Presence says whether a topic knows who is in it. A topic that does tells clients of tank.v2 that ask for it. The unit is the user id: a
@@ -33,7 +34,6 @@ type Presence struct {
 const (
 	defaultGrace      = 10 * time.Second
 	defaultMaxPresent = 250
-	maxInfo           = 1 << 10 // bytes
 )
 
 func (p *Presence) setDefaults() {
@@ -58,8 +58,8 @@ func (c *Client) presenceInfo(topic string) (info string, ok bool) {
 		if value == nil {
 			return nil
 		}
-		if info, err = encodeResult("what Presence.Info has returned", value); err == nil && len(info) > maxInfo {
-			err = fmt.Errorf("%w: Presence.Info: %d bytes of JSON are more than %d", ErrInvalidData, len(info), maxInfo)
+		if info, err = encodeResult("what Presence.Info has returned", value); err == nil && len(info) > wire.MaxInfo {
+			err = fmt.Errorf("%w: Presence.Info: %d bytes of JSON are more than %d", ErrInvalidData, len(info), wire.MaxInfo)
 		}
 		return err
 	})

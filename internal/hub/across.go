@@ -31,13 +31,17 @@ func (h *Hub) Broker() (counters *link.Counters, connected bool) {
 	return h.link.Counters(), !h.link.IsDown()
 }
 
-// Tell says something to all instances, this one included, as long as the timeout of publications allows. Without a broker it does
-// nothing.
-func (h *Hub) Tell(data string) error {
-	if h.link == nil {
-		return nil
+// BrokerReady returns ErrBroker when there is a broker and no connection to it.
+func (h *Hub) BrokerReady() error {
+	if h.link != nil && h.link.IsDown() {
+		return ErrBroker
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), h.config.JoinTimeout)
+	return nil
+}
+
+// Tell says something to all instances, this one included, as long as the publish timeout allows. There must be a broker.
+func (h *Hub) Tell(data string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), h.config.PublishTimeout)
 	defer cancel()
 	if _, err := h.awaitConnection(ctx); err != nil {
 		return err
@@ -92,25 +96,24 @@ func (h *Hub) awaitInForce(ctx context.Context, name string, begin bool, connect
 		if t == nil || t == before {
 			return nil
 		}
-		select {
-		case <-t.Live():
-		case <-connection:
-			return fmt.Errorf("%w: %w", ErrBroker, broker.ErrDown)
-		case <-ctx.Done():
-			return translate(ctx.Err())
+		if err := h.awaitTopic(ctx, t, connection); err != nil {
+			return err
 		}
 		before = t // it may have ended, and another one be there
 	}
 }
 
-// awaitTopic waits until the subscription of a topic is in force at the broker, if there is one.
-func (h *Hub) awaitTopic(ctx context.Context, t *topic.Topic) error {
+// awaitTopic waits until the subscription of a topic is in force at the broker, if there is one. It gives up when a connection is closed;
+// nil: it does not.
+func (h *Hub) awaitTopic(ctx context.Context, t *topic.Topic, connection <-chan struct{}) error {
 	if h.link == nil {
 		return nil
 	}
 	select {
 	case <-t.Live():
 		return nil
+	case <-connection:
+		return translateBroker(broker.ErrDown)
 	case <-ctx.Done():
 		return translate(ctx.Err())
 	}
@@ -127,7 +130,7 @@ func (h *Hub) awaitConnection(ctx context.Context) (<-chan struct{}, error) {
 	if c := h.link.Connection(); c != nil {
 		return c, nil
 	}
-	return nil, fmt.Errorf("%w: %w", ErrBroker, broker.ErrDown)
+	return nil, translateBroker(broker.ErrDown)
 }
 
 func translateBroker(err error) error {

@@ -62,7 +62,7 @@ func (h *Hub) Subscribe(s *Session, topic, info string) error {
 	ctx := context.Background()
 	if h.link != nil {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, h.config.JoinTimeout)
+		ctx, cancel = context.WithTimeout(ctx, h.config.PublishTimeout)
 		defer cancel()
 	}
 	_, err := actor.Call(ctx, h.supervisor, func(r actor.Request[struct{}]) message {

@@ -23,7 +23,7 @@ func (h *Hub) Position(timeout time.Duration, name string) (wire.Position, error
 		if err != nil {
 			return wire.Position{}, err
 		}
-		if err := h.awaitTopic(ctx, t); err != nil {
+		if err := h.awaitTopic(ctx, t, nil); err != nil {
 			return wire.Position{}, err
 		}
 		if at, err := t.Position(ctx); !errors.Is(err, actor.ErrStopped) {

@@ -44,7 +44,7 @@ type Config struct {
 	Broker            broker.Broker     // carries publications between instances; nil: there are no others
 	Node              string            // tells the instance from the others
 	Heard             func(data string) // is called with what another instance says, or this one, by Tell; it may block for a moment
-	JoinTimeout       time.Duration     // how long edges wait for the broker, if they do not say
+	PublishTimeout    time.Duration     // how long edges wait for the broker, if they do not say
 }
 
 // Observer hears what happens. Its methods must not block. All of them but Fault run in the supervisor's goroutine. After Ended,

@@ -113,14 +113,6 @@ func (h *Hub) Ready() error {
 	return nil
 }
 
-// BrokerReady returns ErrBroker when there is a broker and no connection to it.
-func (h *Hub) BrokerReady() error {
-	if h.link != nil && h.link.IsDown() {
-		return ErrBroker
-	}
-	return nil
-}
-
 // ErrNotStarted wraps ErrBusy: Start was not called.
 var ErrNotStarted = fmt.Errorf("%w: not started", ErrBusy)
 

@@ -150,7 +150,7 @@ func (h *Hub) SendWithin(timeout time.Duration, s *Session, p *wire.Publication)
 		if found.member == last {
 			return ErrClosed
 		}
-		if err := h.awaitTopic(ctx, found.topic); err != nil {
+		if err := h.awaitTopic(ctx, found.topic, nil); err != nil {
 			return err
 		}
 		taken, err := found.topic.Send(ctx, found.member, p)

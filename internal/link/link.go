@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -47,7 +48,7 @@ type Link struct {
 	opening atomic.Int32  // unopened, begun or closed
 	opened  chan struct{} // closed when Open has returned
 	known   chan struct{} // closed when it is known whether there is a connection: the broker has said so, or could not be opened
-	told    atomic.Bool   // known is closed
+	say     sync.Once     // closes known
 	working atomic.Bool   // Open has returned nil
 
 	// For any goroutine.
@@ -63,9 +64,9 @@ type Link struct {
 	backoff time.Duration      // how long to wait when it fails; 0: the last call did not
 	timer   *time.Timer        // runs until the next call; nil: the next call need not wait
 	losses  losses
-	sharing bool     // the edge that shares is at work
-	toShare []shared // what it does next
-	closing []actor.Request[struct{}]
+	sharing bool                    // the edge that shares is at work
+	toShare []shared                // what it does next
+	closing actor.Request[struct{}] // the call of Close, if it waits
 }
 
 // Counters are what a link counts. Any goroutine may read them.
@@ -168,11 +169,7 @@ func (l *Link) AwaitKnown(ctx context.Context) error {
 	}
 }
 
-func (l *Link) tellKnown() {
-	if l.told.CompareAndSwap(false, true) {
-		close(l.known)
-	}
-}
+func (l *Link) tellKnown() { l.say.Do(func() { close(l.known) }) }
 
 // Connection returns what is closed when the connection to the broker is lost, or nil when there is none.
 func (l *Link) Connection() <-chan struct{} {

@@ -5,7 +5,6 @@ import "time"
 // losses are what topics may have missed since that was last reported. After a reconnect all topics tell of one, which is one report. Owned
 // by the link's actor.
 type losses struct {
-	any    bool
 	topics int // that have names
 	cause  error
 	timer  *time.Timer // runs until they are reported; nil: there are none
@@ -23,7 +22,7 @@ type (
 )
 
 func (m lost) handle(l *Link) {
-	l.losses.any, l.losses.cause = true, m.cause
+	l.losses.cause = m.cause
 	if m.named {
 		l.losses.topics++
 	}
@@ -33,9 +32,7 @@ func (m lost) handle(l *Link) {
 }
 
 func (report) handle(l *Link) {
-	if l.losses.any {
-		l.owner.Missing(l.losses.topics, l.losses.cause)
-	}
+	l.owner.Missing(l.losses.topics, l.losses.cause)
 	l.losses = losses{}
 }
 

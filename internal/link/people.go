@@ -124,11 +124,8 @@ func (f *feed) hear(messages []broker.Message) {
 	}
 }
 
-// Limits of what another instance may tell: the info of a user in bytes, and how many users there are without names.
-const (
-	maxInfo  = 1 << 10
-	maxCrowd = 1 << 30
-)
+// maxCrowd is how many users without names another instance may tell of.
+const maxCrowd = 1 << 30
 
 // check looks at what comes from outside: watchers are told it as it is.
 func (p *people) check() error {
@@ -142,7 +139,7 @@ func (p *people) check() error {
 		if err := wire.CheckUserID(user); err != nil {
 			return err
 		}
-		if len(info) > maxInfo || !utf8.Valid(info) {
+		if len(info) > wire.MaxInfo || !utf8.Valid(info) {
 			return fmt.Errorf("what is told of the user %s is too long, or not valid UTF-8", wire.Quote(user))
 		}
 	}

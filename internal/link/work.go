@@ -79,7 +79,7 @@ func (l *Link) stopTimer() {
 	}
 }
 
-func (m shut) handle(l *Link) { l.closing = append(l.closing, m.Request) }
+func (m shut) handle(l *Link) { l.closing = m.Request }
 
 // work has the broker called when there is something to do and no call runs. A topic that has taken the place of another one of its name is
 // subscribed before that one is unsubscribed, so that nothing is missed between the two.
@@ -89,10 +89,7 @@ func (l *Link) work() {
 	case l.ctx.Err() != nil:
 		l.stopTimer()
 		l.losses.stop()
-		for _, r := range l.closing {
-			r.Reply(struct{}{})
-		}
-		l.closing = nil
+		l.closing.Reply(struct{}{})
 	case !l.working.Load(), l.timer != nil:
 	case len(l.wanted)+len(l.ended) > 0:
 		subscribe := make([]*feed, 0, len(l.wanted))

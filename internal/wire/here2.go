@@ -8,6 +8,9 @@ type Here struct {
 	Out   []string  // the ids of users who have gone; with Names
 }
 
+// MaxInfo is how many bytes the info of a user may have.
+const MaxInfo = 1 << 10
+
 // Present is a user who is in a topic.
 type Present struct {
 	User string // id
