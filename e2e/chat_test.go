@@ -28,6 +28,8 @@ func (p *page) join(topic string) {
 	p.wait(element("room-title") + `.textContent === ` + quote(topic))
 	p.wait(`[...document.querySelectorAll('[data-testid="event"]')].some(e =>
 		e.dataset.event === 'subscribe' && e.textContent.includes(` + quote(p.name) + `) && e.textContent.includes(` + quote(topic) + `))`)
+	// Where there is room, the message box gets the focus a moment after a topic is opened: whoever types before that types there.
+	p.wait(`!matchMedia('(min-width: 760px)').matches || document.activeElement === ` + element("composer"))
 }
 
 // waitMessage waits until the open topic shows what somebody said.
