@@ -592,3 +592,26 @@ func TestShareWhileDown(t *testing.T) {
 		}
 	})
 }
+
+// TestNothingIsPublishedBeforeOpenHasReturned, although the broker has said that it is there.
+func TestNothingIsPublishedBeforeOpenHasReturned(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &scripted{}
+		b.open = func() error {
+			b.watcher.Up()
+			time.Sleep(time.Second)
+			return nil
+		}
+		l := link.New(b, "me", &owner{})
+		defer l.Close(context.Background())
+		began := time.Now()
+		go l.Open()
+		synctest.Wait()
+		if _, err := l.Publish(t.Context(), "news", broker.Publication{}); err != nil {
+			t.Fatal(err)
+		}
+		if waited := time.Since(began); waited != time.Second {
+			t.Errorf("Publish was called after %v, want 1 s", waited)
+		}
+	})
+}
