@@ -9,6 +9,7 @@ package broker
 import (
 	"context"
 	"errors"
+	"time"
 )
 
 // Errors of a Broker, to test for with errors.Is. An error may have more text.
@@ -19,6 +20,8 @@ var (
 	ErrTooBig = errors.New("broker: publication too big")
 	// ErrClosed says that Close has been called, or Open has not.
 	ErrClosed = errors.New("broker: closed")
+	// ErrEpoch says that a name has another epoch by now than the one that was asked about.
+	ErrEpoch = errors.New("broker: another epoch")
 )
 
 // Broker carries publications between instances. What is published by any of them, this one included, comes back through the Receivers:
@@ -54,16 +57,49 @@ type Broker interface {
 	Close(context.Context) error
 }
 
+// Historian is a Broker that keeps what is published to names for which Keep is set, and numbers it: all nodes see the publications of such
+// a name in one order, with the same offsets. A name has an epoch, which is another one when what was kept is lost, and offsets begin anew.
+// For a name, all publications and subscriptions of a group set Keep, or none does.
+type Historian interface {
+	Broker
+
+	// Fits returns an error that says why, if of a name less is kept than its last so many messages, or than those of that age or younger. 0: there is no
+	// such limit. It may be called before Open.
+	Fits(messages int, age time.Duration) error
+
+	// After returns what is kept of a name that was published behind an offset; behind offset 0, all. It blocks, as long as the context
+	// lasts. The errors are ErrEpoch, ErrDown, ErrClosed, the context's, or another one if the broker did not answer.
+	After(ctx context.Context, name, epoch string, offset uint64, most int) (Page, error)
+}
+
+// Page is what a Historian has kept.
+type Page struct {
+	// Messages are in order, with nothing missing between them. Prev of the first is the offset that was asked about if the page is Whole.
+	Messages []Message
+	// Whole says that nothing was published between the offset that was asked about and the first message, or until now when there is
+	// none. A Historian says so only if it can prove it, and not across a Reset: then Messages are what came behind that.
+	Whole bool
+	// More says that there are messages behind these. Without it, they are all that was published before After was called.
+	More bool
+}
+
 // Publication is what goes to the subscribers of a name.
 type Publication struct {
 	Data string // any bytes
 	Key  string // a repetition has the same one; empty: none. It names its owner, too
 	From string // see tank.Publication
 	JSON bool   // Data is JSON, and not just text
+
+	// Keep has a Historian keep it. Other brokers take no notice. Messages come without it.
+	Keep bool
+	// Reset is for a Historian, with Keep. It is a publication without data that comes to all Receivers in its place, with an offset. What was published to
+	// the name before it is not kept any more.
+	Reset bool
 }
 
-// Receipt says what became of a publication. The zero Receipt is that of a broker that keeps nothing.
+// Receipt says what became of a publication. The zero Receipt is that of one that is not kept.
 type Receipt struct {
+	Epoch     string // of the offset
 	Offset    uint64 // that the publication has, or the earlier one with its key
 	Duplicate bool   // it was published to this name before with this key, and was not published again
 }
@@ -71,27 +107,31 @@ type Receipt struct {
 // Subscription is what a Receiver wants to have.
 type Subscription struct {
 	Name string
+	Keep bool     // a Historian keeps what is published to the name
 	To   Receiver // comparable; its identity is that of the subscription
 }
 
-// Message is a publication on its way to a Receiver. Of a broker that keeps nothing, Offset and Prev are 0. Otherwise offsets grow from
-// message to message of a name, but not by one.
+// Message is a publication on its way to a Receiver. Of one that is not kept, Offset, Prev and At are zero. Otherwise offsets are below 2^53
+// and grow from message to message of a name, but not by one.
 type Message struct {
 	Publication
 	Offset uint64
-	Prev   uint64 // offset of the message before it of this name; 0: there was none
+	Prev   uint64    // offset of the message before it of this name, or that of Began
+	At     time.Time // when it was published; zero: just now
 }
 
 // Receiver takes what comes for one subscription. Its methods are called by one goroutine at a time, which may be the same for all
 // Receivers, and may be called before Subscribe has returned.
 type Receiver interface {
-	// Began says where the subscription stands: before the first Deliver, and again after Lost if the broker's stream is another one
-	// since. Nothing with that offset, or one before it, is delivered. Brokers that keep nothing do not call it.
+	// Began says where the subscription to a name that is kept stands: before the first Deliver, and again after each Lost. Nothing with that offset, or one
+	// before it, is delivered in this epoch. The offset need not be that of a message; it is not less than those delivered before in the
+	// same epoch. In another epoch, everything is delivered that was published from its beginning, unless Lost is called. It does not block,
+	// and is not called for names that are not kept.
 	Began(epoch string, offset uint64)
 	// Deliver takes messages, in order. The Receiver keeps the slice. It may wait for a moment, until there is room.
 	Deliver([]Message)
 	// Lost says that messages may be missing between those delivered before and those that follow. It may be called more than once for the
-	// same gap. It does not block.
+	// same gap. For a name that is kept, that is one that the Historian cannot fill, or another epoch. It does not block.
 	Lost(cause error)
 }
 
