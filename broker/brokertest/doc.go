@@ -4,7 +4,7 @@
 // # A broker in memory
 //
 // A [Network] is a server and the way to it. Each [Node] is the broker of one instance, and can be told to fail: to lose its connection,
-// to lose publications, with or without a word, to be slow, to block for ever.
+// to lose publications, with or without a word, to be slow, to block for ever. The network can forget what it has kept, or all at once.
 //
 //	network := brokertest.NewNetwork()
 //	one, two := network.Node(), network.Node()
@@ -15,7 +15,8 @@
 //	// What happens now, and after two.Heal()?
 //
 // What a node publishes, the network has when Publish returns nil, and all nodes see one order. [NewNetwork] keeps nothing, like core NATS.
-// [NewKeepingNetwork] has offsets, epochs and keys.
+// [NewKeepingNetwork] keeps what is published with Keep, as a [broker.Historian]: a node that has lost its connection gets what it has missed.
+// Its nodes and those of [NewNetwork] are of one type; Fits of the latter returns an error that wraps errors.ErrUnsupported.
 //
 // Networks work in bubbles of testing/synctest, when they are made there, and in real time. An open Node has one goroutine, which calls
 // Receivers and the Watcher and ends with Close. What waits for a Receiver is kept, without bound.

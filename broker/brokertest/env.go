@@ -31,6 +31,7 @@ type env struct {
 	testing.TB
 	impl   Implementation
 	group  Group
+	keep   bool // the case is about names that are kept
 	id     string
 	nodes  []*member
 	ended  bool
@@ -38,13 +39,16 @@ type env struct {
 }
 
 // newEnv begins a case.
-func newEnv(t testing.TB, impl Implementation) *env {
+func newEnv(t testing.TB, impl Implementation, keep bool) *env {
 	t.Helper()
-	e := &env{TB: t, impl: impl, group: impl.Open(t), id: fmt.Sprint(runs.Add(1))}
+	e := &env{TB: t, impl: impl, group: impl.Open(t), keep: keep, id: fmt.Sprint(runs.Add(1))}
 	e.atEnd()
 	e.mark(true)
 	return e
 }
+
+// kept reports whether a name is one that is kept: in a case about those, each that does not begin with "plain".
+func (e *env) kept(name string) bool { return e.keep && !strings.HasPrefix(name, "plain") }
 
 // mark labels the goroutine of the case, or ends that.
 func (e *env) mark(on bool) {

@@ -60,7 +60,7 @@ func (m *member) waitDown() {
 
 // receiver makes a Receiver, without a subscription.
 func (m *member) receiver(name string) *receiver {
-	r := &receiver{env: m.env, name: name, label: fmt.Sprintf("receiver %d of %s, name %s", len(m.receivers)+1, m.name, short(name))}
+	r := &receiver{env: m.env, name: name, keep: m.env.kept(name), label: fmt.Sprintf("receiver %d of %s, name %s", len(m.receivers)+1, m.name, short(name))}
 	r.scribbles = len(m.receivers)%2 == 1
 	m.receivers = append(m.receivers, r)
 	return r
@@ -104,9 +104,15 @@ func (m *member) unsubscribe(list ...*receiver) {
 func subscriptions(list []*receiver) []broker.Subscription {
 	var subs []broker.Subscription
 	for _, r := range list {
-		subs = append(subs, broker.Subscription{Name: r.name, To: r})
+		subs = append(subs, broker.Subscription{Name: r.name, Keep: r.keep, To: r})
 	}
 	return subs
+}
+
+// Publish implements broker.Broker. A publication to a name that is kept has Keep.
+func (m *member) Publish(ctx context.Context, name string, p broker.Publication) (broker.Receipt, error) {
+	p.Keep = m.env.kept(name)
+	return m.Broker.Publish(ctx, name, p)
 }
 
 // publish publishes, which has to succeed.
@@ -128,11 +134,11 @@ func (m *member) try(name string, list ...broker.Publication) (receipt broker.Re
 		if err != nil {
 			return receipt, err
 		}
-		switch {
-		case !m.env.impl.Keeps && receipt != broker.Receipt{}:
-			m.env.faults.add(fmt.Sprintf("expected the zero Receipt of a broker that keeps nothing; Publish of %s returned %+v", m.name, receipt))
-		case m.env.impl.Keeps && receipt.Offset == 0:
-			m.env.faults.add(fmt.Sprintf("expected an offset of a broker that keeps messages; Publish of %s returned %+v", m.name, receipt))
+		switch kept := m.env.kept(name); {
+		case !kept && receipt != broker.Receipt{}:
+			m.env.faults.add(fmt.Sprintf("expected the zero Receipt of what is not kept; Publish of %s returned %+v", m.name, receipt))
+		case kept && (receipt.Offset == 0 || receipt.Epoch == ""):
+			m.env.faults.add(fmt.Sprintf("expected an epoch and an offset of what is kept; Publish of %s returned %+v", m.name, receipt))
 		}
 	}
 	return receipt, nil

@@ -200,7 +200,7 @@ var mutants = []struct {
 				to.Deliver(ms)
 			}}
 		})
-	}, "receivers of one name", "does not call Began"},
+	}, "receivers of one name", "expected that Began is not called"},
 
 	{"ends names at a NUL", false, rename(func(s string) string { s, _, _ = strings.Cut(s, "\x00"); return s }), "names are opaque", "of node 1, name "},
 	{"drops NULs in names", false, rename(func(s string) string { return strings.ReplaceAll(s, "\x00", "") }), "names are opaque", "of node 1, name "},
@@ -368,7 +368,7 @@ var mutants = []struct {
 	}), "offsets", "expected that Prev is the offset of the message before"},
 	{"never calls Began", true, func(b broker.Broker) broker.Broker {
 		return proxied(b, func(to broker.Receiver) *proxy { return &proxy{Receiver: to, began: func(string, uint64) {}} })
-	}, "every field crosses", "expected Began before the first Deliver"},
+	}, "kept: every field crosses", "expected Began before the first Deliver"},
 	{"each node has an epoch", true, func(b broker.Broker) broker.Broker {
 		own := fmt.Sprintf("%p", b)
 		return proxied(b, func(to broker.Receiver) *proxy {
@@ -378,7 +378,7 @@ var mutants = []struct {
 	{"loses without a word", true, func(b broker.Broker) broker.Broker {
 		time.AfterFunc(2*time.Millisecond, func() { b.(*Node).LoseSilently(1) })
 		return b
-	}, "unsubscribe under load", "expected Lost"},
+	}, "kept: unsubscribe under load", "expected Lost"},
 }
 
 // mutant is a broker with other functions in the place of its methods, as far as there are any.

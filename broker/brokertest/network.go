@@ -7,6 +7,7 @@ import (
 	"iter"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/fanqie/tank-websocket-go-server/actor"
 	"github.com/fanqie/tank-websocket-go-server/broker"
@@ -24,12 +25,13 @@ type Network struct {
 // NewNetwork makes a network that keeps nothing: offsets are 0.
 func NewNetwork() *Network { return newNetwork(false) }
 
-// NewKeepingNetwork makes a network that numbers publications and knows their keys: offsets grow, each name has an epoch, and a
-// publication with a key that its name has had is a duplicate.
+// NewKeepingNetwork makes a network whose nodes are Historians. It keeps publications with Keep in memory: until Restart, and without bound,
+// but for [Network.Keep]. A publication with a key that its name has had is a duplicate, however long ago that was. Publications without
+// Keep are those of [NewNetwork]: subscriptions with Keep do not get them.
 func NewKeepingNetwork() *Network { return newNetwork(true) }
 
 func newNetwork(keeps bool) *Network {
-	s := &server{keeps: keeps, epoch: 1, topics: make(map[string]*topic)}
+	s := &server{keeps: keeps, epoch: 1, topics: make(map[address]*topic)}
 	crash := func(p *actor.PanicError) { panic(fmt.Sprintf("brokertest: %v\n%s", p, p.Stack)) }
 	return &Network{actor.Spawn(actor.Options{OnPanic: crash}, func(mail iter.Seq[order]) {
 		for do := range mail {
@@ -53,7 +55,7 @@ func (w *Network) Cut() { w.do(func(s *server) { s.down = true; s.reconnectAll()
 // Heal ends Cut. Nodes that have been taken down by themselves stay so.
 func (w *Network) Heal() { w.do(func(s *server) { s.down = false; s.reconnectAll() }) }
 
-// Restart takes the nodes down and up. The server forgets what it has kept: there is a new epoch, and offsets begin anew.
+// Restart takes the nodes down and up. The server loses what it has kept: there is a new epoch, and offsets begin anew.
 func (w *Network) Restart() {
 	w.do(func(s *server) {
 		down := s.down
@@ -62,7 +64,7 @@ func (w *Network) Restart() {
 		s.epoch++
 		s.offset = 0
 		for _, t := range s.topics {
-			t.last, t.keys = 0, nil
+			t.forget()
 		}
 		s.down = down
 		s.reconnectAll()
@@ -71,6 +73,23 @@ func (w *Network) Restart() {
 
 // Limit makes publications too big whose data, key and sender have more bytes than that. 0, as at first: none is.
 func (w *Network) Limit(bytes int) { w.do(func(s *server) { s.limit = bytes }) }
+
+// Keep has the network keep so many messages of a name, the latest. 0, as at first: all.
+func (w *Network) Keep(messages int) {
+	w.do(func(s *server) {
+		s.keep = messages
+		for _, t := range s.topics {
+			if messages > 0 {
+				t.drop(messages)
+			}
+		}
+	})
+}
+
+// Forget drops what is kept of a name, the last so many messages aside.
+func (w *Network) Forget(name string, left int) {
+	w.do(func(s *server) { s.topic(address{name, true}).drop(left) })
+}
 
 // order is what the server's actor does for somebody else, in its goroutine.
 type order func(*server)
@@ -93,20 +112,14 @@ func ask[R any](ctx context.Context, w *Network, f func(*server, actor.Request[R
 // server is the state of a network. All of it, and of its nodes, belongs to the actor.
 type server struct {
 	keeps  bool
+	keep   int // so many messages of a name; 0: all
 	down   bool
 	limit  int
 	epoch  int
-	offset uint64 // of the last publication
+	offset uint64 // of the last publication that is kept
 	nodes  []*node
-	topics map[string]*topic
+	topics map[address]*topic
 	count  uint64 // of subscriptions, ever
-}
-
-// topic is what the server has for a name.
-type topic struct {
-	last uint64            // offset of the last publication
-	keys map[string]uint64 // and the offsets of those with keys
-	subs []*subscription
 }
 
 // subscription is in force while its node is connected.
@@ -114,15 +127,23 @@ type subscription struct {
 	broker.Subscription
 	node   *node
 	number uint64
-	epoch  int // that it has been told
+
+	// Of names that are kept.
+	epoch int    // that it has been told
+	last  uint64 // offset of the last message that was sent to it, or of Began
 }
 
-func (s *server) topic(name string) *topic {
-	if s.topics[name] == nil {
-		s.topics[name] = &topic{}
+// address returns where publications to a name go.
+func (s *server) address(name string, keep bool) address { return address{name, keep && s.keeps} }
+
+func (s *server) topic(a address) *topic {
+	if s.topics[a] == nil {
+		s.topics[a] = &topic{}
 	}
-	return s.topics[name]
+	return s.topics[a]
 }
+
+func (s *server) epochName() string { return fmt.Sprintf("epoch-%d", s.epoch) }
 
 // publish takes a publication of a node's.
 func (s *server) publish(n *node, name string, p broker.Publication) (broker.Receipt, error) {
@@ -134,23 +155,23 @@ func (s *server) publish(n *node, name string, p broker.Publication) (broker.Rec
 	case s.limit > 0 && len(p.Data)+len(p.Key)+len(p.From) > s.limit:
 		return broker.Receipt{}, broker.ErrTooBig
 	}
-	m := broker.Message{Publication: p}
-	t := s.topic(name)
-	if s.keeps {
-		if offset, known := t.keys[p.Key]; known {
-			return broker.Receipt{Offset: offset, Duplicate: true}, nil
-		}
-		s.offset += stride
-		m.Offset, m.Prev, t.last = s.offset, t.last, s.offset
-		if p.Key != "" {
-			if t.keys == nil {
-				t.keys = make(map[string]uint64)
-			}
-			t.keys[p.Key] = m.Offset
-		}
+	to := s.address(name, p.Keep)
+	t := s.topic(to)
+	p.Keep = false
+	if !to.keep {
+		s.send(t, broker.Message{Publication: p})
+		return broker.Receipt{}, nil
 	}
+	r := broker.Receipt{Epoch: s.epochName()}
+	if r.Offset, r.Duplicate = t.keys[p.Key]; r.Duplicate {
+		return r, nil
+	}
+	s.offset += stride
+	r.Offset = s.offset
+	m := broker.Message{Publication: p, Offset: s.offset, At: time.Now()}
+	t.keep(m, s.keep)
 	s.send(t, m)
-	return broker.Receipt{Offset: m.Offset}, nil
+	return r, nil
 }
 
 // send puts a message on its way to the subscriptions of a name.
@@ -167,7 +188,9 @@ func (s *server) send(t *topic, m broker.Message) {
 			case lost == nil:
 				n.queueMessage(sub, m)
 			case lost.told:
-				n.queueCall(sub, func() { sub.To.Lost(errLost) })
+				s.lose(sub, errLost, m.Offset)
+			default:
+				sub.last = m.Offset // Prev of the next one shows it
 			}
 		}
 		n.proceed()
@@ -183,21 +206,49 @@ func (s *server) subscribe(n *node, subs []broker.Subscription) {
 		s.count++
 		sub := &subscription{Subscription: wanted, node: n, number: s.count}
 		n.subs[wanted] = sub
-		t := s.topic(wanted.Name)
+		t := s.topic(s.address(wanted.Name, wanted.Keep))
 		t.subs = append(t.subs, sub)
-		s.begin(sub)
+		if s.kept(sub) {
+			s.begin(sub, s.offset)
+		}
 	}
 	n.proceed()
 }
 
-// begin tells a subscription where it stands, unless it knows.
-func (s *server) begin(sub *subscription) {
-	if !s.keeps || sub.epoch == s.epoch {
-		return
+// kept reports whether a subscription is one to a name that is kept.
+func (s *server) kept(sub *subscription) bool { return s.keeps && sub.Keep }
+
+// begin tells a subscription where it stands. The offset may be that of another name.
+func (s *server) begin(sub *subscription, offset uint64) {
+	sub.epoch, sub.last = s.epoch, offset
+	sub.node.queueBegan(sub, s.epochName(), offset)
+}
+
+// lose tells a subscription that messages are missing, up to an offset.
+func (s *server) lose(sub *subscription, cause error, offset uint64) {
+	sub.node.queueCall(sub, func() { sub.To.Lost(cause) })
+	if s.kept(sub) {
+		s.begin(sub, offset)
 	}
-	sub.epoch = s.epoch
-	epoch, offset := fmt.Sprintf("epoch-%d", s.epoch), s.topic(sub.Name).last
-	sub.node.queueCall(sub, func() { sub.To.Began(epoch, offset) })
+}
+
+// fill sends a subscription that is in force again what it has missed, as far as that is kept.
+func (s *server) fill(sub *subscription) {
+	t := s.topic(s.address(sub.Name, sub.Keep))
+	from := sub.last
+	if sub.epoch != s.epoch {
+		from = 0
+	}
+	missed, whole := t.behind(from)
+	if !whole {
+		from = t.dropped
+	}
+	if !whole || sub.epoch != s.epoch {
+		s.lose(sub, errCut, from)
+	}
+	for _, m := range missed {
+		sub.node.queueMessage(sub, m)
+	}
 }
 
 // unsubscribe ends subscriptions, and what waits for their Receivers.
@@ -207,7 +258,7 @@ func (s *server) unsubscribe(n *node, subs []broker.Subscription) {
 		if is := n.subs[sub]; is != nil {
 			gone[is] = true
 			delete(n.subs, sub)
-			t := s.topics[sub.Name]
+			t := s.topic(s.address(sub.Name, sub.Keep))
 			t.subs = slices.DeleteFunc(t.subs, func(other *subscription) bool { return other == is })
 		}
 	}
@@ -227,12 +278,14 @@ func (s *server) reconnect(n *node, cause error, inDoubt int) {
 		return
 	case up:
 		n.up = true
+		n.connection++
 		s.renew(n)
 	default:
 		n.up = false
 		n.dropUndue()
 		n.queueCall(nil, func() { n.watcher.Down(cause, inDoubt) })
 		n.failHeld(broker.ErrDown)
+		n.failReading(broker.ErrDown)
 	}
 	n.proceed()
 }
@@ -241,8 +294,11 @@ func (s *server) reconnect(n *node, cause error, inDoubt int) {
 func (s *server) renew(n *node) {
 	byAge := func(a, b *subscription) int { return cmp.Compare(a.number, b.number) }
 	for _, sub := range slices.SortedFunc(maps.Values(n.subs), byAge) {
-		n.queueCall(sub, func() { sub.To.Lost(errCut) })
-		s.begin(sub)
+		if s.kept(sub) {
+			s.fill(sub)
+		} else {
+			s.lose(sub, errCut, 0)
+		}
 	}
 	for _, waiting := range n.subscribing {
 		s.finish(n, waiting)

@@ -30,6 +30,9 @@ func (d *diary) Up()                               { d.add("up") }
 func (d *diary) Down(_ error, inDoubt int)         { d.add("down %d", inDoubt) }
 func (d *diary) Deliver(ms []broker.Message) {
 	for _, m := range ms {
+		if m.Reset {
+			m.Data = "reset"
+		}
 		if m.Offset > 0 {
 			d.add("%s %d after %d", m.Data, m.Offset, m.Prev)
 		} else {
@@ -54,6 +57,7 @@ func (d *diary) is(t *testing.T, want ...string) {
 type desk struct {
 	*Node
 	t     *testing.T
+	keep  bool // "news" is kept
 	watch diary
 	told  diary // the Receiver of "news"
 }
@@ -62,6 +66,7 @@ type desk struct {
 func subscribed(t *testing.T, w *Network) *desk {
 	t.Helper()
 	d := &desk{Node: w.Node(), t: t}
+	w.do(func(s *server) { d.keep = s.keeps })
 	d.must(d.Open(&d.watch))
 	t.Cleanup(func() { d.must(d.Close(context.Background())) })
 	d.watch.is(t, "up")
@@ -77,13 +82,13 @@ func (d *desk) must(err error) {
 }
 
 func (d *desk) news() []broker.Subscription {
-	return []broker.Subscription{{Name: "news", To: &d.told}}
+	return []broker.Subscription{{Name: "news", Keep: d.keep, To: &d.told}}
 }
 
 func (d *desk) publish(list ...string) {
 	d.t.Helper()
 	for _, data := range list {
-		_, err := d.Publish(d.t.Context(), "news", text(data))
+		_, err := d.Publish(d.t.Context(), "news", broker.Publication{Data: data, Keep: d.keep})
 		d.must(err)
 	}
 }
@@ -244,33 +249,6 @@ func TestHoldPublish(t *testing.T) {
 		one.must(one.Close(t.Context()))
 		result(broker.ErrClosed)
 		two.told.is(t)
-	})
-}
-
-func TestKeepsNumbersAndEpochs(t *testing.T) {
-	script(t, NewKeepingNetwork, func(t *testing.T, w *Network, one, two *desk) {
-		one.told.is(t, "began epoch-1 0")
-		two.Lose(1)
-		one.publish("1", "2")
-		one.told.is(t, "1 7 after 0", "2 14 after 7")
-		two.told.is(t, "began epoch-1 0", "lost", "2 14 after 7")
-
-		two.Cut()
-		one.publish("3")
-		two.Heal()
-		one.publish("4")
-		two.told.is(t, "lost", "4 28 after 21") // an old epoch does not begin again
-
-		w.Restart()
-		one.publish("5")
-		two.told.is(t, "lost", "began epoch-2 0", "5 7 after 0")
-		two.watch.is(t, "down 0", "up", "down 0", "up")
-
-		w.Cut()
-		w.Restart()
-		two.told.is(t)
-		w.Heal()
-		two.told.is(t, "lost", "began epoch-3 0")
 	})
 }
 

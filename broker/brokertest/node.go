@@ -15,7 +15,7 @@ var (
 	errLost = errors.New("brokertest: a publication was lost on its way")
 )
 
-// Node is the [broker.Broker] of one node of a [Network], which can be told to fail. Nil of its Publish means that the network has the
+// Node is the [broker.Historian] of one node of a [Network], which can be told to fail. Nil of its Publish means that the network has the
 // publication. All nodes of a network see one order.
 type Node struct {
 	network *Network
@@ -23,7 +23,7 @@ type Node struct {
 	state   *node
 }
 
-var _ broker.Broker = (*Node)(nil)
+var _ broker.Historian = (*Node)(nil)
 
 // Open implements broker.Broker.
 func (n *Node) Open(w broker.Watcher) error {
@@ -76,17 +76,25 @@ func (n *Node) slowly(ctx context.Context, subs []broker.Subscription) error {
 		}
 	})
 	if wait > 0 {
-		timer := time.NewTimer(wait)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-n.state.closing:
-			return broker.ErrClosed
+		if err := n.wait(ctx, wait); err != nil {
+			return err
 		}
 	}
 	return fail
+}
+
+// wait waits for what is slow.
+func (n *Node) wait(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-n.state.closing:
+		return broker.ErrClosed
+	}
 }
 
 // Unsubscribe implements broker.Broker.

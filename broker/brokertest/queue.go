@@ -20,8 +20,11 @@ type node struct {
 	up      bool
 	cut     bool // by itself
 
+	connection int // how many there have been
+
 	subs  map[broker.Subscription]*subscription
-	queue []event // to be called, oldest first
+	queue []event   // to be called, oldest first
+	due   time.Time // of the last message that was queued
 
 	dispatcher actor.Request[step] // of the dispatcher, when it waits
 	running    *subscription       // whose Receiver it is calling
@@ -29,20 +32,26 @@ type node struct {
 
 	subscribing []subscribing // calls of Subscribe that wait until the node is up
 	held        []publishing  // calls of Publish that wait, see HoldPublish
+	reading     []reading     // calls of After that wait, see HoldAfter
 
 	// Set by the test.
-	hold     bool
-	slow     time.Duration
-	failures []error
-	losses   []loss
-	delay    time.Duration
+	hold      bool
+	slow      time.Duration
+	failures  []error
+	receipts  []error // instead of those of the next publications
+	losses    []loss
+	delay     time.Duration
+	holdAfter bool
+	slowAfter time.Duration
+	failAfter []error
 }
 
 // event is a call of a Receiver, or of the Watcher, to be made not before it is due, nor before those in front of it.
 type event struct {
 	to      *subscription // nil: to the Watcher
 	message broker.Message
-	call    func() // nil: Deliver the message
+	call    func()  // nil: Deliver the message
+	began   *uint64 // offset of the call, if it is one of Began
 	due     time.Time
 }
 
@@ -82,6 +91,9 @@ func (p publishing) finish(s *server, n *node) {
 		return
 	}
 	receipt, err := s.publish(n, p.name, p.p)
+	if err == nil && len(n.receipts) > 0 {
+		err, n.receipts = n.receipts[0], n.receipts[1:]
+	}
 	if err != nil {
 		p.Fail(err)
 		return
@@ -97,18 +109,40 @@ func (n *node) failHeld(err error) {
 }
 
 func (n *node) queueMessage(sub *subscription, m broker.Message) {
-	n.queue = append(n.queue, event{to: sub, message: m, due: time.Now().Add(n.delay)})
+	if m.Offset > 0 {
+		m.Prev, sub.last = sub.last, m.Offset
+	}
+	if due := time.Now().Add(n.delay); due.After(n.due) {
+		n.due = due
+	}
+	n.queue = append(n.queue, event{to: sub, message: m, due: n.due})
+}
+
+func (n *node) queueBegan(sub *subscription, epoch string, offset uint64) {
+	n.queue = append(n.queue, event{to: sub, call: func() { sub.To.Began(epoch, offset) }, began: &offset})
 }
 
 func (n *node) queueCall(sub *subscription, call func()) {
 	n.queue = append(n.queue, event{to: sub, call: call})
 }
 
-// dropUndue drops what has not arrived at a node by the time it is cut.
+// dropUndue drops what has not arrived at a node by the time it is cut. Subscriptions stand where they did before it.
 func (n *node) dropUndue() {
-	if n.delay > 0 {
-		now := time.Now()
-		n.queue = slices.DeleteFunc(n.queue, func(e event) bool { return e.call == nil && e.due.After(now) })
+	now := time.Now()
+	stand := make(map[*subscription]uint64) // those that something was dropped of
+	n.queue = slices.DeleteFunc(n.queue, func(e event) bool {
+		undue := e.call == nil && e.due.After(now)
+		switch _, dropped := stand[e.to]; {
+		case undue && !dropped:
+			stand[e.to] = e.message.Prev
+		case dropped && e.began != nil:
+			stand[e.to] = *e.began
+		}
+		return undue
+	})
+	n.due = time.Time{}
+	for sub, offset := range stand {
+		sub.last = offset
 	}
 }
 
@@ -201,5 +235,6 @@ func (s *server) close(n *node) {
 	}
 	n.subscribing = nil
 	n.failHeld(broker.ErrClosed)
+	n.failReading(broker.ErrClosed)
 	n.proceed()
 }

@@ -13,6 +13,7 @@ type receiver struct {
 	guard
 	env       *env
 	name      string
+	keep      bool // the name is kept
 	label     string
 	scribbles bool // into the slices that it gets and keeps, which no other may see
 	told      journal[told]
@@ -37,8 +38,8 @@ type kept struct{ slice, want []broker.Message }
 func (r *receiver) Began(epoch string, offset uint64) {
 	defer r.enter(r.env, "Began", r.label)()
 	r.told.add(told{method: "Began", epoch: epoch, offset: offset})
-	if !r.env.impl.Keeps {
-		r.env.faults.add("expected that a broker that keeps nothing does not call Began; it was called for " + r.label)
+	if !r.keep {
+		r.env.faults.add("expected that Began is not called for a name that is not kept; it was called for " + r.label)
 	}
 }
 
@@ -50,8 +51,8 @@ func (r *receiver) Deliver(messages []broker.Message) {
 	}
 	for _, m := range messages {
 		r.told.add(told{method: "Deliver", message: m})
-		if !r.env.impl.Keeps && (m.Offset != 0 || m.Prev != 0) {
-			r.env.faults.add(fmt.Sprintf("expected offsets of 0 of a broker that keeps nothing; %s got %+v", r.label, m))
+		if !r.keep && (m.Offset != 0 || m.Prev != 0 || !m.At.IsZero()) {
+			r.env.faults.add(fmt.Sprintf("expected offsets of 0 and no time of what is not kept; %s got %+v", r.label, m))
 		}
 	}
 	if r.scribbles {
@@ -175,40 +176,45 @@ func (r *receiver) check() {
 			break
 		}
 	}
-	if r.env.impl.Keeps {
+	if r.keep {
 		r.checkOffsets()
 	}
 }
 
-// checkOffsets is check for a broker that keeps messages.
+// checkOffsets is check for a name that is kept.
 func (r *receiver) checkOffsets() {
 	r.env.Helper()
 	fail := func(t told, expected string) {
 		r.env.Errorf("brokertest: expected %s; %s was told %s with offset %d, previous %d", expected, r.label, t.method, max(t.offset, t.message.Offset), t.message.Prev)
 	}
 	var last uint64
-	began, certain, epoch := false, false, ""
+	began, epoch := false, ""
 	for _, t := range r.told.all() {
 		m := t.message
 		switch {
 		case t.method == "Lost":
-			certain = false
+			began = false
 		case t.method == "Began":
-			if t.epoch == "" || began && t.epoch == epoch {
-				fail(t, "Began once for an epoch, which has a name")
+			switch {
+			case t.epoch == "":
+				fail(t, "an epoch that has a name")
+			case began:
+				fail(t, "Began once at the beginning, and once after Lost")
+			case t.epoch == epoch && t.offset < last:
+				fail(t, fmt.Sprintf("no offset below %d, which was delivered in this epoch", last))
 			}
-			last, began, certain, epoch = t.offset, true, true, t.epoch
+			last, began, epoch = t.offset, true, t.epoch
 		case !began:
-			fail(t, "Began before the first Deliver")
+			fail(t, "Began before the first Deliver, and after Lost")
 			return
-		case m.Offset <= last || m.Prev >= m.Offset:
+		case m.Offset <= last:
 			fail(t, fmt.Sprintf("an offset above %d", last))
 			return
-		case certain && m.Prev > last:
-			fail(t, fmt.Sprintf("Lost, as the message after %d is missing", last))
+		case m.Prev != last:
+			fail(t, fmt.Sprintf("Lost, or Prev %d, the offset before it", last))
 			return
 		default:
-			last, certain = m.Offset, true
+			last = m.Offset
 		}
 	}
 }

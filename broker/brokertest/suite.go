@@ -15,7 +15,7 @@ type Implementation struct {
 	// Bubble has each case run in a bubble of testing/synctest. It is for what needs neither sockets nor other processes.
 	Bubble bool
 
-	// Keeps says that publications have offsets, names have epochs, and repetitions of keys are duplicates.
+	// Keeps says that the nodes are of type [broker.Historian], and keep what is published with Keep.
 	Keeps bool
 	// OneOrder says that all nodes see the publications of a name in one order, whoever publishes them.
 	OneOrder bool
@@ -61,11 +61,12 @@ type testCase struct {
 	name  string
 	test  func(*env)
 	needs func(Implementation) bool // nil: nothing
+	keep  bool                      // the case is about names that are kept
 }
 
 func (c testCase) run(t testing.TB, impl Implementation) {
 	t.Helper()
-	c.test(newEnv(t, impl))
+	c.test(newEnv(t, impl, c.keep))
 }
 
 var (
@@ -75,28 +76,47 @@ var (
 )
 
 var cases = []testCase{
-	{"every field crosses", everyField, nil},
-	{"publishers keep their order", publishersKeepTheirOrder, nil},
-	{"names are opaque", namesAreOpaque, nil},
-	{"what follows Subscribe comes", whatFollowsSubscribe, nil},
-	{"receivers of one name", receiversOfOneName, nil},
-	{"subscribe again", subscribeAgain, nil},
-	{"unsubscribe under load", unsubscribeUnderLoad, nil},
-	{"unsubscribe waits for a receiver", unsubscribeWaits, nil},
-	{"a name comes and goes", aNameComesAndGoes, nil},
-	{"many subscriptions", manySubscriptions, nil},
-	{"a receiver that blocks", aReceiverThatBlocks, nil},
-	{"away at the beginning", awayAtTheBeginning, nil},
-	{"down and up", downAndUp, nil},
-	{"down and up under load", downAndUpUnderLoad, nil},
-	{"unsubscribe while down", unsubscribeWhileDown, nil},
-	{"too big", tooBig, limited},
-	{"ended contexts", endedContexts, nil},
-	{"publications in doubt", publicationsInDoubt, nil},
-	{"nothing confirmed is in doubt", nothingConfirmedIsInDoubt, confirmed},
-	{"close publishes", closePublishes, nil},
-	{"close ends everything", closeEndsEverything, nil},
-	{"close while down", closeWhileDown, nil},
-	{"offsets", offsets, keeps},
-	{"keys", keys, keeps},
+	{"every field crosses", everyField, nil, false},
+	{"publishers keep their order", publishersKeepTheirOrder, nil, false},
+	{"names are opaque", namesAreOpaque, nil, false},
+	{"what follows Subscribe comes", whatFollowsSubscribe, nil, false},
+	{"receivers of one name", receiversOfOneName, nil, false},
+	{"subscribe again", subscribeAgain, nil, false},
+	{"unsubscribe under load", unsubscribeUnderLoad, nil, false},
+	{"unsubscribe waits for a receiver", unsubscribeWaits, nil, false},
+	{"a name comes and goes", aNameComesAndGoes, nil, false},
+	{"many subscriptions", manySubscriptions, nil, false},
+	{"a receiver that blocks", aReceiverThatBlocks, nil, false},
+	{"away at the beginning", awayAtTheBeginning, nil, false},
+	{"down and up", downAndUp, nil, false},
+	{"down and up under load", downAndUpUnderLoad, nil, false},
+	{"unsubscribe while down", unsubscribeWhileDown, nil, false},
+	{"too big", tooBig, limited, false},
+	{"ended contexts", endedContexts, nil, false},
+	{"publications in doubt", publicationsInDoubt, nil, false},
+	{"nothing confirmed is in doubt", nothingConfirmedIsInDoubt, confirmed, false},
+	{"close publishes", closePublishes, nil, false},
+	{"close ends everything", closeEndsEverything, nil, false},
+	{"close while down", closeWhileDown, nil, false},
+
+	{"kept: every field crosses", everyField, keeps, true},
+	{"kept: publishers keep their order", publishersKeepTheirOrder, keeps, true},
+	{"kept: names are opaque", namesAreOpaque, keeps, true},
+	{"kept: what follows Subscribe comes", whatFollowsSubscribe, keeps, true},
+	{"kept: receivers of one name", receiversOfOneName, keeps, true},
+	{"kept: subscribe again", subscribeAgain, keeps, true},
+	{"kept: unsubscribe under load", unsubscribeUnderLoad, keeps, true},
+	{"kept: unsubscribe waits for a receiver", unsubscribeWaits, keeps, true},
+	{"kept: a name comes and goes", aNameComesAndGoes, keeps, true},
+	{"kept: a receiver that blocks", aReceiverThatBlocks, keeps, true},
+	{"kept: away at the beginning", awayAtTheBeginning, keeps, true},
+	{"kept: unsubscribe while down", unsubscribeWhileDown, keeps, true},
+	{"kept: ended contexts", endedContexts, keeps, true},
+	{"kept: nothing confirmed is in doubt", nothingConfirmedIsInDoubt, keeps, true},
+	{"kept: close publishes", closePublishes, keeps, true},
+	{"kept: close ends everything", closeEndsEverything, keeps, true},
+	{"kept: close while down", closeWhileDown, keeps, true},
+	{"kept: too big", tooBig, func(i Implementation) bool { return i.Keeps && i.Largest > 0 }, true},
+	{"offsets", offsets, keeps, true},
+	{"keys", keys, keeps, true},
 }
