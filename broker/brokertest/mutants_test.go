@@ -80,12 +80,15 @@ var mutants = []struct {
 		var back []broker.Message
 		return func(ms []broker.Message) (out []broker.Message) {
 			for _, m := range ms {
-				if n++; n%100 == 50 {
+				if n++; n%100 == 50 && back == nil {
 					back = []broker.Message{m}
 					continue
 				}
-				out = append(append(out, m), back...)
-				back = nil
+				out = append(out, m)
+				if back != nil && back[0].From == m.From { // those of two publishers have no order
+					out = append(out, back...)
+					back = nil
+				}
 			}
 			return out
 		}
