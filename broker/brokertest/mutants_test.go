@@ -80,7 +80,7 @@ var mutants = []struct {
 		var back []broker.Message
 		return func(ms []broker.Message) (out []broker.Message) {
 			for _, m := range ms {
-				if n++; n%100 == 50 && back == nil {
+				if n++; n == 50 { // the first publisher has more
 					back = []broker.Message{m}
 					continue
 				}
@@ -346,21 +346,21 @@ var mutants = []struct {
 		}}
 	}, "ended contexts", "expected that Publish with a context that has ended returns at once"},
 
-	{"knows no keys", true, mangle(func(p *broker.Publication) { p.Key = "" }), "keys", "expected the Receipt of a duplicate"},
+	{"knows no keys", true, mangle(func(p *broker.Publication) { p.Key = "" }), "kept: keys", "expected the Receipt of a duplicate"},
 	{"knows keys of all names together", true, func(b broker.Broker) broker.Broker {
 		return &mutant{Broker: b, publish: func(ctx context.Context, name string, p broker.Publication) (broker.Receipt, error) {
 			r, err := b.Publish(ctx, name, p)
 			r.Duplicate = r.Duplicate || name == "other"
 			return r, err
 		}}
-	}, "keys", "expected no duplicate, as the key is new for this name"},
+	}, "kept: keys", "expected no duplicate, as the key is new for this name"},
 	{"wrong offset in a Receipt", true, func(b broker.Broker) broker.Broker {
 		return &mutant{Broker: b, publish: func(ctx context.Context, name string, p broker.Publication) (broker.Receipt, error) {
 			r, err := b.Publish(ctx, name, p)
 			r.Offset++
 			return r, err
 		}}
-	}, "offsets", "the publication whose Receipt has offset"},
+	}, "kept: offsets", "with the offsets of the Receipts"},
 	{"Prev is that of all names", true, deliver(func(_ int, _ broker.Receiver) func([]broker.Message) []broker.Message {
 		return func(ms []broker.Message) []broker.Message {
 			for i := range ms {
@@ -368,7 +368,7 @@ var mutants = []struct {
 			}
 			return ms
 		}
-	}), "offsets", "expected that Prev is the offset of the message before"},
+	}), "kept: offsets", "expected Lost, or Prev 14, the offset before it"},
 	{"never calls Began", true, func(b broker.Broker) broker.Broker {
 		return proxied(b, func(to broker.Receiver) *proxy { return &proxy{Receiver: to, began: func(string, uint64) {}} })
 	}, "kept: every field crosses", "expected Began before the first Deliver"},
@@ -377,7 +377,7 @@ var mutants = []struct {
 		return proxied(b, func(to broker.Receiver) *proxy {
 			return &proxy{Receiver: to, began: func(_ string, n uint64) { to.Began(own, n) }}
 		})
-	}, "offsets", "expected one epoch of a name on all nodes"},
+	}, "kept: offsets", "expected one epoch of a name on all nodes"},
 	{"loses without a word", true, func(b broker.Broker) broker.Broker {
 		time.AfterFunc(2*time.Millisecond, func() { b.(*Node).LoseSilently(1) })
 		return b
@@ -392,6 +392,8 @@ type mutant struct {
 	unsubscribe func([]broker.Subscription)
 	publish     func(context.Context, string, broker.Publication) (broker.Receipt, error)
 	close       func(context.Context) error
+	fits        func(int, time.Duration) error
+	after       func(context.Context, string, string, uint64, int) (broker.Page, error)
 }
 
 func (m *mutant) Open(w broker.Watcher) error {
@@ -428,6 +430,20 @@ func (m *mutant) Close(ctx context.Context) error {
 		return m.close(ctx)
 	}
 	return m.Broker.Close(ctx)
+}
+
+func (m *mutant) Fits(messages int, age time.Duration) error {
+	if m.fits != nil {
+		return m.fits(messages, age)
+	}
+	return m.Broker.(broker.Historian).Fits(messages, age)
+}
+
+func (m *mutant) After(ctx context.Context, name, epoch string, offset uint64, most int) (broker.Page, error) {
+	if m.after != nil {
+		return m.after(ctx, name, epoch, offset, most)
+	}
+	return m.Broker.(broker.Historian).After(ctx, name, epoch, offset, most)
 }
 
 // watched2 is a Watcher with other functions.

@@ -24,6 +24,8 @@ func inMemory(make func() *Network, keeps, bubble bool) Implementation {
 				Heal:  w.Heal,
 				Cut:   func(b broker.Broker) { b.(*Node).Cut() },
 				Mend:  func(b broker.Broker) { b.(*Node).Heal() },
+
+				Forget: func(name string) { w.Forget(name, 0) },
 			}
 		},
 		Bubble:    bubble,
