@@ -259,7 +259,7 @@ func (d *dispatcher) compare(f *feed, r *result) {
 	case tail.seq == 0 && (r.behind > k.known || r.behind > 0 && k.doubt): // that says nothing
 		d.fill(f)
 		return
-	case k.doubt && tail.seq < max(k.last, 1) && !k.proves(r.first, 0, r.limit):
+	case k.doubt && tail.seq < max(k.last, 1) && !k.proves(r.limits, 0):
 		k.last, k.known = 0, max(k.known, r.last)
 		f.restart(errGone, behind(k.known))
 	}
@@ -285,14 +285,17 @@ func (d *dispatcher) beginAt(f *feed, r *result, tail stored) {
 	f.begin(r.epoch, offset)
 }
 
-// proves says that nothing of a feed behind known is gone from the stream, if that has so many of its messages behind known, and not the last
-// one itself. Limits drop the oldest messages first.
-func (k *keep) proves(first uint64, count int, limit int64) bool {
+// proves says that nothing of a feed behind known is gone from the stream, of which that has so many messages there, but not the last one.
+// Limits drop the oldest messages first: those of the stream, or of a name that has as many as it may have. Only a look at the last message
+// shows that somebody has removed what was published to one name.
+func (k *keep) proves(l limits, count int) bool {
 	switch {
-	case first > k.known+1: // perhaps it dropped some
+	case l.first > k.known+1: // something behind known was dropped, of whatever name
 		return false
-	case limit > 0 && int64(count) >= limit: // the same
+	case !l.holes:
+		return true
+	case l.most > 0 && count >= l.most:
 		return false
 	}
-	return k.last == 0 || first > k.last // else somebody has removed what was published to the name
+	return k.last == 0 || k.last < k.known && l.first > k.last
 }

@@ -23,10 +23,9 @@ type check struct {
 type result struct {
 	number uint64 // it began after that many had been asked for
 	epoch  string
-	first  uint64 // sequence of the first message of the stream, as of the end of the check
-	last   uint64 // and of the last one, as of its beginning
+	limits        // as of the end of the check
+	last   uint64 // sequence of the last message of the stream, as of its beginning
 	time   int64  // when that was stored
-	limit  int64  // of messages of a name; 0: none
 	feeds  []*feed
 	behind uint64 // tails are of messages behind this sequence
 	tails  map[string]stored
@@ -120,7 +119,8 @@ func (k *keeper) look(s *session, c check, epoch string, seen uint64) (*result, 
 	r.feeds = k.concerned(c, r.epoch != epoch)
 	if r.epoch == epoch && c.all && !c.whole && len(c.feeds) == 0 {
 		if r.behind = seen; r.last == seen {
-			return r.end(info.State.FirstSeq, info.Config.MaxMsgsPerSubject), nil // nothing was published
+			r.limits = limitsOf(info)
+			return r, nil // nothing was published
 		}
 	}
 	if len(r.feeds) > 0 {
@@ -139,12 +139,8 @@ func (k *keeper) look(s *session, c check, epoch string, seen uint64) (*result, 
 			return nil, errNewStream
 		}
 	}
-	return r.end(info.State.FirstSeq, info.Config.MaxMsgsPerSubject), nil
-}
-
-func (r *result) end(first uint64, limit int64) *result {
-	r.first, r.limit = first, max(limit, 0)
-	return r
+	r.limits = limitsOf(info)
+	return r, nil
 }
 
 // concerned returns the feeds that a check is for. Those that the server may not know yet are left out.

@@ -18,8 +18,7 @@ type filled struct {
 	begun   uint64 // the sequence it begins at, or above
 	list    []stored
 	pending uint64
-	first   uint64 // of the stream, afterwards
-	limit   int64  // of messages of a name; 0: none
+	limits  // afterwards
 	err     error
 }
 
@@ -80,7 +79,7 @@ func (k *keeper) fetch(r *filled) error {
 	if epochOf(info) != r.epoch {
 		return errNewStream
 	}
-	r.first, r.limit = info.State.FirstSeq, max(info.Config.MaxMsgsPerSubject, 0)
+	r.limits = limitsOf(info)
 	return nil
 }
 
@@ -113,7 +112,7 @@ func (d *dispatcher) spliced(f *feed, r *filled) {
 	for len(list) > 0 && list[0].seq <= k.known {
 		list = list[1:]
 	}
-	if !whole && !k.proves(r.first, len(list)+int(r.pending), r.limit) {
+	if !whole && (isReset(list) || !k.proves(r.limits, len(list)+int(r.pending))) {
 		if k.last = 0; len(list) > 0 {
 			k.known = list[0].seq - 1
 			f.restart(errGone, before(list[0].seq))
@@ -142,4 +141,13 @@ func (d *dispatcher) spliced(f *feed, r *filled) {
 		k.doubt = false
 	}
 	d.release(f, false)
+}
+
+// isReset says that the first message is a Reset, before which everything was removed.
+func isReset(list []stored) bool {
+	if len(list) == 0 {
+		return false
+	}
+	p, err := decodePack(list[0].data)
+	return err == nil && p[0].Reset
 }

@@ -100,7 +100,7 @@ func (k *keeper) after(ctx context.Context, s *session, subject, epoch string, o
 	if epochOf(info) != epoch {
 		return broker.Page{}, broker.ErrEpoch
 	}
-	h.Whole = !h.broken && (h.Whole || place.proves(info.State.FirstSeq, count, max(info.Config.MaxMsgsPerSubject, 0)))
+	h.Whole = !h.broken && (h.Whole || place.proves(limitsOf(info), count))
 	if !h.Whole && len(h.Messages) > 0 {
 		h.Messages[0].Prev = before(h.Messages[0].Offset >> offsetBits)
 	}

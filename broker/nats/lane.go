@@ -51,8 +51,8 @@ func (k *keeper) publish(ctx context.Context, s *session, name string, p broker.
 		return broker.Receipt{}, err
 	}
 	one := &posting{payload: encode(p), key: p.Key, reset: p.Reset, done: make(chan struct{})}
-	if most := int(s.conn.MaxPayload()) - keptHead; len(one.payload) > most {
-		return broker.Receipt{}, fmt.Errorf("%w: %d bytes, and the stream takes %d", broker.ErrTooBig, len(one.payload), most)
+	if err := k.fits(s, one.payload); err != nil {
+		return broker.Receipt{}, err
 	}
 	k.post(subject, name, one)
 	select {
@@ -62,6 +62,14 @@ func (k *keeper) publish(ctx context.Context, s *session, name string, p broker.
 		one.left.Store(true)
 		return broker.Receipt{}, ctx.Err()
 	}
+}
+
+// fits says what is wrong with the size of a payload. What is not kept has the same limit.
+func (k *keeper) fits(s *session, payload []byte) error {
+	if most := int(s.conn.MaxPayload()) - keptHead; len(payload) > most {
+		return fmt.Errorf("%w: %d bytes, and at most %d are permitted", broker.ErrTooBig, len(payload), most)
+	}
+	return nil
 }
 
 func (k *keeper) post(subject, name string, one *posting) {

@@ -43,7 +43,13 @@ func (b *Broker) Publish(ctx context.Context, name string, p broker.Publication)
 
 // send publishes what is not kept.
 func (b *Broker) send(ctx context.Context, s *session, subject string, p broker.Publication) error {
-	if err := s.publish(subject, encode(p)); err != nil {
+	payload := encode(p)
+	if b.keeper != nil {
+		if err := b.keeper.fits(s, payload); err != nil {
+			return err
+		}
+	}
+	if err := s.publish(subject, payload); err != nil {
 		return err
 	}
 	if b.options.Mode == Core {

@@ -221,6 +221,22 @@ func epochOf(info *jetstream.StreamInfo) string {
 	return strconv.FormatInt(info.Created.UnixNano(), 36)
 }
 
+// limits is what a stream has dropped, and what it may have.
+type limits struct {
+	first uint64 // sequence of its first message
+	holes bool   // messages behind that are not there any more
+	most  int    // messages of a name that are kept; 0: any number
+}
+
+func limitsOf(info *jetstream.StreamInfo) limits {
+	state := info.State
+	return limits{
+		first: state.FirstSeq,
+		holes: state.Msgs > 0 && state.LastSeq-state.FirstSeq+1 != state.Msgs,
+		most:  int(max(info.Config.MaxMsgsPerSubject, 0)),
+	}
+}
+
 // saw remembers the stream as it was in an answer.
 func (k *keeper) saw(info *jetstream.StreamInfo) {
 	k.mu.Lock()
