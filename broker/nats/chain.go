@@ -229,9 +229,10 @@ func (d *dispatcher) checked(r *result) {
 // renew begins a feed anew, at the beginning of another stream. What that has already, the comparison that follows finds.
 func (d *dispatcher) renew(f *feed, epoch string) {
 	k := f.keep
-	d.forget(f)
 	f.lose(errNewStream)
-	*k = keep{wait: k.wait, tail: k.tail, filling: k.filling}
+	more := k.more || len(k.held) > 0 // which may be from either stream
+	d.forget(f)
+	*k = keep{wait: k.wait, tail: k.tail, filling: k.filling, more: more}
 	f.begin(epoch, 0)
 }
 

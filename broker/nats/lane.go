@@ -149,49 +149,59 @@ func (k *keeper) store(l *lane, pack []*posting) (broker.Receipt, error) {
 	}
 	data, id := encodePack(payloads), idOf(l.name, pack[0].key)
 	end := time.Now().Add(k.b.options.Stream.Duplicates / 2)
-	for try := 0; ; try++ {
-		s := k.sessionUntil(end, try, pack)
-		if s == nil {
-			return broker.Receipt{}, k.unstored(try)
+	sent := "" // the epoch in which it may have been stored; "": it was not
+	for {
+		s := k.sessionUntil(end, sent == "", pack)
+		if s == nil || sent != "" && k.current() != sent { // another stream does not know of repetitions
+			return broker.Receipt{}, unstored(sent)
 		}
+		now := k.current()
 		receipt, err := k.attempt(s, l, data, id)
 		switch {
 		case err == nil:
-			if receipt.Duplicate = receipt.Duplicate && try == 0; pack[0].reset {
+			if receipt.Duplicate = receipt.Duplicate && sent == ""; pack[0].reset {
 				k.purge(l.subject, receipt.Offset>>offsetBits)
 			}
 			return receipt, nil
 		case errors.Is(err, errRefused):
 			return broker.Receipt{}, err
-		case try == 0 && errors.Is(err, broker.ErrDown):
-			try = -1 // it was not sent
-		case s.alive():
+		case !errors.Is(err, errUnsent) && sent == "":
+			sent = now
+		}
+		if s.alive() {
 			k.b.pause(lag)
 		}
 	}
 }
 
-// unstored is why a pack is given up after so many attempts.
-func (k *keeper) unstored(tries int) error {
-	if tries == 0 {
+// unstored is why a pack is given up.
+func unstored(sent string) error {
+	if sent == "" {
 		return broker.ErrDown
 	}
 	return ErrUnconfirmed
 }
 
-// sessionUntil waits for a session, before the first attempt not at all. It returns nil when that makes no sense any more.
-func (k *keeper) sessionUntil(end time.Time, try int, pack []*posting) *session {
+// current returns the epoch.
+func (k *keeper) current() string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.epoch
+}
+
+// sessionUntil waits for a session, unless nothing was sent yet. It returns nil when an attempt makes no sense any more.
+func (k *keeper) sessionUntil(end time.Time, unsent bool, pack []*posting) *session {
 	timer := time.NewTimer(time.Until(end))
 	defer timer.Stop()
 	for {
 		s, changed := k.b.current()
-		late := time.Now().After(end) || !slices.ContainsFunc(pack, func(p *posting) bool { return !p.left.Load() })
+		waited := slices.ContainsFunc(pack, func(p *posting) bool { return !p.left.Load() })
 		switch {
-		case try > 0 && late, s == nil && try == 0:
+		case !waited, time.Now().After(end):
 			return nil
 		case s != nil && s.alive():
 			return s
-		case s != nil && try == 0:
+		case unsent:
 			return nil
 		case s != nil:
 			changed = s.gone
@@ -207,6 +217,9 @@ func (k *keeper) sessionUntil(end time.Time, try int, pack []*posting) *session 
 		}
 	}
 }
+
+// errUnsent says that an attempt has not stored anything.
+var errUnsent = errors.New("natsbroker: not stored")
 
 // errRefused is that of a message that the stream does not take.
 var errRefused = errors.New("natsbroker: refused")
@@ -258,10 +271,10 @@ func (k *keeper) notStored(ctx context.Context, s *session, err error) error {
 	case errors.As(err, &refused):
 		return fmt.Errorf("%w by the stream: %w", errRefused, err)
 	case errors.Is(err, jetstream.ErrNoStreamResponse), errors.Is(err, nats.ErrNoResponders):
-		return k.check(ctx, err)
+		return k.check(ctx, errUnsent)
 	case errors.Is(err, nats.ErrReconnectBufExceeded), errors.Is(err, nats.ErrConnectionClosed), errors.Is(err, nats.ErrConnectionDraining):
 		<-ctx.Done() // NATS knows before the session does
-		return broker.ErrDown
+		return errUnsent
 	}
 	return err
 }
