@@ -17,7 +17,7 @@ const (
 	maxTails = 1024
 	// pageCount and pageBytes are how much is asked for at once.
 	pageCount = 512
-	pageBytes = 1 << 20
+	pageBytes = 256 << 10
 	// lag is how long a replica of a stream gets to catch up with its leader, and lagTries how often.
 	lag      = 20 * time.Millisecond
 	lagTries = 100
