@@ -42,6 +42,7 @@ func (l *Link) end(f *feed) {
 }
 
 func (hurry) handle(l *Link) {
+	l.loads.stop()
 	l.stopTimer()
 	l.backoff = 0
 }
@@ -85,9 +86,10 @@ func (m shut) handle(l *Link) { l.closing = m.Request }
 // subscribed before that one is unsubscribed, so that nothing is missed between the two.
 func (l *Link) work() {
 	switch {
-	case l.calling, l.sharing && l.ctx.Err() != nil:
+	case l.calling, l.ctx.Err() != nil && (l.sharing || l.loads.running > 0):
 	case l.ctx.Err() != nil:
 		l.stopTimer()
+		l.loads.stop()
 		l.losses.stop()
 		l.closing.Reply(struct{}{})
 	case !l.working.Load(), l.timer != nil:
@@ -134,7 +136,7 @@ func (l *Link) call(subscribe, unsubscribe []*feed) {
 func subscriptions(feeds []*feed) []broker.Subscription {
 	list := make([]broker.Subscription, len(feeds))
 	for i, f := range feeds {
-		list[i] = broker.Subscription{Name: f.name(), To: f}
+		list[i] = broker.Subscription{Name: f.name(), Keep: f.keeps(), To: f}
 	}
 	return list
 }
