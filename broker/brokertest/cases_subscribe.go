@@ -75,7 +75,7 @@ func unsubscribeWaits(e *env) {
 	r.block()
 	a.enforce(r, other)
 	b.publish("news", text("1"), text("2"), text("3"))
-	e.wait(func() bool { return r.running.Load() > 0 }, "a call of %s", r.label)
+	e.wait(func() bool { return r.blocked.Load() }, "a call of Deliver of %s", r.label)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
