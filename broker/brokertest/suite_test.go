@@ -37,8 +37,8 @@ func groupOf(w *Network) Group {
 }
 
 // restarting is a network that loses what it has kept when it is away.
-func restarting(bubble bool) Implementation {
-	impl := inMemory(NewKeepingNetwork, true, bubble)
+func restarting() Implementation {
+	impl := inMemory(NewKeepingNetwork, true, true)
 	impl.Open = func(testing.TB) Group {
 		w := NewKeepingNetwork()
 		g := groupOf(w)
@@ -51,12 +51,28 @@ func restarting(bubble bool) Implementation {
 	return impl
 }
 
-func TestNetwork(t *testing.T)                  { Run(t, inMemory(NewNetwork, false, true)) }
-func TestNetworkInRealTime(t *testing.T)        { Run(t, inMemory(NewNetwork, false, false)) }
-func TestKeepingNetwork(t *testing.T)           { Run(t, inMemory(NewKeepingNetwork, true, true)) }
-func TestKeepingNetworkInRealTime(t *testing.T) { Run(t, inMemory(NewKeepingNetwork, true, false)) }
+func TestNetwork(t *testing.T)        { Run(t, inMemory(NewNetwork, false, true)) }
+func TestKeepingNetwork(t *testing.T) { Run(t, inMemory(NewKeepingNetwork, true, true)) }
 
-func TestKeepingNetworkThatRestarts(t *testing.T) { Run(t, restarting(true)) }
+func TestNetworkInRealTime(t *testing.T) {
+	t.Parallel()
+	Run(t, inMemory(NewNetwork, false, false))
+}
+
+func TestKeepingNetworkInRealTime(t *testing.T) {
+	t.Parallel()
+	Run(t, inMemory(NewKeepingNetwork, true, false))
+}
+
+func TestKeepingNetworkThatRestarts(t *testing.T) {
+	for _, c := range cases {
+		if c.keep {
+			t.Run(c.name, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) { c.run(t, restarting()) })
+			})
+		}
+	}
+}
 
 func TestHostileNamesDiffer(t *testing.T) {
 	seen := make(map[string]bool)
