@@ -67,14 +67,16 @@ type Historian interface {
 	// such limit. It may be called before Open.
 	Fits(messages int, age time.Duration) error
 
-	// After returns what is kept of a name that was published behind an offset; behind offset 0, all. It blocks, as long as the context
-	// lasts. The errors are ErrEpoch, ErrDown, ErrClosed, the context's, or another one if the broker did not answer.
+	// After returns what is kept of a name that was published behind an offset, at most so many messages and at least one, if there is one;
+	// behind offset 0, all. The offset need not be that of a message: it may be that of Began. It blocks, as long as the context lasts. The
+	// errors are ErrEpoch, ErrDown, ErrClosed, the context's, or another one if the broker did not answer.
 	After(ctx context.Context, name, epoch string, offset uint64, most int) (Page, error)
 }
 
 // Page is what a Historian has kept.
 type Page struct {
-	// Messages are in order, with nothing missing between them. Prev of the first is the offset that was asked about if the page is Whole.
+	// Messages are in order, with nothing missing between them, and a Reset is not among them. Prev of the first is the offset that was asked
+	// about if the page is Whole.
 	Messages []Message
 	// Whole says that nothing was published between the offset that was asked about and the first message, or until now when there is
 	// none. A Historian says so only if it can prove it, and not across a Reset: then Messages are what came behind that.
@@ -116,7 +118,7 @@ type Subscription struct {
 type Message struct {
 	Publication
 	Offset uint64
-	Prev   uint64    // offset of the message before it of this name, or that of Began
+	Prev   uint64    // that of the message delivered before it, or of Began if that came after it
 	At     time.Time // when it was published; zero: just now
 }
 

@@ -122,7 +122,7 @@ func publishersKeepTheirOrder(e *env) {
 			next[p.From]++
 		}
 	}
-	if e.impl.OneOrder {
+	if e.impl.OneOrder || e.keep {
 		for _, r := range list[1:] {
 			if !slices.Equal(r.publications(), list[0].publications()) {
 				e.Errorf("brokertest: expected one order on all nodes; that of %s differs from that of %s", r.label, list[0].label)
@@ -205,87 +205,6 @@ func tooBig(e *env) {
 			e.Errorf("brokertest: expected that the connection survives ErrTooBig; %s was told Down", m.name)
 		}
 	}
-}
-
-func offsets(e *env) {
-	a, b := e.node(), e.node()
-	a.publish("news", text("before anybody listens"))
-	early := a.listen("news")
-	var receipts []broker.Receipt
-	for i := range 50 {
-		receipts = append(receipts, a.publish("news", text(fmt.Sprint(i))))
-		b.publish("other", text("beside it"))
-	}
-	late := b.listen("news")
-	receipts = append(receipts, b.publish("news", text("the last one")))
-	for _, r := range []*receiver{early, late} {
-		e.wait(func() bool { return r.count.Load() > 0 && r.offset() == receipts[50].Offset },
-			"for %s, the publication whose Receipt has offset %d", r.label, receipts[50].Offset)
-	}
-	i := 0
-	var prev uint64
-	for _, t := range early.told.all() {
-		if t.method != "Deliver" {
-			continue
-		}
-		if t.message.Offset != receipts[i].Offset {
-			e.Errorf("brokertest: expected the offset of the Receipt, %d, for publication %d; it came with %d", receipts[i].Offset, i+1, t.message.Offset)
-		}
-		if i > 0 && t.message.Prev != prev {
-			e.Errorf("brokertest: expected that Prev is the offset of the message before, %d, for publication %d; it is %d", prev, i+1, t.message.Prev)
-		}
-		prev = t.message.Offset
-		i++
-	}
-	if early.epoch() != late.epoch() {
-		e.Errorf("brokertest: expected one epoch of a name on all nodes; Began said %q and %q", early.epoch(), late.epoch())
-	}
-}
-
-// offset returns that of the last message.
-func (r *receiver) offset() (last uint64) {
-	for _, t := range r.told.all() {
-		last = max(last, t.message.Offset)
-	}
-	return last
-}
-
-// epoch returns the last one.
-func (r *receiver) epoch() (last string) {
-	for _, t := range r.told.all() {
-		if t.method == "Began" {
-			last = t.epoch
-		}
-	}
-	return last
-}
-
-func keys(e *env) {
-	a, b := e.node(), e.node()
-	own, other := a.listen("news"), b.listen("news")
-	list := []broker.Publication{{Data: "one", Key: "ann 1"}, {Data: "two", Key: "ann 2"}, {Data: "three", Key: "ANN 1"}, {Data: "four"}, {Data: "four"}}
-	var first broker.Receipt
-	for i, p := range list {
-		receipt := a.publish("news", p)
-		if receipt.Duplicate {
-			e.Errorf("brokertest: expected no duplicate, as key %q is new; Publish returned %+v", p.Key, receipt)
-		}
-		if i == 0 {
-			first = receipt
-		}
-	}
-	for _, m := range e.nodes {
-		if again := m.publish("news", list[0]); !again.Duplicate || again.Offset != first.Offset {
-			e.Errorf("brokertest: expected the Receipt of a duplicate with the earlier offset, %d; Publish of %s returned %+v", first.Offset, m.name, again)
-		}
-	}
-	if elsewhere := a.publish("other", list[0]); elsewhere.Duplicate {
-		e.Errorf("brokertest: expected no duplicate, as the key is new for this name; Publish returned %+v", elsewhere)
-	}
-	for _, r := range []*receiver{own, other} {
-		r.expect(list...)
-	}
-	e.nothingElse(own, other)
 }
 
 func endedContexts(e *env) {

@@ -36,6 +36,10 @@ type env struct {
 	nodes  []*member
 	ended  bool
 	faults journal[string] // by any goroutine
+
+	// About names that are kept.
+	sent    journal[sent] // what Publish has returned nil for
+	forgets bool          // the case has dropped what was kept
 }
 
 // newEnv begins a case.
@@ -97,6 +101,7 @@ func (e *env) end() {
 	for _, m := range e.nodes {
 		m.check()
 	}
+	e.checkNumbers()
 	for _, fault := range e.faults.all() {
 		e.Errorf("brokertest: %s", fault)
 	}

@@ -15,7 +15,8 @@ type Implementation struct {
 	// Bubble has each case run in a bubble of testing/synctest. It is for what needs neither sockets nor other processes.
 	Bubble bool
 
-	// Keeps says that the nodes are of type [broker.Historian], and keep what is published with Keep.
+	// Keeps says that the nodes are of type [broker.Historian], and keep what the cases publish with Keep: some thousands of messages of a
+	// name. Fits(100, time.Minute) has to return nil.
 	Keeps bool
 	// OneOrder says that all nodes see the publications of a name in one order, whoever publishes them.
 	OneOrder bool
@@ -35,6 +36,8 @@ type Group struct {
 	Heal func()
 	// Cut is Break for the connection of one node alone, and Mend ends it. Without them, cases that need them are left out.
 	Cut, Mend func(broker.Broker)
+	// Forget drops what is kept of a name, as if it had become too old. Without it, cases that need it are left out.
+	Forget func(name string)
 }
 
 // Run tests whether an implementation keeps the contract of [broker.Broker]: a subtest for each part of it.
@@ -55,6 +58,9 @@ func Run(t *testing.T, impl Implementation) {
 		})
 	}
 }
+
+// promised is how many messages of a name have to fit.
+const promised = 100
 
 // testCase is a part of the contract.
 type testCase struct {
@@ -117,6 +123,21 @@ var cases = []testCase{
 	{"kept: close ends everything", closeEndsEverything, keeps, true},
 	{"kept: close while down", closeWhileDown, keeps, true},
 	{"kept: too big", tooBig, func(i Implementation) bool { return i.Keeps && i.Largest > 0 }, true},
-	{"offsets", offsets, keeps, true},
-	{"keys", keys, keeps, true},
+	{"kept: many subscriptions", manySubscriptions, keeps, true},
+	{"kept: down and up", downAndUp, keeps, true},
+	{"kept: down and up under load", downAndUpUnderLoad, keeps, true},
+	{"kept: publications in doubt", publicationsInDoubt, keeps, true},
+	{"kept: offsets", offsets, keeps, true},
+	{"kept: keys", keys, keeps, true},
+	{"kept: reset", resetInItsPlace, keeps, true},
+	{"kept: beside names that are not", keptBesidePlain, keeps, true},
+	{"kept: fits", fits, keeps, true},
+	{"kept: after", after, keeps, true},
+	{"kept: after joins what is delivered", afterJoins, keeps, true},
+	{"kept: after fails", afterFails, keeps, true},
+	{"kept: after what was dropped", afterForgets, keeps, true},
+	{"kept: a cut is filled", cutIsFilled, keeps, true},
+	{"kept: a cut under load", cutUnderLoad, keeps, true},
+	{"kept: a cut, and not kept any more", cutAndNotKept, keeps, true},
+	{"kept: a reset while cut", resetWhileCut, keeps, true},
 }
