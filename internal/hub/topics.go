@@ -162,7 +162,7 @@ func (m lookup) handle(s *supervisor) {
 		if t == nil {
 			t = s.newTopic(strings.Clone(m.topic)) // it may be a piece of something large
 		}
-		if m.pin {
+		if m.pin || m.create && t.topic.IsShared() { // which would end before it has what it is made for
 			t.pinned = time.Now().Add(linger)
 		}
 		if t.isIdle() {

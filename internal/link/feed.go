@@ -19,8 +19,9 @@ import (
 type feed struct {
 	// Immutable.
 	link   *Link
-	topic  *topic.Topic // nil: what comes is the talk
-	people bool         // what comes is who is in the topic elsewhere
+	topic  *topic.Topic  // nil: what comes is the talk
+	people bool          // what comes is who is in the topic elsewhere
+	placed chan struct{} // of a topic whose messages the broker keeps: closed when the topic knows where it stands
 
 	// Owned by the broker's goroutine.
 	epoch string // of a topic whose messages the broker keeps
@@ -52,10 +53,14 @@ func (f *feed) keeps() bool { return f.topic != nil && !f.people && f.topic.IsSh
 
 // Began tells the topic where it stands.
 func (f *feed) Began(epoch string, offset uint64) {
-	if f.keeps() {
-		f.epoch = epoch
-		f.topic.Began(wire.Position{Epoch: epoch, Seq: offset})
+	if !f.keeps() {
+		return
 	}
+	f.topic.Began(wire.Position{Epoch: epoch, Seq: offset})
+	if f.epoch == "" {
+		close(f.placed)
+	}
+	f.epoch = epoch
 }
 
 // Deliver gives the topic what has come. What it has no room for is lost, and told as a gap.

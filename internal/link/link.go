@@ -42,9 +42,9 @@ type Link struct {
 	historian broker.Historian // the same one; nil: it keeps nothing
 	node      string
 	owner     Owner
-	ref    *actor.Ref[message]
-	ctx    context.Context // of the calls of the broker
-	cancel context.CancelFunc
+	ref       *actor.Ref[message]
+	ctx       context.Context // of the calls of the broker
+	cancel    context.CancelFunc
 
 	opening atomic.Int32  // unopened, begun or closed
 	opened  chan struct{} // closed when Open has returned
@@ -117,10 +117,10 @@ func New(b broker.Broker, historian broker.Historian, node string, owner Owner) 
 		historian: historian,
 		node:      node,
 		owner:     owner,
-		opened: make(chan struct{}),
-		known:  make(chan struct{}),
-		feeds:  make(map[*topic.Topic][]*feed),
-		wanted: make(map[*feed]struct{}),
+		opened:    make(chan struct{}),
+		known:     make(chan struct{}),
+		feeds:     make(map[*topic.Topic][]*feed),
+		wanted:    make(map[*feed]struct{}),
 	}
 	l.ctx, l.cancel = context.WithCancel(context.Background())
 	l.ref = actor.Spawn(actor.Options{Restarts: -1, OnPanic: func(err *actor.PanicError) { owner.Failed(err) }}, l.receive)

@@ -13,6 +13,9 @@ import (
 
 func (m enter) handle(l *Link) {
 	feeds := []*feed{{link: l, topic: m.Topic}}
+	if feeds[0].keeps() {
+		feeds[0].placed = make(chan struct{})
+	}
 	if m.Topic != nil && m.Topic.KnowsPresence() {
 		feeds = append(feeds, &feed{link: l, topic: m.Topic, people: true})
 	}
@@ -116,6 +119,9 @@ func (l *Link) call(subscribe, unsubscribe []*feed) {
 		if panicked := actor.Recovered(func() { err = l.broker.Subscribe(ctx, subscriptions(subscribe)) }); panicked != nil {
 			err = panicked
 		}
+		if err == nil {
+			err = awaitPlaces(ctx, subscribe)
+		}
 	}
 	if err == nil {
 		for _, f := range subscribe {
@@ -131,6 +137,21 @@ func (l *Link) call(subscribe, unsubscribe []*feed) {
 		}
 	}
 	l.ref.Post(called{subscribe, err})
+}
+
+// awaitPlaces waits until all know where they stand who have to.
+func awaitPlaces(ctx context.Context, feeds []*feed) error {
+	for _, f := range feeds {
+		if !f.keeps() {
+			continue
+		}
+		select {
+		case <-f.placed:
+		case <-ctx.Done():
+			return fmt.Errorf("waiting to be told where a topic stands: %w", ctx.Err())
+		}
+	}
+	return nil
 }
 
 func subscriptions(feeds []*feed) []broker.Subscription {
