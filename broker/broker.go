@@ -64,7 +64,8 @@ type Historian interface {
 	Broker
 
 	// Fits returns an error that says why, if of a name less is kept than its last so many messages, or than those of that age or younger. 0: there is no
-	// such limit. It may be called before Open.
+	// such limit. It may be called before Open. A type that is a Historian only with some of its options returns one that wraps
+	// errors.ErrUnsupported with the others, and then counts as a Broker alone.
 	Fits(messages int, age time.Duration) error
 
 	// After returns what is kept of a name that was published behind an offset, at most so many messages and at least one, if there is one;

@@ -25,7 +25,7 @@ const (
 	Core Mode = iota
 	// Confirmed: the server of this connection has it. That takes one round trip, which all share who publish at the same time.
 	Confirmed
-	// JetStream: it is stored. This is not implemented yet, and New refuses it.
+	// JetStream: the stream of the group has it, if it is kept, see StreamOptions. What is not kept is as in Confirmed.
 	JetStream
 )
 
@@ -50,6 +50,9 @@ type Options struct {
 	Group string
 
 	Mode Mode
+
+	// Stream is for mode JetStream alone.
+	Stream StreamOptions
 
 	// NATS are options of the connection: credentials, TLS, a name. See Prepare for those that the Broker needs.
 	NATS []nats.Option
@@ -78,19 +81,26 @@ type Broker struct {
 	queue  *queue         // from read to dispatch
 	gate   *gate
 	events *events
-	stop   chan struct{} // closed by Close
+	stop   chan struct{}   // closed by Close
+	life   context.Context // ends at the same time
+	die    context.CancelFunc
 	wg     sync.WaitGroup
+
+	keeper     *keeper // nil: the mode is not JetStream
+	dispatcher *dispatcher
 
 	session atomic.Pointer[session] // nil: down
 
 	publishing sync.RWMutex // held to read by publishers, and to write by Close once
 	closing    atomic.Bool
-	silent     atomic.Bool // Close has returned: nobody is called any more
-	isClosed   bool        // guarded by publishing
+	leaving    chan struct{} // closed when Close is called
+	silent     atomic.Bool   // Close has returned: nobody is called any more
+	isClosed   bool          // guarded by publishing
 
 	// The link's.
-	watcher broker.Watcher
-	told    bool // the Watcher knows how it is
+	watcher     broker.Watcher
+	told        bool  // the Watcher knows how it is
+	streamFault error // why the stream cannot be used, as was logged
 
 	subscribing sync.Mutex // held while NATS is asked to subscribe
 	mu          sync.RWMutex
@@ -114,8 +124,13 @@ func New(o Options) (*Broker, error) {
 	}
 	switch o.Mode {
 	case Core, Confirmed:
+		if o.Stream != (StreamOptions{}) {
+			return nil, errors.New("natsbroker: only the mode JetStream has a stream")
+		}
 	case JetStream:
-		return nil, errors.New("natsbroker: the mode JetStream is not implemented yet")
+		if err := o.Stream.complete(); err != nil {
+			return nil, err
+		}
 	default:
 		return nil, fmt.Errorf("natsbroker: unknown mode %d", o.Mode)
 	}
@@ -138,6 +153,7 @@ func New(o Options) (*Broker, error) {
 		gate:      newGate(),
 		events:    newEvents(),
 		stop:      make(chan struct{}),
+		leaving:   make(chan struct{}),
 		feeds:     make(map[broker.Receiver]*feed),
 		bySub:     make(map[*nats.Subscription]*feed),
 		upChanged: make(chan struct{}),
@@ -145,6 +161,11 @@ func New(o Options) (*Broker, error) {
 	if b.log == nil {
 		b.log = slog.Default()
 	}
+	b.life, b.die = context.WithCancel(context.Background())
+	if o.Mode == JetStream {
+		b.keeper = newKeeper(b)
+	}
+	b.dispatcher = newDispatcher(b)
 	if o.Conn != nil {
 		return b, b.checkConn()
 	}
@@ -201,14 +222,18 @@ func (b *Broker) Open(w broker.Watcher) error {
 	}
 	b.opened, b.watcher = true, w
 	b.wg.Go(b.read)
-	b.wg.Go(b.dispatch)
+	b.wg.Go(b.dispatcher.run)
 	b.wg.Go(b.link)
+	if b.keeper != nil {
+		b.wg.Go(b.keeper.checks)
+	}
 	return nil
 }
 
 // Close implements broker.Broker.
 func (b *Broker) Close(ctx context.Context) error {
 	b.closing.Store(true)
+	close(b.leaving)
 	done := make(chan error, 1)
 	go func() { done <- b.shut(ctx) }()
 	select {
@@ -231,6 +256,7 @@ func (b *Broker) shut(ctx context.Context) error {
 		err = ctx.Err()
 	}
 	close(b.stop)
+	b.die()
 	b.gate.close()
 	b.mu.Lock()
 	b.ended = true
@@ -248,6 +274,9 @@ func (b *Broker) shut(ctx context.Context) error {
 			if sub != nil {
 				_ = sub.Unsubscribe()
 			}
+		}
+		if b.keeper != nil {
+			b.keeper.unsubscribeHint()
 		}
 	} else if conn != nil {
 		conn.Close()

@@ -154,7 +154,7 @@ func TestTooBig(t *testing.T) {
 func TestNewRefuses(t *testing.T) {
 	s := startServer(t)
 	for want, o := range map[string]Options{
-		"not implemented": {Mode: JetStream}, "unknown mode": {Mode: 7}, "letters, digits": {Group: "a.*"}, "empty token": {Group: "a..b"},
+		"unknown mode": {Mode: 7}, "letters, digits": {Group: "a.*"}, "empty token": {Group: "a..b"},
 		"129 bytes": {Group: strings.Repeat("g", 129)}, "not negative": {MaxPending: -1}, "NoEcho": {NATS: []nats.Option{nats.NoEcho()}},
 		"parse": {URL: "nats://a:b:c:%zz"}, "Prepare": {Conn: plainClient(t, s.url())},
 		"URL and options": {Conn: plainClient(t, s.url(), Prepare), URL: s.url()},

@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"sync"
+	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/fanqie/tank-websocket-go-server/broker"
 )
@@ -38,20 +41,48 @@ func (b *Broker) read() {
 		}
 		select {
 		case m := <-b.in:
-			if m.Sub == nil {
-				b.queue.putCut(binary.BigEndian.Uint64(m.Data))
-				continue
-			}
-			b.mu.RLock()
-			f := b.bySub[m.Sub]
-			b.mu.RUnlock()
-			if f != nil {
-				b.queue.put(f, m.Data)
-			}
+			b.sort(m)
 		case <-b.stop:
 			return
 		}
 	}
+}
+
+// sort puts into the queue what comes from NATS, and the marks between.
+func (b *Broker) sort(m *nats.Msg) {
+	if m.Sub == nil {
+		if m.Subject == resultMark {
+			r := b.keeper.take()
+			b.queue.putDo(func() { b.dispatcher.checked(r) })
+		} else {
+			b.queue.putCut(binary.BigEndian.Uint64(m.Data))
+		}
+		return
+	}
+	b.mu.RLock()
+	f := b.bySub[m.Sub]
+	b.mu.RUnlock()
+	switch {
+	case f == nil:
+		if b.keeper != nil {
+			b.keeper.hinted(m.Sub)
+		}
+	case f.keep != nil:
+		b.queue.put(f, fromStream(m))
+	default:
+		b.queue.put(f, message{data: m.Data})
+	}
+}
+
+// fromStream reads what the stream says of a message. Without a sequence, it is not from the stream.
+func fromStream(m *nats.Msg) message {
+	one := message{data: m.Data}
+	one.seq, _ = strconv.ParseUint(m.Header.Get(jetstream.SequenceHeader), 10, 64)
+	one.pred, _ = strconv.ParseUint(m.Header.Get(jetstream.LastSequenceHeader), 10, 64)
+	if at, err := time.Parse(time.RFC3339Nano, m.Header.Get(jetstream.TimeStampHeaer)); err == nil {
+		one.time = at.UnixNano()
+	}
+	return one
 }
 
 // awaitRoom is called before NATS reads from the network. It waits for read, if that is behind.
@@ -73,65 +104,119 @@ func (b *Broker) putCut(id uint64) {
 	}
 }
 
-// dispatch calls the Receivers.
-func (b *Broker) dispatch() {
+// dispatcher calls the Receivers, from one goroutine.
+type dispatcher struct {
+	b       *Broker
+	touched []*feed // that have a batch
+
+	// For what is kept.
+	keeper  *keeper
+	age     time.Duration
+	epoch   string             // as of the last check; "": there was none
+	waiting map[*feed]struct{} // those that suspect that the stream is another one
+	fills   []*feed            // that wait for an edge
+	running int                // edges
+	held    int                // bytes held back, by all feeds
+	maxHeld int
+}
+
+func newDispatcher(b *Broker) *dispatcher {
+	return &dispatcher{b: b, keeper: b.keeper, age: b.options.Stream.Age, waiting: make(map[*feed]struct{}), maxHeld: b.options.MaxPendingBytes}
+}
+
+func (d *dispatcher) run() {
 	var entries []entry
-	var touched []*feed
-	deliver := func() {
-		for _, f := range touched {
-			f.deliver()
-		}
-		clear(touched)
-		touched = touched[:0]
-	}
 	for {
 		select {
-		case <-b.queue.wake:
-		case <-b.stop:
+		case <-d.b.queue.wake:
+		case <-d.b.stop:
 			return
 		}
-		entries = b.queue.take(entries)
+		entries = d.b.queue.take(entries)
 		for _, e := range entries {
-			switch {
-			case e.cut != 0:
-				deliver()
-				if !b.interrupt(e.cut) {
-					return
-				}
-			case e.lost != nil:
-				e.feed.lose(e.lost)
-			default:
-				p, err := decode(e.data)
-				if err != nil {
-					e.feed.lose(fmt.Errorf("%w; it was published to %q", err, e.feed.subject))
-					continue
-				}
-				if len(e.feed.batch) == 0 {
-					touched = append(touched, e.feed)
-				}
-				e.feed.batch = append(e.feed.batch, broker.Message{Publication: p})
-				if len(e.feed.batch) == maxBatch {
-					e.feed.deliver()
-				}
+			if !d.handle(e) {
+				return
 			}
 		}
-		deliver()
+		d.deliver()
 		clear(entries)
 	}
 }
 
+// handle returns false when the Broker is closed.
+func (d *dispatcher) handle(e entry) bool {
+	switch {
+	case e.do != nil:
+		e.do()
+	case e.cut != 0:
+		d.deliver()
+		return d.interrupt(e.cut)
+	case e.lost != nil && e.feed.keep != nil:
+		d.dropped(e.feed)
+	case e.lost != nil:
+		e.feed.lose(e.lost)
+	case e.feed.keep != nil:
+		d.arrive(e.feed, e.message)
+	default:
+		p, err := decode(e.data)
+		if err != nil {
+			e.feed.lose(fmt.Errorf("%w; it was published to %q", err, e.feed.subject))
+			break
+		}
+		d.add(e.feed, broker.Message{Publication: p})
+	}
+	return true
+}
+
+// add has a message delivered soon, with others.
+func (d *dispatcher) add(f *feed, m broker.Message) {
+	if len(f.batch) == 0 {
+		d.touched = append(d.touched, f)
+	}
+	f.batch = append(f.batch, m)
+	if len(f.batch) == maxBatch {
+		f.deliver()
+	}
+}
+
+// deliver delivers all that was added.
+func (d *dispatcher) deliver() {
+	for _, f := range d.touched {
+		f.deliver()
+	}
+	clear(d.touched)
+	d.touched = d.touched[:0]
+}
+
+// kept returns the feeds of what is kept.
+func (d *dispatcher) kept() []*feed {
+	d.b.mu.RLock()
+	defer d.b.mu.RUnlock()
+	var list []*feed
+	for _, f := range d.b.feeds {
+		if f.keep != nil {
+			list = append(list, f)
+		}
+	}
+	return list
+}
+
 // interrupt waits until subscriptions are in force again, and tells all of the gap before anything from the new network connection is
-// delivered. It returns false when the Broker is closed.
-func (b *Broker) interrupt(id uint64) bool {
+// delivered. What is kept is compared with the stream instead. It returns false when the Broker is closed.
+func (d *dispatcher) interrupt(id uint64) bool {
+	b := d.b
 	now, ok := b.gate.wait(id)
 	if !ok {
 		return false
+	}
+	if b.keeper != nil {
+		d.cut(d.kept())
 	}
 	b.mu.RLock()
 	feeds := slices.Collect(maps.Values(b.feeds))
 	b.mu.RUnlock()
 	feeds = slices.DeleteFunc(feeds, func(f *feed) bool {
-		return f.born >= id || f.told >= id // it is younger than the gap, or has been told of it
+		return f.keep != nil || f.born >= id || f.told >= id // it is younger than the gap, or has been told of it
 	})
 	for _, f := range feeds {
 		f.lose(errInterrupted)

@@ -11,7 +11,8 @@ import (
 
 // feed is a subscription of the Broker's.
 type feed struct {
-	subject string
+	subject string // that NATS is asked for
+	source  string // that the stream has it from, if it is kept
 	name    string
 	to      broker.Receiver
 	born    uint64       // the last dial before it
@@ -24,7 +25,11 @@ type feed struct {
 	// Guarded by queue.mu.
 	dropping bool // what came last was dropped
 
+	inForce atomic.Bool // the server has the subscription; only of what is kept
+	begun   atomic.Bool // Began was called; stored by the dispatcher
+
 	// The dispatcher's.
+	keep  *keep // nil: what is published is not kept
 	batch []broker.Message
 	told  uint64 // network connection for whose sake Lost was called last; 0: something was delivered since
 
@@ -54,6 +59,13 @@ func (f *feed) lose(cause error) {
 	if !f.ended && !f.silent.Load() {
 		f.to.Lost(cause)
 	}
+}
+
+// over says that Unsubscribe or Close was called.
+func (f *feed) over() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.ended
 }
 
 // end waits for a method of the Receiver that is running. None is called any more.

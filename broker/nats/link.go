@@ -1,7 +1,6 @@
 package natsbroker
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -25,6 +24,7 @@ const (
 	eventDown
 	eventFailed // an attempt to connect
 	eventClosed // for good
+	eventStream // it cannot be used
 )
 
 type event struct {
@@ -119,7 +119,23 @@ func (b *Broker) handle(e event) {
 		if b.options.Conn == nil && b.pause(redial) {
 			b.connect()
 		}
+	case eventStream:
+		b.withoutStream(e.err)
 	}
+}
+
+// withoutStream counts as down, until that is another time tried.
+func (b *Broker) withoutStream(err error) {
+	if b.streamFault == nil || b.streamFault.Error() != err.Error() {
+		b.log.Error("natsbroker: no stream", "error", err)
+	}
+	b.streamFault = err
+	b.goDown(err)
+	b.spawn(func() {
+		if b.pause(streamRetry) {
+			b.events.put(event{eventUp, nil})
+		}
+	})
 }
 
 func (b *Broker) stopped() bool {
@@ -171,6 +187,9 @@ func (b *Broker) attach(conn *nats.Conn) {
 		f.sub = nil
 	}
 	b.mu.Unlock()
+	if b.keeper != nil {
+		b.keeper.subscribeHint(conn)
+	}
 	for _, f := range feeds {
 		if err := b.ask(conn, f); err != nil {
 			return // the connection has gone already
@@ -197,14 +216,21 @@ func (b *Broker) goUp() {
 	b.mu.RLock()
 	s := newSession(b.conn, b.watch, id)
 	b.mu.RUnlock()
-	if s.flush(stopContext{b.stop}) != nil {
+	asked := b.asked()
+	if s.flush(b.life) != nil {
+		return
+	}
+	for _, f := range asked {
+		f.inForce.Store(true)
+	}
+	if b.keeper != nil && !b.hasStream(s) {
 		return
 	}
 	if _, cut := b.watch.count(); !b.gate.let(id, cut) || !s.alive() {
 		return
 	}
 	pause := corePause
-	if b.options.Mode == Confirmed {
+	if b.options.Mode != Core {
 		pause = 0
 	}
 	b.spawn(func() { s.confirm(b.stop, pause) })
@@ -213,6 +239,33 @@ func (b *Broker) goUp() {
 	if !b.silent.Load() {
 		b.watcher.Up()
 	}
+}
+
+// asked returns the feeds of what is kept that NATS was asked for.
+func (b *Broker) asked() (list []*feed) {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	for _, f := range b.feeds {
+		if f.keep != nil && f.sub != nil {
+			list = append(list, f)
+		}
+	}
+	return list
+}
+
+// hasStream asks for the stream, and makes it if it is not there.
+func (b *Broker) hasStream(s *session) bool {
+	ctx, cancel := s.limit(b.life, apiTimeout)
+	defer cancel()
+	_, err := b.keeper.info(ctx, s)
+	if err == nil {
+		b.streamFault = nil
+		return true
+	}
+	if s.ctx.Err() == nil && b.life.Err() == nil {
+		b.withoutStream(err)
+	}
+	return false
 }
 
 // goDown ends the session. It tells the Watcher, unless that knows.
@@ -264,23 +317,15 @@ func (b *Broker) reported(sub *nats.Subscription, err error) bool {
 		}
 	}
 	ours := strings.Contains(err.Error(), `"`+b.prefix)
+	if k := b.keeper; k != nil {
+		if concerns(err, k.hintSubject()) {
+			return true // that is permitted to be so
+		}
+		ours = ours || strings.Contains(err.Error(), `"`+k.from) || strings.Contains(err.Error(), `"`+k.to)
+		k.denied(err)
+	}
 	if ours || b.options.Conn == nil {
 		b.log.Warn("natsbroker: NATS reports", "error", err)
 	}
 	return ours
-}
-
-// stopContext is a context that ends with the Broker.
-type stopContext struct{ stop <-chan struct{} }
-
-func (c stopContext) Deadline() (time.Time, bool) { return time.Time{}, false }
-func (c stopContext) Done() <-chan struct{}       { return c.stop }
-func (c stopContext) Value(any) any               { return nil }
-func (c stopContext) Err() error {
-	select {
-	case <-c.stop:
-		return context.Canceled
-	default:
-		return nil
-	}
 }

@@ -17,19 +17,25 @@ import (
 const (
 	headByte = 0xFF
 	version1 = 1
-	flagJSON = 1
+	// Flags. Who does not know one cannot read the message.
+	flagJSON  = 1
+	flagReset = 2
+	flagPack  = 4 // and nothing else, see pack.go
 )
 
 var errPayload = errors.New("natsbroker: this message cannot be read")
 
 func encode(p broker.Publication) []byte {
-	if p.Key == "" && p.From == "" && !p.JSON && (p.Data == "" || p.Data[0] != headByte) {
+	if p.Key == "" && p.From == "" && !p.JSON && !p.Reset && (p.Data == "" || p.Data[0] != headByte) {
 		return []byte(p.Data)
 	}
 	b := make([]byte, 0, 3+2*binary.MaxVarintLen32+len(p.Key)+len(p.From)+len(p.Data))
 	var flags byte
 	if p.JSON {
 		flags |= flagJSON
+	}
+	if p.Reset {
+		flags |= flagReset
 	}
 	b = append(b, headByte, version1, flags)
 	b = appendString(b, p.Key)
@@ -53,10 +59,10 @@ func decode(b []byte) (broker.Publication, error) {
 	if b[1] != version1 {
 		return p, fmt.Errorf("%w: it has version %d of the format, from a newer release", errPayload, b[1])
 	}
-	if b[2]&^flagJSON != 0 {
+	if b[2]&^(flagJSON|flagReset) != 0 {
 		return p, fmt.Errorf("%w: it has unknown flags %#x", errPayload, b[2])
 	}
-	p.JSON = b[2]&flagJSON != 0
+	p.JSON, p.Reset = b[2]&flagJSON != 0, b[2]&flagReset != 0
 	b = b[3:]
 	var ok [2]bool
 	p.Key, b, ok[0] = cutString(b)

@@ -16,30 +16,40 @@ var ErrUnconfirmed = errors.New("natsbroker: the connection broke before the ser
 // Publish implements broker.Broker. What nil means depends on the Mode. While the connection stalls, it may wait for as long as a write
 // may take, 2 seconds by default, and somewhat longer than its context.
 func (b *Broker) Publish(ctx context.Context, name string, p broker.Publication) (broker.Receipt, error) {
-	return broker.Receipt{}, b.publish(ctx, name, p)
-}
-
-func (b *Broker) publish(ctx context.Context, name string, p broker.Publication) error {
 	subject, err := b.subject(name)
 	if err != nil {
-		return err
+		return broker.Receipt{}, err
 	}
 	if err := ctx.Err(); err != nil {
-		return err
+		return broker.Receipt{}, err
 	}
 	if b.closing.Load() {
-		return broker.ErrClosed
+		return broker.Receipt{}, broker.ErrClosed
 	}
 	b.publishing.RLock()
 	defer b.publishing.RUnlock()
 	if b.isClosed {
-		return broker.ErrClosed
+		return broker.Receipt{}, broker.ErrClosed
 	}
 	s := b.session.Load()
 	if s == nil {
-		return b.down()
+		return broker.Receipt{}, b.down()
 	}
-	if err := s.publish(subject, encode(p)); err != nil {
+	if b.keeper != nil && p.Keep {
+		return b.keeper.publish(ctx, s, name, p)
+	}
+	return broker.Receipt{}, b.send(ctx, s, subject, p)
+}
+
+// send publishes what is not kept.
+func (b *Broker) send(ctx context.Context, s *session, subject string, p broker.Publication) error {
+	payload := encode(p)
+	if b.keeper != nil {
+		if err := b.keeper.fits(s, payload); err != nil {
+			return err
+		}
+	}
+	if err := s.publish(subject, payload); err != nil {
 		return err
 	}
 	if b.options.Mode == Core {

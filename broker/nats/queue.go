@@ -2,12 +2,14 @@ package natsbroker
 
 import "sync"
 
-// entry is what the dispatcher has to do: deliver data to a feed, tell it of a loss, or deal with the end of a network connection.
+// entry is what the dispatcher has to do: deliver a message to a feed, tell it of a loss, deal with the end of a network connection, or
+// something else.
 type entry struct {
 	feed *feed
-	data []byte
+	message
 	lost error
 	cut  uint64 // number of the dial that followed
+	do   func()
 }
 
 // queue stands between the goroutine that reads from NATS, which never waits, and the dispatcher, which waits for Receivers. It has
@@ -27,11 +29,11 @@ func newQueue(maxCount, maxBytes int) *queue {
 	return &queue{maxCount: maxCount, maxBytes: maxBytes, wake: make(chan struct{}, 1)}
 }
 
-// put adds data, unless there is too much.
-func (q *queue) put(f *feed, data []byte) {
+// put adds a message, unless there is too much.
+func (q *queue) put(f *feed, m message) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.count > 0 && (q.count >= q.maxCount || q.bytes+len(data) > q.maxBytes) {
+	if q.count > 0 && (q.count >= q.maxCount || q.bytes+len(m.data) > q.maxBytes) {
 		if !f.dropping {
 			f.dropping = true
 			q.add(entry{feed: f, lost: errSlow})
@@ -40,14 +42,20 @@ func (q *queue) put(f *feed, data []byte) {
 	}
 	f.dropping = false
 	q.count++
-	q.bytes += len(data)
-	q.add(entry{feed: f, data: data})
+	q.bytes += len(m.data)
+	q.add(entry{feed: f, message: m})
 }
 
 func (q *queue) putLost(f *feed, cause error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.add(entry{feed: f, lost: cause})
+}
+
+func (q *queue) putDo(do func()) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.add(entry{do: do})
 }
 
 func (q *queue) putCut(id uint64) {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 const (
@@ -23,7 +24,9 @@ const (
 type session struct {
 	conn  *nats.Conn
 	watch *watch
-	id    uint64        // of the network connection
+	id    uint64          // of the network connection
+	ctx   context.Context // ends with the network connection
+	js    jetstream.JetStream
 	gone  chan struct{} // closed by the link when it is over
 	kick  chan struct{} // wakes confirm
 
@@ -44,11 +47,23 @@ type batch struct {
 }
 
 func newSession(conn *nats.Conn, w *watch, id uint64) *session {
-	return &session{conn: conn, watch: w, id: id, gone: make(chan struct{}), kick: make(chan struct{}, 1)}
+	js, _ := jetstream.New(conn) // its errors are those of options, of which there are none
+	return &session{conn: conn, watch: w, id: id, ctx: w.context(id), js: js, gone: make(chan struct{}), kick: make(chan struct{}, 1)}
 }
 
 // alive reports whether the network connection is still there. If so, none has come after it.
 func (s *session) alive() bool { return s.watch.alive.Load() == s.id }
+
+// limit returns a context that ends with the parent, the network connection, and after d. NATS does not end a request when its connection
+// breaks.
+func (s *session) limit(parent context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithTimeout(parent, d)
+	stop := context.AfterFunc(s.ctx, cancel)
+	return ctx, func() {
+		stop()
+		cancel()
+	}
+}
 
 func (s *session) wake() {
 	select {

@@ -52,8 +52,10 @@ func token(name string) string {
 }
 
 // subject is where publications of a name go.
-func (b *Broker) subject(name string) (string, error) {
-	s := b.prefix + token(name)
+func (b *Broker) subject(name string) (string, error) { return subject(b.prefix, name) }
+
+func subject(prefix, name string) (string, error) {
+	s := prefix + token(name)
 	if len(s) > maxSubject {
 		return "", fmt.Errorf("%w: a name of %d bytes needs a subject of %d, and no more than %d are permitted", broker.ErrTooBig, len(name), len(s), maxSubject)
 	}

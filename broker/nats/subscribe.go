@@ -43,11 +43,14 @@ func (b *Broker) register(subs []broker.Subscription) ([]*feed, error) {
 	for _, s := range subs {
 		f := b.feeds[s.To]
 		if f == nil {
-			subject, err := b.subject(s.Name)
-			if err != nil {
+			f = &feed{name: s.Name, to: s.To, born: dials, silent: &b.silent}
+			var err error
+			if f.subject, err = b.subject(s.Name); err != nil {
 				return nil, err
 			}
-			f = &feed{subject: subject, name: s.Name, to: s.To, born: dials, silent: &b.silent}
+			if k := b.keeper; k != nil && s.Keep {
+				f.subject, f.source, f.keep = k.to+token(s.Name), k.from+token(s.Name), new(keep)
+			}
 			b.feeds[s.To] = f
 		} else if f.name != s.Name {
 			return nil, fmt.Errorf("natsbroker: this Receiver is the subscription of %q, and cannot be that of %q", f.name, s.Name)
@@ -68,7 +71,10 @@ func (b *Broker) enforce(ctx context.Context, feeds []*feed) error {
 		if s != nil && s.alive() {
 			err := s.flush(ctx)
 			if err == nil {
-				return b.permitted(s.conn.LastError(), before, feeds)
+				if err := b.permitted(s.conn.LastError(), before, feeds); err != nil {
+					return err
+				}
+				return b.beginAll(ctx, feeds)
 			}
 			if ctx.Err() != nil {
 				return ctx.Err()
@@ -76,6 +82,30 @@ func (b *Broker) enforce(ctx context.Context, feeds []*feed) error {
 		}
 		select {
 		case <-changed: // NATS has asked for all of them on the new connection
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-b.stop:
+			return broker.ErrClosed
+		}
+	}
+}
+
+// beginAll has those that are new compared with the stream, and returns once Began was called for all of what is kept.
+func (b *Broker) beginAll(ctx context.Context, feeds []*feed) error {
+	for {
+		some := make(map[*feed]struct{})
+		for _, f := range feeds {
+			if f.keep != nil && (!f.inForce.Swap(true) || !f.begun.Load()) {
+				some[f] = struct{}{}
+			}
+		}
+		if len(some) == 0 {
+			return nil
+		}
+		done := make(chan struct{})
+		b.keeper.ask(check{feeds: some, done: []chan<- struct{}{done}})
+		select {
+		case <-done:
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-b.stop:
@@ -134,6 +164,7 @@ func (b *Broker) ask(conn *nats.Conn, f *feed) error {
 	wanted := b.feeds[f.to] == f
 	if wanted {
 		f.sub = sub
+		f.inForce.Store(false)
 		b.bySub[sub] = f
 	}
 	b.mu.Unlock()
@@ -178,6 +209,9 @@ func (b *Broker) Unsubscribe(subs []broker.Subscription) {
 	b.mu.Unlock()
 	for _, f := range ended {
 		f.end()
+		if f.keep != nil {
+			b.queue.putDo(func() { b.dispatcher.forget(f) })
+		}
 	}
 	if len(asked) == 0 || b.closing.Load() {
 		return

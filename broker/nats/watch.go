@@ -1,6 +1,7 @@
 package natsbroker
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -114,7 +115,7 @@ func (w *watch) Dial(network, address string) (net.Conn, error) {
 		w.failed = err
 		return nil, err
 	}
-	w.conn, w.dialled = &watched{Conn: conn, watch: w, id: id}, true
+	w.conn, w.dialled = newWatched(conn, w, id), true
 	w.alive.Store(id)
 	return w.conn, nil
 }
@@ -144,6 +145,18 @@ func (w *watch) count() (dials, cut uint64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.dials, w.cut
+}
+
+// context returns one that ends with the network connection of that number.
+func (w *watch) context(id uint64) context.Context {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.conn != nil && w.conn.id == id {
+		return w.conn.ctx
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
 }
 
 // end closes the network connection with that number, if it is still there.
@@ -222,6 +235,13 @@ type watched struct {
 	net.Conn
 	watch *watch
 	id    uint64
+	ctx   context.Context // ends with the connection
+	over  context.CancelFunc
+}
+
+func newWatched(conn net.Conn, w *watch, id uint64) *watched {
+	ctx, cancel := context.WithCancel(context.Background())
+	return &watched{conn, w, id, ctx, cancel}
 }
 
 func (c *watched) Write(b []byte) (int, error) {
@@ -246,6 +266,7 @@ func (c *watched) Read(b []byte) (int, error) {
 // Close is also how NATS ends a connection, before it tells anybody.
 func (c *watched) Close() error {
 	c.watch.alive.CompareAndSwap(c.id, 0)
+	c.over()
 	return c.Conn.Close()
 }
 
@@ -256,5 +277,6 @@ func (c *watched) fail(cause error) {
 		c.watch.failed = cause
 		c.watch.mu.Unlock()
 	}
+	c.over()
 	_ = c.Conn.Close()
 }

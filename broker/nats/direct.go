@@ -1,0 +1,178 @@
+package natsbroker
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+const (
+	// maxTails is for how many subjects a server looks up the last message in one request.
+	maxTails = 1024
+	// pageCount and pageBytes are how much is asked for at once.
+	pageCount = 512
+	pageBytes = 1 << 20
+	// lag is how long a replica of a stream gets to catch up with its leader, and lagTries how often.
+	lag      = 20 * time.Millisecond
+	lagTries = 100
+	// noneTries is how often a stream with replicas has to say that it has no message. That answer does not say who gives it.
+	noneTries = 3
+)
+
+var (
+	errAnswer = errors.New("natsbroker: JetStream gave an answer that cannot be understood")
+	errStale  = errors.New("natsbroker: a replica of the stream is behind")
+	// errNone says that none of the subjects has a message, errRemoved that one is not there, perhaps because it was removed meanwhile.
+	errNone    = errors.New("natsbroker: no message")
+	errRemoved = errors.New("natsbroker: a message is not there")
+)
+
+// stored is a message of the stream.
+type stored struct {
+	seq  uint64
+	time time.Time
+	data []byte
+}
+
+// getRequest is that of the direct-get API, for several messages. Its client in orbit.go takes an answer that ends early for one that is
+// complete, and does not return up to where a replica knows the stream.
+type getRequest struct {
+	Seq       uint64   `json:"seq,omitempty"`
+	NextFor   string   `json:"next_by_subj,omitempty"`
+	Batch     int      `json:"batch,omitempty"`
+	MaxBytes  int      `json:"max_bytes,omitempty"`
+	MultiLast []string `json:"multi_last,omitempty"`
+}
+
+// getEnd is what the end of an answer says.
+type getEnd struct {
+	pending uint64 // messages that follow
+	upTo    uint64 // all up to this sequence was looked at; only for MultiLast
+}
+
+// get calls each for the messages of an answer. An answer that ends early is an error.
+func (k *keeper) get(ctx context.Context, s *session, r getRequest, each func(subject string, m stored)) (getEnd, error) {
+	body, err := json.Marshal(r)
+	if err != nil {
+		return getEnd{}, err
+	}
+	inbox := s.conn.NewRespInbox()
+	sub, err := s.conn.SubscribeSync(inbox)
+	if err != nil {
+		return getEnd{}, err
+	}
+	defer func() { _ = sub.Unsubscribe() }()
+	if err := s.conn.PublishMsg(&nats.Msg{Subject: k.api + "DIRECT.GET." + k.name, Reply: inbox, Data: body}); err != nil {
+		return getEnd{}, err
+	}
+	for {
+		m, err := sub.NextMsgWithContext(ctx)
+		if err != nil {
+			return getEnd{}, err
+		}
+		if status := m.Header.Get("Status"); status != "" {
+			return ended(status, m.Header)
+		}
+		one := stored{data: m.Data}
+		one.seq, err = strconv.ParseUint(m.Header.Get(jetstream.SequenceHeader), 10, 64)
+		if err == nil {
+			one.time, err = time.Parse(time.RFC3339Nano, m.Header.Get(jetstream.TimeStampHeaer))
+		}
+		if err != nil {
+			return getEnd{}, fmt.Errorf("%w: %w", errAnswer, err)
+		}
+		each(m.Header.Get(jetstream.SubjectHeader), one)
+	}
+}
+
+// ended reads the last message of an answer.
+func ended(status string, h nats.Header) (end getEnd, err error) {
+	what := h.Get("Description")
+	switch {
+	case status == "204":
+		if end.pending, err = strconv.ParseUint(h.Get("Nats-Num-Pending"), 10, 64); err != nil {
+			return end, fmt.Errorf("%w: %w", errAnswer, err)
+		}
+		end.upTo, _ = strconv.ParseUint(h.Get("Nats-UpTo-Sequence"), 10, 64) // not in all answers
+		return end, nil
+	case status == "404" && what == "No Results":
+		return end, errNone
+	case status == "404":
+		return end, errRemoved
+	}
+	return end, fmt.Errorf("natsbroker: JetStream answered %s %s", status, what)
+}
+
+// page returns messages of a subject from a sequence on, and how many follow.
+func (k *keeper) page(ctx context.Context, s *session, subject string, from uint64) (list []stored, pending uint64, err error) {
+	r := getRequest{Seq: max(from, 1), NextFor: subject, Batch: pageCount, MaxBytes: pageBytes}
+	end, err := k.get(ctx, s, r, func(_ string, m stored) { list = append(list, m) })
+	if errors.Is(err, errRemoved) && len(list) == 0 {
+		return nil, 0, nil
+	}
+	return list, end.pending, err
+}
+
+// tails returns the last message of each subject that has one behind a sequence. They are from a replica that knows the stream up to
+// another sequence, at least.
+func (k *keeper) tails(ctx context.Context, s *session, subjects []string, behind, upTo uint64) (map[string]stored, error) {
+	all := make(map[string]stored)
+	for len(subjects) > 0 {
+		n, bytes := 0, 0
+		for n < len(subjects) && n < maxTails && (n == 0 || bytes+len(subjects[n]) < int(s.conn.MaxPayload()/2)) {
+			bytes += len(subjects[n]) + len(`"",`)
+			n++
+		}
+		if err := k.someTails(ctx, s, all, subjects[:n], behind, upTo); err != nil {
+			return nil, err
+		}
+		subjects = subjects[n:]
+	}
+	return all, nil
+}
+
+func (k *keeper) someTails(ctx context.Context, s *session, all map[string]stored, subjects []string, behind, upTo uint64) error {
+	none := 0
+	for try, next := 0, behind+1; try < lagTries; {
+		begun := next
+		end, err := k.get(ctx, s, getRequest{Seq: next, MultiLast: subjects, MaxBytes: pageBytes}, func(subject string, m stored) {
+			all[subject] = m
+			next = max(next, m.seq+1)
+		})
+		switch {
+		case errors.Is(err, errNone):
+			if none++; upTo == 0 || k.replicas.Load() <= 1 || none == noneTries {
+				return nil
+			}
+		case err != nil && !errors.Is(err, errRemoved):
+			return err
+		case err == nil && end.upTo >= upTo && end.pending == 0:
+			return nil
+		case err == nil && end.upTo >= upTo:
+			continue
+		}
+		next = begun
+		try++
+		if err := sleep(ctx, lag); err != nil {
+			return err
+		}
+	}
+	return errStale
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
