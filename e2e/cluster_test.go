@@ -43,15 +43,17 @@ func (p pane) texts() string {
 	return `[...document.querySelectorAll(` + quote(p.selector+` [data-testid="message"]`) + `)].map((m) => m.querySelector('.text').textContent)`
 }
 
-// unsent is the same for what is marked as not sent yet.
-func (p pane) unsent() string {
-	return `[...document.querySelectorAll(` + quote(p.selector+` .waits`) + `)].filter((m) => m.querySelector('.fate').textContent)` +
+// waiting is the same for what is marked as not sent yet.
+func (p pane) waiting() string {
+	return `[...document.querySelectorAll(` + quote(p.selector+` [data-state="late"]`) + `)].filter((m) => m.querySelector('.fate').textContent)` +
 		`.map((m) => m.querySelector('.text').textContent)`
 }
 
+// waitTexts waits until the pane shows these texts, and all as published.
 func (p pane) waitTexts(want ...string) {
 	p.t.Helper()
-	p.wait(fmt.Sprintf(`%s.join('|') === %s && !document.querySelector(%s)`, p.texts(), quote(strings.Join(want, "|")), quote(p.selector+` .waits`)))
+	p.wait(p.texts() + `.join('|') === ` + quote(strings.Join(want, "|")))
+	p.wait(`!document.querySelector(` + quote(p.selector+` [data-testid="message"]:not([data-state="published"])`) + `)`)
 }
 
 // TestClusterOutlivesItsBroker: the broker is killed with signal 9, and the pages of both nodes say so. What is written meanwhile waits in
@@ -94,8 +96,8 @@ func TestClusterOutlivesItsBroker(t *testing.T) {
 	ada.write("I'll wait here.", true)
 	lin.write("我在等。", true)
 	lin.write("half a sentence", false)
-	ada.wait(ada.unsent() + `.join('|') === "Are you still there?|I'll wait here."`)
-	lin.wait(lin.unsent() + `.join('|') === '我在等。'`)
+	ada.wait(ada.waiting() + `.join('|') === "Are you still there?|I'll wait here."`)
+	lin.wait(lin.waiting() + `.join('|') === '我在等。'`)
 	if got := eval[[]string](p, lin.texts()); len(got) != 3 {
 		t.Errorf("without a broker, Lin sees %q", got)
 	}
@@ -105,7 +107,8 @@ func TestClusterOutlivesItsBroker(t *testing.T) {
 	p.click("kill") // which starts it again
 	all("live")
 	for _, q := range panes {
-		q.wait(q.texts() + `.length === 5 && !document.querySelector('.waits')`)
+		q.wait(q.texts() + `.length === 5`)
+		q.wait(`!document.querySelector('[data-state="late"]')`)
 	}
 	order := eval[[]string](p, ada.texts())
 	if !slices.Equal(order[:2], said) || slices.Index(order, "Are you still there?") > slices.Index(order, "I'll wait here.") {

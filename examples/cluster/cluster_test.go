@@ -194,8 +194,10 @@ func TestWhatIsRefused(t *testing.T) {
 			t.Errorf("the name %q is answered with %s", name, answer.Status)
 		}
 	}
-	if answer := f.servers[0].DialRefused("/ws", tanktest.User("Ada"), tanktest.Header("Origin", "https://example.com")); answer.StatusCode != http.StatusForbidden {
-		t.Errorf("a page from elsewhere is answered with %s", answer.Status)
+	for _, origin := range []string{"https://example.com", "null", "http://", "%"} {
+		if answer := f.servers[0].DialRefused("/ws", tanktest.User("Ada"), tanktest.Header("Origin", origin)); answer.StatusCode != http.StatusForbidden {
+			t.Errorf("a page of %s is answered with %s", origin, answer.Status)
+		}
 	}
 	ada := f.servers[0].DialV2("/ws", tanktest.User("Ada"), tanktest.Header("Origin", "http://tank.test:8080"))
 	ada.SubscribeRefused("forbidden", "news")

@@ -80,6 +80,13 @@ function drawNode({ port, plugged, interrupted, pages, kept }, i) {
   button.ariaPressed = !plugged;
 }
 
+function drawBroker({ pid, since }) {
+  const seconds = Math.max(0, Math.floor((Date.now() - since) / 1000));
+  $('broker').dataset.state = pid ? 'live' : 'dead';
+  setText($('process'), pid ? t('runs')(pid) : t('killed')(seconds));
+  setText($('kill'), t(pid ? 'kill' : 'start'));
+}
+
 function draw() {
   const open = desk.state === 'open';
   document.body.dataset.desk = open ? 'open' : 'gone';
@@ -87,12 +94,8 @@ function draw() {
   panes.forEach((p) => p.draw());
   if (!state) return;
   state.nodes.forEach(drawNode);
-  const { pid, since } = state;
-  $('broker').dataset.state = pid ? 'live' : 'dead';
-  const seconds = Math.max(0, Math.floor((Date.now() - since) / 1000));
-  setText($('process'), pid ? t('runs')(pid) : t('killed')(seconds));
-  setText($('kill'), t(pid ? 'kill' : 'start'));
+  drawBroker(state);
   setText($('advice'), advice());
 }
 
-setInterval(draw, 500); // of a broker that is away, the seconds
+setInterval(() => state && drawBroker(state), 500); // the seconds that it is away

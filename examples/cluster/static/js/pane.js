@@ -7,8 +7,8 @@ import { Session } from './session.js';
 const NEAR = 40; // px from the end that count as being at the end
 
 /**
- * pane makes a page for who has names[who]. go(session) is asked which node comes next; flows(session, out) is told when a message
- * moves; t looks a text up.
+ * pane makes a page for the person names[who]. nodes() returns what it can connect to, flows(session, out) is told when a message goes to the
+ * node or comes from it, and t looks a text up.
  */
 export function pane(names, who, { nodes, flows, t }) {
   const root = document.getElementById('pane').content.firstElementChild.cloneNode(true);
@@ -51,9 +51,8 @@ export function pane(names, who, { nodes, flows, t }) {
     if (item.note) return setText(node.firstChild, t(item.note));
     node.classList.toggle('own', item.from === names[who]);
     node.classList.toggle('joins', items[i - 1]?.from === item.from);
-    const unsent = session.own.includes(item) && !item.sent;
-    node.classList.toggle('waits', unsent);
-    setText(node.querySelector('.fate'), unsent && item.late ? t('notSent') : '');
+    node.dataset.state = item.state ?? 'published';
+    setText(node.querySelector('.fate'), { late: t('notSent'), refused: t('refused') }[item.state] ?? '');
   }
 
   function draw() {

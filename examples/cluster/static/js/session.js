@@ -11,7 +11,8 @@ const randomId = () => Array.from(crypto.getRandomValues(new Uint32Array(3)), (n
 
 /**
  * Session shows the room as its node has it. Its items are messages, {id, from, text, time}, and notes, {id, note}, in the node's order.
- * Behind them come the own ones that have not come back yet, {id, from, text, sent, late}.
+ * Behind them come the own ones that have not come back yet, {id, from, text, state}. The state is "" at first; "late" when it could not be
+ * published at once, and is going to be; "sent"; or "refused".
  */
 export class Session {
   items = [];
@@ -57,7 +58,7 @@ export class Session {
 
   /** say publishes, now or as soon as that is possible. */
   say(text) {
-    this.own.push({ id: randomId(), from: this.#name, text, late: this.state !== 'live' });
+    this.own.push({ id: randomId(), from: this.#name, text, state: this.state === 'live' ? '' : 'late' });
     this.#send();
     this.#on.changed();
   }
@@ -66,7 +67,7 @@ export class Session {
     if (this.state === 'live') this.#back();
     else {
       if (this.state !== 'connecting') this.#left ||= Date.now();
-      for (const message of this.own) message.late ||= !message.sent;
+      for (const message of this.own) message.state ||= 'late';
       clearTimeout(this.#settling);
       this.#settling = this.state === 'interrupted' ? -1 : 0;
     }
@@ -80,7 +81,7 @@ export class Session {
     this.#send();
   }
 
-  // The node cannot say what came behind the position, as another node can't in the mode Confirmed: then what it has is the room.
+  // When the node cannot tell what came behind the position, what it has is the room. In the mode Confirmed, that is so of another node.
   #joined({ recovered, why }) {
     if (!recovered && why) this.items = [];
     this.#on.changed();
@@ -109,16 +110,16 @@ export class Session {
   async #send() {
     if (this.#sending) return;
     this.#sending = true;
-    for (let message; (message = this.own.find(({ sent }) => !sent)) && this.state === 'live' && !this.#settling;) {
+    const next = () => this.state === 'live' && !this.#settling && this.own.find(({ state }) => !state || state === 'late');
+    for (let message; (message = next());) {
       try {
         await this.#tank.publish(ROOM, { id: message.id, text: message.text }, { key: message.key });
-        message.sent = true;
+        message.state = 'sent';
         this.#on.flows(true);
       } catch (error) {
         message.key = error.key;
-        message.late = true;
-        if (!error.retry) this.own = this.own.filter((m) => m !== message);
-        else if (this.state === 'live') await new Promise((done) => setTimeout(done, AGAIN));
+        message.state = error.retry ? 'late' : 'refused';
+        if (error.retry && this.state === 'live') await new Promise((done) => setTimeout(done, AGAIN));
       }
       this.#on.changed();
     }
