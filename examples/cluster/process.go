@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"strconv"
 	"sync"
 	"syscall"
@@ -56,7 +57,8 @@ func serveNATS(args []string) error {
 	fmt.Println("ready")
 	_, err = io.Copy(io.Discard, os.Stdin)
 	s.Shutdown()
-	return errors.Join(err, os.RemoveAll(args[1])) // nobody is there to start it again
+	// Nobody is there to start it again.
+	return errors.Join(err, os.RemoveAll(filepath.Join(args[1], server.JetStreamStoreDir)), os.Remove(args[1])) // #nosec G703 -- its own files
 }
 
 // process is the NATS server as a process, which can be killed and started again at the same address, with the same files.
@@ -83,7 +85,7 @@ func (p *process) start() error {
 	if err != nil {
 		return err
 	}
-	cmd := exec.Command(self, brokerCommand, p.addr, p.dir)
+	cmd := exec.Command(self, brokerCommand, p.addr, p.dir) // #nosec G204 -- this program, with an address and a folder of its own
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe() // which ends with this program, however that ends
 	if err != nil {
