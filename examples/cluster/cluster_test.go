@@ -84,8 +84,9 @@ func setUp(t *testing.T) *fixture {
 		go n.stay()
 		f.nodes, f.servers = append(f.nodes, n), append(f.servers, s)
 	}
-	for _, n := range f.nodes {
-		await(t, "a node is ready", func() bool { return n.tkws.Ready() == nil && len(n.tkws.GetAllTopics()) == 1 })
+	for i, n := range f.nodes {
+		await(t, "the loop has begun", func() bool { return n.tkws.GetTopicSubscriberCount(room) == 1 })
+		f.page(i, "nobody").Unsubscribe(room) // to which it was subscribed, so the node gets what is published from now on
 	}
 	return f
 }
