@@ -2,10 +2,12 @@ package tank
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/fanqie/tank-websocket-go-server/broker"
 	"github.com/fanqie/tank-websocket-go-server/client"
+	"github.com/fanqie/tank-websocket-go-server/internal/wire"
 )
 
 // More than one process: what the instances of a group tell each other beside publications, see WithBroker.
@@ -33,6 +35,22 @@ func (m *Manager) brokerStats() (s BrokerStats) {
 		Gaps:      c.Gaps.Load(),
 		InDoubt:   c.InDoubt.Load(),
 	}
+}
+
+// historian returns the broker if it keeps messages, or nil. It panics when a topic is to keep more than that.
+func (c *config) historian() broker.Historian {
+	h, is := c.broker.(broker.Historian)
+	if !is || errors.Is(h.Fits(1, 0), errors.ErrUnsupported) {
+		return nil
+	}
+	for pattern, o := range c.topics.all() {
+		if o.History == (History{}) {
+			continue
+		}
+		err := h.Fits(o.History.Messages, o.History.Age)
+		require(err == nil, "NewInstance", "the broker does not keep what topics %s are to keep: %v", wire.Quote(pattern), err)
+	}
+	return h
 }
 
 // talk is what an instance tells the others: to do for a user what it has done itself.

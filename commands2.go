@@ -81,7 +81,7 @@ func (c *Client) refuseToken(id uint64, code string, err error) {
 // handleSubscribe2 subscribes the client. A replay has to fit into half of the outbox, and comes to its end before the next command is
 // looked at: several at once would be more than an outbox holds. So may be several times who is in a topic.
 func (c *Client) handleSubscribe2(cmd *wire.Command2) {
-	ask := &hub.Ask{ID: cmd.ID, Since: cmd.Since, Last: cmd.Last, Watch: cmd.Presence}
+	ask := &hub.Ask{ID: cmd.ID, Since: cmd.Since, Last: cmd.Last, Watch: cmd.Presence, Among: c.m.config.limits.Subscriptions}
 	if cmd.Since.IsZero() && cmd.Last == 0 && !cmd.Presence {
 		c.handleSubscribe(cmd.Topic, ask)
 		return

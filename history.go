@@ -131,9 +131,9 @@ func (m *Manager) History(ctx context.Context, topic string, since Position, mos
 	page := HistoryPage{First: Position(kept.From), Last: Position(kept.From), Whole: kept.Missed == ""}
 	for _, part := range kept.Parts {
 		if len(page.Messages) == 0 {
-			page.First.Seq = part.Seq - uint64(part.Messages) + 1 // #nosec G115 -- a count
+			page.First.Seq = part.Number(0)
 		}
-		page.Last.Seq = part.Seq // and not a number of messages further: behind a broker, there may be gaps
+		page.Last.Seq = part.Number(part.Messages - 1)
 		for p := range wire.Publications(part.For(wire.V2)) {
 			p.Topic = topic
 			page.Messages = append(page.Messages, Publication(p))
@@ -156,6 +156,9 @@ func (m *Manager) Reset(topic string) error {
 	}
 	if err := m.hub.Reset(m.config.limits.PublishTimeout, topic); err != nil {
 		return err
+	}
+	if m.hub.Shares(topic) {
+		return nil // they see it among what is published
 	}
 	return m.say(talk{Reset: topic})
 }

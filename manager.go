@@ -85,6 +85,7 @@ func NewInstance(opts ...Option) *Manager {
 		OutboxBytes:       m.histograms.outboxBytes,
 		Observer:          m.feed,
 		Broker:            c.broker,
+		Historian:         c.historian(),
 		Node:              m.node,
 		Heard:             m.heard,
 		PublishTimeout:    c.limits.PublishTimeout,

@@ -2,6 +2,7 @@ package tank
 
 import (
 	"cmp"
+	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -54,6 +55,22 @@ func (t *topicTable) set(pattern string, o TopicOptions) {
 	t.prefixes = slices.DeleteFunc(t.prefixes, func(p topicPrefix) bool { return p.prefix == prefix })
 	t.prefixes = append(t.prefixes, topicPrefix{prefix, o})
 	slices.SortFunc(t.prefixes, func(a, b topicPrefix) int { return cmp.Compare(len(b.prefix), len(a.prefix)) })
+}
+
+// all yields the options with their patterns.
+func (t *topicTable) all() iter.Seq2[string, TopicOptions] {
+	return func(yield func(string, TopicOptions) bool) {
+		for name, o := range t.exact {
+			if !yield(name, o) {
+				return
+			}
+		}
+		for _, p := range t.prefixes {
+			if !yield(p.prefix+"*", p.options) {
+				return
+			}
+		}
+	}
 }
 
 // setDefaults completes the options, when topics may keep so many bytes altogether.

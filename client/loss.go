@@ -34,8 +34,8 @@ func (c *Client) noteLoss(slot, messages int) {
 	}
 	l := &of[len(of)-1]
 	l.slot = slot
-	l.messages += uint64(messages)               // #nosec G115 -- a count
-	l.last = b.Seq - uint64(b.Messages-messages) // #nosec G115 -- there are not more
+	l.messages += uint64(messages) // #nosec G115 -- a count
+	l.last = b.Number(messages - 1)
 	o.losses[b.Topic] = of
 }
 

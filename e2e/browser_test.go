@@ -88,6 +88,7 @@ func buildExamples(into string) error {
 			"./clients/js/testdata/server"},
 		"../examples/inspect": {"."}, // a module of its own
 		"../examples/orders":  {"."}, // and another
+		"../examples/cluster": {"."},
 	} {
 		build := exec.Command("go", append([]string{"build", "-o", into}, programs...)...)
 		build.Dir = dir

@@ -7,13 +7,14 @@ import (
 )
 
 var titles = map[string][2]string{ // in English and Chinese
-	"single": {"tank: the time", "tank：时间"},
-	"multi":  {"tank: two instances", "tank：两个实例"},
-	"echo":   {"tank: echo", "tank：回显"},
-	"auth":   {"tank: auth", "tank：认证"},
-	"orders": {"tank: orders", "tank：订单"},
-	"ticker": {"tank ticker", "tank 行情"},
-	"chat":   {"tank chat", "tank 聊天室"},
+	"single":  {"tank: the time", "tank：时间"},
+	"multi":   {"tank: two instances", "tank：两个实例"},
+	"echo":    {"tank: echo", "tank：回显"},
+	"auth":    {"tank: auth", "tank：认证"},
+	"orders":  {"tank: orders", "tank：订单"},
+	"ticker":  {"tank ticker", "tank 行情"},
+	"chat":    {"tank chat", "tank 聊天室"},
+	"cluster": {"tank cluster", "tank 集群"},
 }
 
 // TestPagesSpeakTwoLanguages: title, language and texts change together, and the button that changes them keeps its height when

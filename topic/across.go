@@ -14,11 +14,19 @@ import (
 // be missing. All functions in this file run in the topic's actor, but the exported ones and goLive.
 
 type (
-	inForce struct{}                                  // the subscription at the broker is in force
-	arrived struct{ publications []wire.Publication } // have come from the broker
-	gap     struct{}                                  // publications may be missing between those before and those that follow
-	notice  struct{ frames []byte }                   // tell all members that speak tank.v2
+	inForce struct{}                         // the subscription at the broker is in force
+	arrived struct{ publications []Arrival } // have come from the broker
+	gap     struct{}                         // publications may be missing between those before and those that follow
+	notice  struct{ frames []byte }          // tell all members that speak tank.v2
 )
+
+// Arrival is a publication that has come from the broker.
+type Arrival struct {
+	wire.Publication
+	Seq   uint64    // of a broker that keeps messages: its number
+	At    time.Time // when it was published; zero: just now
+	Reset bool      // it has no data, and says that what was published before it is not kept any more
+}
 
 // InForce says that the topic's subscription at the broker is in force. Members that wait for that begin. Only the link may call it, at
 // most once. It never blocks.
@@ -30,6 +38,16 @@ func (t *Topic) InForce() {
 // Live is closed when the topic's subscription at the broker is in force, or the topic has ended.
 func (t *Topic) Live() <-chan struct{} { return t.live }
 
+// IsLive reports whether Live is closed.
+func (t *Topic) IsLive() bool {
+	select {
+	case <-t.live:
+		return true
+	default:
+		return false
+	}
+}
+
 // goLive closes Live. Any goroutine may call it.
 func (t *Topic) goLive() {
 	if t.live != nil {
@@ -39,7 +57,7 @@ func (t *Topic) goLive() {
 
 // Arrive puts publications that have come from the broker into the topic's mailbox, and keeps the slice. A key has to name its owner. It
 // blocks while the mailbox is full. It returns actor.ErrStopped after Stop, or the context's error. Only edges may call it.
-func (t *Topic) Arrive(ctx context.Context, publications []wire.Publication) error {
+func (t *Topic) Arrive(ctx context.Context, publications []Arrival) error {
 	var m Message = arrived{publications}
 	if rand.IntN(sampleEvery) < len(publications) { // #nosec G404 -- nobody gains by guessing it
 		m = sampled{m, time.Now().UnixNano()}
@@ -86,9 +104,11 @@ func (inForce) handle(t *Topic) {
 // handle publishes what has come, but what was published before with the same key.
 func (m arrived) handle(t *Topic) {
 	for i := range m.publications {
-		p := &m.publications[i]
-		if p.Key == "" || t.isNew(p.Key) {
-			publishWhole{p}.handle(t)
+		switch p := &m.publications[i]; {
+		case t.shared != nil:
+			t.take(p)
+		case p.Key == "" || t.isNew(p.Key):
+			publishWhole{&p.Publication}.handle(t)
 		}
 		if t.size.isFull() {
 			t.deliverBatch()
@@ -99,7 +119,7 @@ func (m arrived) handle(t *Topic) {
 // isNew reports whether nothing was published with a key before, as far as the topic knows, and notes the key.
 func (t *Topic) isNew(key string) bool {
 	now := time.Now().UnixNano()
-	t.keys.expire(t.history.low(t.seq), now)
+	t.keys.expire(t.history.edge(t.seq), now)
 	owned := ownedKey{key: strings.Clone(key)} // it may be a piece of something large
 	if _, known := t.keys.find(owned); known {
 		return false

@@ -22,23 +22,29 @@ const (
 
 // A topic collects what is published in a batch and delivers that as a whole. All functions in this file run in its actor.
 
-// append encodes a message behind the others, in the encodings of frames, and numbers it. It reports whether somebody needs the
+// append encodes a message behind the others, in the encodings of frames, and gives it its number. It reports whether somebody needs the
 // message as it is, too.
-func (t *Topic) append(p *wire.Publication) (asObject bool) {
+func (t *Topic) append(p *wire.Publication, seq uint64) (asObject bool) {
 	if t.aborted.Load() {
 		return false
 	}
 	if t.batch == nil {
-		t.batch = t.newBatch()
+		t.batch, t.since = t.newBatch(), t.seq
+		if t.shared != nil {
+			t.batch.Numbers = new(wire.Numbers)
+		}
 	}
 	if t.needsV1 {
 		t.encodeV1(p)
 	}
 	if t.needsV2 {
-		t.encodeV2(p)
+		t.encodeV2(p, seq)
 	}
-	t.seq++
+	t.seq = seq
 	t.batch.Messages++
+	if t.batch.Numbers != nil {
+		*t.batch.Numbers = append(*t.batch.Numbers, seq)
+	}
 	return t.needing[wire.Objects] > 0
 }
 
@@ -71,13 +77,13 @@ func (t *Topic) encodeV1(p *wire.Publication) {
 	t.put(wire.V1, frames, start, t.needing[wire.V1] == 0)
 }
 
-func (t *Topic) encodeV2(p *wire.Publication) {
+func (t *Topic) encodeV2(p *wire.Publication, seq uint64) {
 	frames := t.frames(wire.V2, len(p.Data)+len(p.From)+t.envelope)
 	start := len(frames)
 	if t.verbatim {
 		frames = wire.AppendMessage2(frames, p.Data, p.JSON)
 	} else {
-		frames = t.envelope2.Append(frames, t.seq+1, t.seq, p)
+		frames = t.envelope2.Append(frames, seq, t.seq, p)
 	}
 	t.size.v2 += len(frames) - start
 	t.put(wire.V2, frames, start, t.needing[wire.V2] == 0 && !t.history.limits.IsOn())

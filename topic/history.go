@@ -29,17 +29,20 @@ type ring struct {
 	newBatch func() *wire.Batch // makes an empty batch of the topic
 	blocks   []*block           // oldest first; none is empty
 	memory   int                // of the blocks, in bytes
+	count    int                // of the messages in them, of which the oldest may be more than the limit
+	base     *uint64            // nothing was published between that number and the first block, or, without one, until now; nil: not known
 }
 
 // block is frames that were encoded one behind the other.
 type block struct {
 	whole    *wire.Batch // stands for the memory of the frames
 	frames   []byte
-	first    uint64 // number of the first message
+	before   uint64 // number of the message before the first
 	messages int
-	began    int64       // when the first message was published, Unix nanoseconds
-	ended    int64       // when the last one was
-	all      *wire.Batch // the block as a part of whole; nil: not needed since the last message was added
+	numbers  *wire.Numbers // of the messages; nil: each is one more than that before it
+	began    int64         // when the first message was published, Unix nanoseconds
+	ended    int64         // when the last one was
+	all      *wire.Batch   // the block as a part of whole; nil: not needed since the last message was added
 }
 
 const (
@@ -55,10 +58,30 @@ const (
 	blockParts = 8
 )
 
-func (b *block) last() uint64 { return b.first + uint64(b.messages) - 1 } // #nosec G115 -- a count
+// number returns the number of a message, the first of them 0; and for -1, that of the one before.
+func (b *block) number(message int) uint64 {
+	switch {
+	case message < 0:
+		return b.before
+	case b.numbers != nil:
+		return (*b.numbers)[message]
+	}
+	return b.before + 1 + uint64(message) // #nosec G115 -- not negative
+}
+
+func (b *block) last() uint64 { return b.number(b.messages - 1) }
 
 // memory returns what the block counts, in bytes.
-func (b *block) memory() int { return blockOverhead + cap(b.frames) }
+func (b *block) memory() int {
+	n := blockOverhead + cap(b.frames)
+	if b.numbers != nil {
+		n += numbersBytes * cap(*b.numbers)
+	}
+	return n
+}
+
+// numbersBytes is what the number of a message takes, in bytes, where a broker has numbered it.
+const numbersBytes = int(unsafe.Sizeof(uint64(0)))
 
 // setFrames gives the block other memory.
 func (r *ring) setFrames(b *block, frames []byte) {
@@ -66,51 +89,101 @@ func (r *ring) setFrames(b *block, frames []byte) {
 	b.whole.Frames[wire.V2] = frames[:0]
 }
 
-// add keeps messages, of which the first has that number, and drops what is over the limits then.
-func (r *ring) add(frames []byte, first uint64, messages int, now int64) {
-	if surplus := messages - r.limits.Messages; r.limits.Messages > 0 && surplus > 0 {
-		frames, first, messages = frames[wire.FramesLen(frames, surplus):], first+uint64(surplus), r.limits.Messages
-		if len(frames) >= blockBytes/2 {
-			frames = bytes.Clone(frames) // which no longer needs the memory of the others
+// run is messages that were published one behind the other.
+type run struct {
+	frames   []byte
+	before   uint64        // number of the message before the first
+	numbers  *wire.Numbers // see wire.Batch
+	messages int
+	began    int64 // when the first one was published, Unix nanoseconds
+	at       int64 // when the last one was
+}
+
+// without returns the run without its first messages.
+func (r run) without(messages int) run {
+	r.frames = r.frames[wire.FramesLen(r.frames, messages):]
+	if r.numbers != nil {
+		r.before = (*r.numbers)[messages-1]
+		r.numbers = r.numbers.Slice(messages, r.messages)
+	} else {
+		r.before += uint64(messages) // #nosec G115 -- a count
+	}
+	r.messages -= messages
+	return r
+}
+
+// add keeps messages, and drops what is over the limits then.
+func (r *ring) add(run run) {
+	if surplus := run.messages - r.limits.Messages; r.limits.Messages > 0 && surplus > 0 {
+		run = run.without(surplus)
+		if len(run.frames) >= blockBytes/2 {
+			run.frames = bytes.Clone(run.frames) // which no longer needs the memory of the others
 		}
 		r.clear() // or there would be a gap
 	}
-	tail := r.tail(len(frames), first, messages, now)
-	switch {
-	case tail != nil:
+	tail := r.tail(run)
+	if tail != nil {
 		r.memory -= tail.memory()
-		r.grow(tail, len(frames))
-		tail.frames = append(tail.frames, frames...)
-		tail.all = nil
-	default:
-		tail = &block{first: first, began: now}
-		if len(frames) >= blockBytes/2 {
-			if isMuch(cap(frames)-len(frames), frames) {
-				frames = bytes.Clone(frames)
-			}
-			r.setFrames(tail, slices.Clip(frames))
-		} else {
-			r.setFrames(tail, append(make([]byte, 0, max(leastBlock, len(frames))), frames...))
+		r.grow(tail, len(run.frames))
+		tail.frames = append(tail.frames, run.frames...)
+		if run.numbers != nil {
+			*tail.numbers = append(*tail.numbers, *run.numbers...)
 		}
+		tail.messages += run.messages
+		tail.ended, tail.all = run.at, nil
+	} else {
+		tail = r.newBlock(run)
 		r.blocks = append(r.blocks, tail)
 	}
-	tail.messages += messages
-	tail.ended = now
+	r.count += run.messages
 	r.memory += tail.memory()
-	r.evict(tail.last(), now)
+	r.evict(run.at)
 }
 
-// tail returns the last block, if it has room for so many bytes of messages, of which the first has that number, or nil. One that has none
-// is cut to its size.
-func (r *ring) tail(size int, first uint64, messages int, now int64) *block {
+// newBlock makes a block of its own of messages.
+func (r *ring) newBlock(run run) *block {
+	b := &block{before: run.before, messages: run.messages, began: run.began, ended: run.at}
+	frames := run.frames
+	switch {
+	case len(frames) < blockBytes/2:
+		r.setFrames(b, append(make([]byte, 0, max(leastBlock, len(frames))), frames...))
+	case isMuch(cap(frames)-len(frames), frames):
+		r.setFrames(b, slices.Clip(bytes.Clone(frames)))
+	default:
+		r.setFrames(b, slices.Clip(frames))
+	}
+	if run.numbers != nil {
+		own := slices.Clone(*run.numbers)
+		b.numbers = &own
+	}
+	return b
+}
+
+// addBefore keeps messages that were published before all others, the oldest run first, and drops what is over the limits then. base is a
+// number behind which nothing is missing then; nil: it is not known.
+func (r *ring) addBefore(runs []run, base *uint64, now int64) {
+	older := make([]*block, 0, len(runs)+len(r.blocks))
+	for _, run := range runs {
+		b := r.newBlock(run)
+		older = append(older, b)
+		r.count += b.messages
+		r.memory += b.memory()
+	}
+	r.blocks, r.base = append(older, r.blocks...), base
+	r.evict(now)
+}
+
+// tail returns the last block, if it has room for messages, or nil. One that has none is cut to its size.
+func (r *ring) tail(run run) *block {
 	if len(r.blocks) == 0 {
 		return nil
 	}
 	b, l := r.blocks[len(r.blocks)-1], r.limits
-	if b.last()+1 == first && len(b.frames)+size <= blockBytes &&
-		(l.Messages == 0 || b.messages+messages <= l.Messages/blockParts || len(b.frames)+size <= smallBlock) &&
+	size := len(run.frames)
+	if b.last() == run.before && (b.numbers == nil) == (run.numbers == nil) && len(b.frames)+size <= blockBytes &&
+		(l.Messages == 0 || b.messages+run.messages <= l.Messages/blockParts || len(b.frames)+size <= smallBlock) &&
 		(l.Bytes == 0 || len(b.frames)+size <= l.Bytes/blockParts) &&
-		(l.Age == 0 || now-b.began <= int64(l.Age/blockParts)) {
+		(l.Age == 0 || run.at-b.began <= int64(l.Age/blockParts)) {
 		return b
 	}
 	if spare := cap(b.frames) - len(b.frames); isMuch(spare, b.frames) {
@@ -130,11 +203,12 @@ func (r *ring) grow(b *block, more int) {
 	}
 }
 
-// evict drops the blocks that are over the limits, at a time, when the topic's last message has that number.
-func (r *ring) evict(last uint64, now int64) {
+// evict drops the blocks that are over the limits, at a time.
+func (r *ring) evict(now int64) {
 	r.drop(func(oldest *block) bool {
 		l := r.limits
-		return l.Bytes > 0 && r.memory > l.Bytes || l.Age > 0 && now-oldest.ended > int64(l.Age) || oldest.last() < r.least(last)
+		return l.Bytes > 0 && r.memory > l.Bytes || l.Age > 0 && now-oldest.ended > int64(l.Age) ||
+			l.Messages > 0 && r.count-oldest.messages >= l.Messages
 	})
 }
 
@@ -145,94 +219,131 @@ func (r *ring) shrink(bytes int) { r.drop(func(*block) bool { return r.memory > 
 func (r *ring) drop(isDue func(oldest *block) bool) {
 	for len(r.blocks) > 0 && isDue(r.blocks[0]) {
 		r.memory -= r.blocks[0].memory()
+		r.count -= r.blocks[0].messages
 		r.blocks[0] = nil
-		r.blocks = r.blocks[1:]
+		r.blocks, r.base = r.blocks[1:], nil
 	}
 	if len(r.blocks) == 0 {
 		r.blocks = nil
 	}
 }
 
-// least returns the number of the oldest message that the limit in messages allows, when the last one has that number.
-func (r *ring) least(last uint64) uint64 {
-	if most := uint64(r.limits.Messages); most > 0 && last > most { // #nosec G115 -- not negative
-		return last - most + 1
-	}
-	return 1
-}
-
 // clear drops everything.
-func (r *ring) clear() { r.blocks, r.memory = nil, 0 }
+func (r *ring) clear() { r.blocks, r.memory, r.count, r.base = nil, 0, 0, nil }
 
-// low returns the number of the oldest message that is kept, when the last one has that number: last+1 when nothing is kept.
-func (r *ring) low(last uint64) uint64 {
-	if len(r.blocks) == 0 {
-		return last + 1
+// surplus is how many of the oldest messages are not kept any more: they are over the limit, and share a block with others.
+func (r *ring) surplus() int {
+	if most := r.limits.Messages; most > 0 {
+		return max(0, r.count-most)
 	}
-	return max(r.blocks[0].first, r.least(last))
+	return 0
 }
 
-// lowWithin is low when messages of so many bytes at most are wanted: the oldest number from which the rest fits.
-func (r *ring) lowWithin(last uint64, most int) uint64 {
-	low := last + 1
+// messages returns how many messages are kept.
+func (r *ring) messages() int { return r.count - r.surplus() }
+
+// edge returns the number of the message before the oldest that is kept, when the topic's last one has that number: last when nothing is
+// kept.
+func (r *ring) edge(last uint64) uint64 {
+	surplus := r.surplus()
+	switch {
+	case r.base != nil && surplus == 0:
+		return *r.base
+	case len(r.blocks) == 0:
+		return last
+	}
+	return r.blocks[0].number(surplus - 1)
+}
+
+// edgeWithin is edge when messages of so many bytes at most are wanted: the least number behind which the rest fits.
+func (r *ring) edgeWithin(last uint64, most int) uint64 {
 	for _, b := range slices.Backward(r.blocks) {
 		if len(b.frames) <= most {
 			most -= len(b.frames)
-			low = b.first
 			continue
 		}
-		for frames, n := b.frames, b.first; ; n++ {
-			if len(frames) <= most {
-				low = n
-				break
-			}
+		frames, skipped := b.frames, 0
+		for ; len(frames) > most; skipped++ {
 			frames = frames[wire.FramesLen(frames, 1):]
 		}
-		break
+		return max(b.number(skipped-1), r.edge(last))
 	}
-	return max(low, r.low(last))
+	return r.edge(last)
 }
 
-// behind returns the messages behind a number, or the first most of them. The one behind it must be kept, if there is one.
-func (r *ring) behind(since uint64, most int) (parts []*wire.Batch) {
-	i, _ := slices.BinarySearchFunc(r.blocks, since+1, func(b *block, n uint64) int {
-		if b.last() < n {
+// edgeOf is edge when the last so many messages are wanted.
+func (r *ring) edgeOf(last, messages uint64) uint64 {
+	for _, b := range slices.Backward(r.blocks) {
+		if n := uint64(b.messages); n >= messages { // #nosec G115 -- a count
+			return max(b.number(int(n-messages)-1), r.edge(last)) // #nosec G115 -- there are not more
+		}
+		messages -= uint64(b.messages) // #nosec G115 -- a count
+	}
+	return r.edge(last)
+}
+
+// before returns the number of the message before those behind a number, when the topic's last one has that number.
+func (r *ring) before(since, last uint64) uint64 {
+	if i := r.find(since); i < len(r.blocks) {
+		return r.blocks[i].number(r.blocks[i].upTo(since) - 1)
+	}
+	return last
+}
+
+// find returns which block has the first message behind a number; if none has, how many there are.
+func (r *ring) find(since uint64) int {
+	i, _ := slices.BinarySearchFunc(r.blocks, since, func(b *block, n uint64) int {
+		if b.last() <= n {
 			return -1
 		}
 		return 1
 	})
-	for ; i < len(r.blocks) && most > 0; i++ {
-		part := r.blocks[i].part(since+1, most)
+	return i
+}
+
+// behind returns the messages behind a number, or the first most of them.
+func (r *ring) behind(since uint64, most int) (parts []*wire.Batch) {
+	for i := r.find(since); i < len(r.blocks) && most > 0; i++ {
+		part := r.blocks[i].part(since, most)
 		parts = append(parts, part)
 		most -= part.Messages
 	}
 	return parts
 }
 
-// part returns the messages of the block from a number on, or the first most of them.
-func (b *block) part(from uint64, most int) *wire.Batch {
-	if from <= b.first && most >= b.messages {
+// part returns the messages of the block behind a number, or the first most of them.
+func (b *block) part(since uint64, most int) *wire.Batch {
+	if since <= b.before && most >= b.messages {
 		if b.all == nil {
-			b.all = b.whole.Part(wire.V2, slices.Clip(b.frames), b.messages)
-			b.all.Seq = b.last()
+			b.all = b.slice(0, b.messages)
 		}
 		return b.all
 	}
-	skipped := int(max(from, b.first) - b.first) // #nosec G115 -- not more than there are
-	messages := min(most, b.messages-skipped)
-	frames := b.frames[wire.FramesLen(b.frames, skipped):]
-	part := b.whole.Part(wire.V2, slices.Clip(frames[:wire.FramesLen(frames, messages)]), messages)
-	part.Seq = b.first + uint64(skipped+messages) - 1 // #nosec G115 -- not negative
-	return part
+	skipped := b.upTo(since)
+	return b.slice(skipped, min(most, b.messages-skipped))
 }
 
-// messages returns how many messages are kept.
-func (r *ring) messages() int64 {
-	if len(r.blocks) == 0 {
+// upTo returns how many messages have that number, or one below.
+func (b *block) upTo(number uint64) int {
+	switch {
+	case number <= b.before:
 		return 0
+	case b.numbers == nil:
+		return int(number - b.before) // #nosec G115 -- not more than there are
 	}
-	last := r.blocks[len(r.blocks)-1].last()
-	return int64(last + 1 - r.low(last)) // #nosec G115 -- a count
+	n, _ := slices.BinarySearch(*b.numbers, number+1)
+	return n
+}
+
+// slice returns so many messages of the block, behind the first so many.
+func (b *block) slice(skipped, messages int) *wire.Batch {
+	frames := b.frames[wire.FramesLen(b.frames, skipped):]
+	part := b.whole.Part(wire.V2, slices.Clip(frames[:wire.FramesLen(frames, messages)]), messages)
+	part.Seq = b.number(skipped + messages - 1)
+	if b.numbers != nil {
+		part.Numbers = b.numbers.Slice(skipped, skipped+messages)
+	}
+	return part
 }
 
 // since returns when the oldest block was begun, Unix nanoseconds; 0 when there is none.

@@ -33,8 +33,7 @@ func (t *Topic) Lasts() bool { return t.lasting.Load() }
 
 // keep adds a batch, whose messages are the last that were numbered, to the history.
 func (t *Topic) keep(b *wire.Batch, now int64) {
-	frames := b.Frames[wire.V2]
-	t.history.add(frames, t.seq+1-uint64(b.Messages), b.Messages, now) // #nosec G115 -- a count
+	t.history.add(run{b.Frames[wire.V2], t.since, b.Numbers, b.Messages, now, now})
 	t.account()
 	if keeps := len(t.history.blocks) > 0; keeps != t.told { // a message over the limit in bytes may have left nothing
 		t.tellKept()
@@ -43,8 +42,8 @@ func (t *Topic) keep(b *wire.Batch, now int64) {
 
 // dropOld drops what is too old.
 func (t *Topic) dropOld(now time.Time) {
-	t.history.evict(t.seq, now.UnixNano())
-	t.keys.expire(t.history.low(t.seq), now.UnixNano())
+	t.history.evict(now.UnixNano())
+	t.keys.expire(t.history.edge(t.seq), now.UnixNano())
 	t.account()
 }
 
@@ -57,7 +56,7 @@ func (t *Topic) account() {
 	if memory > 0 {
 		memory += keeperBytes
 	}
-	t.keptMessages.Store(t.history.messages())
+	t.keptMessages.Store(int64(t.history.messages()))
 	t.oldest.Store(t.history.since())
 	if more := memory - int(t.kept.Load()); more != 0 {
 		t.kept.Store(int64(memory))
@@ -88,6 +87,7 @@ func (m abandon) handle(t *Topic) {
 	} else {
 		t.forget()
 	}
+	t.shared.dropped(t.history.edge(t.seq))
 	t.tellKept()
 }
 

@@ -49,11 +49,11 @@ func (k *keys) add(of ownedKey, seq uint64, now int64) {
 	k.memory += of.memory()
 }
 
-// expire forgets the keys that are older than keyWindow and of messages before the number low, which are no longer kept; and the oldest
+// expire forgets the keys that are older than keyWindow and of messages up to the number edge, which are no longer kept; and the oldest
 // ones past maxKeyMemory.
-func (k *keys) expire(low uint64, now int64) {
+func (k *keys) expire(edge uint64, now int64) {
 	k.forget(func(oldest usedKey) bool {
-		return now-oldest.at > int64(keyWindow) && oldest.seq < low || k.memory > maxKeyMemory
+		return now-oldest.at > int64(keyWindow) && oldest.seq <= edge || k.memory > maxKeyMemory
 	})
 }
 

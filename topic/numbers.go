@@ -51,10 +51,10 @@ func (t *Topic) position() wire.Position {
 	return wire.Position{Epoch: *epoch, Seq: t.seq}
 }
 
-// noteLasting notes whether it makes a difference that the topic goes on without subscribers: somebody knows its epoch, and something
-// was published, or will be kept when it is; or a key is known; or somebody is here, who has vanished.
+// noteLasting notes whether it makes a difference that the topic goes on without subscribers: somebody knows its epoch, which no later topic
+// has, and something was published, or will be kept when it is; or a key is known; or somebody is here, who has vanished.
 func (t *Topic) noteLasting() {
-	lasting := t.epoch.Load() != nil && (t.seq > 0 || t.history.limits.IsOn()) || len(t.keys.order) > 0 || t.presence != nil && t.presence.here > 0
+	lasting := t.shared == nil && t.epoch.Load() != nil && (t.seq > 0 || t.history.limits.IsOn()) || len(t.keys.order) > 0 || t.presence != nil && t.presence.here > 0
 	if lasting != t.lasting.Load() {
 		t.lasting.Store(lasting)
 	}
@@ -73,10 +73,15 @@ func (m reset) handle(t *Topic) {
 	t.stands.Store(0)
 	t.forget()
 	t.tellKept()
+	t.tellPositions()
+	m.Reply(struct{}{})
+}
+
+// tellPositions tells all members where the numbering begins for them.
+func (t *Topic) tellPositions() {
 	for _, member := range t.members {
 		t.tellPosition(member)
 	}
-	m.Reply(struct{}{})
 }
 
 // tellPosition tells a member where the numbering begins for it, if it speaks tank.v2.

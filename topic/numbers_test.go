@@ -49,7 +49,7 @@ func TestReplyAndReplayComeInOneTurn(t *testing.T) {
 		old.want(t, fmt.Sprintf(`{"topic":"room","reset":{"epoch":%q,"seq":0}}`, at.Epoch))
 		h.hold() // publishes number 1
 		h.publish("two")
-		h.Join(&topic.Member{Subscriber: s, Ask: &topic.Ask{ID: 7, Since: at, Most: 1000}})
+		h.Join((&topic.Member{Subscriber: s}).Asking(&topic.Ask{ID: 7, Since: at, Most: 1000}))
 		h.publish("three")
 		h.Ask(m, &topic.Ask{ID: 8, Since: wire.Position{Epoch: at.Epoch, Seq: 2}, Most: 1000})
 		h.publish("four")
@@ -74,7 +74,7 @@ func TestReplaysShareTheirMemory(t *testing.T) {
 		held := 0
 		for i := range all {
 			s := newReader2()
-			h.Join(&topic.Member{Subscriber: s, Ask: &topic.Ask{Since: at, Most: 1 << 20}})
+			h.Join((&topic.Member{Subscriber: s}).Asking(&topic.Ask{Since: at, Most: 1 << 20}))
 			synctest.Wait()
 			all[i] = s.batches
 			before := held
@@ -105,7 +105,7 @@ func TestAnswersAreCollectedBehindTheirBatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := spawn2(t, topic.Options{})
 		s, other := newReader2(), newReader2()
-		h.Join(&topic.Member{Subscriber: s, Ask: &topic.Ask{}})
+		h.Join((&topic.Member{Subscriber: s}).Asking(&topic.Ask{}))
 		h.hold()
 		s.take()
 		before := len(s.batches)
@@ -175,7 +175,7 @@ func TestWhoeverIsAdoptedIsToldTheNewNumbering(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		old := spawn2(t, topic.Options{})
 		s, plain := newReader2(), &inbox{}
-		member, other := &topic.Member{Subscriber: s, Ask: &topic.Ask{}}, &topic.Member{Subscriber: plain}
+		member, other := (&topic.Member{Subscriber: s}).Asking(&topic.Ask{}), &topic.Member{Subscriber: plain}
 		old.Join(member)
 		old.publish("one")
 		s.want(t, frame2(1, "one"))
@@ -205,7 +205,7 @@ func TestAbandonDropsWhatIsKept(t *testing.T) {
 			t.Errorf("%d bytes are kept; told %v", h.Kept(), told)
 		}
 		s := newReader2()
-		h.Join(&topic.Member{Subscriber: s, Ask: &topic.Ask{ID: 1, Since: at, Most: 1000}})
+		h.Join((&topic.Member{Subscriber: s}).Asking(&topic.Ask{ID: 1, Since: at, Most: 1000}))
 		s.want(t, fmt.Sprintf(`{"id":1,"ok":{"epoch":%q,"seq":2,"from":2,"recovered":false,"why":"evicted"}}`, at.Epoch))
 		h.publish("three")
 		synctest.Wait()

@@ -134,7 +134,7 @@ func (c *crowd) watcherComes(n int) {
 		return
 	}
 	w := &watcher{t: c.t}
-	m := &topic.Member{Subscriber: w, User: fmt.Sprint(watcherIDs, len(c.watch)), Ask: &topic.Ask{ID: 1, Watch: true}}
+	m := (&topic.Member{Subscriber: w, User: fmt.Sprint(watcherIDs, len(c.watch))}).Asking(&topic.Ask{ID: 1, Watch: true})
 	c.x.Join(m)
 	c.present, c.watch[w] = append(c.present, w), m
 	c.infos[m.User] = ""
@@ -293,7 +293,7 @@ func BenchmarkCrowdComes(b *testing.B) {
 			b.ReportAllocs()
 			var members []*topic.Member
 			for i := range b.N {
-				m := &topic.Member{Subscriber: v2Sink{}, User: fmt.Sprint("user", i%10_000), Ask: &topic.Ask{ID: 1, Watch: most < 1000}}
+				m := (&topic.Member{Subscriber: v2Sink{}, User: fmt.Sprint("user", i%10_000)}).Asking(&topic.Ask{ID: 1, Watch: most < 1000})
 				x.Join(m)
 				if members = append(members, m); i%1000 == 999 {
 					x.TellPresence()
@@ -333,7 +333,7 @@ func TestSnapshotsAreRightBeforeAnybodyIsReminded(t *testing.T) {
 		}
 		for users, names := range map[int]bool{2: true, 6: false} {
 			w := &watcher{t: t}
-			crowd(users).Join(&topic.Member{Subscriber: w, User: "ann", Ask: &topic.Ask{ID: 1, Watch: true}})
+			crowd(users).Join((&topic.Member{Subscriber: w, User: "ann"}).Asking(&topic.Ask{ID: 1, Watch: true}))
 			synctest.Wait()
 			if w.n != uint64(users+1) || (w.users != nil) != names || names && len(w.users) != users+1 {
 				t.Errorf("a watcher who comes to %d is told %d, %v", users, w.n, w.users)

@@ -87,13 +87,13 @@ func (t *Topic) Send(ctx context.Context, m *Member, p *wire.Publication) (taken
 
 func (m publishText) handle(t *Topic) {
 	p := wire.Publication{Data: m.data}
-	if asObject := t.append(&p); asObject {
+	if asObject := t.append(&p, t.seq+1); asObject {
 		t.appendObject(p)
 	}
 }
 
 func (m publishWhole) handle(t *Topic) {
-	if asObject := t.append(m.p); asObject {
+	if asObject := t.append(m.p, t.seq+1); asObject {
 		t.appendObject(*m.p)
 	}
 }

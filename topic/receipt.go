@@ -50,7 +50,7 @@ func (m publishAsked) handle(t *Topic) {
 	key := ownedKey{m.owner, m.p.Key}
 	if m.p.Key != "" {
 		now := time.Now().UnixNano()
-		t.keys.expire(t.history.low(t.seq), now)
+		t.keys.expire(t.history.edge(t.seq), now)
 		if seq, known := t.keys.find(key); known {
 			t.receipts = append(t.receipts, receipt{m, seq, true})
 			return
@@ -72,7 +72,7 @@ func (m publishAsked) Discard() {
 
 // acknowledge gives the answers that are due, those for one client that come one behind the other in one piece.
 func (t *Topic) acknowledge() {
-	due := t.receipts
+	due := append(t.receipts, t.shared.due(t.seq)...)
 	t.receipts = nil
 	for len(due) > 0 {
 		r := due[0]

@@ -18,9 +18,12 @@ type Ask struct {
 	Since  wire.Position    // what came behind it is replayed; the zero Position: nothing
 	Last   uint64           // up to so many messages are replayed, if Since does not say which; 0: none
 	Most   int              // bytes that are replayed at most
+	Among  int              // how many of its client's may be answered at once, if the client does not wait, see Defer
 	Watch  bool             // tell who is in the topic, now and when that changes
 	Missed func(why string) // is called, in the topic's goroutine, when messages behind Since are missing; must not block; may be nil
 	Handed func()           // is called, in the topic's goroutine, when the subscriber has been given everything; must not block; may be nil
+
+	deferred bool
 }
 
 type (
@@ -62,6 +65,11 @@ func (m ask) handle(t *Topic) {
 		m.Ask.Done()
 		return
 	}
+	if from, lacks := t.lacksFor(m.Ask); lacks {
+		t.shared.asks = append(t.shared.asks, m)
+		t.want(from)
+		return
+	}
 	t.answer(m.Member, m.Ask)
 	t.notePresent()
 }
@@ -88,11 +96,13 @@ func (a *Ask) Done() {
 }
 
 // Defer is for a subscription that waits for the broker. Its client does not: it goes on with its next command. All such subscriptions, of
-// which there may be so many, may begin at once, so each has a share of what is replayed; there is little to replay, because what a topic
-// keeps has come to it. It has to be called before the Ask is given to a topic. The nil Ask has nothing to defer.
-func (a *Ask) Defer(among int) {
-	if a != nil {
-		a.Most /= 2 * max(1, among)
+// which there may be Among, may begin at once, so each has a share of what is replayed; there is little to replay, because what a topic
+// keeps has come to it. Only who owns the Ask may call it, before it is given to a topic or when the topic has it. The nil Ask has nothing to
+// defer.
+func (a *Ask) Defer() {
+	if a != nil && !a.deferred {
+		a.deferred = true
+		a.Most /= 2 * max(1, a.Among)
 		a.Done()
 	}
 }
@@ -131,22 +141,22 @@ func (t *Topic) reply(a *Ask) (reply wire.Subscribed, parts []*wire.Batch) {
 		return reply, nil
 	}
 	t.dropOld(time.Now())
-	low := t.history.lowWithin(t.seq, a.Most)
+	edge := t.history.edgeWithin(t.seq, a.Most)
 	if !a.Since.IsZero() {
 		reply.Replay = wire.BehindSince
-		if reply.Missed = t.missed(reply.At.Epoch, a.Since, low); reply.Missed == "" {
-			reply.From = a.Since.Seq
+		if reply.Missed = t.missed(reply.At.Epoch, a.Since, edge); reply.Missed == "" {
+			reply.From = t.history.before(a.Since.Seq, t.seq)
 		}
 	}
 	if a.Last > 0 && (reply.Replay == wire.NoReplay || reply.Missed != "") {
 		reply.Replay = max(reply.Replay, wire.LastOnes)
-		reply.From = max(low-1, t.seq-min(t.seq, a.Last))
+		reply.From = max(edge, t.history.edgeOf(t.seq, a.Last))
 	}
 	return reply, t.history.behind(reply.From, math.MaxInt)
 }
 
-// missed returns why messages behind a position are missing, or "" when all from low on are kept and that is enough.
-func (t *Topic) missed(epoch string, since wire.Position, low uint64) string {
+// missed returns why messages behind a position are missing, or "" when all behind the number edge are kept and that is enough.
+func (t *Topic) missed(epoch string, since wire.Position, edge uint64) string {
 	switch {
 	case since.Epoch != epoch:
 		return wire.MissedEpoch
@@ -154,7 +164,7 @@ func (t *Topic) missed(epoch string, since wire.Position, low uint64) string {
 		return wire.MissedAhead
 	case since.Seq < t.doubt:
 		return wire.MissedUnknown
-	case since.Seq >= low-1:
+	case since.Seq >= edge:
 		return ""
 	case !t.history.limits.IsOn():
 		return wire.MissedOff
@@ -165,18 +175,23 @@ func (t *Topic) missed(epoch string, since wire.Position, low uint64) string {
 func (m read) handle(t *Topic) {
 	t.deliverBatch() // what was taken before is part of it
 	t.dropOld(time.Now())
-	low := t.history.low(t.seq)
+	if from, lacks := t.lacks(m.since, math.MaxUint64); lacks {
+		t.shared.reads = append(t.shared.reads, m)
+		t.want(from)
+		return
+	}
+	edge := t.history.edge(t.seq)
 	page := Page{From: t.position()}
-	page.From.Seq = low - 1
+	page.From.Seq = edge
 	since := m.since
 	if since.IsZero() {
 		since.Epoch = page.From.Epoch
 	}
-	switch page.Missed = t.missed(page.From.Epoch, since, low); page.Missed {
+	switch page.Missed = t.missed(page.From.Epoch, since, edge); page.Missed {
 	case "":
 		page.From.Seq = since.Seq
 	case wire.MissedUnknown: // there is a gap in between, or behind what is kept
-		page.From.Seq = max(low-1, since.Seq)
+		page.From.Seq = max(edge, since.Seq)
 	}
 	page.Parts = t.history.behind(page.From.Seq, m.most)
 	m.Reply(page)

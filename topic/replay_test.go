@@ -165,7 +165,7 @@ func resumeOnce(t *testing.T, x *topic.Topic, limits topic.History, all []kept, 
 		ask.Last = uint64(n%60) + 1
 	}
 	s := newReader2()
-	m := &topic.Member{Subscriber: s, Ask: ask}
+	m := (&topic.Member{Subscriber: s}).Asking(ask)
 	x.Join(m)
 	defer x.Leave(m, false, nil)
 	reply, behind := s.takeReply(t)

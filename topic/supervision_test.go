@@ -155,7 +155,7 @@ func TestSubscriptionsThatNeverBeginAreAnswered(t *testing.T) {
 		handed, joined := 0, 0
 		join := func(id uint64) (*reader2, *topic.Member) {
 			s := newReader2()
-			m := &topic.Member{Subscriber: s, Ask: &topic.Ask{ID: id, Handed: func() { handed++ }}, Joined: func() { joined++ }}
+			m := (&topic.Member{Subscriber: s, Joined: func() { joined++ }}).Asking(&topic.Ask{ID: id, Handed: func() { handed++ }})
 			h.Join(m)
 			return s, m
 		}

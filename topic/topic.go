@@ -41,11 +41,10 @@ type Member struct {
 	User       string // who is present with it; empty: nobody
 	Info       string // what others are told of the user, valid JSON; empty: {}
 
-	// Owned by whoever sets begun.
-	Ask    *Ask   // is answered in the turn in which the subscription begins, or when it will not; may be nil
-	Joined func() // is called then, once; it must not block; may be nil
+	Joined func() // is called once, in the turn in which the subscription begins, or when it will not; must not block; may be nil
 
-	begun atomic.Bool // the subscription has begun, or will not any more
+	ask   atomic.Pointer[Ask] // is answered then; nil: there is none, or it is
+	begun atomic.Bool         // the subscription has begun, or will not any more
 
 	// Owned by the topic once it has the member.
 	place   int // index+1 in members, 0 while not a member
@@ -53,13 +52,19 @@ type Member struct {
 	held    int // index+1 among those who wait until the subscription at the broker is in force, 0 for others
 }
 
+// Asking gives the member something to ask, which is answered in the turn in which the subscription begins, or when it will not; nil:
+// nothing. It returns m, which no topic must have yet.
+func (m *Member) Asking(a *Ask) *Member {
+	m.ask.Store(a)
+	return m
+}
+
 // begin returns what is to be done when the subscription begins; nothing for all callers but the first. Any goroutine may call it.
 func (m *Member) begin() (ask *Ask, joined func()) {
 	if m.begun.CompareAndSwap(false, true) {
-		ask, joined = m.Ask, m.Joined
-		m.Ask, m.Joined = nil, nil
+		return m.ask.Swap(nil), m.Joined
 	}
-	return ask, joined
+	return nil, nil
 }
 
 // Options of a topic. The zero value works.
@@ -76,6 +81,9 @@ type Options struct {
 	Verbatim bool
 	// Joining says that the topic stands behind a broker: members that speak tank.v2, and everybody's Joined, wait for InForce.
 	Joining bool
+	// OnLoad is called in the topic's goroutine of a topic with a history, whose messages the broker keeps and numbers, to have something
+	// loaded from there, see Loaded. It must not block. Nil: the topic numbers its messages itself.
+	OnLoad func(*Topic, Load)
 	// History says what is kept of the messages.
 	History History
 	// Budget counts the memory of what is kept. Nil: nobody asks.
@@ -130,6 +138,8 @@ type Topic struct {
 	last     int                 // bytes of the last delivered batch, at most 1.25 maxBatch: what writing it takes, and what the next may need
 	idle     *group              // subscribers that have to be flushed; nil: none
 	seq      uint64              // number of the last message; 0 before the first
+	since    uint64              // number of the message before the batch
+	shared   *shared             // where numbers come from a broker; nil: the topic numbers its messages itself
 	history  ring
 	keys     keys
 	receipts []receipt // of what is in the batch, or was repeated, in order
@@ -209,6 +219,9 @@ func Spawn(name string, opts Options) *Topic {
 	if opts.Joining {
 		t.joining, t.live = true, make(chan struct{})
 	}
+	if opts.OnLoad != nil && opts.History.IsOn() {
+		t.shared = &shared{onLoad: opts.OnLoad}
+	}
 	if !opts.Verbatim {
 		t.encode = wire.NewEnvelope(name).Append
 		t.envelope2 = wire.NewEnvelope2(name)
@@ -230,6 +243,7 @@ func Spawn(name string, opts Options) *Topic {
 		Limit:   opts.QueueBytes,
 		OnPanic: t.onPanic,
 		OnStop: func(err error) {
+			t.shared.end()
 			t.forget()
 			t.noteThere(0)
 			t.goLive()
@@ -362,6 +376,11 @@ func (m join) handle(t *Topic) {
 			return
 		}
 	}
+	if from, lacks := t.lacksFor(m.ask.Load()); lacks && !t.joining {
+		t.hold(m.Member)
+		t.want(from)
+		return
+	}
 	isNew := m.place == 0
 	if isNew {
 		t.members = append(t.members, m.Member)
@@ -401,6 +420,7 @@ func (m leave) handle(t *Topic) {
 	if m.held > 0 {
 		t.release(m.Member)
 	}
+	t.shared.leave(m.Member)
 	if m.place == 0 {
 		return
 	}

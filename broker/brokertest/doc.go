@@ -4,7 +4,7 @@
 // # A broker in memory
 //
 // A [Network] is a server and the way to it. Each [Node] is the broker of one instance, and can be told to fail: to lose its connection,
-// to lose publications, with or without a word, to be slow, to block for ever. The network can forget what it has kept, or all at once.
+// to lose publications, with or without a word, to be slow, to block for ever.
 //
 //	network := brokertest.NewNetwork()
 //	one, two := network.Node(), network.Node()
@@ -16,7 +16,9 @@
 //
 // What a node publishes, the network has when Publish returns nil, and all nodes see one order. [NewNetwork] keeps nothing, like core NATS.
 // [NewKeepingNetwork] keeps what is published with Keep, as a [broker.Historian]: a node that has lost its connection gets what it has missed.
-// Its nodes and those of [NewNetwork] are of one type; Fits of the latter returns an error that wraps errors.ErrUnsupported.
+// [Network.Keep] and [Network.Forget] limit what is kept, and [Network.Restart] loses it all: offsets begin anew, in another epoch. After can
+// be held, slow, or fail. Nodes of both networks are of one type; Fits of one that keeps nothing returns an error that wraps
+// errors.ErrUnsupported.
 //
 // Networks work in bubbles of testing/synctest, when they are made there, and in real time. An open Node has one goroutine, which calls
 // Receivers and the Watcher and ends with Close. What waits for a Receiver is kept, without bound.
@@ -38,6 +40,9 @@
 //			Largest: 1 << 20,
 //		})
 //	}
+//
+// With Keeps, there are cases for what a [broker.Historian] promises. Most of the others run twice then: for names that are kept, and for
+// names that are not.
 //
 // A case waits for what has to come, 10 s at most, and says what it expected when it does not. It cannot wait for what must not
 // come, so it publishes something else and looks at what comes before that; order makes sure of it.

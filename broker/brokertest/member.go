@@ -127,15 +127,6 @@ func (m *member) Publish(ctx context.Context, name string, p broker.Publication)
 	return r, err
 }
 
-func (m *member) checkReceipt(name string, r broker.Receipt) {
-	switch kept := m.env.kept(name); {
-	case !kept && r != broker.Receipt{}:
-		m.env.faults.add(fmt.Sprintf("expected the zero Receipt of what is not kept; Publish of %s returned %+v", m.name, r))
-	case kept && (r.Offset == 0 || r.Offset >= tooHigh || r.Epoch == ""):
-		m.env.faults.add(fmt.Sprintf("expected an epoch and an offset of what is kept, below 2^53; Publish of %s returned %+v", m.name, r))
-	}
-}
-
 // publish publishes, which has to succeed.
 func (m *member) publish(name string, list ...broker.Publication) broker.Receipt {
 	m.env.Helper()

@@ -15,15 +15,17 @@ import (
 	"github.com/fanqie/tank-websocket-go-server/broker"
 )
 
-// mutants are brokers with one fault each: that of a network with something in between.
-var mutants = []struct {
+// mutation is a broker with one fault: that of a network with something in between.
+type mutation struct {
 	fault string
-	keeps bool
 	wrap  func(broker.Broker) broker.Broker
 	found string // by the case with this name
 	says  string // in a failure
-}{
-	{"Unsubscribe does nothing now and then", false, func(b broker.Broker) broker.Broker {
+}
+
+// mutants are of a network that keeps nothing.
+var mutants = []mutation{
+	{"Unsubscribe does nothing now and then", func(b broker.Broker) broker.Broker {
 		calls := 0
 		return &mutant{Broker: b, unsubscribe: func(subs []broker.Subscription) {
 			if calls++; calls%50 > 0 {
@@ -31,15 +33,15 @@ var mutants = []struct {
 			}
 		}}
 	}, "unsubscribe under load", "is running or called after Unsubscribe has returned; Deliver was called"},
-	{"Unsubscribe does nothing", false, func(b broker.Broker) broker.Broker {
+	{"Unsubscribe does nothing", func(b broker.Broker) broker.Broker {
 		return &mutant{Broker: b, unsubscribe: func([]broker.Subscription) {}}
 	}, "receivers of one name", "after Unsubscribe has returned"},
-	{"Unsubscribe does not wait for a Receiver", false, func(b broker.Broker) broker.Broker {
+	{"Unsubscribe does not wait for a Receiver", func(b broker.Broker) broker.Broker {
 		return &mutant{Broker: b, unsubscribe: func(subs []broker.Subscription) { go b.Unsubscribe(subs) }}
 	}, "unsubscribe waits for a receiver", "expected that Unsubscribe waits for a Receiver that is running"},
-	{"Unsubscribe ends all of the name", false, endsByName, "receivers of one name", "expected 2 publications for receiver 2"},
-	{"Unsubscribe ends all of the name", false, endsByName, "a name comes and goes", "publications for receiver 2 of node 1"},
-	{"Unsubscribe waits for the network", false, func(b broker.Broker) broker.Broker {
+	{"Unsubscribe ends all of the name", endsByName, "receivers of one name", "expected 2 publications for receiver 2"},
+	{"Unsubscribe ends all of the name", endsByName, "a name comes and goes", "publications for receiver 2 of node 1"},
+	{"Unsubscribe waits for the network", func(b broker.Broker) broker.Broker {
 		return &mutant{Broker: b, unsubscribe: func(subs []broker.Subscription) {
 			ctx, cancel := within(time.Minute)
 			defer cancel()
@@ -47,20 +49,20 @@ var mutants = []struct {
 			b.Unsubscribe(subs)
 		}}
 	}, "unsubscribe while down", "expected that Unsubscribe, which must not wait for the network, returns at once"},
-	{"Subscribe returns too early", false, func(b broker.Broker) broker.Broker {
+	{"Subscribe returns too early", func(b broker.Broker) broker.Broker {
 		return &mutant{Broker: b, subscribe: func(ctx context.Context, subs []broker.Subscription) error {
 			time.AfterFunc(time.Millisecond, func() { _ = b.Subscribe(context.Background(), subs) })
 			return nil
 		}}
 	}, "what follows Subscribe comes", "expected 1 publications for receiver 1"},
-	{"Subscribe forgets its context", false, func(b broker.Broker) broker.Broker {
+	{"Subscribe forgets its context", func(b broker.Broker) broker.Broker {
 		return &mutant{Broker: b, subscribe: func(_ context.Context, subs []broker.Subscription) error {
 			ctx, cancel := within(30 * time.Second)
 			defer cancel()
 			return b.Subscribe(ctx, subs)
 		}}
 	}, "unsubscribe while down", "expected that Subscribe ends with its context"},
-	{"Subscribe takes what it has already twice", false, func(b broker.Broker) broker.Broker {
+	{"Subscribe takes what it has already twice", func(b broker.Broker) broker.Broker {
 		return &mutant{Broker: b, subscribe: func(ctx context.Context, subs []broker.Subscription) error {
 			again := slices.Clone(subs)
 			for i, s := range subs {
@@ -69,14 +71,14 @@ var mutants = []struct {
 			return b.Subscribe(ctx, again)
 		}}
 	}, "subscribe again", "expected 1 publications for receiver"},
-	{"Subscribe says nil while down", false, func(b broker.Broker) broker.Broker {
+	{"Subscribe says nil while down", func(b broker.Broker) broker.Broker {
 		return &mutant{Broker: b, subscribe: func(ctx context.Context, subs []broker.Subscription) error {
 			_ = b.Subscribe(ctx, subs)
 			return nil
 		}}
 	}, "away at the beginning", "expected an error of Subscribe"},
 
-	{"swaps two messages", false, deliver(func(n int, _ broker.Receiver) func([]broker.Message) []broker.Message {
+	{"swaps two messages", deliver(func(n int, _ broker.Receiver) func([]broker.Message) []broker.Message {
 		var back []broker.Message
 		return func(ms []broker.Message) (out []broker.Message) {
 			for _, m := range ms {
@@ -93,7 +95,7 @@ var mutants = []struct {
 			return out
 		}
 	}), "publishers keep their order", "expected that the publications of each publisher come once, in order"},
-	{"delivers twice", false, deliver(func(n int, _ broker.Receiver) func([]broker.Message) []broker.Message {
+	{"delivers twice", deliver(func(n int, _ broker.Receiver) func([]broker.Message) []broker.Message {
 		return func(ms []broker.Message) (out []broker.Message) {
 			for _, m := range ms {
 				if out = append(out, m); n == 7 {
@@ -104,7 +106,15 @@ var mutants = []struct {
 			return out
 		}
 	}), "every field crosses", "expected publication"},
-	{"has an order of its own on each node", false, deliver(func(n int, to broker.Receiver) func([]broker.Message) []broker.Message {
+	{"delivers twice", deliver(func(n int, _ broker.Receiver) func([]broker.Message) []broker.Message {
+		return func(ms []broker.Message) []broker.Message {
+			if n++; n == 3 {
+				ms = append(ms, ms[len(ms)-1])
+			}
+			return ms
+		}
+	}), "down and up under load", "expected that each publication comes at most once"},
+	{"has an order of its own on each node", deliver(func(n int, to broker.Receiver) func([]broker.Message) []broker.Message {
 		var back []broker.Message // those of the publisher that is first, which come last on the second node
 		return func(ms []broker.Message) (out []broker.Message) {
 			if !strings.Contains(to.(*receiver).label, "node 2") {
@@ -123,11 +133,11 @@ var mutants = []struct {
 			return out
 		}
 	}), "publishers keep their order", "expected one order on all nodes"},
-	{"loses without a word", false, func(b broker.Broker) broker.Broker {
+	{"loses without a word", func(b broker.Broker) broker.Broker {
 		b.(*Node).LoseSilently(3)
 		return b
 	}, "unsubscribe under load", "expected Lost for what is missing"},
-	{"loses without a word when a Receiver is slow", false, deliver(func(_ int, to broker.Receiver) func([]broker.Message) []broker.Message {
+	{"loses without a word when a Receiver is slow", deliver(func(_ int, to broker.Receiver) func([]broker.Message) []broker.Message {
 		return func(ms []broker.Message) []broker.Message {
 			if r := to.(*receiver); r.gate.Load() != nil || len(ms) < 3 {
 				return ms
@@ -135,7 +145,7 @@ var mutants = []struct {
 			return ms[:len(ms)/2]
 		}
 	}), "a receiver that blocks", "expected"},
-	{"shares slices", false, func(b broker.Broker) broker.Broker {
+	{"shares slices", func(b broker.Broker) broker.Broker {
 		var last []broker.Message
 		return proxied(b, func(to broker.Receiver) *proxy {
 			return &proxy{Receiver: to, deliver: func(ms []broker.Message) {
@@ -147,30 +157,30 @@ var mutants = []struct {
 			}}
 		})
 	}, "receivers of one name", "expected that a Receiver may keep the slice it gets"},
-	{"uses slices again", false, func(b broker.Broker) broker.Broker {
+	{"uses slices again", func(b broker.Broker) broker.Broker {
 		buffer := make([]broker.Message, 5000)
 		return proxied(b, func(to broker.Receiver) *proxy {
 			return &proxy{Receiver: to, deliver: func(ms []broker.Message) { to.Deliver(buffer[:copy(buffer, ms)]) }}
 		})
 	}, "what follows Subscribe comes", "expected that a Receiver may keep the slice it gets"},
-	{"calls a Receiver from two goroutines", false, func(b broker.Broker) broker.Broker {
+	{"calls a Receiver from two goroutines", func(b broker.Broker) broker.Broker {
 		return proxied(b, func(to broker.Receiver) *proxy {
 			return &proxy{Receiver: to, deliver: func(ms []broker.Message) { go to.Deliver(ms) }}
 		})
 	}, "a receiver that blocks", "expected one goroutine at a time"},
 
-	{"loses From", false, mangle(func(p *broker.Publication) { p.From = "" }), "every field crosses", "expected publication 13"},
-	{"loses JSON", false, mangle(func(p *broker.Publication) { p.JSON = false }), "every field crosses", "expected publication 10"},
-	{"loses Key", false, mangle(func(p *broker.Publication) { p.Key = "" }), "every field crosses", "expected publication 15"},
-	{"makes data UTF-8", false, mangle(func(p *broker.Publication) { p.Data = strings.ToValidUTF8(p.Data, "\ufffd") }), "every field crosses", "expected publication 6"},
-	{"ends data at a NUL", false, mangle(func(p *broker.Publication) { p.Data, _, _ = strings.Cut(p.Data, "\x00") }), "every field crosses", "expected publication 3"},
-	{"truncates what is too big", false, func(b broker.Broker) broker.Broker {
+	{"loses From", mangle(func(p *broker.Publication) { p.From = "" }), "every field crosses", "expected publication 13"},
+	{"loses JSON", mangle(func(p *broker.Publication) { p.JSON = false }), "every field crosses", "expected publication 10"},
+	{"loses Key", mangle(func(p *broker.Publication) { p.Key = "" }), "every field crosses", "expected publication 15"},
+	{"makes data UTF-8", mangle(func(p *broker.Publication) { p.Data = strings.ToValidUTF8(p.Data, "\ufffd") }), "every field crosses", "expected publication 6"},
+	{"ends data at a NUL", mangle(func(p *broker.Publication) { p.Data, _, _ = strings.Cut(p.Data, "\x00") }), "every field crosses", "expected publication 3"},
+	{"truncates what is too big", func(b broker.Broker) broker.Broker {
 		return &mutant{Broker: b, publish: func(ctx context.Context, name string, p broker.Publication) (broker.Receipt, error) {
 			p.Data = p.Data[:min(len(p.Data), 1<<20)]
 			return b.Publish(ctx, name, p)
 		}}
 	}, "too big", "expected \"broker: publication too big\" of Publish"},
-	{"loses the connection over what is too big", false, func(b broker.Broker) broker.Broker {
+	{"loses the connection over what is too big", func(b broker.Broker) broker.Broker {
 		return &mutant{Broker: b, publish: func(ctx context.Context, name string, p broker.Publication) (broker.Receipt, error) {
 			r, err := b.Publish(ctx, name, p)
 			if errors.Is(err, broker.ErrTooBig) {
@@ -180,14 +190,14 @@ var mutants = []struct {
 			return r, err
 		}}
 	}, "too big", "expected that nothing is lost"},
-	{"returns a Receipt", false, func(b broker.Broker) broker.Broker {
+	{"returns a Receipt", func(b broker.Broker) broker.Broker {
 		return &mutant{Broker: b, publish: func(ctx context.Context, name string, p broker.Publication) (broker.Receipt, error) {
 			r, err := b.Publish(ctx, name, p)
 			r.Offset = 1
 			return r, err
 		}}
 	}, "receivers of one name", "expected the zero Receipt"},
-	{"numbers messages, and keeps nothing", false, deliver(func(n int, _ broker.Receiver) func([]broker.Message) []broker.Message {
+	{"numbers messages, and keeps nothing", deliver(func(n int, _ broker.Receiver) func([]broker.Message) []broker.Message {
 		return func(ms []broker.Message) []broker.Message {
 			for i := range ms {
 				n++
@@ -196,7 +206,7 @@ var mutants = []struct {
 			return ms
 		}
 	}), "receivers of one name", "expected offsets of 0"},
-	{"calls Began, and keeps nothing", false, func(b broker.Broker) broker.Broker {
+	{"calls Began, and keeps nothing", func(b broker.Broker) broker.Broker {
 		return proxied(b, func(to broker.Receiver) *proxy {
 			return &proxy{Receiver: to, deliver: func(ms []broker.Message) {
 				to.Began("epoch", 0)
@@ -205,15 +215,15 @@ var mutants = []struct {
 		})
 	}, "receivers of one name", "expected that Began is not called"},
 
-	{"ends names at a NUL", false, rename(func(s string) string { s, _, _ = strings.Cut(s, "\x00"); return s }), "names are opaque", "of node 1, name "},
-	{"drops NULs in names", false, rename(func(s string) string { return strings.ReplaceAll(s, "\x00", "") }), "names are opaque", "of node 1, name "},
-	{"folds the case of names", false, rename(strings.ToLower), "names are opaque", "of node 1, name "},
-	{"trims names", false, rename(strings.TrimSpace), "names are opaque", "of node 1, name "},
-	{"makes names UTF-8", false, rename(func(s string) string { return strings.ToValidUTF8(s, "\ufffd") }), "names are opaque", "of node 1, name "},
-	{"composes accents", false, rename(func(s string) string { return strings.ReplaceAll(s, "e\u0301", "\u00e9") }), "names are opaque", "of node 1, name "},
-	{"shortens names", false, rename(func(s string) string { return s[:min(len(s), 254)] }), "names are opaque", "of node 1, name "},
-	{"escapes with what may stand in a name", false, rename(func(s string) string { return strings.ReplaceAll(s, ".", "=2E") }), "names are opaque", "of node 1, name "},
-	{"does not take the empty name", false, func(b broker.Broker) broker.Broker {
+	{"ends names at a NUL", rename(func(s string) string { s, _, _ = strings.Cut(s, "\x00"); return s }), "names are opaque", "of node 1, name "},
+	{"drops NULs in names", rename(func(s string) string { return strings.ReplaceAll(s, "\x00", "") }), "names are opaque", "of node 1, name "},
+	{"folds the case of names", rename(strings.ToLower), "names are opaque", "of node 1, name "},
+	{"trims names", rename(strings.TrimSpace), "names are opaque", "of node 1, name "},
+	{"makes names UTF-8", rename(func(s string) string { return strings.ToValidUTF8(s, "\ufffd") }), "names are opaque", "of node 1, name "},
+	{"composes accents", rename(func(s string) string { return strings.ReplaceAll(s, "e\u0301", "\u00e9") }), "names are opaque", "of node 1, name "},
+	{"shortens names", rename(func(s string) string { return s[:min(len(s), 254)] }), "names are opaque", "of node 1, name "},
+	{"escapes with what may stand in a name", rename(func(s string) string { return strings.ReplaceAll(s, ".", "=2E") }), "names are opaque", "of node 1, name "},
+	{"does not take the empty name", func(b broker.Broker) broker.Broker {
 		return &mutant{Broker: b, subscribe: func(ctx context.Context, subs []broker.Subscription) error {
 			if slices.ContainsFunc(subs, func(s broker.Subscription) bool { return s.Name == "" }) {
 				return errors.New("no name")
@@ -222,7 +232,7 @@ var mutants = []struct {
 		}}
 	}, "names are opaque", "expected nil of Subscribe"},
 
-	{"Publish says nil while down", false, func(b broker.Broker) broker.Broker {
+	{"Publish says nil while down", func(b broker.Broker) broker.Broker {
 		return &mutant{Broker: b, publish: func(ctx context.Context, name string, p broker.Publication) (broker.Receipt, error) {
 			r, err := b.Publish(ctx, name, p)
 			if errors.Is(err, broker.ErrDown) {
@@ -231,7 +241,7 @@ var mutants = []struct {
 			return r, err
 		}}
 	}, "down and up", "expected \"broker: no connection\" of Publish"},
-	{"Publish waits while down", false, func(b broker.Broker) broker.Broker {
+	{"Publish waits while down", func(b broker.Broker) broker.Broker {
 		return &mutant{Broker: b, publish: func(ctx context.Context, name string, p broker.Publication) (broker.Receipt, error) {
 			r, err := b.Publish(ctx, name, p)
 			if errors.Is(err, broker.ErrDown) {
@@ -240,14 +250,14 @@ var mutants = []struct {
 			return r, err
 		}}
 	}, "away at the beginning", "expected that Publish of node 1, whose server is away, returns at once"},
-	{"publishes later what was refused", false, publishesLater, "down and up", "expected that what Publish has refused with ErrDown never comes"},
-	{"no Lost after a reconnect", false, func(b broker.Broker) broker.Broker {
+	{"publishes later what was refused", publishesLater, "down and up", "expected that what Publish has refused with ErrDown never comes"},
+	{"no Lost after a reconnect", func(b broker.Broker) broker.Broker {
 		return proxied(b, func(to broker.Receiver) *proxy { return &proxy{Receiver: to, lost: func(error) {}} })
 	}, "down and up", "expected Lost after a reconnect"},
-	{"no Lost after a reconnect", false, func(b broker.Broker) broker.Broker {
+	{"no Lost after a reconnect", func(b broker.Broker) broker.Broker {
 		return proxied(b, func(to broker.Receiver) *proxy { return &proxy{Receiver: to, lost: func(error) {}} })
 	}, "many subscriptions", "Lost of receiver 1 of node 1"},
-	{"Lost too late", false, func(b broker.Broker) broker.Broker {
+	{"Lost too late", func(b broker.Broker) broker.Broker {
 		return proxied(b, func(to broker.Receiver) *proxy {
 			var late error
 			return &proxy{Receiver: to, lost: func(cause error) { late = cause }, deliver: func(ms []broker.Message) {
@@ -259,8 +269,8 @@ var mutants = []struct {
 			}}
 		})
 	}, "down and up", "expected Lost after a reconnect, before anything is delivered"},
-	{"Up before subscriptions are in force", false, upTooEarly, "down and up", "without being asked for again"},
-	{"does not renew subscriptions", false, func(b broker.Broker) broker.Broker {
+	{"Up before subscriptions are in force", upTooEarly, "down and up", "without being asked for again"},
+	{"does not renew subscriptions", func(b broker.Broker) broker.Broker {
 		var all []broker.Subscription
 		return &mutant{Broker: b, subscribe: func(ctx context.Context, subs []broker.Subscription) error {
 			all = append(all, subs...)
@@ -269,32 +279,32 @@ var mutants = []struct {
 			return &watched2{w, nil, func() { go b.Unsubscribe(all) }}
 		}}
 	}, "down and up", "without being asked for again"},
-	{"Down twice", false, func(b broker.Broker) broker.Broker {
+	{"Down twice", func(b broker.Broker) broker.Broker {
 		return &mutant{Broker: b, watch: func(w broker.Watcher) broker.Watcher {
 			return &watched2{w, func(err error, n int) { w.Down(err, n); w.Down(err, n) }, nil}
 		}}
 	}, "down and up", "expected Down and Up of the Watcher of node 1 in turn"},
-	{"no word at the beginning", false, func(b broker.Broker) broker.Broker {
+	{"no word at the beginning", func(b broker.Broker) broker.Broker {
 		return &mutant{Broker: b, watch: func(w broker.Watcher) broker.Watcher {
 			return &watched2{w, func(error, int) {}, nil}
 		}}
 	}, "away at the beginning", "expected a call of the Watcher"},
-	{"Up first", false, func(b broker.Broker) broker.Broker {
+	{"Up first", func(b broker.Broker) broker.Broker {
 		return &mutant{Broker: b, watch: func(w broker.Watcher) broker.Watcher {
 			w.Up()
 			return w
 		}}
 	}, "away at the beginning", "expected"},
-	{"doubts what it has confirmed", false, func(b broker.Broker) broker.Broker {
+	{"doubts what it has confirmed", func(b broker.Broker) broker.Broker {
 		return &mutant{Broker: b, watch: func(w broker.Watcher) broker.Watcher {
 			return &watched2{w, func(err error, n int) { w.Down(err, n+1) }, nil}
 		}}
 	}, "nothing confirmed is in doubt", "expected no publication in doubt"},
-	{"confirms what it has not published", false, buffers, "publications in doubt", "expected that Down says how many publications may be lost"},
+	{"confirms what it has not published", buffers, "publications in doubt", "expected that Down says how many publications may be lost"},
 
-	{"Close loses what was accepted", false, buffers, "close publishes", "expected"},
-	{"calls after Close", false, callsAfterClose, "close ends everything", "is running or called after Close has returned"},
-	{"Close does not end the Watcher", false, func(b broker.Broker) broker.Broker {
+	{"Close loses what was accepted", buffers, "close publishes", "expected"},
+	{"calls after Close", callsAfterClose, "close ends everything", "is running or called after Close has returned"},
+	{"Close does not end the Watcher", func(b broker.Broker) broker.Broker {
 		m := &mutant{Broker: b}
 		m.watch = func(w broker.Watcher) broker.Watcher {
 			m.close = func(ctx context.Context) error {
@@ -305,13 +315,13 @@ var mutants = []struct {
 		}
 		return m
 	}, "close while down", "of the Watcher of node 1 is running or called after Close has returned"},
-	{"a goroutine is left", false, func(b broker.Broker) broker.Broker {
+	{"a goroutine is left", func(b broker.Broker) broker.Broker {
 		return &mutant{Broker: b, close: func(ctx context.Context) error {
 			go time.Sleep(time.Hour)
 			return b.Close(ctx)
 		}}
 	}, "receivers of one name", "expected that goroutines of a broker have ended soon after Close"},
-	{"says ErrDown when it is closed", false, func(b broker.Broker) broker.Broker {
+	{"says ErrDown when it is closed", func(b broker.Broker) broker.Broker {
 		return &mutant{Broker: b, publish: func(ctx context.Context, name string, p broker.Publication) (broker.Receipt, error) {
 			r, err := b.Publish(ctx, name, p)
 			if errors.Is(err, broker.ErrClosed) {
@@ -320,7 +330,7 @@ var mutants = []struct {
 			return r, err
 		}}
 	}, "close ends everything", "expected \"broker: closed\" of Publish"},
-	{"Close does not end Subscribe", false, func(b broker.Broker) broker.Broker {
+	{"Close does not end Subscribe", func(b broker.Broker) broker.Broker {
 		return &mutant{Broker: b, subscribe: func(ctx context.Context, subs []broker.Subscription) error {
 			err := b.Subscribe(ctx, subs)
 			if errors.Is(err, broker.ErrClosed) {
@@ -329,7 +339,7 @@ var mutants = []struct {
 			return err
 		}}
 	}, "close while down", "expected that Close ends a Subscribe that waits"},
-	{"Close hangs while down", false, func(b broker.Broker) broker.Broker {
+	{"Close hangs while down", func(b broker.Broker) broker.Broker {
 		return &mutant{Broker: b, close: func(ctx context.Context) error {
 			if _, err := b.Publish(ctx, "x", broker.Publication{}); errors.Is(err, broker.ErrDown) {
 				time.Sleep(8 * time.Second)
@@ -337,7 +347,7 @@ var mutants = []struct {
 			return b.Close(ctx)
 		}}
 	}, "close while down", "expected that Close of node 1, which has no connection, returns at once"},
-	{"ignores an ended context", false, func(b broker.Broker) broker.Broker {
+	{"ignores an ended context", func(b broker.Broker) broker.Broker {
 		return &mutant{Broker: b, publish: func(ctx context.Context, name string, p broker.Publication) (broker.Receipt, error) {
 			if ctx.Err() != nil {
 				time.Sleep(5 * time.Second)
@@ -345,43 +355,6 @@ var mutants = []struct {
 			return b.Publish(ctx, name, p)
 		}}
 	}, "ended contexts", "expected that Publish with a context that has ended returns at once"},
-
-	{"knows no keys", true, mangle(func(p *broker.Publication) { p.Key = "" }), "kept: keys", "expected the Receipt of a duplicate"},
-	{"knows keys of all names together", true, func(b broker.Broker) broker.Broker {
-		return &mutant{Broker: b, publish: func(ctx context.Context, name string, p broker.Publication) (broker.Receipt, error) {
-			r, err := b.Publish(ctx, name, p)
-			r.Duplicate = r.Duplicate || name == "other"
-			return r, err
-		}}
-	}, "kept: keys", "expected no duplicate, as the key is new for this name"},
-	{"wrong offset in a Receipt", true, func(b broker.Broker) broker.Broker {
-		return &mutant{Broker: b, publish: func(ctx context.Context, name string, p broker.Publication) (broker.Receipt, error) {
-			r, err := b.Publish(ctx, name, p)
-			r.Offset++
-			return r, err
-		}}
-	}, "kept: offsets", "with the offsets of the Receipts"},
-	{"Prev is that of all names", true, deliver(func(_ int, _ broker.Receiver) func([]broker.Message) []broker.Message {
-		return func(ms []broker.Message) []broker.Message {
-			for i := range ms {
-				ms[i].Prev = ms[i].Offset - stride
-			}
-			return ms
-		}
-	}), "kept: offsets", "expected Lost, or Prev 14, the offset before it"},
-	{"never calls Began", true, func(b broker.Broker) broker.Broker {
-		return proxied(b, func(to broker.Receiver) *proxy { return &proxy{Receiver: to, began: func(string, uint64) {}} })
-	}, "kept: every field crosses", "expected Began before the first Deliver"},
-	{"each node has an epoch", true, func(b broker.Broker) broker.Broker {
-		own := fmt.Sprintf("%p", b)
-		return proxied(b, func(to broker.Receiver) *proxy {
-			return &proxy{Receiver: to, began: func(_ string, n uint64) { to.Began(own, n) }}
-		})
-	}, "kept: offsets", "expected one epoch of a name on all nodes"},
-	{"loses without a word", true, func(b broker.Broker) broker.Broker {
-		time.AfterFunc(2*time.Millisecond, func() { b.(*Node).LoseSilently(1) })
-		return b
-	}, "kept: unsubscribe under load", "expected Lost"},
 }
 
 // mutant is a broker with other functions in the place of its methods, as far as there are any.
@@ -709,13 +682,12 @@ func callsAfterClose(b broker.Broker) broker.Broker {
 	}
 }
 
-func TestTheSuiteFindsFaults(t *testing.T) {
-	for _, m := range mutants {
+func TestTheSuiteFindsFaults(t *testing.T) { findFaults(t, inMemory(NewNetwork, false, true), mutants) }
+
+// findFaults tests whether the suite does.
+func findFaults(t *testing.T, impl Implementation, list []mutation) {
+	for _, m := range list {
 		t.Run(m.fault+"/"+m.found, func(t *testing.T) {
-			impl := inMemory(NewNetwork, false, true)
-			if m.keeps {
-				impl = inMemory(NewKeepingNetwork, true, true)
-			}
 			i := slices.IndexFunc(cases, func(c testCase) bool { return c.name == m.found })
 			synctest.Test(t, func(t *testing.T) {
 				said := record(t, func(t testing.TB) { cases[i].run(t, wrapped(impl, m.wrap)) })

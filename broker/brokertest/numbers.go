@@ -17,6 +17,16 @@ type sent struct {
 	receipt broker.Receipt
 }
 
+// checkReceipt is for each publication that was accepted.
+func (m *member) checkReceipt(name string, r broker.Receipt) {
+	switch kept := m.env.kept(name); {
+	case !kept && r != broker.Receipt{}:
+		m.env.faults.add(fmt.Sprintf("expected the zero Receipt of what is not kept; Publish of %s returned %+v", m.name, r))
+	case kept && (r.Offset == 0 || r.Offset >= tooHigh || r.Epoch == ""):
+		m.env.faults.add(fmt.Sprintf("expected an epoch and an offset of what is kept, below 2^53; Publish of %s returned %+v", m.name, r))
+	}
+}
+
 // checkOffsets is check for a name that is kept.
 func (r *receiver) checkOffsets() {
 	r.env.Helper()

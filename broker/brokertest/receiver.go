@@ -22,6 +22,7 @@ type receiver struct {
 	losses    atomic.Int64
 	failed    map[int]bool                  // numbers that may not have been published, if the name is kept
 	gate      atomic.Pointer[chan struct{}] // Deliver waits until it is closed; nil: it does not
+	blocked   atomic.Bool                   // Deliver has waited, or does
 }
 
 // told is a call of a receiver, or one message of Deliver.
@@ -48,6 +49,7 @@ func (r *receiver) Began(epoch string, offset uint64) {
 func (r *receiver) Deliver(messages []broker.Message) {
 	defer r.enter(r.env, "Deliver", r.label)()
 	if gate := r.gate.Load(); gate != nil {
+		r.blocked.Store(true)
 		<-*gate
 	}
 	for _, m := range messages {

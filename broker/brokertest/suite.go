@@ -15,8 +15,8 @@ type Implementation struct {
 	// Bubble has each case run in a bubble of testing/synctest. It is for what needs neither sockets nor other processes.
 	Bubble bool
 
-	// Keeps says that the nodes are of type [broker.Historian], and keep of what is published with Keep at least 100 messages of a name for
-	// a minute, and more if they are asked for within seconds.
+	// Keeps says that the nodes are of type [broker.Historian], and keep what the cases publish with Keep: some thousands of messages of a
+	// name. Fits(100, time.Minute) has to return nil.
 	Keeps bool
 	// OneOrder says that all nodes see the publications of a name in one order, whoever publishes them.
 	OneOrder bool
@@ -59,7 +59,7 @@ func Run(t *testing.T, impl Implementation) {
 	}
 }
 
-// promised is how many messages of a name are kept at least.
+// promised is how many messages of a name have to fit.
 const promised = 100
 
 // testCase is a part of the contract.

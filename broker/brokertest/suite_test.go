@@ -15,19 +15,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // inMemory is a Network as an Implementation.
 func inMemory(make func() *Network, keeps, bubble bool) Implementation {
 	return Implementation{
-		Open: func(testing.TB) Group {
-			w := make()
-			w.Limit(1 << 20)
-			return Group{
-				Node:  func(testing.TB) broker.Broker { return w.Node() },
-				Break: w.Cut,
-				Heal:  w.Heal,
-				Cut:   func(b broker.Broker) { b.(*Node).Cut() },
-				Mend:  func(b broker.Broker) { b.(*Node).Heal() },
-
-				Forget: func(name string) { w.Forget(name, 0) },
-			}
-		},
+		Open:      func(testing.TB) Group { return groupOf(make()) },
 		Bubble:    bubble,
 		Keeps:     keeps,
 		OneOrder:  true,
@@ -36,10 +24,55 @@ func inMemory(make func() *Network, keeps, bubble bool) Implementation {
 	}
 }
 
-func TestNetwork(t *testing.T)                  { Run(t, inMemory(NewNetwork, false, true)) }
-func TestNetworkInRealTime(t *testing.T)        { Run(t, inMemory(NewNetwork, false, false)) }
-func TestKeepingNetwork(t *testing.T)           { Run(t, inMemory(NewKeepingNetwork, true, true)) }
-func TestKeepingNetworkInRealTime(t *testing.T) { Run(t, inMemory(NewKeepingNetwork, true, false)) }
+func groupOf(w *Network) Group {
+	w.Limit(1 << 20)
+	return Group{
+		Node:   func(testing.TB) broker.Broker { return w.Node() },
+		Break:  w.Cut,
+		Heal:   w.Heal,
+		Cut:    func(b broker.Broker) { b.(*Node).Cut() },
+		Mend:   func(b broker.Broker) { b.(*Node).Heal() },
+		Forget: func(name string) { w.Forget(name, 0) },
+	}
+}
+
+// restarting is a network that loses what it has kept when it is away.
+func restarting() Implementation {
+	impl := inMemory(NewKeepingNetwork, true, true)
+	impl.Open = func(testing.TB) Group {
+		w := NewKeepingNetwork()
+		g := groupOf(w)
+		g.Heal = func() {
+			w.Restart()
+			w.Heal()
+		}
+		return g
+	}
+	return impl
+}
+
+func TestNetwork(t *testing.T)        { Run(t, inMemory(NewNetwork, false, true)) }
+func TestKeepingNetwork(t *testing.T) { Run(t, inMemory(NewKeepingNetwork, true, true)) }
+
+func TestNetworkInRealTime(t *testing.T) {
+	t.Parallel()
+	Run(t, inMemory(NewNetwork, false, false))
+}
+
+func TestKeepingNetworkInRealTime(t *testing.T) {
+	t.Parallel()
+	Run(t, inMemory(NewKeepingNetwork, true, false))
+}
+
+func TestKeepingNetworkThatRestarts(t *testing.T) {
+	for _, c := range cases {
+		if c.keep {
+			t.Run(c.name, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) { c.run(t, restarting()) })
+			})
+		}
+	}
+}
 
 func TestHostileNamesDiffer(t *testing.T) {
 	seen := make(map[string]bool)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/fanqie/tank-websocket-go-server/actor"
 	"github.com/fanqie/tank-websocket-go-server/broker"
 	"github.com/fanqie/tank-websocket-go-server/internal/link"
 	"github.com/fanqie/tank-websocket-go-server/internal/wire"
@@ -70,8 +71,28 @@ func (h *Hub) publishAcross(patience patience, p *wire.Publication, owner string
 	if key != "" {
 		key = owner + "\x00" + key
 	}
-	r, err := h.link.Publish(ctx, p.Topic, broker.Publication{Data: p.Data, Key: key, From: p.From, JSON: p.JSON})
+	r, err := h.link.Publish(ctx, p.Topic, broker.Publication{Data: p.Data, Key: key, From: p.From, JSON: p.JSON, Keep: h.Shares(p.Topic)})
 	return r, translateBroker(err)
+}
+
+// resetAcross has all instances forget what a topic keeps, in a place among what is published. It returns when this one has.
+func (h *Hub) resetAcross(ctx context.Context, name string) error {
+	if h.life.state() > draining {
+		return ErrClosed
+	}
+	if _, err := h.awaitConnection(ctx); err != nil {
+		return err
+	}
+	r, err := h.link.Publish(ctx, name, broker.Publication{Keep: true, Reset: true})
+	if err != nil {
+		return translateBroker(err)
+	}
+	if t := h.topics.find(name); t != nil && t.IsShared() {
+		if err := t.AwaitDelivered(ctx, wire.Position{Epoch: r.Epoch, Seq: r.Offset}); !errors.Is(err, actor.ErrStopped) {
+			return translate(err)
+		}
+	}
+	return nil
 }
 
 // awaitLive waits until the subscription of a topic is in force. With begin, the topic begins for that where publications are kept.
@@ -117,6 +138,19 @@ func (h *Hub) awaitTopic(ctx context.Context, t *topic.Topic, connection <-chan 
 	case <-ctx.Done():
 		return translate(ctx.Err())
 	}
+}
+
+// awaitShared waits until a topic whose messages the broker keeps knows where it stands. It returns ErrBroker while it does not, and there
+// is no connection.
+func (h *Hub) awaitShared(ctx context.Context, t *topic.Topic) error {
+	if !t.IsShared() || t.IsLive() {
+		return nil
+	}
+	connection, err := h.awaitConnection(ctx)
+	if err != nil {
+		return err
+	}
+	return h.awaitTopic(ctx, t, connection)
 }
 
 // awaitConnection waits until it is known whether there is a connection, and returns what is closed when that is lost. It returns ErrBroker

@@ -34,9 +34,15 @@ func (h *Hub) Position(timeout time.Duration, name string) (wire.Position, error
 
 // History returns what a topic has kept behind a position, see Topic.History. known is false when there is no such topic.
 func (h *Hub) History(ctx context.Context, name string, since wire.Position, most int) (page topic.Page, known bool, err error) {
-	known, err = h.withTopic(name, false, func(t *topic.Topic) (err error) {
+	known, err = h.withTopic(name, h.Shares(name), func(t *topic.Topic) (err error) {
+		if err := h.awaitShared(ctx, t); err != nil {
+			return err
+		}
 		page, err = t.History(ctx, since, most)
-		return err
+		if err == nil || errors.Is(err, actor.ErrStopped) || errors.Is(err, actor.ErrPanicked) {
+			return err
+		}
+		return translateBroker(err)
 	})
 	return page, known, err
 }
@@ -46,6 +52,9 @@ func (h *Hub) History(ctx context.Context, name string, since wire.Position, mos
 func (h *Hub) Reset(timeout time.Duration, name string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
+	if h.Shares(name) {
+		return h.resetAcross(ctx, name)
+	}
 	_, err := h.withTopic(name, false, func(t *topic.Topic) error { return t.Reset(ctx) })
 	return err
 }

@@ -42,6 +42,7 @@ type Config struct {
 	OutboxBytes       *metrics.Histogram // of sessions, at each ping
 	Observer          Observer
 	Broker            broker.Broker     // carries publications between instances; nil: there are no others
+	Historian         broker.Historian  // is Broker, if that keeps messages; else nil
 	Node              string            // tells the instance from the others
 	Heard             func(data string) // is called with what another instance says, or this one, by Tell; it may block for a moment
 	PublishTimeout    time.Duration     // how long edges wait for the broker, if they do not say
@@ -144,7 +145,7 @@ func New(c Config) *Hub {
 	h.historyBudget = budget.New(c.TotalHistoryBytes, func() { h.supervisor.Post(overHistory{}) })
 	h.outboxBudget = budget.New(c.TotalOutboxBytes, func() { h.supervisor.Post(overBudget{}) })
 	if c.Broker != nil {
-		h.link = link.New(c.Broker, c.Node, linkOwner{s})
+		h.link = link.New(c.Broker, c.Historian, c.Node, linkOwner{s})
 	}
 	s.broadcast = &liveTopic{topic: s.spawnTopic(Broadcast)}
 	s.enterLink(s.broadcast)

@@ -44,8 +44,12 @@ func (h *Hub) publish(patience patience, p *wire.Publication) error {
 func (h *Hub) PublishFrom(timeout time.Duration, s *Session, p *wire.Publication, owner string, id uint64) error {
 	if h.link != nil {
 		r, err := h.publishAcross(patience{timeout: timeout}, p, owner, false)
-		if err == nil && id != 0 {
-			s.acknowledge(id, r.Duplicate)
+		switch t := h.topics.find(p.Topic); {
+		case err != nil || id == 0:
+		case t != nil && t.IsShared():
+			t.Acknowledge(wire.Position{Epoch: r.Epoch, Seq: r.Offset}, r.Duplicate, s.Client, id)
+		default:
+			s.acknowledge(id, r.Offset, r.Duplicate)
 		}
 		return err
 	}
@@ -56,15 +60,15 @@ func (h *Hub) PublishFrom(timeout time.Duration, s *Session, p *wire.Publication
 		return topic.NewAsked(p, owner, s.Client, id)
 	})
 	if err == nil && !found && id != 0 {
-		s.acknowledge(id, false)
+		s.acknowledge(id, 0, false)
 	}
 	return err
 }
 
-// acknowledge answers a publication of the session's that has no number.
-func (s *Session) acknowledge(id uint64, duplicate bool) {
+// acknowledge answers a publication of the session's that no topic here delivers. Number 0: it has none.
+func (s *Session) acknowledge(id, seq uint64, duplicate bool) {
 	e := s.Client.Encoding()
-	s.Client.Send(wire.NewAnswers(e, wire.AppendPublished(nil, id, 0, duplicate), 1))
+	s.Client.Send(wire.NewAnswers(e, wire.AppendPublished(nil, id, seq, duplicate), 1))
 }
 
 // put gives a message to a topic, see withTopic.
@@ -79,6 +83,9 @@ func (h *Hub) put(patience patience, name string, create bool, build func() topi
 
 // keeps reports whether publications to a topic are kept.
 func (h *Hub) keeps(name string) bool { return h.history(name).IsOn() }
+
+// Shares reports whether the broker keeps what is published to a topic.
+func (h *Hub) Shares(name string) bool { return h.config.Historian != nil && h.keeps(name) }
 
 // history says what a topic keeps.
 func (h *Hub) history(name string) (none topic.History) {
@@ -101,8 +108,15 @@ func (h *Hub) presence(name string) (none topic.Presence) {
 func (h *Hub) PublishAsked(ctx context.Context, p *wire.Publication) (wire.Position, error) {
 	var at wire.Position
 	if h.link != nil {
-		_, err := h.publishAcross(patience{ctx: ctx}, p, "", true)
-		return at, err
+		r, err := h.publishAcross(patience{ctx: ctx}, p, "", true)
+		if err != nil || r.Offset == 0 {
+			return at, err
+		}
+		at = wire.Position{Epoch: r.Epoch, Seq: r.Offset}
+		if t := h.topics.find(p.Topic); t != nil && t.IsShared() {
+			_ = t.AwaitDelivered(ctx, at) // it is published, whatever becomes of the topic here
+		}
+		return at, nil
 	}
 	_, err := h.withTopic(p.Topic, true, func(t *topic.Topic) (err error) {
 		if h.life.state() > draining {

@@ -32,9 +32,9 @@ func (m subscribe) handle(s *supervisor) {
 		t = s.newTopic(m.topic)
 	}
 	if t.joining {
-		m.ask.Defer(s.hub.config.Subscriptions)
+		m.ask.Defer()
 	}
-	member := &topic.Member{Subscriber: c.Client, User: c.UserID, Info: m.info, Ask: m.ask}
+	member := (&topic.Member{Subscriber: c.Client, User: c.UserID, Info: m.info}).Asking(m.ask)
 	c.subscriptions[t] = join(member, t, m.Request)
 	c.subscribed.Store(int64(len(c.subscriptions)))
 	c.refusals = 0

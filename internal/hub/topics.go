@@ -43,12 +43,17 @@ func (s *supervisor) spawnTopic(name string) *topic.Topic {
 	if s.hub.link != nil {
 		onShare = s.hub.link.Share
 	}
+	var onLoad func(*topic.Topic, topic.Load)
+	if s.hub.Shares(name) {
+		onLoad = s.hub.link.Load
+	}
 	return topic.Spawn(name, topic.Options{
 		QueueBytes:    s.hub.config.TopicQueueBytes,
 		Deflater:      s.hub.config.Deflater,
 		Pool:          s.hub.pool,
 		Verbatim:      name == Broadcast,
 		Joining:       s.hub.link != nil,
+		OnLoad:        onLoad,
 		BatchMessages: s.hub.config.BatchMessages,
 		History:       s.hub.history(name),
 		Budget:        s.hub.historyBudget,
@@ -157,7 +162,7 @@ func (m lookup) handle(s *supervisor) {
 		if t == nil {
 			t = s.newTopic(strings.Clone(m.topic)) // it may be a piece of something large
 		}
-		if m.pin {
+		if m.pin || m.create && t.topic.IsShared() { // which would end before it has what it is made for
 			t.pinned = time.Now().Add(linger)
 		}
 		if t.isIdle() {

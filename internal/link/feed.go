@@ -19,8 +19,12 @@ import (
 type feed struct {
 	// Immutable.
 	link   *Link
-	topic  *topic.Topic // nil: what comes is the talk
-	people bool         // what comes is who is in the topic elsewhere
+	topic  *topic.Topic  // nil: what comes is the talk
+	people bool          // what comes is who is in the topic elsewhere
+	placed chan struct{} // of a topic whose messages the broker keeps: closed when the topic knows where it stands
+
+	// Owned by the broker's goroutine.
+	epoch string // of a topic whose messages the broker keeps
 
 	// Owned by the link.
 	tried      bool // the broker may have it
@@ -44,8 +48,20 @@ func (f *feed) name() string {
 // roomWithin is how long a broker's goroutine waits for room in a topic's mailbox. Other topics wait behind it.
 const roomWithin = 100 * time.Millisecond
 
-// Began does nothing: topics number their messages themselves.
-func (f *feed) Began(string, uint64) {}
+// keeps reports whether the broker keeps what comes.
+func (f *feed) keeps() bool { return f.topic != nil && !f.people && f.topic.IsShared() }
+
+// Began tells the topic where it stands.
+func (f *feed) Began(epoch string, offset uint64) {
+	if !f.keeps() {
+		return
+	}
+	f.topic.Began(wire.Position{Epoch: epoch, Seq: offset})
+	if f.epoch == "" {
+		close(f.placed)
+	}
+	f.epoch = epoch
+}
 
 // Deliver gives the topic what has come. What it has no room for is lost, and told as a gap.
 func (f *feed) Deliver(messages []broker.Message) {
@@ -64,27 +80,28 @@ func (f *feed) Deliver(messages []broker.Message) {
 }
 
 func (f *feed) arrive(messages []broker.Message) {
-	publications := make([]wire.Publication, 0, len(messages))
+	arrivals := make([]topic.Arrival, 0, len(messages))
 	for _, m := range messages {
-		p := wire.Publication{Data: m.Data, JSON: m.JSON, Key: m.Key, From: m.From}
-		if err := f.check(&p); err != nil {
+		a, err := arrival(m, f.name())
+		if err != nil {
 			f.link.owner.Failed(fmt.Errorf("a publication to the topic %s is dropped: %w", wire.Quote(f.name()), err))
 			continue
 		}
-		publications = append(publications, p)
+		arrivals = append(arrivals, a)
 	}
 	f.link.counters.Received.Add(uint64(len(messages)))
 	ctx, cancel := context.WithTimeout(context.Background(), roomWithin)
 	defer cancel()
-	if err := f.topic.Arrive(ctx, publications); err != nil && !errors.Is(err, actor.ErrStopped) {
+	if err := f.topic.Arrive(ctx, arrivals); err != nil && !errors.Is(err, actor.ErrStopped) {
 		f.Lost(fmt.Errorf("%d publications found the queue of the topic full", len(messages)))
+		f.Began(f.epoch, messages[len(messages)-1].Offset)
 	}
 }
 
-// check looks at what comes from outside: one that clients could not read would cost them their connections.
-func (f *feed) check(p *wire.Publication) error {
+// check looks at what comes from outside.
+func check(p *wire.Publication) error {
 	switch {
-	case f.topic.Name() == "": // which may be binary
+	case p.Topic == "": // which may be binary
 	case !utf8.ValidString(p.Data):
 		return errors.New("its text is not valid UTF-8")
 	case p.JSON && !json.Valid([]byte(p.Data)):
@@ -96,14 +113,16 @@ func (f *feed) check(p *wire.Publication) error {
 	return nil
 }
 
-// Lost tells the topic that something may be missing.
+// Lost tells the topic that something may be missing. Where the broker keeps what comes, Began does, which follows.
 func (f *feed) Lost(cause error) {
 	if f.people {
 		return // all of it is said again
 	}
 	if f.topic != nil {
 		f.link.counters.Gaps.Add(1)
-		f.topic.Gap()
+		if !f.keeps() {
+			f.topic.Gap()
+		}
 	}
 	f.link.ref.Post(lost{f.topic != nil && f.topic.Name() != "", cause})
 }

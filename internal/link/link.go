@@ -38,12 +38,13 @@ const talk = "\x00talk"
 // Link is the handle of a link. It is safe for concurrent use.
 type Link struct {
 	// Immutable.
-	broker broker.Broker
-	node   string
-	owner  Owner
-	ref    *actor.Ref[message]
-	ctx    context.Context // of the calls of the broker
-	cancel context.CancelFunc
+	broker    broker.Broker
+	historian broker.Historian // the same one; nil: it keeps nothing
+	node      string
+	owner     Owner
+	ref       *actor.Ref[message]
+	ctx       context.Context // of the calls of the broker
+	cancel    context.CancelFunc
 
 	opening atomic.Int32  // unopened, begun or closed
 	opened  chan struct{} // closed when Open has returned
@@ -64,6 +65,7 @@ type Link struct {
 	backoff time.Duration      // how long to wait when it fails; 0: the last call did not
 	timer   *time.Timer        // runs until the next call; nil: the next call need not wait
 	losses  losses
+	loads   loads
 	sharing bool                    // the edge that shares is at work
 	toShare []shared                // what it does next
 	closing actor.Request[struct{}] // the call of Close, if it waits
@@ -107,16 +109,18 @@ const (
 	callTimeout  = 10 * time.Second
 )
 
-// New makes a link. node tells the instance from others. It has no goroutine before Open, and does nothing.
-func New(b broker.Broker, node string, owner Owner) *Link {
+// New makes a link. The historian is the broker, or nil if that keeps nothing. node tells the instance from others. The link has no
+// goroutine before Open, and does nothing.
+func New(b broker.Broker, historian broker.Historian, node string, owner Owner) *Link {
 	l := &Link{
-		broker: b,
-		node:   node,
-		owner:  owner,
-		opened: make(chan struct{}),
-		known:  make(chan struct{}),
-		feeds:  make(map[*topic.Topic][]*feed),
-		wanted: make(map[*feed]struct{}),
+		broker:    b,
+		historian: historian,
+		node:      node,
+		owner:     owner,
+		opened:    make(chan struct{}),
+		known:     make(chan struct{}),
+		feeds:     make(map[*topic.Topic][]*feed),
+		wanted:    make(map[*feed]struct{}),
 	}
 	l.ctx, l.cancel = context.WithCancel(context.Background())
 	l.ref = actor.Spawn(actor.Options{Restarts: -1, OnPanic: func(err *actor.PanicError) { owner.Failed(err) }}, l.receive)
@@ -128,6 +132,7 @@ func (l *Link) receive(mail iter.Seq[message]) {
 		m.handle(l)
 	}
 	l.work()
+	l.fetchSome()
 }
 
 // Open opens the broker. It may block. It is called once.

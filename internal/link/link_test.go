@@ -145,7 +145,7 @@ func (o *owner) failures() (n int) {
 func start(t *testing.T, b *scripted) (*link.Link, *owner) {
 	t.Helper()
 	o := &owner{}
-	l := link.New(b, "me", o)
+	l := link.New(b, nil, "me", o)
 	l.Open()
 	synctest.Wait()
 	t.Cleanup(func() {
@@ -380,7 +380,7 @@ func TestCloseEndsWithItsContext(t *testing.T) {
 					close:       func(context.Context) error { block("Close"); return nil },
 				}
 				o := &owner{}
-				l := link.New(b, "me", o)
+				l := link.New(b, nil, "me", o)
 				go l.Open()
 				news := spawn(t, "news")
 				l.Enter(news)
@@ -431,7 +431,7 @@ func TestConnectionsThatAreToldTwice(t *testing.T) {
 func TestTopicsThatFlapWhileTheBrokerIsAway(t *testing.T) {
 	b := &scripted{subscribe: func(ctx context.Context, _ []broker.Subscription) error { <-ctx.Done(); return ctx.Err() }}
 	o := &owner{}
-	l := link.New(b, "me", o)
+	l := link.New(b, nil, "me", o)
 	l.Open()
 	topics := make([]*topic.Topic, 10_000)
 	for i := range topics {
@@ -602,7 +602,7 @@ func TestNothingIsPublishedBeforeOpenHasReturned(t *testing.T) {
 			time.Sleep(time.Second)
 			return nil
 		}
-		l := link.New(b, "me", &owner{})
+		l := link.New(b, nil, "me", &owner{})
 		defer l.Close(context.Background())
 		began := time.Now()
 		go l.Open()

@@ -49,7 +49,7 @@ func (l *log) Heard(string)                {}
 func TestNewBeforeOld(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &log{gate: make(chan struct{})}
-		l := New(b, "node", b)
+		l := New(b, nil, "node", b)
 		l.Open()
 		synctest.Wait()
 		old, wait, young := spawn("x"), spawn("wait"), spawn("x")

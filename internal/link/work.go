@@ -13,6 +13,9 @@ import (
 
 func (m enter) handle(l *Link) {
 	feeds := []*feed{{link: l, topic: m.Topic}}
+	if feeds[0].keeps() {
+		feeds[0].placed = make(chan struct{})
+	}
 	if m.Topic != nil && m.Topic.KnowsPresence() {
 		feeds = append(feeds, &feed{link: l, topic: m.Topic, people: true})
 	}
@@ -42,6 +45,7 @@ func (l *Link) end(f *feed) {
 }
 
 func (hurry) handle(l *Link) {
+	l.loads.stop()
 	l.stopTimer()
 	l.backoff = 0
 }
@@ -85,9 +89,10 @@ func (m shut) handle(l *Link) { l.closing = m.Request }
 // subscribed before that one is unsubscribed, so that nothing is missed between the two.
 func (l *Link) work() {
 	switch {
-	case l.calling, l.sharing && l.ctx.Err() != nil:
+	case l.calling, l.ctx.Err() != nil && (l.sharing || l.loads.running > 0):
 	case l.ctx.Err() != nil:
 		l.stopTimer()
+		l.loads.stop()
 		l.losses.stop()
 		l.closing.Reply(struct{}{})
 	case !l.working.Load(), l.timer != nil:
@@ -114,6 +119,9 @@ func (l *Link) call(subscribe, unsubscribe []*feed) {
 		if panicked := actor.Recovered(func() { err = l.broker.Subscribe(ctx, subscriptions(subscribe)) }); panicked != nil {
 			err = panicked
 		}
+		if err == nil {
+			err = awaitPlaces(ctx, subscribe)
+		}
 	}
 	if err == nil {
 		for _, f := range subscribe {
@@ -131,10 +139,25 @@ func (l *Link) call(subscribe, unsubscribe []*feed) {
 	l.ref.Post(called{subscribe, err})
 }
 
+// awaitPlaces waits until all know where they stand who have to.
+func awaitPlaces(ctx context.Context, feeds []*feed) error {
+	for _, f := range feeds {
+		if !f.keeps() {
+			continue
+		}
+		select {
+		case <-f.placed:
+		case <-ctx.Done():
+			return fmt.Errorf("waiting to be told where a topic stands: %w", ctx.Err())
+		}
+	}
+	return nil
+}
+
 func subscriptions(feeds []*feed) []broker.Subscription {
 	list := make([]broker.Subscription, len(feeds))
 	for i, f := range feeds {
-		list[i] = broker.Subscription{Name: f.name(), To: f}
+		list[i] = broker.Subscription{Name: f.name(), Keep: f.keeps(), To: f}
 	}
 	return list
 }

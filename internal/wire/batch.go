@@ -2,6 +2,7 @@ package wire
 
 import (
 	"bytes"
+	"slices"
 	"sync/atomic"
 	"unsafe"
 )
@@ -43,10 +44,9 @@ type Batch struct {
 	Frames   [FrameEncodings][]byte // a complete server frame for each message, in the encodings that somebody needs
 	Objects  []Publication          // the messages as they are, if somebody needs that
 	Messages int                    // how many messages there are
-	Answers  bool                   // they are answers and notices, which no outbox policy drops
-	Unasked  bool                   // they are notices that come again and again: a peer that is too slow for them is closed
 	Topic    string                 // its topic, or the one that the answers are about; empty: none
 	Seq      uint64                 // number of the topic's last message, with these
+	Numbers  *Numbers               // of the messages; nil, as mostly: each is one more than that before it, up to Seq
 	Lost     *atomic.Uint64         // its topic's count of messages for a subscriber that were never written; nil: it has no topic
 
 	// Of a message that is a sample of how long the way to a socket is: when it was published, in Unix nanoseconds, and whose
@@ -54,8 +54,27 @@ type Batch struct {
 	SampledAt  int64
 	SampledFor any
 
+	Answers bool // they are answers and notices, which no outbox policy drops
+	Unasked bool // they are notices that come again and again: a peer that is too slow for them is closed
+
 	whole   *Batch       // the batch whose memory this part of it shares; nil: it has memory of its own
 	holders atomic.Int32 // of the memory: how many outboxes count the batch, or a part of it
+}
+
+// Numbers are those of messages that a broker has numbered: they grow, but not by one.
+type Numbers []uint64
+
+// Slice returns the numbers from one on up to another, in the same memory.
+func (n *Numbers) Slice(from, to int) *Numbers {
+	part := (*n)[from:to:to]
+	return &part
+}
+
+func (n *Numbers) memory() int {
+	if n == nil {
+		return 0
+	}
+	return int(unsafe.Sizeof(*n)) + cap(*n)*int(unsafe.Sizeof(uint64(0)))
 }
 
 // BatchOverhead is what a batch takes beside its frames, in bytes.
@@ -79,6 +98,14 @@ func (b *Batch) About(topic string) *Batch {
 	return b
 }
 
+// Number returns the number of a message, of which there are b.Messages, the first of them 0.
+func (b *Batch) Number(message int) uint64 {
+	if b.Numbers != nil {
+		return (*b.Numbers)[message]
+	}
+	return b.Seq - uint64(b.Messages-1-message) // #nosec G115 -- there are not more
+}
+
 // For returns the frames for a peer with an encoding: in this one, or else those that are not deflated.
 func (b *Batch) For(e Encoding) []byte {
 	if b.Frames[e] != nil {
@@ -91,7 +118,7 @@ func (b *Batch) For(e Encoding) []byte {
 // being freed, at its capacity, for the first who holds it or a part of it. Any goroutine may call it.
 func (b *Batch) Hold() int {
 	if b.whole != nil {
-		return BatchOverhead + b.whole.Hold()
+		return BatchOverhead + b.Numbers.memory() + b.whole.Hold()
 	}
 	if b.holders.Add(1) == 1 {
 		return b.memory()
@@ -102,7 +129,7 @@ func (b *Batch) Hold() int {
 // Release notes one holder less, and returns how many bytes are not held any more because of that. Any goroutine may call it.
 func (b *Batch) Release() int {
 	if b.whole != nil {
-		return BatchOverhead + b.whole.Release()
+		return BatchOverhead + b.Numbers.memory() + b.whole.Release()
 	}
 	if b.holders.Add(-1) == 0 {
 		return b.memory()
@@ -118,7 +145,7 @@ func (b *Batch) memory() int {
 	for i := range b.Objects {
 		n += b.Objects[i].Bytes()
 	}
-	return n
+	return n + b.Numbers.memory()
 }
 
 // Fit moves the frames to memory of their size, if what they have is more than twice of that. It is for whoever has made the
@@ -166,9 +193,9 @@ func (b *Batch) Last(e Encoding) *Batch {
 	return last
 }
 
-// Part returns a batch of frames that lie in the memory of b, or in that of the batch of which b is a part.
+// Part returns a batch of frames that lie in the memory of b, or in that of the batch of which b is a part. Seq and Numbers are those of b.
 func (b *Batch) Part(e Encoding, frames []byte, messages int) *Batch {
-	p := &Batch{Messages: messages, Topic: b.Topic, Seq: b.Seq, Lost: b.Lost, whole: b.whole}
+	p := &Batch{Messages: messages, Topic: b.Topic, Seq: b.Seq, Numbers: b.Numbers, Lost: b.Lost, whole: b.whole}
 	if p.whole == nil {
 		p.whole = b
 	}
@@ -180,10 +207,19 @@ func (b *Batch) Part(e Encoding, frames []byte, messages int) *Batch {
 func (b *Batch) skip(e Encoding) {
 	b.Frames[e] = b.Frames[e][frameLen(b.Frames[e]):]
 	b.Messages--
+	if b.Numbers != nil {
+		b.Numbers = b.Numbers.Slice(1, len(*b.Numbers))
+	}
 }
 
 // keepOwn moves what is left to memory of its own.
-func (b *Batch) keepOwn(e Encoding) { b.Frames[e], b.whole = bytes.Clone(b.Frames[e]), nil }
+func (b *Batch) keepOwn(e Encoding) {
+	b.Frames[e], b.whole = bytes.Clone(b.Frames[e]), nil
+	if b.Numbers != nil {
+		own := slices.Clone(*b.Numbers)
+		b.Numbers = &own
+	}
+}
 
 // FramesLen returns the length of the first n server frames of b.
 func FramesLen(b []byte, n int) (length int) {

@@ -1,0 +1,481 @@
+package test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	tank "github.com/fanqie/tank-websocket-go-server"
+	"github.com/fanqie/tank-websocket-go-server/broker/brokertest"
+	"github.com/fanqie/tank-websocket-go-server/tanktest"
+)
+
+// Instances behind a broker that keeps what is published.
+
+var keepMany = tank.WithTopics("*", tank.TopicOptions{History: tank.History{Messages: 100, Age: time.Hour}})
+
+// keepingCluster makes a group of so many instances, whose broker keeps what is published.
+func keepingCluster(t *testing.T, n int, opts ...tank.Option) (*brokertest.Network, []*clusterNode) {
+	t.Helper()
+	w := brokertest.NewKeepingNetwork()
+	var nodes []*clusterNode
+	for range n {
+		nodes = append(nodes, joinCluster(t, w, append([]tank.Option{keepMany}, opts...)...))
+	}
+	synctest.Wait()
+	return w, nodes
+}
+
+// expectAll expects texts of a topic in that order.
+func expectAll(c *tanktest.ClientV2, topic string, texts ...string) {
+	for _, text := range texts {
+		c.Expect(topic, text)
+	}
+}
+
+func TestKeptNumbersAreThoseOfAllInstances(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, nodes := keepingCluster(t, 3, anyMayPublish)
+		var clients []*tanktest.ClientV2
+		for _, n := range nodes {
+			c := n.DialV2("/")
+			c.Subscribe("news")
+			clients = append(clients, c)
+		}
+		var last tank.Position
+		for i := range 9 {
+			at, err := nodes[i%3].PublishMessage(context.Background(), tank.Publication{Topic: "news", Data: fmt.Sprint(i)})
+			must(t, err)
+			if at.Epoch == "" || at.Seq <= last.Seq || last.Epoch != "" && at.Epoch != last.Epoch {
+				t.Errorf("published at %+v behind %+v", at, last)
+			}
+			last = at
+			publishOn(t, nodes[(i+1)%3], "other", "beside it")
+		}
+		for _, c := range clients {
+			for i := range 9 {
+				c.Expect("news", fmt.Sprint(i))
+			}
+			if got := c.Position("news"); got != last {
+				t.Errorf("stands at %+v, want %+v", got, last)
+			}
+		}
+		ack := clients[1].Publish("news", "of a client")
+		for _, c := range clients {
+			if got := c.Expect("news", "of a client"); got.Seq != ack.Seq || ack.Seq <= last.Seq {
+				t.Errorf("number %d, and the answer said %d", got.Seq, ack.Seq)
+			}
+		}
+		at, err := nodes[2].Position("news")
+		if must(t, err); at.Seq != ack.Seq {
+			t.Errorf("position is %+v, want %d", at, ack.Seq)
+		}
+	})
+}
+
+// TestKeptIsResumedAnywhere: by a client that comes back to an instance that has never had the topic, or has had it for a while.
+func TestKeptIsResumedAnywhere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, nodes := keepingCluster(t, 2)
+		c := nodes[0].DialV2("/")
+		c.Subscribe("news")
+		publishOn(t, nodes[0], "news", "one")
+		publishOn(t, nodes[0], "news", "two")
+		expectAll(c, "news", "one", "two")
+		since := c.Position("news")
+		c.Cut()
+		for i := range 5 {
+			publishOn(t, nodes[i%2], "news", fmt.Sprint("missed ", i))
+		}
+		joinCluster(t, w, keepMany) // an instance that begins later
+		nodes = append(nodes, joinCluster(t, w, keepMany))
+		synctest.Wait()
+		for _, n := range nodes {
+			back := n.DialV2("/")
+			got := back.Subscribe("news", tanktest.Since(since))
+			if !got.Recovered || got.Position.Epoch != since.Epoch {
+				t.Errorf("answered %+v", got)
+			}
+			for i := range 5 {
+				back.Expect("news", fmt.Sprint("missed ", i))
+			}
+			publishOn(t, nodes[0], "news", "live")
+			back.Expect("news", "live")
+			all := n.DialV2("/")
+			all.Subscribe("news", tanktest.Last(3))
+			for _, text := range []string{"missed 3", "missed 4", "live"} {
+				all.Expect("news", text)
+			}
+			since2 := all.Position("news")
+			all.Subscribe("news", tanktest.Since(since2))
+			publishOn(t, nodes[1], "news", "missed 0")
+			back.Expect("news", "missed 0")
+			since = since2
+			for i := range 4 {
+				publishOn(t, nodes[1], "news", fmt.Sprint("missed ", i+1))
+			}
+		}
+	})
+}
+
+// TestKeptIsWhole: a resume is whole at the first number of what is kept, and not before.
+func TestKeptIsWhole(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, nodes := keepingCluster(t, 1, tank.WithTopics("few", tank.TopicOptions{History: tank.History{Messages: 5}}))
+		c := nodes[0].DialV2("/")
+		start := c.Subscribe("few").Position
+		positions := []tank.Position{start}
+		for i := range 12 {
+			at, err := nodes[0].PublishMessage(context.Background(), tank.Publication{Topic: "few", Data: fmt.Sprint(i)})
+			must(t, err)
+			positions = append(positions, at)
+		}
+		fresh := joinCluster(t, w, tank.WithTopics("few", tank.TopicOptions{History: tank.History{Messages: 5}}))
+		synctest.Wait()
+		for _, n := range []*clusterNode{nodes[0], fresh} {
+			for i, since := range positions {
+				got := n.DialV2("/").Subscribe("few", tanktest.Since(since))
+				if want := i >= 7; got.Recovered != want || !want && got.Why != "evicted" {
+					t.Errorf("behind %d: %+v", i, got)
+				}
+			}
+		}
+		page, err := fresh.History(context.Background(), "few", tank.Position{}, 0)
+		if must(t, err); len(page.Messages) != 5 || page.Messages[0].Data != "7" || page.First != positions[8] || page.Last != positions[12] {
+			t.Errorf("page is %+v", page)
+		}
+		page, err = fresh.History(context.Background(), "few", positions[9], 2)
+		if must(t, err); !page.Whole || len(page.Messages) != 2 || page.First != positions[10] || page.Last != positions[11] {
+			t.Errorf("page is %+v", page)
+		}
+	})
+}
+
+// TestKeptHistoryOfATopicThatIsNotHere is read on an instance where the topic has not begun.
+func TestKeptHistoryOfATopicThatIsNotHere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, nodes := keepingCluster(t, 2)
+		for i := range 3 {
+			publishOn(t, nodes[0], "news", fmt.Sprint(i))
+		}
+		page, err := nodes[1].History(context.Background(), "news", tank.Position{}, 0)
+		if must(t, err); len(page.Messages) != 3 || page.Messages[2].Data != "2" {
+			t.Errorf("page is %+v", page)
+		}
+		nodes[1].broker.Cut()
+		synctest.Wait()
+		if page, err := nodes[1].History(context.Background(), "news", tank.Position{}, 0); err != nil || len(page.Messages) != 3 {
+			t.Errorf("page is %+v, %v: what the instance has, it gives without a broker", page, err)
+		}
+		if _, err := nodes[1].History(context.Background(), "other", tank.Position{}, 0); !errors.Is(err, tank.ErrBroker) {
+			t.Errorf("History returned %v without a broker", err)
+		}
+		w.Heal()
+	})
+}
+
+// TestKeptGapsAreFilled: what is published while an instance is cut off comes afterwards, in order, and nobody is told of a gap.
+func TestKeptGapsAreFilled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, nodes := keepingCluster(t, 2)
+		plain, v2 := nodes[0].subscribe("news")
+		publishOn(t, nodes[1], "news", "one")
+		v2.Expect("news", "one")
+		nodes[0].broker.Cut()
+		synctest.Wait()
+		v2.ExpectInterrupted(true)
+		publishOn(t, nodes[1], "news", "two")
+		publishOn(t, nodes[1], "news", "three")
+		nodes[0].broker.Heal()
+		synctest.Wait()
+		publishOn(t, nodes[0], "news", "four")
+		for _, text := range []string{"one", "two", "three", "four"} {
+			plain.Expect("news", text)
+		}
+		var texts []string
+		for range 4 {
+			if m := v2.Next(); m.Notice != "interrupted" { // which may come in front of what is filled, or behind
+				texts = append(texts, m.Data)
+			}
+		}
+		if !slices.Equal(texts, []string{"two", "three", "four"}) {
+			t.Errorf("got %q", texts)
+		}
+		if got := nodes[0].Stats().Broker; got.Gaps > 1 { // one may be that of broadcasts, which are not kept
+			t.Errorf("stats are %+v", got)
+		}
+	})
+}
+
+// TestKeptGapsAreTold: where the broker has not kept what is missing. A client that stands before is told no, one that stands behind yes.
+func TestKeptGapsAreTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, nodes := keepingCluster(t, 2)
+		c := nodes[0].DialV2("/")
+		c.Subscribe("news")
+		publishOn(t, nodes[1], "news", "one")
+		c.Expect("news", "one")
+		before := c.Position("news")
+		nodes[0].broker.Cut()
+		synctest.Wait()
+		for range 5 {
+			publishOn(t, nodes[1], "news", "never seen")
+		}
+		w.Forget("news", 0)
+		nodes[0].broker.Heal()
+		synctest.Wait()
+		notices := make(map[string]int)
+		for range 3 { // in any order
+			notices[c.Next().Notice]++
+		}
+		if notices["interrupted"] != 2 || notices["gap"] != 1 {
+			t.Errorf("told %v", notices)
+		}
+		if got := c.Subscribe("news", tanktest.Since(before)); got.Recovered || got.Why == "" {
+			t.Errorf("answered %+v", got)
+		}
+		behind := c.Position("news")
+		publishOn(t, nodes[1], "news", "two")
+		c.Expect("news", "two")
+		for _, n := range nodes {
+			late := n.DialV2("/")
+			if got := late.Subscribe("news", tanktest.Since(behind)); n == nodes[0] && !got.Recovered {
+				t.Errorf("answered %+v", got)
+			}
+		}
+		if got := nodes[0].Stats().Broker; got.Gaps == 0 {
+			t.Errorf("stats are %+v", got)
+		}
+	})
+}
+
+// TestKeptIsLostWithTheBroker: its memory. All clients are told of a new numbering, and get what is published in it.
+func TestKeptIsLostWithTheBroker(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, nodes := keepingCluster(t, 2)
+		_, c := nodes[0].subscribe("news")
+		publishOn(t, nodes[1], "news", "one")
+		c.Expect("news", "one")
+		old := c.Position("news")
+		w.Restart()
+		synctest.Wait()
+		publishOn(t, nodes[1], "news", "two")
+		notices := make(map[string]int)
+		for range 3 { // in any order
+			notices[c.Next().Notice]++
+		}
+		if notices["interrupted"] != 2 || notices["reset"] != 1 {
+			t.Errorf("told %v", notices)
+		}
+		c.Expect("news", "two")
+		if at := c.Position("news"); at.Epoch == old.Epoch {
+			t.Errorf("stands at %+v after %+v", at, old)
+		}
+		if got := nodes[1].DialV2("/").Subscribe("news", tanktest.Since(old)); got.Recovered || got.Why != "epoch" {
+			t.Errorf("answered %+v", got)
+		}
+	})
+}
+
+// TestKeptIsReset on all instances, in a place among what is published.
+func TestKeptIsReset(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, nodes := keepingCluster(t, 2)
+		var clients []*tanktest.ClientV2
+		for _, n := range nodes {
+			_, c := n.subscribe("news")
+			clients = append(clients, c)
+		}
+		publishOn(t, nodes[0], "news", "private")
+		for _, c := range clients {
+			c.Expect("news", "private")
+		}
+		before := clients[0].Position("news")
+		must(t, nodes[1].Reset("news"))
+		publishOn(t, nodes[0], "news", "after")
+		for _, c := range clients {
+			if at := c.ExpectReset("news"); at.Seq <= before.Seq {
+				t.Errorf("reset to %+v behind %+v", at, before)
+			}
+			c.Expect("news", "after")
+		}
+		fresh := joinCluster(t, w, keepMany)
+		synctest.Wait()
+		for _, n := range append(nodes, fresh) {
+			c := n.DialV2("/")
+			if got := c.Subscribe("news", tanktest.Since(before), tanktest.Last(10)); got.Recovered {
+				t.Errorf("answered %+v", got)
+			}
+			c.Expect("news", "after")
+			c.ExpectNothing()
+		}
+	})
+}
+
+// TestKeptKeys: a repetition on another instance is a duplicate, with the number of the first.
+func TestKeptKeys(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, nodes := keepingCluster(t, 2)
+		_, c := nodes[0].subscribe("news")
+		var first tank.Position
+		for i, n := range []int{0, 1, 0} {
+			at, err := nodes[n].PublishMessage(context.Background(), tank.Publication{Topic: "news", Data: "once", Key: "k"})
+			must(t, err)
+			if i == 0 {
+				first = at
+			} else if at != first {
+				t.Errorf("at %+v, want %+v", at, first)
+			}
+		}
+		publishOn(t, nodes[0], "news", "next")
+		expectAll(c, "news", "once", "next")
+	})
+}
+
+// TestKeptIsLoadedOnce for all who ask for it at the same time, and what was published meanwhile comes behind it.
+func TestKeptIsLoadedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, nodes := keepingCluster(t, 1)
+		c := nodes[0].DialV2("/")
+		since := []tank.Position{c.Subscribe("news").Position}
+		for i := range 20 {
+			at, err := nodes[0].PublishMessage(context.Background(), tank.Publication{Topic: "news", Data: fmt.Sprint(i)})
+			must(t, err)
+			since = append(since, at)
+		}
+		fresh := joinCluster(t, w, keepMany)
+		synctest.Wait()
+		fresh.broker.HoldAfter()
+		var clients []*tanktest.ClientV2
+		done := make(chan struct{})
+		for i := range since {
+			c := fresh.DialV2("/")
+			clients = append(clients, c)
+			go func() {
+				if got := c.Subscribe("news", tanktest.Since(since[i])); !got.Recovered {
+					t.Errorf("behind %d: %+v", i, got)
+				}
+				done <- struct{}{}
+			}()
+		}
+		synctest.Wait()
+		publishOn(t, nodes[0], "news", "live")
+		synctest.Wait()
+		fresh.broker.ReleaseAfter()
+		for range clients {
+			<-done
+		}
+		for i, c := range clients {
+			for missed := i; missed < 20; missed++ {
+				c.Expect("news", fmt.Sprint(missed))
+			}
+			c.Expect("news", "live")
+			c.ExpectNothing()
+		}
+	})
+}
+
+// TestKeptIsLoadedLater when the broker does not answer. The client's other commands do not wait for it; one who reads is told.
+func TestKeptIsLoadedLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, nodes := keepingCluster(t, 1)
+		c := nodes[0].DialV2("/")
+		since := c.Subscribe("news").Position
+		publishOn(t, nodes[0], "news", "one")
+		c.Expect("news", "one")
+		fresh := joinCluster(t, w, keepMany, anyMayPublish)
+		synctest.Wait()
+		for range 3 {
+			fresh.broker.FailAfter(errors.New("scripted"))
+		}
+		if _, err := fresh.History(context.Background(), "news", tank.Position{}, 0); !errors.Is(err, tank.ErrBroker) || !strings.Contains(err.Error(), "scripted") {
+			t.Errorf("History returned %v", err)
+		}
+		back := fresh.DialV2("/")
+		if got := back.Subscribe("news", tanktest.Since(since)); !got.Recovered {
+			t.Errorf("answered %+v", got)
+		}
+		back.Expect("news", "one")
+	})
+}
+
+// TestClientsLeaveWhileSomethingIsLoaded for them, or the instance ends.
+func TestClientsLeaveWhileSomethingIsLoaded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, nodes := keepingCluster(t, 1)
+		c := nodes[0].DialV2("/")
+		since := c.Subscribe("news").Position
+		publishOn(t, nodes[0], "news", "one")
+		fresh := joinCluster(t, w, keepMany)
+		synctest.Wait()
+		fresh.broker.HoldAfter()
+		for range 2 {
+			waits := fresh.Dial("/", tanktest.Subprotocols("tank.v2"))
+			waits.Send(fmt.Sprintf(`{"id":1,"sub":"news","since":[%q,%d]}`, since.Epoch, since.Seq))
+			synctest.Wait()
+			waits.Cut()
+			synctest.Wait()
+		}
+		if n := fresh.GetClientCount(); n != 0 {
+			t.Errorf("%d clients are left", n)
+		}
+		fresh.Dial("/", tanktest.Subprotocols("tank.v2")).Send(fmt.Sprintf(`{"id":1,"sub":"news","since":[%q,%d]}`, since.Epoch, since.Seq))
+		synctest.Wait()
+		must(t, fresh.Shutdown(context.Background()))
+	})
+}
+
+// TestTooLongHistoriesAreRefused when the instance is made, and not when a client comes back.
+func TestTooLongHistoriesAreRefused(t *testing.T) {
+	w := brokertest.NewKeepingNetwork()
+	w.Keep(100)
+	defer func() {
+		if text := fmt.Sprint(recover()); !strings.Contains(text, `tank: NewInstance: the broker does not keep what topics "chat.*" are to keep`) {
+			t.Errorf("it panicked with %q", text)
+		}
+	}()
+	tank.NewInstance(tank.WithBroker(w.Node()), tank.WithTopics("chat.*", tank.TopicOptions{History: tank.History{Messages: 101}}))
+}
+
+// TestKeptNumbersOfLosses: a client that is told of a loss is told up to the right number, and one that came back gets the rest.
+func TestKeptNumbersOfLosses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, nodes := keepingCluster(t, 1, tank.WithOutboxPolicy(tank.OutboxDropOldest), tank.WithLimits(tank.Limits{OutboxBytes: 64 << 10}))
+		c := nodes[0].DialV2("/")
+		c.Subscribe("news")
+		var at []tank.Position
+		c.Freeze()
+		for i := range 80 {
+			p, err := nodes[0].PublishMessage(context.Background(), tank.Publication{Topic: "news", Data: fmt.Sprint(i, strings.Repeat("x", 4<<10))})
+			must(t, err)
+			at = append(at, p)
+		}
+		c.Thaw()
+		i := 0
+		for i < len(at) {
+			m := c.Next()
+			if m.Notice == "lost" {
+				var lost struct {
+					Lost int
+					Seq  uint64
+				}
+				must(t, json.Unmarshal([]byte(m.Data), &lost))
+				i += lost.Lost
+				if lost.Seq != at[i-1].Seq {
+					t.Fatalf("%d are lost up to %d, want %d", lost.Lost, lost.Seq, at[i-1].Seq)
+				}
+				continue
+			}
+			if m.Seq != at[i].Seq {
+				t.Fatalf("got %d, want %d", m.Seq, at[i].Seq)
+			}
+			i++
+		}
+	})
+}

@@ -1,0 +1,404 @@
+package topic
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/fanqie/tank-websocket-go-server/actor"
+	"github.com/fanqie/tank-websocket-go-server/internal/wire"
+)
+
+// A topic whose messages a broker keeps. Their numbers and the epoch are the broker's, and mean the same on all instances. What lies before
+// the messages that the topic has itself is loaded from there when somebody asks for it. All functions in this file run in the topic's
+// actor, but the exported ones.
+
+// shared is what such a topic has beside others. Owned by the topic.
+type shared struct {
+	onLoad    func(*Topic, Load) // immutable
+	began     bool               // the broker has said where the topic stands
+	from      uint64             // what came behind that number need not be asked for: the topic has it, as far as it keeps so much
+	load      Load               // that is under way; the zero Load: none
+	attempts  uint64             // of loading anything
+	tries     int                // of loading the same
+	needed    []uint64           // from where on those who wait need something; empty while something is loaded
+	gathering bool               // more may need something
+	asks      []ask              // that wait for it, of members
+	reads     []read             // that wait for it
+	receipts  []receipt          // of what has not come yet
+}
+
+// Load is what a topic wants to have from the broker: what was published behind one number, up to another.
+type Load struct {
+	Limits  History // no more is needed, and of more, the last
+	Epoch   string
+	From    uint64
+	UpTo    uint64
+	attempt uint64 // tells it from others of the topic
+}
+
+// Loaded is what the broker has answered.
+type Loaded struct {
+	Load
+	Messages []Arrival // what is kept behind From, with nothing missing in between, up to UpTo at least
+	Whole    bool      // and nothing is missing before
+	Err      error     // it is not known what is there
+}
+
+type (
+	began  struct{ at wire.Position } // the broker has said where the topic stands
+	loaded struct {
+		load  Load
+		runs  []run
+		whole bool
+		err   error
+	}
+	settle struct { // answered when what has a number is delivered, or will not be
+		receipt
+		at wire.Position
+	}
+)
+
+// IsShared reports whether a broker keeps the topic's messages.
+func (t *Topic) IsShared() bool { return t.shared != nil }
+
+// Began says where the topic stands: at first, and whenever messages before that may be missing. It never blocks.
+func (t *Topic) Began(at wire.Position) { t.ref.Post(began{at}) }
+
+// Loaded gives the topic what it wanted to have. It never blocks, but takes a while: it encodes the messages. It has to be called once for
+// each Load.
+func (t *Topic) Loaded(l Loaded) {
+	m := loaded{load: l.Load, whole: l.Whole, err: l.Err}
+	if l.Err == nil {
+		m.runs = t.encodeRuns(l)
+	}
+	t.ref.Post(m)
+}
+
+// AwaitDelivered waits until the topic has delivered the message with that position, or never will. It returns actor.ErrStopped after Stop,
+// or the context's error. Only edges may call it.
+func (t *Topic) AwaitDelivered(ctx context.Context, at wire.Position) error {
+	_, err := actor.Call(ctx, t.ref, func(r actor.Request[wire.Position]) Message {
+		return settle{receipt{publishAsked{Request: r}, at.Seq, false}, at}
+	})
+	return err
+}
+
+// Acknowledge answers a publication by a client that has an id, when the topic has delivered it, or never will. It never blocks.
+func (t *Topic) Acknowledge(at wire.Position, duplicate bool, to Subscriber, id uint64) {
+	m := settle{receipt{publishAsked{to: to, id: id}, at.Seq, duplicate}, at}
+	if !t.ref.Post(m) {
+		m.Discard()
+	}
+}
+
+// Discard answers the client when the topic is given up: the broker has the publication all the same. The caller who waits hears of the
+// topic's end anyway.
+func (m settle) Discard() {
+	if m.to == nil {
+		return
+	}
+	e := m.to.Encoding()
+	if _, idle := m.to.Deliver(wire.NewAnswers(e, wire.AppendPublished(nil, m.id, m.seq, m.duplicate), 1)); idle {
+		go m.to.Flush()
+	}
+}
+
+func (m settle) handle(t *Topic) {
+	if s := t.shared; s != nil && t.epochIs(m.at.Epoch) && m.seq > t.seq {
+		s.receipts = append(s.receipts, m.receipt)
+		return
+	}
+	t.receipts = append(t.receipts, m.receipt)
+}
+
+// due returns the receipts of what has come, up to a number. The nil shared has none.
+func (s *shared) due(seq uint64) (due []receipt) {
+	if s == nil || len(s.receipts) == 0 {
+		return nil
+	}
+	s.receipts = slices.DeleteFunc(s.receipts, func(r receipt) bool {
+		if r.seq <= seq {
+			due = append(due, r)
+			return true
+		}
+		return false
+	})
+	return due
+}
+
+func (t *Topic) epochIs(epoch string) bool {
+	e := t.epoch.Load()
+	return e != nil && *e == epoch
+}
+
+// handle begins the numbering that the broker has, or goes on in it behind what is missing.
+func (m began) handle(t *Topic) {
+	s := t.shared
+	if s == nil {
+		return
+	}
+	t.deliverBatch()
+	first, same := !s.began, t.epochIs(m.at.Epoch)
+	s.began = true
+	if same {
+		m.at.Seq = max(m.at.Seq, t.seq)
+	} else {
+		t.receipts = append(t.receipts, s.receipts...) // they are of the other epoch
+		s.receipts = nil
+		t.epoch.Store(&m.at.Epoch)
+	}
+	t.goOnAt(m.at.Seq)
+	switch {
+	case first:
+	case same:
+		t.tellV2(wire.NewAnswers(wire.V2, wire.AppendGap(nil, t.name, t.seq+1), 1).About(t.name))
+	default:
+		t.tellPositions()
+	}
+	t.acknowledge()
+	t.goOn()
+}
+
+// goOnAt forgets what is kept, and goes on behind a number.
+func (t *Topic) goOnAt(seq uint64) {
+	t.seq = seq
+	t.stands.Store(seq)
+	t.shared.from = seq
+	t.shared.load = Load{} // which does not fit any more
+	t.forget()
+	t.tellKept()
+}
+
+// resetAt is for what was published to forget what was published before.
+func (t *Topic) resetAt(seq uint64) {
+	t.deliverBatch()
+	t.goOnAt(seq)
+	t.shared.from = 0 // the broker has no more either
+	t.tellPositions()
+	t.goOn()
+}
+
+// lacks reports whether somebody asks for what the topic does not have, and the broker may, and if so from which number on.
+func (t *Topic) lacks(since wire.Position, last uint64) (from uint64, lacks bool) {
+	s := t.shared
+	if s == nil || !s.began || s.from == 0 {
+		return 0, false
+	}
+	kept, most := uint64(t.history.messages()), uint64(t.history.limits.Messages) // #nosec G115 -- counts
+	full := most > 0 && kept >= most
+	if !since.IsZero() && t.epochIs(since.Epoch) {
+		return since.Seq, since.Seq < s.from && since.Seq < t.history.edge(t.seq) && !full
+	}
+	return 0, last > kept && !full
+}
+
+// lacksFor is lacks for what a subscription asks for.
+func (t *Topic) lacksFor(a *Ask) (from uint64, lacks bool) {
+	if a == nil {
+		return 0, false
+	}
+	return t.lacks(a.Since, a.Last)
+}
+
+// want has what came behind a number loaded. While something is, it is looked again after that.
+func (t *Topic) want(from uint64) {
+	s := t.shared
+	if s.load.attempt == 0 {
+		s.needed = append(s.needed, from)
+		if !s.gathering {
+			t.startLoad()
+		}
+	}
+}
+
+// startLoad has loaded what all who wait need.
+func (t *Topic) startLoad() {
+	s := t.shared
+	from := slices.Min(s.needed)
+	s.needed = nil
+	s.tries++
+	s.attempts++
+	s.load = Load{t.history.limits, *t.epoch.Load(), from, t.history.edge(t.seq), s.attempts}
+	s.onLoad(t, s.load)
+}
+
+// maxTries is how often the same is loaded, if the topic has meanwhile dropped what came behind it.
+const maxTries = 3
+
+func (m loaded) handle(t *Topic) {
+	s := t.shared
+	if s == nil || m.load.attempt != s.load.attempt {
+		return // it has been told since that it stands elsewhere
+	}
+	t.deliverBatch()
+	s.load = Load{}
+	edge, reach := t.history.edge(t.seq), m.load.UpTo
+	if n := len(m.runs); n > 0 {
+		reach = max(reach, m.runs[n-1].last())
+	}
+	switch {
+	case m.err != nil:
+		t.deferAll(m.err)
+	case edge <= reach:
+		s.from = 0
+		var base *uint64
+		if m.whole {
+			s.from, base = m.load.From, &m.load.From
+		}
+		t.history.addBefore(upTo(m.runs, edge), base, time.Now().UnixNano())
+		t.account()
+		t.tellKept()
+	case s.tries >= maxTries: // what was loaded ends before what the topic has begins, again and again
+		s.from = 0
+	}
+	t.goOn()
+}
+
+// goOn lets all go on who have waited for what was loaded. Some may have to wait again.
+func (t *Topic) goOn() {
+	s := t.shared
+	if t.joining {
+		return
+	}
+	held, asks, reads := t.held, s.asks, s.reads
+	t.held, s.asks, s.reads = nil, nil, nil
+	s.gathering = true
+	for _, m := range held {
+		m.held = 0
+		join{m}.handle(t)
+	}
+	for _, a := range asks {
+		a.handle(t)
+	}
+	for _, r := range reads {
+		r.handle(t)
+	}
+	s.gathering = false
+	switch {
+	case len(s.needed) > 0:
+		t.startLoad()
+	case s.load.attempt == 0:
+		s.tries = 0
+	}
+}
+
+// deferAll is for something that could not be loaded, and is tried again. Clients do not wait for that; whoever reads is told.
+func (t *Topic) deferAll(err error) {
+	s := t.shared
+	s.tries = 0
+	for _, m := range t.held {
+		m.ask.Load().Defer()
+	}
+	for _, a := range s.asks {
+		a.Ask.Defer()
+	}
+	for _, r := range s.reads {
+		r.Fail(err)
+	}
+	s.reads = nil
+}
+
+// leave drops what a member that leaves has asked.
+func (s *shared) leave(m *Member) {
+	if s == nil || len(s.asks) == 0 {
+		return
+	}
+	s.asks = slices.DeleteFunc(s.asks, func(a ask) bool {
+		if a.Member == m {
+			a.Discard()
+		}
+		return a.Member == m
+	})
+}
+
+// dropped notes that the topic has given up what it kept up to a number, although it is permitted to keep more.
+func (s *shared) dropped(edge uint64) {
+	if s != nil {
+		s.from = edge
+	}
+}
+
+// end answers all who wait when the topic has ended.
+func (s *shared) end() {
+	if s == nil {
+		return
+	}
+	for _, a := range s.asks {
+		a.Discard()
+	}
+	for _, r := range s.receipts {
+		settle{receipt: r}.Discard()
+	}
+	s.asks, s.reads, s.receipts = nil, nil, nil
+}
+
+// take publishes what has come, unless it has come before.
+func (t *Topic) take(p *Arrival) {
+	switch {
+	case p.Seq <= t.seq:
+	case p.Reset:
+		t.resetAt(p.Seq)
+	default:
+		if asObject := t.append(&p.Publication, p.Seq); asObject {
+			t.appendObject(p.Publication)
+		}
+	}
+}
+
+// encodeRuns makes what the topic keeps of messages. It runs in an edge.
+func (t *Topic) encodeRuns(l Loaded) []run {
+	var runs []run
+	messages, limits := l.Messages, l.Limits
+	before := l.From
+	if len(messages) > 0 && !l.Whole {
+		before = messages[0].Seq - 1
+	}
+	if most := limits.Messages; most > 0 && len(messages) > most {
+		surplus := len(messages) - most
+		before, messages = messages[surplus-1].Seq, messages[surplus:]
+	}
+	var r run
+	for i := range messages {
+		m := &messages[i]
+		at := m.At.UnixNano()
+		if m.At.IsZero() {
+			at = time.Now().UnixNano()
+		}
+		if full := len(r.frames)+len(m.Data) > blockBytes/2 || limits.Messages > 0 && r.messages >= limits.Messages/blockParts && len(r.frames) >= smallBlock ||
+			limits.Bytes > 0 && len(r.frames)+len(m.Data) > limits.Bytes/blockParts || limits.Age > 0 && at-r.began > int64(limits.Age/blockParts); r.messages > 0 && full {
+			runs = append(runs, r)
+			r = run{}
+		}
+		if r.messages == 0 {
+			r.before, r.began, r.numbers = before, at, new(wire.Numbers)
+		}
+		r.frames = t.envelope2.Append(r.frames, m.Seq, before, &m.Publication)
+		*r.numbers = append(*r.numbers, m.Seq)
+		r.messages++
+		r.at, before = at, m.Seq
+	}
+	if r.messages > 0 {
+		runs = append(runs, r)
+	}
+	return runs
+}
+
+// last returns the number of the last message that a broker has numbered.
+func (r run) last() uint64 { return (*r.numbers)[r.messages-1] }
+
+// upTo returns what of the runs has numbers up to an edge.
+func upTo(runs []run, edge uint64) []run {
+	for i, r := range runs {
+		n, _ := slices.BinarySearch(*r.numbers, edge+1)
+		if n == r.messages {
+			continue
+		}
+		if n == 0 {
+			return runs[:i]
+		}
+		r.frames, r.numbers, r.messages = r.frames[:wire.FramesLen(r.frames, n)], r.numbers.Slice(0, n), n
+		return append(runs[:i:i], r)
+	}
+	return runs
+}
