@@ -2,8 +2,10 @@ package natsbroker
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"testing"
+	"time"
 
 	tank "github.com/fanqie/tank-websocket-go-server"
 	"github.com/fanqie/tank-websocket-go-server/tanktest"
@@ -53,5 +55,52 @@ func TestInstances(t *testing.T) {
 			}
 			await(t, "closed", func() bool { return one.GetClientCount()+two.GetClientCount() == 0 })
 		})
+	}
+}
+
+// TestInstancesThatKeep: a client that comes back to another instance, and after NATS was away, gets what it missed, and is told of nothing.
+func TestInstancesThatKeep(t *testing.T) {
+	s := startServer(t, withJetStream(t))
+	quiet := slog.New(slog.DiscardHandler)
+	instance := func() (*tank.Manager, *tanktest.Server) {
+		b, err := New(Options{URL: s.url(), Mode: JetStream, Logger: quiet})
+		must(t, err)
+		m := tank.NewInstance(tank.WithBroker(b), tank.WithLogger(quiet),
+			tank.WithTopics("news", tank.TopicOptions{History: tank.History{Messages: 100, Age: time.Hour}}))
+		return m, tanktest.Serve(t, m)
+	}
+	one, serverOne := instance()
+	two, serverTwo := instance()
+	here, there := serverOne.DialV2("/?user_id=ann"), serverTwo.DialV2("/?user_id=bob")
+	for _, c := range []*tanktest.ClientV2{here, there} {
+		c.Subscribe("news")
+		c.Subscribe("plain")
+	}
+	for i := range 3 {
+		await(t, "published", func() bool { return two.Publish(context.Background(), "plain", "not kept") == nil })
+		for _, c := range []*tanktest.ClientV2{here, there} {
+			c.ExpectTopic("plain", "not kept")
+		}
+		var last tank.Position
+		for j, m := range []*tank.Manager{one, two} {
+			at, err := m.PublishMessage(context.Background(), tank.Publication{Topic: "news", Data: fmt.Sprint(i, j)})
+			must(t, err)
+			last = at
+		}
+		for _, c := range []*tanktest.ClientV2{here, there} {
+			c.ExpectTopic("news", fmt.Sprint(i, 0))
+			c.ExpectTopic("news", fmt.Sprint(i, 1))
+			if got := c.Position("news"); got != last {
+				t.Errorf("stands at %+v, want %+v", got, last)
+			}
+		}
+		s.stop()
+		for _, c := range []*tanktest.ClientV2{here, there} {
+			c.ExpectInterrupted(true)
+		}
+		s.start()
+		for _, c := range []*tanktest.ClientV2{here, there} {
+			c.ExpectGap("plain")
+		}
 	}
 }

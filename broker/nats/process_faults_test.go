@@ -29,6 +29,9 @@ var kinds = []string{"plain", "v2", "returning"}
 func newGroup(t testing.TB, mode Mode, instances int, change func(*processConfig, *server.Options)) *group {
 	t.Helper()
 	g := &group{t: t, mode: mode, options: &newServer(t).options}
+	if mode == JetStream {
+		withJetStream(t)(g.options)
+	}
 	t.Cleanup(http.DefaultClient.CloseIdleConnections)
 	for i := range instances {
 		p := newProxy(t, fmt.Sprintf("127.0.0.1:%d", g.options.Port))

@@ -70,7 +70,11 @@ func (c processConfig) serveNATS() error {
 var topicNames = []string{"a.b", "kept"}
 
 func (c processConfig) serveInstance() error {
-	b, err := New(Options{URL: c.URL, Mode: c.Mode, MaxPending: c.MaxPending, Logger: slog.New(slog.DiscardHandler)})
+	o := Options{URL: c.URL, Mode: c.Mode, MaxPending: c.MaxPending, Logger: slog.New(slog.DiscardHandler)}
+	if c.Mode == JetStream {
+		o.Stream.Messages = 50_000
+	}
+	b, err := New(o)
 	if err != nil {
 		return err
 	}
