@@ -1,12 +1,14 @@
 package natsbroker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -175,9 +177,8 @@ func New(o Options) (*Broker, error) {
 // prepare makes the options of an own connection.
 func (b *Broker) prepare() error {
 	b.dial = nats.GetDefaultOptions()
-	b.dial.Url = b.options.URL
-	if b.dial.Url == "" {
-		b.dial.Url = nats.DefaultURL
+	for one := range strings.SplitSeq(cmp.Or(b.options.URL, nats.DefaultURL), ",") {
+		b.dial.Servers = append(b.dial.Servers, strings.TrimSpace(one))
 	}
 	for _, option := range b.options.NATS {
 		if option == nil {

@@ -318,3 +318,14 @@ func TestCloseWaitsForTheServer(t *testing.T) {
 		t.Errorf("Close: %v", err)
 	}
 }
+
+// TestSeveralAddresses: the first one is not there.
+func TestSeveralAddresses(t *testing.T) {
+	away, s := newServer(t), startServer(t)
+	for _, urls := range []string{away.url() + "," + s.url(), s.url() + ", " + away.url()} {
+		n := upNode(t, Options{URL: urls})
+		n.subscribe("x")
+		n.publish("x", "1")
+		n.awaitMessage("x", "1")
+	}
+}

@@ -65,11 +65,9 @@ func (e *events) take() []event {
 
 // checkURLs finds what NATS would refuse.
 func checkURLs(o *nats.Options) error {
-	for _, list := range append([]string{o.Url}, o.Servers...) {
-		for one := range strings.SplitSeq(list, ",") {
-			if _, err := url.Parse(strings.TrimSpace(one)); err != nil {
-				return fmt.Errorf("natsbroker: %w", err)
-			}
+	for _, one := range o.Servers {
+		if _, err := url.Parse(one); err != nil {
+			return fmt.Errorf("natsbroker: %w", err)
 		}
 	}
 	return nil
