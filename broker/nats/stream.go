@@ -25,7 +25,7 @@ const (
 
 const (
 	// apiTimeout is how long an answer of JetStream may take.
-	apiTimeout = 5 * time.Second
+	apiTimeout = 3 * time.Second
 	// streamRetry is how long the Broker waits after something that went wrong with the stream.
 	streamRetry = 250 * time.Millisecond
 	// slowClock is how often all that is subscribed to is compared with the stream, if nothing gives a reason to.
@@ -166,7 +166,7 @@ func fault(ctx context.Context, err error) error {
 	var refused *jetstream.APIError
 	switch {
 	case ctx.Err() != nil:
-		return ctx.Err()
+		return fmt.Errorf("natsbroker: JetStream did not answer: %w", ctx.Err())
 	case errors.As(err, &refused) && refused.Code != 503, errors.Is(err, jetstream.ErrJetStreamNotEnabled),
 		errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount), errors.Is(err, nats.ErrNoResponders):
 		return fmt.Errorf("%w: %w", errStream, err)

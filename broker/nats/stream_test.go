@@ -88,19 +88,47 @@ func TestSlowClockFindsWhatDidNotCome(t *testing.T) {
 	l := n.listen("x")
 	other.keep("x", "1")
 	await(t, "the first", func() bool { return l.got("1") })
-	n.Broker.mu.Lock()
-	sub := n.feeds[l].sub
-	delete(n.bySub, sub)
-	n.Broker.mu.Unlock()
+	find := n.deaf(l)
 	other.keep("x", "2")
 	other.keep("x", "3")
 	await(t, "what did not come", func() bool { return l.got("2") && l.got("3") })
-	n.Broker.mu.Lock()
-	n.bySub[sub] = n.feeds[l]
-	n.Broker.mu.Unlock()
+	find()
 	other.keep("x", "4")
 	await(t, "what follows", func() bool { return l.got("4") })
 	calm(t, l)
+}
+
+// TestGapIsFilled: the next message shows that some did not come.
+func TestGapIsFilled(t *testing.T) {
+	s := startServer(t, withJetStream(t))
+	n, other := slowNode(t, s, time.Hour), keepNode(t, s.url(), Options{})
+	books := newBooks(t)
+	x, empty := n.listen("x"), n.listen("empty")
+	books.through(other, "1", x)
+	for _, l := range []*ledger{x, empty} {
+		hear := n.deaf(l)
+		must(t, books.publish(other, l.name, "2"))
+		must(t, books.publish(other, l.name, "3"))
+		must(t, n.conn.Flush())
+		await(t, "they are dropped", func() bool { return len(n.in) == 0 })
+		hear()
+		books.through(other, "4", l)
+	}
+	books.audit(x, empty)
+	calm(t, x, empty)
+}
+
+// deaf drops what NATS brings for a ledger, until hear is called.
+func (n *node) deaf(l *ledger) (hear func()) {
+	n.Broker.mu.Lock()
+	defer n.Broker.mu.Unlock()
+	f := n.feeds[l]
+	delete(n.bySub, f.sub)
+	return func() {
+		n.Broker.mu.Lock()
+		defer n.Broker.mu.Unlock()
+		n.bySub[f.sub] = f
+	}
 }
 
 // TestStreamIsPurged while all are connected: nothing is missing, and nobody is told. What was published to a node that was away is told.
@@ -147,7 +175,7 @@ func TestLimitsDropWhatIsOld(t *testing.T) {
 			p := newProxy(t, s.addr())
 			a, b := keepNode(t, s.url(), Options{Stream: stream}), keepNode(t, p.url(), Options{Stream: stream})
 			books := newBooks(t)
-			x, y := []*ledger{a.listen("x"), b.listen("x")}, b.listen("y")
+			x, y, empty := []*ledger{a.listen("x"), b.listen("x")}, b.listen("y"), b.listen("empty")
 			publish := func(what string) {
 				for i := range 50 {
 					must(t, books.publish(a, "x", fmt.Sprint(what, i, data)))
@@ -167,6 +195,9 @@ func TestLimitsDropWhatIsOld(t *testing.T) {
 			await(t, "down", func() bool { return !b.isUp() })
 			publish("away ")
 			must(t, books.publish(a, "y", "small"))
+			for i := range 20 {
+				must(t, books.publish(a, "empty", fmt.Sprint(i, data)))
+			}
 			if stream.Age > 0 {
 				await(t, "all has expired", func() bool {
 					info, err := streamOf(t, s).Info(timeout(t, patience))
@@ -175,10 +206,10 @@ func TestLimitsDropWhatIsOld(t *testing.T) {
 			}
 			p.heal()
 			await(t, "up", b.isUp)
-			books.through(a, "last", x[0], x[1], y)
-			books.audit(x[0], x[1], y)
+			books.through(a, "last", x[0], x[1], y, empty)
+			books.audit(x[0], x[1], y, empty)
 			calm(t, x[0])
-			if x[1].losses() == 0 {
+			if x[1].losses() == 0 || empty.losses() == 0 {
 				t.Error("nobody was told of what is gone")
 			}
 			if name == "messages" {
