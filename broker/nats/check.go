@@ -1,7 +1,6 @@
 package natsbroker
 
 import (
-	"context"
 	"errors"
 	"maps"
 	"slices"
@@ -61,6 +60,7 @@ func (k *keeper) want(c check) {
 func (k *keeper) checks() {
 	clock := time.NewTicker(k.slow)
 	defer clock.Stop()
+	failures := 0 // in a row
 	var epoch string
 	var seen uint64 // all feeds have been compared up to this sequence of the epoch
 	for {
@@ -81,9 +81,11 @@ func (k *keeper) checks() {
 		k.mu.Unlock()
 		r, err := k.look(s, c, epoch, seen)
 		if err != nil {
-			k.failed(s, c, err)
+			failures++
+			k.failed(s, c, err, failures)
 			continue
 		}
+		failures = 0
 		if len(r.feeds) > 0 && (c.all || r.epoch != epoch) {
 			seen = r.last
 		}
@@ -159,11 +161,16 @@ func (k *keeper) concerned(c check, all bool) []*feed {
 	return list
 }
 
+// maxFailures is how many checks may fail in a row before the connection counts as down.
+const maxFailures = 10
+
 // failed has a check done again.
-func (k *keeper) failed(s *session, c check, err error) {
-	if errors.Is(err, errStream) {
+func (k *keeper) failed(s *session, c check, err error, times int) {
+	switch {
+	case s.ctx.Err() != nil || k.b.life.Err() != nil: // it could not succeed
+	case errors.Is(err, errStream), times%maxFailures == 0:
 		k.b.events.put(event{eventStream, err})
-	} else if s.ctx.Err() == nil && k.b.life.Err() == nil && !errors.Is(err, context.Canceled) {
+	case times == 1:
 		k.b.log.Warn("natsbroker: cannot compare with the stream, and will try again", "error", err)
 	}
 	k.b.pause(streamRetry)

@@ -221,10 +221,12 @@ func (b *books) load(name string, nodes ...*node) (stop func()) {
 			})
 		}
 	}
-	return func() {
+	stop = sync.OnceFunc(func() {
 		close(done)
 		wg.Wait()
-	}
+	})
+	b.t.Cleanup(stop)
+	return stop
 }
 
 // audit checks ledgers: positions follow each other, what is missing was told, all nodes have one order, and what was stored was delivered.

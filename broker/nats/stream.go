@@ -28,6 +28,9 @@ const (
 	apiTimeout = 3 * time.Second
 	// streamRetry is how long the Broker waits after something that went wrong with the stream.
 	streamRetry = 250 * time.Millisecond
+	// deletion is how long a server gets to delete a stream before it is made anew. Servers that are asked earlier delete files of the new
+	// one, too, and then do not answer to what is published to it.
+	deletion = 200 * time.Millisecond
 	// slowClock is how often all that is subscribed to is compared with the stream, if nothing gives a reason to.
 	slowClock = 30 * time.Second
 )
@@ -140,7 +143,8 @@ var errStream = errors.New("natsbroker: the stream cannot be used")
 
 // info asks for the stream, and makes it if it is not there.
 func (k *keeper) info(ctx context.Context, s *session) (*jetstream.StreamInfo, error) {
-	for range 2 {
+	waited := k.current() == "" || k.b.options.Stream.Memory
+	for range 4 {
 		stream, err := s.js.Stream(ctx, k.name)
 		switch {
 		case err == nil:
@@ -152,6 +156,13 @@ func (k *keeper) info(ctx context.Context, s *session) (*jetstream.StreamInfo, e
 			return info, nil
 		case !errors.Is(err, jetstream.ErrStreamNotFound):
 			return nil, fault(ctx, err)
+		}
+		if !waited {
+			waited = true
+			if err := sleep(ctx, deletion); err != nil {
+				return nil, err
+			}
+			continue
 		}
 		_, err = s.js.CreateStream(ctx, k.config())
 		if err != nil && !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
@@ -167,7 +178,7 @@ func fault(ctx context.Context, err error) error {
 	switch {
 	case ctx.Err() != nil:
 		return fmt.Errorf("natsbroker: JetStream did not answer: %w", ctx.Err())
-	case errors.As(err, &refused) && refused.Code != 503, errors.Is(err, jetstream.ErrJetStreamNotEnabled),
+	case errors.As(err, &refused) && refused.Code < 500, errors.Is(err, jetstream.ErrJetStreamNotEnabled),
 		errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount), errors.Is(err, nats.ErrNoResponders):
 		return fmt.Errorf("%w: %w", errStream, err)
 	}

@@ -43,7 +43,7 @@ func TestStreamIsDeleted(t *testing.T) {
 		}
 	}
 	if a.count("down")+b.count("down") > 0 {
-		t.Error("a node went down")
+		t.Errorf("a node went down: %v %v", a.diary.all(), b.diary.all())
 	}
 }
 
