@@ -3,6 +3,7 @@ package natsbroker
 import (
 	"log/slog"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go/jetstream"
@@ -25,7 +26,8 @@ func TestContract(t *testing.T) {
 
 // TestContractOfJetStream is that of a Historian, with both kinds of storage.
 func TestContractOfJetStream(t *testing.T) {
-	for name, stream := range map[string]StreamOptions{"file": {}, "memory": {Memory: true}} {
+	for name, stream := range storages {
+		stream.Duplicates = 4 * time.Second // half of that is what some cases wait for
 		t.Run(name, func(t *testing.T) {
 			brokertest.Run(t, brokertest.Implementation{
 				Open: func(t testing.TB) brokertest.Group {

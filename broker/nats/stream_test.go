@@ -47,24 +47,36 @@ func TestStreamIsDeleted(t *testing.T) {
 	}
 }
 
-// TestStreamIsMadeAnewUnnoticed: without a hint, and with nothing published, the slow clock finds out.
+// TestStreamIsMadeAnewUnnoticed: without a hint, the slow clock finds out, or the first message whose number is not above that of an earlier one.
 func TestStreamIsMadeAnewUnnoticed(t *testing.T) {
-	s := startServer(t, withJetStream(t))
-	n := slowNode(t, s, 50*time.Millisecond)
-	l := n.listen("x")
-	n.keep("x", "1")
-	old := l.epoch()
-	js := apiOf(t, s)
-	n.keeper.unsubscribeHint()
-	must(t, n.conn.Flush())
-	must(t, js.DeleteStream(timeout(t, patience), "tank"))
-	_, err := js.CreateStream(timeout(t, patience), n.keeper.config())
-	must(t, err)
-	await(t, "another epoch", func() bool { return l.epoch() != old })
-	n.keep("x", "2")
-	await(t, "what follows", func() bool { return l.got("2") })
-	if l.losses() != 1 {
-		t.Errorf("told %d times", l.losses())
+	for name, clock := range map[string]time.Duration{"clock": 50 * time.Millisecond, "message": time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			s := startServer(t, withJetStream(t))
+			n := slowNode(t, s, clock)
+			l := n.listen("x")
+			n.keep("x", "1")
+			await(t, "it comes", func() bool { return l.got("1") })
+			old := l.epoch()
+			js := apiOf(t, s)
+			n.keeper.unsubscribeHint()
+			must(t, n.conn.Flush())
+			must(t, js.DeleteStream(timeout(t, patience), "tank"))
+			_, err := js.CreateStream(timeout(t, patience), n.keeper.config())
+			must(t, err)
+			if name == "message" {
+				_, err := js.Publish(timeout(t, patience), "tank.p.x", []byte("first of the new one"))
+				must(t, err)
+				await(t, "it comes", func() bool { return l.got("first of the new one") })
+			}
+			await(t, "another epoch", func() bool { return l.epoch() != old })
+			if r := n.keep("x", "2"); r.Epoch != l.epoch() {
+				t.Errorf("a receipt of epoch %s", r.Epoch)
+			}
+			await(t, "what follows", func() bool { return l.got("2") })
+			if l.losses() != 1 {
+				t.Errorf("told %d times", l.losses())
+			}
+		})
 	}
 }
 
