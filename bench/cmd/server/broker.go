@@ -21,7 +21,7 @@ func serveBroker(kind, dir string) error {
 	if kind == "redis" {
 		return execRedis()
 	}
-	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, NoLog: true, NoSigs: true, JetStream: true, StoreDir: dir})
+	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, NoLog: true, NoSigs: true, JetStream: dir != "", StoreDir: dir})
 	if err != nil {
 		return err
 	}
