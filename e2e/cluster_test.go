@@ -68,6 +68,9 @@ func TestClusterOutlivesItsBroker(t *testing.T) {
 		for _, q := range []*page{p, phone} {
 			q.run(`Promise.allSettled(document.getAnimations().filter((a) => a.effect.getTiming().iterations === 1).map((a) => a.finished))`)
 			q.noHorizontalScrolling(q.name + " " + state)
+			if hidden := eval[int](q, `[...document.querySelectorAll('.log')].filter((l) => l.scrollHeight - l.scrollTop - l.clientHeight > 1).length`); hidden > 0 {
+				t.Errorf("%s %s: the last message is out of sight in %d chats", q.name, state, hidden)
+			}
 			q.screenshot(q.name + "-" + state)
 		}
 	}
