@@ -179,13 +179,45 @@ func TestTheOtherNodeHasTheLastMessages(t *testing.T) {
 	}
 	await(t, "the other node has them", func() bool { return f.nodes[1].kept() == 3 })
 	moved := f.servers[1].DialV2("/ws", tanktest.User("Ada"))
-	moved.Subscribe(room, tanktest.Since(ada.Position(room)), tanktest.Last(history.Messages))
-	if mode != natsbroker.JetStream { // where positions are those of the group
+	answer := moved.Subscribe(room, tanktest.Since(ada.Position(room)), tanktest.Last(history.Messages))
+	if answer.Recovered != (mode == natsbroker.JetStream) { // where positions are those of the group
+		t.Errorf("on the other node, the page is answered %+v", answer)
+	} else if !answer.Recovered {
 		for _, text := range []string{"one", "two", "three"} {
 			f.expect(moved, "Ada", text)
 		}
 	}
 	moved.ExpectNothing()
+}
+
+// TestWhatWasSaidOutlivesTheBroker: a node that is new after the kill has it.
+func TestWhatWasSaidOutlivesTheBroker(t *testing.T) {
+	if mode != natsbroker.JetStream {
+		t.Skip("nothing is kept by the broker")
+	}
+	f := setUp(t)
+	ada := f.page(0, "Ada")
+	ada.Publish(room, said{ID: "1", Text: "Hello"})
+	f.expect(ada, "Ada", "Hello")
+	must(t, f.broker.kill())
+	must(t, f.broker.start())
+	n, err := newNode("nats://"+f.broker.addr, quiet)
+	must(t, err)
+	s := tanktest.Serve(t, n.tkws)
+	s.Patience = patience
+	lin := s.DialV2("/ws", tanktest.User("Lin"))
+	await(t, "the node has the broker", func() bool { return n.tkws.Ready() == nil })
+	lin.Subscribe(room, tanktest.Last(history.Messages))
+	for m := lin.Next(); ; m = lin.Next() {
+		if m.Notice == "interrupted" { // which it was at the beginning
+			continue
+		}
+		var got said
+		if m.Topic != room || json.Unmarshal([]byte(m.Data), &got) != nil || got.Text != "Hello" {
+			t.Errorf("got %v", m)
+		}
+		break
+	}
 }
 
 func TestWhatIsRefused(t *testing.T) {
