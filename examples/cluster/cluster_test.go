@@ -11,7 +11,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -149,6 +152,72 @@ func TestTheBrokerIsKilled(t *testing.T) {
 		f.expect(c, "Ada", "Are you there?")
 		f.expect(c, "Lin", "Yes")
 		c.ExpectNothing()
+	}
+}
+
+// TestOneOrderAcrossKills: both nodes publish all the time, and again with the same key when that fails, while the broker is killed. Pages
+// of both get all of it once, in one order, and are not told of a gap.
+func TestOneOrderAcrossKills(t *testing.T) {
+	if mode != natsbroker.JetStream {
+		t.Skip("the order is that of each node")
+	}
+	const kills = 3
+	f := setUp(t)
+	pages := []*tanktest.ClientV2{f.page(0, "Ada"), f.page(1, "Lin")}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	var publishers sync.WaitGroup
+	var over atomic.Bool
+	var published atomic.Int64
+	for i, n := range f.nodes {
+		publishers.Go(func() {
+			tick := time.NewTicker(time.Millisecond)
+			defer tick.Stop()
+			for j := 0; !over.Load() && ctx.Err() == nil; j++ {
+				text := strconv.Itoa(i) + ":" + strconv.Itoa(j)
+				p := tank.Publication{Topic: room, Data: text, Key: text}
+				for _, err := n.tkws.PublishMessage(ctx, p); err != nil && ctx.Err() == nil; _, err = n.tkws.PublishMessage(ctx, p) {
+					<-tick.C
+				}
+				published.Add(1)
+			}
+		})
+	}
+	for range kills {
+		before := published.Load()
+		await(t, "both nodes publish", func() bool { return published.Load() > before+50 })
+		must(t, f.broker.kill())
+		must(t, f.broker.start())
+	}
+	over.Store(true)
+	publishers.Wait()
+	var got [nodeCount][]string
+	for i, c := range pages {
+		for len(got[i]) < int(published.Load()) {
+			switch m := c.Next(); m.Notice {
+			case "":
+				got[i] = append(got[i], m.Data)
+			case "interrupted":
+			default:
+				t.Fatalf("page %d got %v", i, m)
+			}
+		}
+		c.ExpectNothing()
+	}
+	if !slices.Equal(got[0], got[1]) {
+		t.Error("the pages have different orders")
+	}
+	for i := range f.nodes {
+		last := -1
+		for _, text := range got[0] {
+			if rest, is := strings.CutPrefix(text, strconv.Itoa(i)+":"); is {
+				j, err := strconv.Atoi(rest)
+				if must(t, err); j != last+1 {
+					t.Fatalf("of node %d, %d comes behind %d", i, j, last)
+				}
+				last = j
+			}
+		}
 	}
 }
 
