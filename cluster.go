@@ -131,12 +131,16 @@ func (m *Manager) sendHere(userID string, msg Message) (connections int, err err
 // is no connection, also before Start; and ErrLimit when it is larger than the broker takes. Right after Start, it waits for the broker to
 // say whether there is a connection. While there is none, nothing is delivered, and nothing comes later.
 //
+// A broker that keeps messages, a broker.Historian, numbers those of topics with a History, and gives them to topics that lack them: so
+// positions, Manager.History and Manager.Reset are those of all instances, and of their restarts. PublishMessage returns a position then. A
+// History has to fit into what the broker keeps.
+//
 // A subscription counts when it is in force at the broker. Until then, its event, the answer of tank.v2 and Client.Subscribe wait;
 // Client.Subscribe returns ErrBusy after the publish timeout and leaves the client subscribed. When the connection is lost, clients of
 // tank.v2 are told so, and afterwards of each topic that publications may be missing. Errors get CodeBroker, and Ready returns ErrBroker.
 //
 // Start opens the broker, and Shutdown closes it. A broker belongs to one instance. docs/scale-out.md says what brokers promise.
-// It panics when the broker is nil. Default: the instance is alone.
+// It panics when the broker is nil, and NewInstance does when a History does not fit. Default: the instance is alone.
 func WithBroker(b broker.Broker) Option {
 	require(b != nil, "WithBroker", "broker is nil")
 	return func(c *config) { c.broker = b }

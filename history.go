@@ -52,7 +52,8 @@ func (m *Manager) Position(topic string) (Position, error) {
 }
 
 // PublishMessage is Publish of a Publication, and returns its position: the zero Position when nobody subscribes to the topic, and it
-// keeps nothing. It waits until the topic has delivered it. JSON has to be one valid JSON value. From is the user id that subscribers
+// keeps nothing; behind a broker, also unless that keeps it. It waits until the topic has delivered it; where a broker keeps it, as long as
+// the context lasts. JSON has to be one valid JSON value. From is the user id that subscribers
 // are told.
 //
 // A Key makes it harmless to publish again when it is not known whether that had succeeded, such as after ErrBusy: the topic takes a key

@@ -49,6 +49,11 @@ func (p pane) waiting() string {
 		`.map((m) => m.querySelector('.text').textContent)`
 }
 
+// notes is what the pane says between messages: "missed" or "gap".
+func (p pane) notes() string {
+	return `[...document.querySelectorAll(` + quote(p.selector+` [data-testid="note"]`) + `)].map((n) => n.className.replace('note ', ''))`
+}
+
 // waitTexts waits until the pane shows these texts, and all as published.
 func (p pane) waitTexts(want ...string) {
 	p.t.Helper()
@@ -68,6 +73,9 @@ func TestClusterOutlivesItsBroker(t *testing.T) {
 		for _, q := range []*page{p, phone} {
 			q.run(`Promise.allSettled(document.getAnimations().filter((a) => a.effect.getTiming().iterations === 1).map((a) => a.finished))`)
 			q.noHorizontalScrolling(q.name + " " + state)
+			if hidden := eval[int](q, `[...document.querySelectorAll('.log')].filter((l) => l.scrollHeight - l.scrollTop - l.clientHeight > 1).length`); hidden > 0 {
+				t.Errorf("%s %s: the last message is out of sight in %d chats", q.name, state, hidden)
+			}
 			q.screenshot(q.name + "-" + state)
 		}
 	}
@@ -132,18 +140,32 @@ func TestClusterOutlivesItsBroker(t *testing.T) {
 		t.Errorf("behind a cable that is unplugged, Ada sees %q", got)
 	}
 	shoot("unplugged")
-	p.click("cut-1")
-	all("live")
-	ada.wait(ada.in("note"))
-	ada.write("Back again.", true)
-	lin.waitTexts(append(order, "half a sentence is finished now", "Back again.")...)
+	order = append(order, "half a sentence is finished now")
 
-	// The other node has all of it.
+	// A page goes to the other node, which has what it missed. Another page waits until its node is back.
 	p.click("move")
 	ada.wait(`document.querySelector(` + quote(ada.selector) + `).dataset.node === '2'`)
 	ada.waitState("live")
-	ada.waitTexts(append(order, "half a sentence is finished now", "Back again.")...)
+	ada.waitTexts(order...)
+	ada.write("Here I am.", true)
+	order = append(order, "Here I am.")
+	lin.waitTexts(order...)
 	shoot("moved")
+	p.click("cut-1")
+	all("live")
+	for _, q := range panes {
+		q.waitTexts(order...)
+	}
+	for i, q := range panes {
+		notes := eval[[]string](q.page, q.notes())
+		if slices.Contains(notes, "gap") {
+			t.Errorf("pane %d says that something may be missing", i)
+		}
+		if i == 2 && !slices.Contains(notes, "missed") {
+			t.Error("the page that has waited does not say what it missed")
+		}
+	}
+	shoot("plugged")
 
 	s.terminate()
 	p.wait(`document.body.dataset.desk === 'gone'`)

@@ -109,6 +109,9 @@ func TestInputMethodInSmallerPages(t *testing.T) {
 		{"ticker", `document.querySelectorAll('[data-testid="card"]').length > 300`, "filter",
 			`!document.querySelector('[data-testid="card"][hidden]')`,
 			`!` + element("nothing") + `.hidden`},
+		{"cluster", element("pane-2") + `?.dataset.state === 'live'`, "text",
+			`!document.querySelector('[data-testid="message"]')`,
+			element("pane-2") + `.querySelector('[data-testid="message"] .text')?.textContent === '大厅'`},
 	} {
 		t.Run(c.program, func(t *testing.T) {
 			t.Parallel()
@@ -129,6 +132,7 @@ var fields = map[string]int{
 	"examples/auth/page.html":                  2, // in that for a password, there are no input methods
 	"examples/echo/page.html":                  1,
 	"examples/ticker/static/index.html":        1,
+	"examples/cluster/static/index.html":       1, // of which each pane has one
 	"inspector/static/js/table.js":             1,
 }
 

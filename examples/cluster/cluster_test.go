@@ -11,7 +11,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -152,6 +155,72 @@ func TestTheBrokerIsKilled(t *testing.T) {
 	}
 }
 
+// TestOneOrderAcrossKills: both nodes publish all the time, and again with the same key when that fails, while the broker is killed. Pages
+// of both get all of it once, in one order, and are not told of a gap.
+func TestOneOrderAcrossKills(t *testing.T) {
+	if mode != natsbroker.JetStream {
+		t.Skip("the order is that of each node")
+	}
+	const kills = 3
+	f := setUp(t)
+	pages := []*tanktest.ClientV2{f.page(0, "Ada"), f.page(1, "Lin")}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	var publishers sync.WaitGroup
+	var over atomic.Bool
+	var published atomic.Int64
+	for i, n := range f.nodes {
+		publishers.Go(func() {
+			tick := time.NewTicker(time.Millisecond)
+			defer tick.Stop()
+			for j := 0; !over.Load() && ctx.Err() == nil; j++ {
+				text := strconv.Itoa(i) + ":" + strconv.Itoa(j)
+				p := tank.Publication{Topic: room, Data: text, Key: text}
+				for _, err := n.tkws.PublishMessage(ctx, p); err != nil && ctx.Err() == nil; _, err = n.tkws.PublishMessage(ctx, p) {
+					<-tick.C
+				}
+				published.Add(1)
+			}
+		})
+	}
+	for range kills {
+		before := published.Load()
+		await(t, "both nodes publish", func() bool { return published.Load() > before+50 })
+		must(t, f.broker.kill())
+		must(t, f.broker.start())
+	}
+	over.Store(true)
+	publishers.Wait()
+	var got [nodeCount][]string
+	for i, c := range pages {
+		for len(got[i]) < int(published.Load()) {
+			switch m := c.Next(); m.Notice {
+			case "":
+				got[i] = append(got[i], m.Data)
+			case "interrupted":
+			default:
+				t.Fatalf("page %d got %v", i, m)
+			}
+		}
+		c.ExpectNothing()
+	}
+	if !slices.Equal(got[0], got[1]) {
+		t.Error("the pages have different orders")
+	}
+	for i := range f.nodes {
+		last := -1
+		for _, text := range got[0] {
+			if rest, is := strings.CutPrefix(text, strconv.Itoa(i)+":"); is {
+				j, err := strconv.Atoi(rest)
+				if must(t, err); j != last+1 {
+					t.Fatalf("of node %d, %d comes behind %d", i, j, last)
+				}
+				last = j
+			}
+		}
+	}
+}
+
 func TestOneNodeIsUnplugged(t *testing.T) {
 	f := setUp(t)
 	ada, lin := f.page(0, "Ada"), f.page(1, "Lin")
@@ -179,13 +248,45 @@ func TestTheOtherNodeHasTheLastMessages(t *testing.T) {
 	}
 	await(t, "the other node has them", func() bool { return f.nodes[1].kept() == 3 })
 	moved := f.servers[1].DialV2("/ws", tanktest.User("Ada"))
-	moved.Subscribe(room, tanktest.Since(ada.Position(room)), tanktest.Last(history.Messages))
-	if mode != natsbroker.JetStream { // where positions are those of the group
+	answer := moved.Subscribe(room, tanktest.Since(ada.Position(room)), tanktest.Last(history.Messages))
+	if answer.Recovered != (mode == natsbroker.JetStream) { // where positions are those of the group
+		t.Errorf("on the other node, the page is answered %+v", answer)
+	} else if !answer.Recovered {
 		for _, text := range []string{"one", "two", "three"} {
 			f.expect(moved, "Ada", text)
 		}
 	}
 	moved.ExpectNothing()
+}
+
+// TestWhatWasSaidOutlivesTheBroker: a node that is new after the kill has it.
+func TestWhatWasSaidOutlivesTheBroker(t *testing.T) {
+	if mode != natsbroker.JetStream {
+		t.Skip("nothing is kept by the broker")
+	}
+	f := setUp(t)
+	ada := f.page(0, "Ada")
+	ada.Publish(room, said{ID: "1", Text: "Hello"})
+	f.expect(ada, "Ada", "Hello")
+	must(t, f.broker.kill())
+	must(t, f.broker.start())
+	n, err := newNode("nats://"+f.broker.addr, quiet)
+	must(t, err)
+	s := tanktest.Serve(t, n.tkws)
+	s.Patience = patience
+	lin := s.DialV2("/ws", tanktest.User("Lin"))
+	await(t, "the node has the broker", func() bool { return n.tkws.Ready() == nil })
+	lin.Subscribe(room, tanktest.Last(history.Messages))
+	for m := lin.Next(); ; m = lin.Next() {
+		if m.Notice == "interrupted" { // which it was at the beginning
+			continue
+		}
+		var got said
+		if m.Topic != room || json.Unmarshal([]byte(m.Data), &got) != nil || got.Text != "Hello" {
+			t.Errorf("got %v", m)
+		}
+		break
+	}
 }
 
 func TestWhatIsRefused(t *testing.T) {

@@ -18,8 +18,8 @@ import (
 	natsbroker "github.com/fanqie/tank-websocket-go-server/broker/nats"
 )
 
-// mode is what the nodes expect of the broker.
-const mode = natsbroker.Confirmed
+// mode is what the nodes expect of the broker: that it keeps what is said in the room, for both of them.
+const mode = natsbroker.JetStream
 
 // room is the topic of the chat.
 const room = "room"
@@ -70,7 +70,7 @@ func (n *node) start() {
 	go n.stay()
 }
 
-// stay keeps the room alive, so that this node has its last messages also when they were published while nobody was here.
+// stay keeps the room alive, so that the page can show how many messages this node has. A page gets what the broker has, in any case.
 func (n *node) stay() {
 	for range n.tkws.Subscribe(context.Background(), room) {
 	}

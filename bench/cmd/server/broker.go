@@ -17,11 +17,11 @@ import (
 )
 
 // serveBroker is what connects several servers.
-func serveBroker(kind string) error {
+func serveBroker(kind, dir string) error {
 	if kind == "redis" {
 		return execRedis()
 	}
-	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, NoLog: true, NoSigs: true})
+	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, NoLog: true, NoSigs: true, JetStream: dir != "", StoreDir: dir})
 	if err != nil {
 		return err
 	}

@@ -23,11 +23,12 @@ func main() {
 	flag.BoolVar(&config.Compression, "compression", false, "permessage-deflate")
 	flag.IntVar(&config.History, "history", 0, "messages that are kept of each topic, for clients that resume")
 	flag.StringVar(&config.Broker, "broker", "", "address of NATS or Redis that connects it with other servers; none by default")
-	flag.BoolVar(&config.Confirmed, "confirmed", false, "wait for NATS to have what is published")
+	flag.StringVar(&config.Mode, "mode", "", "what NATS promises: nothing by default, confirmed, or jetstream, with a history")
 	serve := flag.String("serve", "", "be a broker and no contender: nats or redis")
+	dir := flag.String("dir", "", "where a broker keeps its files")
 	flag.Parse()
 	if *serve != "" {
-		if err := serveBroker(*serve); err != nil {
+		if err := serveBroker(*serve, *dir); err != nil {
 			fmt.Fprintln(os.Stderr, "server:", err)
 			os.Exit(1)
 		}

@@ -48,8 +48,8 @@ type Config struct {
 	Compression bool // permessage-deflate
 	History     int  // messages that are kept of each topic, for clients that resume
 
-	Broker    string // address of what connects it with others: NATS for tank, Redis for centrifuge; "": nothing
-	Confirmed bool   // wait for NATS to have what is published
+	Broker string // address of what connects it with others: NATS for tank, Redis for centrifuge; "": nothing
+	Mode   string // what NATS promises: "" for core, "confirmed", or "jetstream" with a history
 }
 
 // historyTime is how long messages are kept: longer than any measurement takes.

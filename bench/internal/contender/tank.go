@@ -12,6 +12,11 @@ import (
 // historyBytes is more than the messages of any measurement have, which are counted.
 const historyBytes = 256 << 20
 
+// brokerHistory is how many messages JetStream keeps of each topic, and an instance does.
+const brokerHistory = 1000
+
+var modes = map[string]natsbroker.Mode{"": natsbroker.Core, "confirmed": natsbroker.Confirmed, "jetstream": natsbroker.JetStream}
+
 // tankServer is this library.
 type tankServer struct{ *tank.Manager }
 
@@ -25,16 +30,15 @@ func newTank(c Config) (Contender, error) {
 	if c.Compression {
 		opts = append(opts, tank.WithUpgrader(tank.Upgrader{EnableCompression: true}))
 	}
+	if c.Mode == "jetstream" && c.History == 0 {
+		c.History = brokerHistory
+	}
 	if c.History > 0 {
 		history := tank.History{Messages: c.History, Bytes: historyBytes, Age: historyTime}
 		opts = append(opts, tank.WithTopics("*", tank.TopicOptions{History: history}))
 	}
 	if c.Broker != "" {
-		mode := natsbroker.Core
-		if c.Confirmed {
-			mode = natsbroker.Confirmed
-		}
-		b, err := natsbroker.New(natsbroker.Options{URL: "nats://" + c.Broker, Mode: mode})
+		b, err := natsbroker.New(natsbroker.Options{URL: "nats://" + c.Broker, Mode: modes[c.Mode]})
 		if err != nil {
 			return nil, err
 		}

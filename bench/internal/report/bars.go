@@ -73,7 +73,9 @@ func groupGoals() []goal {
 	return []goal{
 		{title: "burst through NATS, 1 publisher: at least 0.6 of one instance alone", of: "tank-nats", scenario: "group-burst", metric: "deliveries1", rival: alone, factor: 0.6, atLeast: true},
 		{title: "burst through NATS, 256 publishers: at least 0.6 of one instance alone", of: "tank-nats", scenario: "group-burst", metric: "deliveries256", rival: alone, factor: 0.6, atLeast: true},
+		{title: "burst through JetStream, 256 publishers: at least 0.4 of one instance alone", of: "tank-jetstream", scenario: "group-burst", metric: "deliveries256", rival: alone, factor: 0.4, atLeast: true},
 		{title: "latency through NATS: p50 at most 6x that of one instance alone", of: "tank-nats", scenario: "group-latency", metric: "p50", rival: alone, factor: 6},
+		{title: "latency through JetStream: p50 at most 8x that of one instance alone", of: "tank-jetstream", scenario: "group-latency", metric: "p50", rival: alone, factor: 8},
 		{title: "many topics: at most 2 KiB on the heap per topic", of: "tank-nats", scenario: "group-topics", metric: "heap", factor: 2048, absolute: true},
 		{title: "many topics: in force within 1 s", of: "tank-nats", scenario: "group-topics", metric: "force", factor: 1e9, absolute: true},
 	}

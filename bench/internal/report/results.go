@@ -111,7 +111,7 @@ var Order = []string{"tank", "bun", "centrifuge", "melody", "gws", "gorilla", "c
 var Variants = []string{"tank2", "tank2-history"}
 
 // Groups are servers that a broker connects; how many, the number says. They are in tables of their own mode.
-var Groups = []string{"tank-nats", "tank-nats-2", "tank-nats-3", "tank-confirmed", "centrifuge-redis", "centrifuge-redis-2"}
+var Groups = []string{"tank-nats", "tank-nats-2", "tank-nats-3", "tank-confirmed", "tank-jetstream", "tank-jetstream-2", "centrifuge-redis", "centrifuge-redis-2"}
 
 // Names are all contenders, in the order of tables.
 func Names() []string {

@@ -3,6 +3,7 @@ package suite
 import (
 	"context"
 	"fmt"
+	"os"
 	"slices"
 	"time"
 
@@ -17,6 +18,7 @@ type bench struct {
 	*proc.Server
 	more          []*proc.Server
 	broker        *proc.Server // nil: none
+	kept          string       // where it keeps files; empty: nowhere
 	ctx           context.Context
 	dialect       dialect
 	compress      bool
@@ -29,7 +31,11 @@ func newBench(ctx context.Context, c Contender, config contender.Config) (*bench
 	b := &bench{ctx: ctx, dialect: c.dialect, compress: config.Compression}
 	if c.broker != "" {
 		var err error
-		if b.broker, err = startBroker(ctx, c); err != nil {
+		if b.kept, err = os.MkdirTemp("", "broker-"); err != nil {
+			return nil, err
+		}
+		if b.broker, err = startBroker(ctx, c, b.kept); err != nil {
+			b.close()
 			return nil, err
 		}
 		config.Broker = b.broker.Subscribers
@@ -56,6 +62,9 @@ func (b *bench) close() {
 	}
 	if b.broker != nil {
 		b.broker.Stop()
+	}
+	if b.kept != "" {
+		_ = os.RemoveAll(b.kept)
 	}
 	for _, f := range b.fleets {
 		f.Close()

@@ -124,13 +124,16 @@ func (c Contender) Described() string {
 // force. Redis is left out without a program for it.
 func Groups(server string, redis bool) []Contender {
 	tank := []string{server, "-contender", "tank"}
-	confirmed := append(slices.Clone(tank), "-confirmed")
+	confirmed := append(slices.Clone(tank), "-mode", "confirmed")
+	jetstream := append(slices.Clone(tank), "-mode", "jetstream")
 	list := []Contender{
 		{Name: "tank", Command: tank, dialect: tankV2},
 		{Name: "tank-nats", Command: tank, dialect: tankV2, broker: "nats", nodes: 1},
 		{Name: "tank-nats-2", Command: tank, dialect: tankV2, broker: "nats", nodes: 2},
 		{Name: "tank-nats-3", Command: tank, dialect: tankV2, broker: "nats", nodes: 3},
 		{Name: "tank-confirmed", Command: confirmed, dialect: tankV2, broker: "nats", nodes: 1},
+		{Name: "tank-jetstream", Command: jetstream, dialect: tankV2, broker: "nats", nodes: 1},
+		{Name: "tank-jetstream-2", Command: jetstream, dialect: tankV2, broker: "nats", nodes: 2},
 	}
 	peer := []string{server, "-contender", "centrifuge"}
 	list = append(list, Contender{Name: "centrifuge", Command: peer, dialect: centrifugeJSON})

@@ -15,9 +15,9 @@ import (
 	"github.com/fanqie/tank-websocket-go-server/bench/internal/stats"
 )
 
-// startBroker starts what connects the servers of a group, and waits until it can be reached.
-func startBroker(ctx context.Context, c Contender) (*proc.Server, error) {
-	s, err := proc.Start(ctx, c.Command[0], "-serve", c.broker)
+// startBroker starts what connects the servers of a group, and keeps its files in dir. It waits until that can be reached.
+func startBroker(ctx context.Context, c Contender, dir string) (*proc.Server, error) {
+	s, err := proc.Start(ctx, c.Command[0], "-serve", c.broker, "-dir", dir)
 	if err != nil {
 		return nil, err
 	}

@@ -27,7 +27,7 @@ type scenario struct {
 
 func (s *scenario) includes(contender string) bool {
 	if s.groups {
-		return true
+		return s.only == nil || slices.Contains(s.only, contender)
 	}
 	if slices.Contains(report.Variants, contender) {
 		return s.variants
@@ -62,6 +62,7 @@ func scenarios(mode string) []*scenario {
 			steady(steadySize{200, 200, 2}, 5).forGroups(),
 			groupLatency(steadySize{6, 200, 2}, 5),
 			groupTopics(20, 500, 5),
+			interest(5),
 		}
 	}
 	if mode == Full {

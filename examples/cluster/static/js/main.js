@@ -85,6 +85,7 @@ function drawBroker({ pid, since }) {
   $('broker').dataset.state = pid ? 'live' : 'dead';
   setText($('process'), pid ? t('runs')(pid) : t('killed')(seconds));
   setText($('kill'), t(pid ? 'kill' : 'start'));
+  $('kill').ariaLabel = $('kill').title = t(pid ? 'killLabel' : 'start');
 }
 
 function draw() {

@@ -58,6 +58,7 @@ export function pane(names, who, { nodes, flows, t }) {
   function draw() {
     if (!session.node) return;
     const { state, node } = session;
+    const stick = log.scrollHeight - log.scrollTop - log.clientHeight < NEAR; // before the banner takes room
     root.dataset.state = state;
     root.dataset.node = node.number;
     setText($('where'), t('onNode')(node.number));
@@ -67,7 +68,6 @@ export function pane(names, who, { nodes, flows, t }) {
     $('banner').hidden = !trouble;
     if (trouble) setText($('banner-text'), t(state === 'lost' ? 'lostBanner' : 'interruptedBanner')(node.number));
     const items = [...session.items, ...session.own];
-    const stick = log.scrollHeight - log.scrollTop - log.clientHeight < NEAR;
     reconcile(list, items, create, update);
     $('empty').hidden = items.length > 0;
     text.placeholder = text.ariaLabel = t('write')(names[who]);

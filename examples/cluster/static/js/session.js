@@ -5,7 +5,6 @@ import { Tank } from '../tank.js';
 const ROOM = 'room';
 const HISTORY = 200; // messages; what a node keeps
 const AGAIN = 500; // ms until a publication is tried again that has failed while the node is fine
-const SETTLE = 1000; // ms behind an interruption: in the mode Confirmed, a node that is not back yet misses what is published
 
 const randomId = () => Array.from(crypto.getRandomValues(new Uint32Array(3)), (n) => n.toString(36)).join('');
 
@@ -23,7 +22,6 @@ export class Session {
   #tank;
   #room;
   #sending = false;
-  #settling = 0; // the timer behind an interruption, or -1 while it lasts
   #left = 0; // when the node was last reached; 0: it is
   #away = null; // [from, to, told], in ms: what was said in this time was missed
 
@@ -68,8 +66,6 @@ export class Session {
     else {
       if (this.state !== 'connecting') this.#left ||= Date.now();
       for (const message of this.own) message.state ||= 'late';
-      clearTimeout(this.#settling);
-      this.#settling = this.state === 'interrupted' ? -1 : 0;
     }
     this.#on.changed();
   }
@@ -77,11 +73,10 @@ export class Session {
   #back() {
     if (this.#left) this.#away = [this.#left, Date.now(), false];
     this.#left = 0;
-    if (this.#settling < 0) this.#settling = setTimeout(() => { this.#settling = 0; this.#send(); }, SETTLE);
     this.#send();
   }
 
-  // When the node cannot tell what came behind the position, what it has is the room. In the mode Confirmed, that is so of another node.
+  // When nobody can tell what came behind the position, as when the broker has lost its files, what there is now is the room.
   #joined({ recovered, why }) {
     if (!recovered && why) this.items = [];
     this.#on.changed();
@@ -110,7 +105,7 @@ export class Session {
   async #send() {
     if (this.#sending) return;
     this.#sending = true;
-    const next = () => this.state === 'live' && !this.#settling && this.own.find(({ state }) => !state || state === 'late');
+    const next = () => this.state === 'live' && this.own.find(({ state }) => !state || state === 'late');
     for (let message; (message = next());) {
       try {
         await this.#tank.publish(ROOM, { id: message.id, text: message.text }, { key: message.key });
