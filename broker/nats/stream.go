@@ -47,6 +47,7 @@ type StreamOptions struct {
 	// Age is how long publications are kept. The default is 24 hours.
 	Age time.Duration
 	// Bytes is how large the stream gets, with all its topics. Then the oldest messages are dropped, of whatever topic. The default is 1 GiB.
+	// A server reserves as much, and refuses to make a stream for which it has not enough.
 	Bytes int64
 	// Duplicates is how long a repetition of a key is found to be one, no longer than Age. A publication is tried again for half as long. The
 	// default is 2 minutes, or Age if that is less.

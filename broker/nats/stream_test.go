@@ -239,7 +239,7 @@ func TestStreamIsMadeOnce(t *testing.T) {
 	}
 	s := startServer(t, withJetStream(t))
 	for round := range rounds {
-		o := Options{Group: fmt.Sprint("g", round), Stream: StreamOptions{Memory: true}}
+		o := Options{Group: fmt.Sprint("g", round), Stream: StreamOptions{Memory: true, Bytes: 1 << 20}} // a server reserves that
 		var wg sync.WaitGroup
 		nodes, ledgers := make([]*node, 4), make([]*ledger, 4)
 		for i := range nodes {
@@ -429,7 +429,7 @@ func TestPagesOfHistory(t *testing.T) {
 		all = append(all, one.message)
 	}
 	for _, most := range []int{1, 7, 1000, 5000} {
-		for from := 0; from < len(all); from += 97 {
+		for from := 0; from < len(all); from += 397 {
 			at, got, pages := all[from].Offset, 0, 0
 			for more := true; more && pages < 20; pages++ {
 				page, err := n.After(timeout(t, patience), "x", l.epoch(), at, most)
