@@ -98,7 +98,6 @@ type keeper struct {
 	epoch   string    // as of the last answer
 	high    uint64    // highest sequence of it that is known of
 	lanes   map[string]*lane
-	purging int // purges that are running
 }
 
 func newKeeper(b *Broker) *keeper {
