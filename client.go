@@ -31,8 +31,9 @@ type Client struct {
 	hooks   *hooks      // nil: the instance has none
 
 	// For any goroutine.
-	renewals atomic.Int32                       // calls of Renew whose change the authorizer has to be asked about
-	waiting  atomic.Pointer[context.CancelFunc] // ends the reader's wait for a replay; nil: it does not wait
+	replaying atomic.Int64                       // bytes of replays that are being queued, see takeRoom
+	renewals  atomic.Int32                       // calls of Renew whose change the authorizer has to be asked about
+	waiting   atomic.Pointer[context.CancelFunc] // ends the reader's wait for a replay; nil: it does not wait
 
 	// Owned by the reader.
 	pending uint8 // requests that the hub was not seen to have handled, up to maxPending

@@ -81,7 +81,7 @@ func (c *Client) refuseToken(id uint64, code string, err error) {
 // handleSubscribe2 subscribes the client. A replay has to fit into half of the outbox, and comes to its end before the next command is
 // looked at: several at once would be more than an outbox holds. So may be several times who is in a topic.
 func (c *Client) handleSubscribe2(cmd *wire.Command2) {
-	ask := &hub.Ask{ID: cmd.ID, Since: cmd.Since, Last: cmd.Last, Watch: cmd.Presence, Among: c.m.config.limits.Subscriptions}
+	ask := &hub.Ask{ID: cmd.ID, Since: cmd.Since, Last: cmd.Last, Watch: cmd.Presence}
 	if cmd.Since.IsZero() && cmd.Last == 0 && !cmd.Presence {
 		c.handleSubscribe(cmd.Topic, ask)
 		return
@@ -90,7 +90,7 @@ func (c *Client) handleSubscribe2(cmd *wire.Command2) {
 	ask.Missed = func(why string) { c.reportMissed(topic, why) }
 	handed, cancel := context.WithCancel(context.Background())
 	ask.Handed = cancel
-	ask.Most = c.awaitRoom()
+	ask.Most, ask.Room = c.awaitRoom(), c.takeRoom
 	if c.handleSubscribe(cmd.Topic, ask) {
 		c.await(handed, cancel)
 		c.awaitRoom()
@@ -107,6 +107,23 @@ func (c *Client) awaitRoom() (bytes int) {
 		return half
 	}
 	return int(max(0, min(int64(half), int64(outbox)-c.session.Client.Queued())))
+}
+
+// takeRoom takes room for a replay that nobody has waited for: half of what is left of what replays may have, so that others may begin at
+// the same time. release gives it back, when what is replayed is queued. Any goroutine may call it.
+func (c *Client) takeRoom() (bytes int, release func()) {
+	outbox := int64(c.m.config.limits.OutboxBytes)
+	most := outbox/2 - c.session.Client.Queued()
+	if c.m.config.outboxPolicy != OutboxClose {
+		most = min(outbox/2, outbox-c.session.Client.Queued())
+	}
+	for {
+		taken := c.replaying.Load()
+		share := max(0, (most-taken)/2)
+		if c.replaying.CompareAndSwap(taken, taken+share) {
+			return int(share), func() { c.replaying.Add(-share) }
+		}
+	}
 }
 
 // await waits until the context has ended, which CloseBegun ends, too.

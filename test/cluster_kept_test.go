@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -122,6 +123,34 @@ func TestKeptIsResumedAnywhere(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestMuchIsResumedAnywhere: as much as fits into the outbox, on an instance that has never had the topics.
+func TestMuchIsResumedAnywhere(t *testing.T) {
+	for name, limits := range map[string]tank.Limits{"default": {}, "any number of subscriptions": {Subscriptions: math.MaxInt}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w, nodes := keepingCluster(t, 1)
+				c := nodes[0].DialV2("/")
+				topics := []string{"one", "two", "three"}
+				since := make(map[string]tank.Position)
+				for _, topic := range topics {
+					since[topic] = c.Subscribe(topic).Position
+					for range 50 {
+						publishOn(t, nodes[0], topic, strings.Repeat("x", 1000))
+					}
+				}
+				fresh := joinCluster(t, w, keepMany, tank.WithLimits(limits))
+				synctest.Wait()
+				back := fresh.DialV2("/")
+				for _, topic := range topics {
+					if got := back.Subscribe(topic, tanktest.Since(since[topic])); !got.Recovered {
+						t.Errorf("%s is answered %+v", topic, got)
+					}
+				}
+			})
+		})
+	}
 }
 
 // TestKeptIsWhole: a resume is whole at the first number of what is kept, and not before.

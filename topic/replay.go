@@ -18,10 +18,13 @@ type Ask struct {
 	Since  wire.Position    // what came behind it is replayed; the zero Position: nothing
 	Last   uint64           // up to so many messages are replayed, if Since does not say which; 0: none
 	Most   int              // bytes that are replayed at most
-	Among  int              // how many of its client's may be answered at once, if the client does not wait, see Defer
 	Watch  bool             // tell who is in the topic, now and when that changes
 	Missed func(why string) // is called, in the topic's goroutine, when messages behind Since are missing; must not block; may be nil
 	Handed func()           // is called, in the topic's goroutine, when the subscriber has been given everything; must not block; may be nil
+
+	// Room is called, in the topic's goroutine, before an Ask is answered whose client does not wait, see Defer: of how many bytes there may be
+	// instead of Most. release is called behind them. It must not block. Nil: Most is right.
+	Room func() (bytes int, release func())
 
 	deferred bool
 }
@@ -95,14 +98,12 @@ func (a *Ask) Done() {
 	}
 }
 
-// Defer is for a subscription that waits for the broker. Its client does not: it goes on with its next command. All such subscriptions, of
-// which there may be Among, may begin at once, so each has a share of what is replayed; there is little to replay, because what a topic
-// keeps has come to it. Only who owns the Ask may call it, before it is given to a topic or when the topic has it. The nil Ask has nothing to
-// defer.
+// Defer is for a subscription that waits for the broker. Its client does not: it goes on with its next command. Several such subscriptions
+// may begin at once, so how much may be replayed is asked when that is known. Only who owns the Ask may call it, before it is given to a
+// topic or when the topic has it. The nil Ask has nothing to defer.
 func (a *Ask) Defer() {
 	if a != nil && !a.deferred {
 		a.deferred = true
-		a.Most /= 2 * max(1, a.Among)
 		a.Done()
 	}
 }
@@ -113,6 +114,11 @@ const replyBytes = 128
 // answer gives a member the reply, and replays what it asks for. Everything that was taken before has to be delivered.
 func (t *Topic) answer(m *Member, a *Ask) {
 	defer a.Done()
+	if a.deferred && a.Room != nil {
+		var release func()
+		a.Most, release = a.Room()
+		defer release()
+	}
 	to := m.Subscriber
 	reply, parts := t.reply(a)
 	t.counters.countReply(reply)

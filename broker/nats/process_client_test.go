@@ -27,6 +27,8 @@ type subscriber struct {
 	conn   *wstest.Conn
 	names  []string // of its topics; the ids of commands begin at 1
 	topics map[string]*place
+
+	numbers []numbered // what it has got, unless it is plain
 }
 
 // place is where a subscriber of v2 stands in a topic.
@@ -162,25 +164,12 @@ func (s *subscriber) take(frame []byte) error {
 	if frame[0] == '[' {
 		return s.publication(frame)
 	}
-	var f struct {
-		Ok *struct {
-			Epoch     string
-			Seq, From uint64
-			Recovered *bool
-		}
-		ID          int
-		Topic       string
-		Gap, Reset  *struct{ Seq uint64 }
-		Lost        int
-		Seq         uint64
-		Interrupted *bool
-		Error       json.RawMessage
-	}
+	var f notice
 	if err := json.Unmarshal(frame, &f); err != nil {
 		return err
 	}
 	switch {
-	case f.Error != nil, f.Lost > 0, f.Reset != nil:
+	case f.Error != nil, f.Lost > 0:
 		return errors.New("unexpected")
 	case f.Interrupted != nil && *f.Interrupted:
 		s.add(occurrence{what: "interrupted"})
@@ -189,6 +178,10 @@ func (s *subscriber) take(frame []byte) error {
 	case f.Gap != nil:
 		s.add(occurrence{what: "lost", name: f.Topic, text: "gap"})
 		s.place(f.Topic).seq = f.Gap.Seq - 1
+	case f.Reset != nil:
+		s.add(occurrence{what: "lost", name: f.Topic, text: "reset"})
+		p := s.place(f.Topic)
+		p.epoch, p.seq = f.Reset.Epoch, f.Reset.Seq
 	case f.Ok != nil && f.Ok.Epoch != "": // else it is about a publication
 		s.mu.Lock()
 		name := s.names[f.ID-1]
@@ -220,32 +213,72 @@ func (s *subscriber) place(name string) *place {
 }
 
 func (s *subscriber) publication(frame []byte) error {
-	var parts []json.RawMessage
-	var name, data string
-	var seq uint64
-	more := struct{ Prev *uint64 }{}
-	err := json.Unmarshal(frame, &parts)
-	if err != nil || len(parts) < 3 {
-		return errors.New("no publication")
-	}
-	err = errors.Join(json.Unmarshal(parts[0], &name), json.Unmarshal(parts[1], &seq), json.Unmarshal(parts[2], &data))
-	if len(parts) > 3 {
-		err = errors.Join(err, json.Unmarshal(parts[3], &more))
-	}
+	f, err := parsePublication(frame)
 	if err != nil {
 		return err
 	}
-	p, prev := s.place(name), seq-1
-	if more.Prev != nil {
-		prev = *more.Prev
-	}
-	if prev != p.seq {
-		if seq <= p.seq {
+	p := s.place(f.name)
+	if f.prev != p.seq {
+		if f.seq <= p.seq {
 			return fmt.Errorf("it came at %d", p.seq)
 		}
-		s.add(occurrence{what: "lost", name: name, text: "jump"})
+		s.add(occurrence{what: "lost", name: f.name, text: "jump"})
 	}
-	p.seq = seq
-	s.add(occurrence{what: "message", name: name, text: data})
+	p.seq = f.seq
+	s.mu.Lock()
+	s.numbers = append(s.numbers, numbered{f.name, p.epoch, f.seq, f.data})
+	s.mu.Unlock()
+	s.add(occurrence{what: "message", name: f.name, text: f.data})
 	return nil
+}
+
+// numbered is a publication that a client has got.
+type numbered struct {
+	name  string
+	epoch string
+	seq   uint64
+	data  string
+}
+
+// notice is a frame of tank.v2 that is not a publication.
+type notice struct {
+	Ok *struct {
+		Epoch     string
+		Seq, From uint64
+		Recovered *bool
+		Why       string
+	}
+	ID         uint64
+	Topic      string
+	Gap, Reset *struct {
+		Epoch string
+		Seq   uint64
+	}
+	Lost        int
+	Interrupted *bool
+	Bye         *struct{ Within int }
+	Error       json.RawMessage
+}
+
+// publication is one of tank.v2 whose data is text.
+type publication struct {
+	name      string
+	seq, prev uint64
+	data      string
+}
+
+func parsePublication(frame []byte) (p publication, err error) {
+	var parts []json.RawMessage
+	more := struct{ Prev *uint64 }{}
+	if err := json.Unmarshal(frame, &parts); err != nil || len(parts) < 3 {
+		return p, errors.New("no publication")
+	}
+	err = errors.Join(json.Unmarshal(parts[0], &p.name), json.Unmarshal(parts[1], &p.seq), json.Unmarshal(parts[2], &p.data))
+	if len(parts) > 3 {
+		err = errors.Join(err, json.Unmarshal(parts[3], &more))
+	}
+	if p.prev = p.seq - 1; more.Prev != nil {
+		p.prev = *more.Prev
+	}
+	return p, err
 }

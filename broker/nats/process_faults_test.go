@@ -45,7 +45,7 @@ func newGroup(t testing.TB, mode Mode, instances int, change func(*processConfig
 	return g
 }
 
-func (g *group) start() { g.server = startChild(g.t, processConfig{Server: g.options}) }
+func (g *group) start() { g.server = startChild(g.t, serverConfig(g.options)) }
 
 // join has clients subscribe.
 func (g *group) join() {
@@ -177,6 +177,9 @@ func (g *group) end(drops bool) (f figures) {
 				}
 			}
 		}
+	}
+	if g.mode != JetStream && told["reset"] > 0 {
+		g.t.Errorf("%d times reset, and nothing has an epoch", told["reset"])
 	}
 	if g.mode == Confirmed && f.doubt > 0 {
 		g.t.Errorf("%d are in doubt that the server has confirmed", f.doubt)

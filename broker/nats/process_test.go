@@ -2,6 +2,7 @@ package natsbroker
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -12,7 +13,9 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"os/signal"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -29,31 +32,58 @@ const processEnv = "NATSBROKER_PROCESS"
 // processConfig is what a process is.
 type processConfig struct {
 	Server *server.Options // nil: an instance
+	// What JSON leaves out of Server.
+	Store, Cluster, Advertise string
+	Routes                    []*url.URL
 
 	URL        string
 	Mode       Mode
+	Stream     StreamOptions
 	MaxPending int
-	Number     int // of the instance, which begins all of its publications
+	Listen     string // the address; empty: any that is free
+	Number     int    // of the instance, which begins all of its publications
 }
 
-// process is the main function of such a process. It ends with its standard input, so that it does not outlive the tests.
+// serverConfig is a process with a NATS server.
+func serverConfig(o *server.Options) processConfig {
+	return processConfig{Server: o, Store: o.StoreDir, Cluster: o.Cluster.Name, Advertise: o.Cluster.Advertise, Routes: o.Routes}
+}
+
+// process is the main function of such a process. It ends with its standard input, so that it does not outlive the tests, and an
+// instance shuts down when it is asked to terminate.
 func process(config string) int {
+	asked := make(chan os.Signal, 1)
+	signal.Notify(asked, syscall.SIGTERM)
 	var c processConfig
+	var shutdown func(context.Context) error
 	err := json.Unmarshal([]byte(config), &c)
 	if err == nil && c.Server != nil {
 		err = c.serveNATS()
 	} else if err == nil {
-		err = c.serveInstance()
+		shutdown, err = c.serveInstance()
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	_, _ = io.Copy(io.Discard, os.Stdin)
+	orphaned := make(chan struct{})
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		close(orphaned)
+	}()
+	select {
+	case <-orphaned:
+	case <-asked:
+		if err := shutdown(context.Background()); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+	}
 	return 0
 }
 
 func (c processConfig) serveNATS() error {
+	c.Server.StoreDir, c.Server.Cluster.Name, c.Server.Cluster.Advertise, c.Server.Routes = c.Store, c.Cluster, c.Advertise, c.Routes
 	s, err := server.NewServer(c.Server)
 	if err != nil {
 		return err
@@ -66,27 +96,28 @@ func (c processConfig) serveNATS() error {
 	return nil
 }
 
-// topicNames are what instances publish to: "kept" has a history.
+// topicNames are what instances publish to. Those that begin with "kept" have a history.
 var topicNames = []string{"a.b", "kept"}
 
-func (c processConfig) serveInstance() error {
-	o := Options{URL: c.URL, Mode: c.Mode, MaxPending: c.MaxPending, Logger: slog.New(slog.DiscardHandler)}
+// serveInstance returns how to end it.
+func (c processConfig) serveInstance() (shutdown func(context.Context) error, err error) {
+	o := Options{URL: c.URL, Mode: c.Mode, Stream: c.Stream, MaxPending: c.MaxPending, Logger: slog.New(slog.DiscardHandler)}
 	if c.Mode == JetStream {
 		o.Stream.Messages = 50_000
 	}
 	b, err := New(o)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	m := tank.NewInstance(tank.WithBroker(b),
-		tank.WithTopics("kept", tank.TopicOptions{History: tank.History{Messages: 20_000, Bytes: 16 << 20, Age: time.Hour}}),
+		tank.WithTopics("kept*", tank.TopicOptions{History: tank.History{Messages: 20_000, Bytes: 16 << 20, Age: time.Hour}}),
 		tank.WithPublishAuthorizer(func(*tank.Client, *tank.Publication) error { return nil }),
 		tank.WithLogger(slog.New(slog.DiscardHandler)),
 		tank.WithLimits(tank.Limits{Subscriptions: 10_000, MessagesPerSecond: 1 << 30, MessageBurst: 1 << 30, OutboxBytes: 64 << 20}))
 	go m.Start()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", cmp.Or(c.Listen, "127.0.0.1:0"))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	p := &publishers{manager: m, number: c.Number}
 	mux := http.NewServeMux()
@@ -96,10 +127,20 @@ func (c processConfig) serveInstance() error {
 	mux.HandleFunc("/publish", func(w http.ResponseWriter, r *http.Request) {
 		answer(w, errorText(m.Publish(r.Context(), r.FormValue("topic"), r.FormValue("data"))))
 	})
+	mux.HandleFunc("/post", func(w http.ResponseWriter, r *http.Request) {
+		at, err := m.PublishMessage(r.Context(), tank.Publication{Topic: r.FormValue("topic"), Data: r.FormValue("data"), Key: r.FormValue("key")})
+		answer(w, posted{at, errorText(err)})
+	})
 	mux.HandleFunc("/stats", func(w http.ResponseWriter, _ *http.Request) { answer(w, m.Stats()) })
 	go func() { _ = http.Serve(l, mux) }()
 	fmt.Println(l.Addr())
-	return nil
+	return m.Shutdown, nil
+}
+
+// posted is the answer to a publication that may have a key.
+type posted struct {
+	At    tank.Position
+	Error string
 }
 
 func answer(w http.ResponseWriter, v any) { _ = json.NewEncoder(w).Encode(v) }
@@ -211,6 +252,16 @@ func (p *child) kill() {
 		_ = p.cmd.Wait()
 		_ = p.stdin.Close()
 	}
+}
+
+// terminate asks an instance to end, and returns when it has.
+func (p *child) terminate() {
+	p.t.Helper()
+	must(p.t, p.cmd.Process.Signal(syscall.SIGTERM))
+	if err := p.cmd.Wait(); err != nil {
+		p.t.Errorf("a process was asked to end: %v", err)
+	}
+	_ = p.stdin.Close()
 }
 
 // get asks an instance.
