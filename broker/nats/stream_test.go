@@ -187,6 +187,7 @@ func TestLimitsDropWhatIsOld(t *testing.T) {
 			p := newProxy(t, s.addr())
 			a, b := keepNode(t, s.url(), Options{Stream: stream}), keepNode(t, p.url(), Options{Stream: stream})
 			books := newBooks(t)
+			must(t, books.publish(a, "other", "stays first, unless it is old"))
 			x, y, empty := []*ledger{a.listen("x"), b.listen("x")}, b.listen("y"), b.listen("empty")
 			publish := func(what string) {
 				for i := range 50 {
