@@ -79,7 +79,7 @@ func (k *keeper) after(ctx context.Context, s *session, subject, epoch string, o
 		}
 		there := from > 0 && len(list) > 0 && list[0].seq == from
 		if first {
-			h.Whole, count = there, len(list)+int(pending)
+			h.Whole, count = there, len(list)+int(pending) // #nosec G115 -- a count
 		} else if !there {
 			h.again(from)
 		}
