@@ -186,6 +186,70 @@ func TestKeptIsWhole(t *testing.T) {
 	})
 }
 
+// TestKeptIsResumedBetweenNumbers: where a topic begins on an instance, it stands at a number that none of its messages has. Those who come
+// back from there, or to there, miss nothing, and see that.
+func TestKeptIsResumedBetweenNumbers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, nodes := keepingCluster(t, 1)
+		c := nodes[0].DialV2("/")
+		c.Subscribe("news")
+		publishOn(t, nodes[0], "news", "one")
+		c.Expect("news", "one")
+		since := []tank.Position{c.Position("news")}
+		publishOn(t, nodes[0], "other", "beside it")
+		fresh := joinCluster(t, w, keepMany)
+		synctest.Wait()
+		since = append(since, fresh.DialV2("/").Subscribe("news").Position)
+		if since[1].Seq <= since[0].Seq {
+			t.Fatalf("the topic stands at %v and %v", since[0], since[1])
+		}
+		for _, data := range []string{"two", "three"} {
+			for _, at := range since {
+				for i, n := range []*clusterNode{nodes[0], fresh} {
+					back := n.DialV2("/")
+					got := back.Subscribe("news", tanktest.Since(at))
+					if i == 0 && data == "two" && at == since[1] {
+						continue // this instance does not know yet that there is such a number
+					}
+					if !got.Recovered || got.From != at.Seq {
+						t.Errorf("instance %d, behind %v: %+v", i, at, got)
+					}
+					if data == "three" {
+						back.Expect("news", "two")
+					}
+					defer back.Expect("news", "three")
+					if data == "two" {
+						defer back.Expect("news", "two")
+					}
+				}
+			}
+			publishOn(t, nodes[0], "news", data)
+		}
+	})
+}
+
+// TestKeptIsWholeUpToTheLimit: what is loaded together with what has come meanwhile is one message more than is to be kept.
+func TestKeptIsWholeUpToTheLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		few := tank.WithTopics("few", tank.TopicOptions{History: tank.History{Messages: 5}})
+		w, nodes := keepingCluster(t, 1, few)
+		start := nodes[0].DialV2("/").Subscribe("few").Position
+		for range 4 {
+			publishOn(t, nodes[0], "few", "before")
+		}
+		fresh := joinCluster(t, w, few)
+		synctest.Wait()
+		fresh.DialV2("/").Subscribe("few")
+		for range 2 {
+			publishOn(t, nodes[0], "few", "live")
+		}
+		synctest.Wait()
+		if got := fresh.DialV2("/").Subscribe("few", tanktest.Since(start)); got.Recovered {
+			t.Errorf("answered %+v", got)
+		}
+	})
+}
+
 // TestKeptHistoryOfATopicThatIsNotHere is read on an instance where the topic has not begun.
 func TestKeptHistoryOfATopicThatIsNotHere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

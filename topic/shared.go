@@ -71,6 +71,7 @@ func (t *Topic) Loaded(l Loaded) {
 	m := loaded{load: l.Load, whole: l.Whole, err: l.Err}
 	if l.Err == nil {
 		m.runs = t.encodeRuns(l)
+		m.whole = m.whole && !l.isSurplus()
 	}
 	t.ref.Post(m)
 }
@@ -346,6 +347,9 @@ func (t *Topic) take(p *Arrival) {
 	}
 }
 
+// isSurplus reports whether there are more messages than a topic keeps.
+func (l *Loaded) isSurplus() bool { return l.Limits.Messages > 0 && len(l.Messages) > l.Limits.Messages }
+
 // encodeRuns makes what the topic keeps of messages. It runs in an edge.
 func (t *Topic) encodeRuns(l Loaded) []run {
 	var runs []run
@@ -354,8 +358,8 @@ func (t *Topic) encodeRuns(l Loaded) []run {
 	if len(messages) > 0 && !l.Whole {
 		before = messages[0].Seq - 1
 	}
-	if most := limits.Messages; most > 0 && len(messages) > most {
-		surplus := len(messages) - most
+	if l.isSurplus() {
+		surplus := len(messages) - limits.Messages
 		before, messages = messages[surplus-1].Seq, messages[surplus:]
 	}
 	var r run
