@@ -228,6 +228,32 @@ func TestKeptIsResumedBetweenNumbers(t *testing.T) {
 	})
 }
 
+// TestKeptIsWholeForOthers: that something is missing for one who comes back does not mean that it is for another one.
+func TestKeptIsWholeForOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, nodes := keepingCluster(t, 1)
+		c := nodes[0].DialV2("/")
+		since := []tank.Position{c.Subscribe("news").Position}
+		for i := range 5 {
+			publishOn(t, nodes[0], "news", fmt.Sprint(i))
+			c.Expect("news", fmt.Sprint(i))
+			since = append(since, c.Position("news"))
+		}
+		w.Forget("news", 3)
+		fresh := joinCluster(t, w, keepMany)
+		synctest.Wait()
+		for i, at := range since {
+			back := fresh.DialV2("/")
+			if got := back.Subscribe("news", tanktest.Since(at)); got.Recovered != (i >= 2) {
+				t.Errorf("behind %d: %+v", i, got)
+			}
+			for missed := i; i >= 2 && missed < 5; missed++ {
+				back.Expect("news", fmt.Sprint(missed))
+			}
+		}
+	})
+}
+
 // TestKeptIsWholeUpToTheLimit: what is loaded together with what has come meanwhile is one message more than is to be kept.
 func TestKeptIsWholeUpToTheLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
