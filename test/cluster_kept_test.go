@@ -254,6 +254,27 @@ func TestKeptIsWholeForOthers(t *testing.T) {
 	})
 }
 
+// TestKeptIsWholeWhereMoreIsOnItsWay: what an instance does not have yet is not over its limit.
+func TestKeptIsWholeWhereMoreIsOnItsWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		few := tank.WithTopics("few", tank.TopicOptions{History: tank.History{Messages: 5}})
+		_, nodes := keepingCluster(t, 2, few)
+		start := nodes[0].DialV2("/").Subscribe("few").Position
+		nodes[0].broker.Lose(1)
+		publishOn(t, nodes[1], "few", "lost")
+		synctest.Wait()
+		nodes[0].broker.Delay(time.Second)
+		for range 5 {
+			publishOn(t, nodes[1], "few", "late")
+		}
+		back := nodes[0].DialV2("/")
+		if got := back.Subscribe("few", tanktest.Since(start)); !got.Recovered {
+			t.Errorf("answered %+v", got)
+		}
+		expectAll(back, "few", "lost", "late", "late", "late", "late", "late")
+	})
+}
+
 // TestKeptIsWholeUpToTheLimit: what is loaded together with what has come meanwhile is one message more than is to be kept.
 func TestKeptIsWholeUpToTheLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

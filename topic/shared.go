@@ -1,6 +1,7 @@
 package topic
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -73,7 +74,7 @@ func (t *Topic) Loaded(l Loaded) {
 	m := loaded{load: l.Load, whole: l.Whole, err: l.Err}
 	if l.Err == nil {
 		m.runs = t.encodeRuns(l)
-		m.whole = m.whole && !l.isSurplus()
+		m.whole = m.whole && l.surplus() == 0
 	}
 	t.ref.Post(m)
 }
@@ -362,9 +363,13 @@ func (t *Topic) take(p *Arrival) {
 	}
 }
 
-// isSurplus reports whether there are more messages than a topic keeps.
-func (l *Loaded) isSurplus() bool {
-	return l.Limits.Messages > 0 && len(l.Messages) > l.Limits.Messages
+// surplus returns how many messages there are more than the topic keeps. Those behind UpTo do not count: they have not come yet.
+func (l *Loaded) surplus() int {
+	if l.Limits.Messages == 0 {
+		return 0
+	}
+	n, _ := slices.BinarySearchFunc(l.Messages, l.UpTo+1, func(a Arrival, seq uint64) int { return cmp.Compare(a.Seq, seq) })
+	return max(0, n-l.Limits.Messages)
 }
 
 // encodeRuns makes what the topic keeps of messages. It runs in an edge.
@@ -375,8 +380,7 @@ func (t *Topic) encodeRuns(l Loaded) []run {
 	if len(messages) > 0 && !l.Whole {
 		before = messages[0].Seq - 1
 	}
-	if l.isSurplus() {
-		surplus := len(messages) - limits.Messages
+	if surplus := l.surplus(); surplus > 0 {
 		before, messages = messages[surplus-1].Seq, messages[surplus:]
 	}
 	var r run
