@@ -275,6 +275,54 @@ func TestKeptIsWholeWhereMoreIsOnItsWay(t *testing.T) {
 	})
 }
 
+// TestKeptIsWholeBehindOthers: an instance has as many messages as are to be kept, and none was published before those but to other topics.
+func TestKeptIsWholeBehindOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		few := tank.WithTopics("few", tank.TopicOptions{History: tank.History{Messages: 5}})
+		w, nodes := keepingCluster(t, 1, few)
+		start := nodes[0].DialV2("/").Subscribe("few").Position
+		publishOn(t, nodes[0], "other", "beside it")
+		fresh := joinCluster(t, w, few)
+		synctest.Wait()
+		fresh.DialV2("/").Subscribe("few")
+		for i := range 6 {
+			if got := fresh.DialV2("/").Subscribe("few", tanktest.Since(start)); got.Recovered != (i <= 5) {
+				t.Errorf("behind %d messages: %+v", i, got)
+			}
+			publishOn(t, nodes[0], "few", "message")
+			synctest.Wait()
+		}
+		if got := fresh.DialV2("/").Subscribe("few", tanktest.Since(start)); got.Recovered {
+			t.Errorf("behind 6 messages: %+v", got)
+		}
+		late := joinCluster(t, w, few)
+		synctest.Wait()
+		late.DialV2("/").Subscribe("few")
+		publishOn(t, nodes[0], "other", "beside it")
+		end := joinCluster(t, w, few)
+		synctest.Wait()
+		end.DialV2("/").Subscribe("few")
+		for range 5 {
+			publishOn(t, nodes[0], "few", "message")
+		}
+		for _, n := range []*clusterNode{late, end} {
+			at := n.DialV2("/").Subscribe("few").Position
+			at.Seq -= 35 // 5 messages
+			if got := n.DialV2("/").Subscribe("few", tanktest.Since(at)); !got.Recovered {
+				t.Errorf("behind %d: %+v", at.Seq, got)
+			}
+			at.Seq -= 7
+			if got := n.DialV2("/").Subscribe("few", tanktest.Since(at)); !got.Recovered {
+				t.Errorf("behind %d, which is of another topic: %+v", at.Seq, got)
+			}
+			at.Seq--
+			if got := n.DialV2("/").Subscribe("few", tanktest.Since(at)); got.Recovered {
+				t.Errorf("behind %d: %+v", at.Seq, got)
+			}
+		}
+	})
+}
+
 // TestKeptIsWholeUpToTheLimit: what is loaded together with what has come meanwhile is one message more than is to be kept.
 func TestKeptIsWholeUpToTheLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

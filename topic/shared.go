@@ -190,11 +190,10 @@ func (t *Topic) lacks(since wire.Position, last uint64) (from uint64, lacks bool
 		return 0, false
 	}
 	kept, most := uint64(t.history.messages()), uint64(t.history.limits.Messages) // #nosec G115 -- counts
-	full := most > 0 && kept >= most
 	if !since.IsZero() && t.epochIs(since.Epoch) {
-		return since.Seq, since.Seq >= s.least && since.Seq < s.from && since.Seq < t.history.edge(t.seq) && !full
+		return since.Seq, since.Seq >= s.least && since.Seq < s.from && since.Seq < t.history.edge(t.seq) && t.history.surplus() == 0
 	}
-	return 0, last > kept && !s.oldest && !full
+	return 0, last > kept && !s.oldest && (most == 0 || kept < most)
 }
 
 // lacksFor is lacks for what a subscription asks for.
