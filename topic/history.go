@@ -282,14 +282,6 @@ func (r *ring) edgeOf(last, messages uint64) uint64 {
 	return r.edge(last)
 }
 
-// before returns the number of the message before those behind a number, when the topic's last one has that number.
-func (r *ring) before(since, last uint64) uint64 {
-	if i := r.find(since); i < len(r.blocks) {
-		return r.blocks[i].number(r.blocks[i].upTo(since) - 1)
-	}
-	return last
-}
-
 // find returns which block has the first message behind a number; if none has, how many there are.
 func (r *ring) find(since uint64) int {
 	i, _ := slices.BinarySearchFunc(r.blocks, since, func(b *block, n uint64) int {
