@@ -27,7 +27,7 @@ import (
 var keptTopics = map[string]tank.History{"few": {Messages: 5, Age: 5 * time.Minute}, "long": {Messages: 1000, Age: time.Minute}}
 
 const (
-	keptPeople = 5 // of whom every other one speaks tank.v2, and the first as well
+	keptPeople = 5 // of whom one does not speak tank.v2
 	keptBuffer = 1 << 16
 )
 
@@ -160,9 +160,9 @@ type keptStand struct {
 	epoch       string
 	whole, last uint64
 	gap         uint64
-	upTo        uint64          // the topic said that it stands there
-	answered    map[uint64]bool // numbers of own publications that were answered before they came
-	losses      int             // of the node, by then
+	upTo        uint64                 // the topic said that it stands there
+	answered    map[tank.Position]bool // of own publications that were answered before they came
+	losses      int                    // of the node, by then
 }
 
 // known returns up to which number everything has come, or may be missing.
@@ -278,7 +278,7 @@ func (g *keptGroup) serve() *keptNode {
 }
 
 func (g *keptGroup) do(step keptStep) error {
-	n, p, topic, log := g.nodes[step.Node%len(g.nodes)], g.people[step.Client], step.Topic, g.logs[step.Topic]
+	n, p, topic := g.nodes[step.Node%len(g.nodes)], g.people[step.Client], step.Topic
 	c := p.conn
 	idle := c != nil && (c.subs[topic] == "" || c.subs[topic] == "in")
 	switch step.Do {
@@ -411,7 +411,6 @@ func (g *keptGroup) do(step keptStep) error {
 	case "restart":
 		return g.restart(step.Node % len(g.nodes))
 	}
-	_ = log
 	return g.settle()
 }
 
@@ -689,7 +688,7 @@ func (c *keptConn) subscribed(log *keptLog, topic string, since tank.Position, l
 	if ok.Recovered == nil && last == 0 {
 		from = ok.Seq
 	}
-	c.person.at[topic] = &keptStand{epoch: ok.Epoch, whole: from, last: from, upTo: ok.Seq, answered: map[uint64]bool{}}
+	c.person.at[topic] = &keptStand{epoch: ok.Epoch, whole: from, last: from, upTo: ok.Seq, answered: map[tank.Position]bool{}}
 	return nil
 }
 
@@ -731,7 +730,7 @@ func (c *keptConn) publish(g *keptGroup, s keptSent) {
 			return fmt.Errorf("there is no %s with this number", s.data)
 		}
 		if c.subs[s.topic] == "in" && (at.epoch != epoch || at.last < f.OK.Seq && at.gap <= f.OK.Seq) {
-			at.answered[f.OK.Seq] = true
+			at.answered[tank.Position{Epoch: epoch, Seq: f.OK.Seq}] = true
 		}
 		return nil
 	})
@@ -848,7 +847,7 @@ func (c *keptConn) publication(g *keptGroup, text string) error {
 		return fmt.Errorf("the one before is %d, and it stands at %d", before, at.last)
 	case len(log.of(at.epoch, at.known(), seq-1)) > 0:
 		return fmt.Errorf("number %d is missing", log.of(at.epoch, at.known(), seq)[0].Offset)
-	case at.answered[seq] && seq > at.upTo:
+	case at.answered[tank.Position{Epoch: at.epoch, Seq: seq}] && seq > at.upTo:
 		return errors.New("it was answered before")
 	}
 	at.last = seq

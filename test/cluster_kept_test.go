@@ -323,6 +323,28 @@ func TestKeptIsWholeBehindOthers(t *testing.T) {
 	})
 }
 
+// TestKeptIsWholeBehindWhatIsTooOld: one who has the last message comes back when that is not kept any more, behind one who lacks it.
+func TestKeptIsWholeBehindWhatIsTooOld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		short := tank.WithTopics("short", tank.TopicOptions{History: tank.History{Age: time.Minute}})
+		w, nodes := keepingCluster(t, 1, short)
+		c := nodes[0].DialV2("/")
+		start := c.Subscribe("short").Position
+		publishOn(t, nodes[0], "short", "old")
+		c.Expect("short", "old")
+		publishOn(t, nodes[0], "other", "beside it")
+		time.Sleep(2 * time.Minute)
+		fresh := joinCluster(t, w, short)
+		synctest.Wait()
+		if got := fresh.DialV2("/").Subscribe("short", tanktest.Since(start)); got.Recovered {
+			t.Errorf("answered %+v", got)
+		}
+		if got := fresh.DialV2("/").Subscribe("short", tanktest.Since(c.Position("short"))); !got.Recovered {
+			t.Errorf("answered %+v", got)
+		}
+	})
+}
+
 // TestKeptIsWholeUpToTheLimit: what is loaded together with what has come meanwhile is one message more than is to be kept.
 func TestKeptIsWholeUpToTheLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -220,8 +220,13 @@ func (r *ring) drop(isDue func(oldest *block) bool) {
 	for len(r.blocks) > 0 && isDue(r.blocks[0]) {
 		r.memory -= r.blocks[0].memory()
 		r.count -= r.blocks[0].messages
+		r.base = nil
+		if r.blocks[0].numbers != nil { // what is behind may begin with a higher number that no message has
+			last := r.blocks[0].last()
+			r.base = &last
+		}
 		r.blocks[0] = nil
-		r.blocks, r.base = r.blocks[1:], nil
+		r.blocks = r.blocks[1:]
 	}
 	if len(r.blocks) == 0 {
 		r.blocks = nil

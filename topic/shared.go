@@ -28,7 +28,8 @@ type shared struct {
 	gathering bool               // more may need something
 	asks      []ask              // that wait for it, of members
 	reads     []read             // that wait for it
-	receipts  []receipt          // of what has not come yet
+	receipts  []settle           // of what has not come yet
+	past      []string           // the last epochs before this one
 }
 
 // Load is what a topic wants to have from the broker: what was published behind one number, up to another.
@@ -109,24 +110,50 @@ func (m settle) Discard() {
 }
 
 func (m settle) handle(t *Topic) {
-	if s := t.shared; s != nil && t.epochIs(m.at.Epoch) && m.seq > t.seq {
-		s.receipts = append(s.receipts, m.receipt)
+	if s := t.shared; s != nil && s.began && s.awaits(m.at, t) {
+		s.receipts = append(s.receipts, m)
 		return
 	}
 	t.receipts = append(t.receipts, m.receipt)
 }
 
-// due returns the receipts of what has come, up to a number. The nil shared has none.
-func (s *shared) due(seq uint64) (due []receipt) {
+// maxPast is how many epochs before its own a topic knows.
+const maxPast = 8
+
+// awaits reports whether what has a position is still to come: also in an epoch that the broker has begun, and not told of yet.
+func (s *shared) awaits(at wire.Position, t *Topic) bool {
+	if t.epochIs(at.Epoch) {
+		return at.Seq > t.seq
+	}
+	return at.Epoch != "" && !slices.Contains(s.past, at.Epoch)
+}
+
+// nextEpoch begins an epoch. What was published in another one does not come any more.
+func (s *shared) nextEpoch(t *Topic, epoch string) {
+	if before := t.epoch.Load(); before != nil {
+		s.past = append(s.past[max(0, len(s.past)-maxPast+1):], *before)
+	}
+	t.epoch.Store(&epoch)
+	s.receipts = slices.DeleteFunc(s.receipts, func(m settle) bool {
+		over := m.at.Epoch != epoch
+		if over {
+			t.receipts = append(t.receipts, m.receipt)
+		}
+		return over
+	})
+}
+
+// due returns the receipts of what has come, up to a position. The nil shared has none.
+func (s *shared) due(t *Topic) (due []receipt) {
 	if s == nil || len(s.receipts) == 0 {
 		return nil
 	}
-	s.receipts = slices.DeleteFunc(s.receipts, func(r receipt) bool {
-		if r.seq <= seq {
-			due = append(due, r)
-			return true
+	s.receipts = slices.DeleteFunc(s.receipts, func(m settle) bool {
+		came := m.seq <= t.seq && t.epochIs(m.at.Epoch)
+		if came {
+			due = append(due, m.receipt)
 		}
-		return false
+		return came
 	})
 	return due
 }
@@ -148,9 +175,7 @@ func (m began) handle(t *Topic) {
 	if same {
 		m.at.Seq = max(m.at.Seq, t.seq)
 	} else {
-		t.receipts = append(t.receipts, s.receipts...) // they are of the other epoch
-		s.receipts = nil
-		t.epoch.Store(&m.at.Epoch)
+		s.nextEpoch(t, m.at.Epoch)
 	}
 	t.goOnAt(m.at.Seq)
 	switch {
@@ -343,8 +368,8 @@ func (s *shared) end() {
 	for _, a := range s.asks {
 		a.Discard()
 	}
-	for _, r := range s.receipts {
-		settle{receipt: r}.Discard()
+	for _, m := range s.receipts {
+		m.Discard()
 	}
 	s.asks, s.reads, s.receipts = nil, nil, nil
 }

@@ -2,6 +2,7 @@ package link
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -94,6 +95,8 @@ func (l *Link) fetch(m load) {
 	l.ref.Post(fetched{answer.Err != nil})
 }
 
+var errNoProgress = errors.New("the broker answers with what it was not asked about")
+
 // fill asks the broker until the answer is complete.
 func (l *Link) fill(ctx context.Context, name string, answer *topic.Loaded) error {
 	answer.Whole = true
@@ -107,6 +110,9 @@ func (l *Link) fill(ctx context.Context, name string, answer *topic.Loaded) erro
 			answer.Messages, answer.Whole, messages, bytes = nil, false, 0, 0
 		}
 		for _, m := range page.Messages {
+			if m.Offset <= from {
+				return errNoProgress
+			}
 			from = m.Offset
 			a, err := arrival(m, name)
 			if err != nil {
