@@ -32,12 +32,18 @@ func withStream(o StreamOptions) func(*processConfig, *server.Options) {
 // epochOrder is what was published to a topic in an epoch, by its number.
 type epochOrder map[uint64]string
 
-// endKept is end for what is kept, too: all clients see one order in an epoch, and nothing twice. A client that stays has everything of each
-// epoch, from its beginning to where it has left it, unless it was told of a gap. epochs is how many there have been.
+// endKept is end, and examines what is kept, too. drops is for what is not kept.
 func (g *group) endKept(drops bool) (f figures, epochs int) {
 	g.t.Helper()
 	made := g.finish()
 	g.examine(made, drops, "a.b")
+	return g.examineKept(made)
+}
+
+// examineKept is examine for what is kept: all clients see one order in an epoch, and nothing twice. A client that stays has everything of each
+// epoch, from its beginning to where it has left it, unless it was told of a gap. epochs is how many there have been.
+func (g *group) examineKept(made []published) (f figures, epochs int) {
+	g.t.Helper()
 	f = g.examine(made, false, "kept")
 	orders := make(map[string]epochOrder)
 	g.eachKept(func(_ *subscriber, n numbered) {
@@ -118,16 +124,14 @@ func (g *group) whole() {
 
 func TestKeptWithoutFaults(t *testing.T) {
 	g := running(t, JetStream, 3, "4ms", 1, nil)
-	for range 5 {
-		g.through()
-	}
+	g.through()
 	g.whole()
 }
 
 // TestKeptWhileTheServerIsKilled with signal 9, again and again, under three instances. Files keep everything. Memory is lost, and told as another
 // epoch.
 func TestKeptWhileTheServerIsKilled(t *testing.T) {
-	kills := often(100, 3)
+	kills := often(100, 2)
 	for name, stream := range storages {
 		t.Run(name, func(t *testing.T) {
 			g := running(t, JetStream, 3, "4ms", 1, withStream(stream))
@@ -164,7 +168,7 @@ func TestKeptWhileTheServerIsKilled(t *testing.T) {
 
 // TestKeptWhileOneInstanceIsCutOff, again and again.
 func TestKeptWhileOneInstanceIsCutOff(t *testing.T) {
-	cuts := often(50, 6)
+	cuts := often(50, 4)
 	g := running(t, JetStream, 2, "2ms", 1, nil)
 	var through pauses
 	for i := range cuts {
@@ -265,7 +269,7 @@ func TestKeptStreamIsDeletedAndPurged(t *testing.T) {
 	g := running(t, JetStream, 2, "4ms", 1, nil)
 	js, stream := g.stream()
 	before := g.instances[0].stats().Gaps
-	deleted := often(20, 3)
+	deleted := often(20, 2)
 	for i := range deleted {
 		must(t, stream.Purge(timeout(t, patience)))
 		g.through()
@@ -296,7 +300,7 @@ func TestKeptStreamIsDeletedAndPurged(t *testing.T) {
 func TestKeptStreamIsFull(t *testing.T) {
 	g := running(t, JetStream, 2, "4ms", 1, withStream(StreamOptions{Bytes: 300_000}))
 	fill := func(what string) {
-		for i := range 100 {
+		for i := range 40 {
 			if !g.instances[0].publish("kept", fmt.Sprint(what, i, strings.Repeat("x", 10_000))) {
 				t.Error("not published")
 			}
