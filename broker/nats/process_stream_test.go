@@ -37,14 +37,14 @@ func (g *group) endKept(drops bool) (f figures, epochs int) {
 	g.t.Helper()
 	made := g.finish()
 	g.examine(made, drops, "a.b")
-	return g.examineKept(made)
+	return g.examineKept(made, false)
 }
 
 // examineKept is examine for what is kept: all clients see one order in an epoch, and nothing twice. A client that stays has everything of each
-// epoch, from its beginning to where it has left it, unless it was told of a gap. epochs is how many there have been.
-func (g *group) examineKept(made []published) (f figures, epochs int) {
+// epoch, from its beginning to where it has left it, unless it was told of a gap. epochs is how many there have been. drops says that the stream does.
+func (g *group) examineKept(made []published, drops bool) (f figures, epochs int) {
 	g.t.Helper()
-	f = g.examine(made, false, "kept")
+	f = g.examine(made, drops, "kept")
 	orders := make(map[string]epochOrder)
 	g.eachKept(func(_ *subscriber, n numbered) {
 		if orders[n.epoch] == nil {
@@ -182,7 +182,20 @@ func TestKeptWhileOneInstanceIsCutOff(t *testing.T) {
 		through = append(through, time.Since(begun))
 	}
 	t.Logf("%d cuts; all reached by all again: %v", cuts, through)
-	g.whole()
+	made := g.finish()
+	g.proxies[1].cut()
+	await(t, "down", func() bool { return g.instances[1].stats().Down })
+	if !g.instances[0].publish("kept", "mark-last") {
+		t.Error("not published")
+	}
+	g.proxies[1].heal()
+	for _, c := range g.clients[1] {
+		await(t, "the last one, behind which nothing comes", func() bool { return c.has("message", "kept", "mark-last") })
+	}
+	g.examine(made, false, "a.b")
+	if f, epochs := g.examineKept(made, false); f.lost > 0 || len(f.told) > 0 || epochs != 1 || f.taken == 0 {
+		t.Errorf("in %d epochs: %+v", epochs, f)
+	}
 	if n := g.clients[1][1].told("a.b", "gap"); n < cuts/2 {
 		t.Errorf("a client was told of %d gaps in what is not kept", n)
 	}
@@ -321,7 +334,9 @@ func TestKeptStreamIsFull(t *testing.T) {
 		g.proxies[1].heal()
 		g.through()
 	}
-	f, epochs := g.endKept(false)
+	made := g.finish()
+	g.examine(made, false, "a.b")
+	f, epochs := g.examineKept(made, true)
 	if here, there := g.clients[0][1].told("kept", "gap"), g.clients[1][1].told("kept", "gap"); here > 0 || there != away || epochs != 1 {
 		t.Errorf("in %d epochs, told %d and %d times: %+v", epochs, here, there, f)
 	}
