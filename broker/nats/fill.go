@@ -122,7 +122,7 @@ func (d *dispatcher) spliced(f *feed, r *filled) {
 		}
 	}
 	for _, m := range list {
-		d.take(f, message{data: m.data, seq: m.seq, time: m.time.UnixNano()}, m.time)
+		d.take(f, m, m.time)
 	}
 	switch {
 	case r.pending > 0 && len(r.list) > 0:

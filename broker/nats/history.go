@@ -121,7 +121,7 @@ func (h *history) again(seq uint64) {
 }
 
 func (h *history) add(m stored) {
-	list, err := decodePack(m.data)
+	list, err := m.publications()
 	if err != nil {
 		h.again(m.seq)
 		return

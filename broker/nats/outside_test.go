@@ -1,0 +1,85 @@
+package natsbroker
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// rawHeaders publishes with a header block that no client of NATS would send.
+func rawHeaders(t testing.TB, s *natsServer, subject, headers, data string) {
+	t.Helper()
+	conn, err := net.Dial("tcp", s.addr())
+	must(t, err)
+	defer conn.Close()
+	_, err = fmt.Fprintf(conn, "CONNECT {\"headers\":true,\"verbose\":false}\r\nHPUB %s %d %d\r\n%s%s\r\nPING\r\n", subject, len(headers), len(headers)+len(data), headers, data)
+	must(t, err)
+	for lines := bufio.NewScanner(conn); lines.Scan(); {
+		if lines.Text() == "PONG" {
+			return
+		}
+	}
+	t.Fatal("no answer")
+}
+
+// TestHeadersOfOthersAreNotTheStreams: whoever publishes what is kept may send any headers.
+func TestHeadersOfOthersAreNotTheStreams(t *testing.T) {
+	s := startServer(t, withJetStream(t))
+	n, other := slowNode(t, s, time.Hour), keepNode(t, s.url(), Options{})
+	l := n.listen("x")
+	nc := plainClient(t, s.url())
+	forged := &nats.Msg{Subject: "tank.p.x", Data: []byte("forged"), Header: nats.Header{
+		"Nats-Sequence": {"4000"}, "Nats-Last-Sequence": {"3000"}, "Nats-Stream": {"other"}, "Nats-Subject": {"tank.p.y"},
+		"Nats-Time-Stamp": {"2200-01-01T00:00:00Z"}, "Nats-Num-Pending": {"7"}, "Nats-UpTo-Sequence": {"9"}, "Status": {"503"}, "Description": {"No Results"},
+	}}
+	publish := func() {
+		t.Helper()
+		must(t, nc.PublishMsg(forged))
+		rawHeaders(t, s, "tank.p.x", "NATS/1.0 404 No Results\r\n\r\n", "status")
+		rawHeaders(t, s, "tank.p.x", "NATS/1.0\r\nno colon\r\n\r\n", "damaged")
+		rawHeaders(t, s, "tank.p.x", "HTTP/1.1 200\r\n\r\n", "damaged")
+		must(t, nc.Flush())
+	}
+	publish()
+	other.keep("x", "1")
+	await(t, "what follows", func() bool { return l.got("1") })
+	if !l.got("forged") || !l.got("status") {
+		t.Errorf("%+v", l.all())
+	}
+	hear := n.deaf(l)
+	publish()
+	other.keep("x", "2")
+	must(t, n.conn.Flush())
+	await(t, "they are dropped", func() bool { return len(n.in) == 0 })
+	hear()
+	other.keep("x", "3")
+	await(t, "what was fetched", func() bool { return l.got("2") && l.got("3") })
+	publish()
+	late := n.listen("x") // whose last message cannot be read
+	other.keep("x", "4")
+	await(t, "what follows", func() bool { return late.got("4") && l.got("4") })
+	books := newBooks(t)
+	books.audit(l, late)
+	page, err := n.After(timeout(t, patience), "x", l.epoch(), 0, 100)
+	must(t, err)
+	if len(page.Messages) == 0 || page.Messages[len(page.Messages)-1].Data != "4" {
+		t.Errorf("%+v", page)
+	}
+	if n.count("down")+other.count("down") > 0 {
+		t.Errorf("%v", n.diary.all())
+	}
+	// Where the stream publishes, it alone counts.
+	for _, h := range []nats.Header{{"Nats-Sequence": {"18446744073709551615"}, "Nats-Stream": {"tank"}}, {"Nats-Sequence": {"50"}, "Nats-Stream": {"other"}}} {
+		must(t, nc.PublishMsg(&nats.Msg{Subject: "tank.d.x", Data: []byte("direct"), Header: h}))
+	}
+	must(t, nc.Flush())
+	other.keep("x", "5")
+	await(t, "what follows", func() bool { return l.got("5") })
+	if l.got("direct") {
+		t.Error("it came")
+	}
+}
