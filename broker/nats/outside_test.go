@@ -83,3 +83,38 @@ func TestHeadersOfOthersAreNotTheStreams(t *testing.T) {
 		t.Error("it came")
 	}
 }
+
+// TestGroupsWhoseNamesNest do not get in each other's way.
+func TestGroupsWhoseNamesNest(t *testing.T) {
+	s := startServer(t, withJetStream(t))
+	groups := []string{"a", "a.p", "a.d", "a.c", "a.p.p", "a-p", "a.p.x"}
+	var nodes []*node
+	var ledgers []*ledger
+	for _, g := range groups {
+		n := open(t, Options{URL: s.url(), Mode: JetStream, Group: g})
+		if !within(2*time.Second, n.isUp) {
+			t.Fatalf("group %s: %v", g, n.diary.all())
+		}
+		nodes, ledgers = append(nodes, n), append(ledgers, n.listen("x"))
+	}
+	for i, n := range nodes {
+		n.keep("x", groups[i])
+		n.publish("plain", "p")
+	}
+	for i, l := range ledgers {
+		await(t, "its own", func() bool { return l.got(groups[i]) })
+		if list := l.all(); len(list) != 2 {
+			t.Errorf("%s: %+v", groups[i], list)
+		}
+	}
+	js := apiOf(t, s)
+	for i, n := range nodes {
+		stream, err := js.Stream(timeout(t, patience), n.keeper.name)
+		must(t, err)
+		info, err := stream.Info(timeout(t, patience))
+		must(t, err)
+		if info.State.Msgs != 1 {
+			t.Errorf("%s has %d messages", groups[i], info.State.Msgs)
+		}
+	}
+}

@@ -122,7 +122,7 @@ func (k *keeper) config() jetstream.StreamConfig {
 	return jetstream.StreamConfig{
 		Name:              k.name,
 		Description:       "publications of the tank instances of group " + k.b.options.Group,
-		Subjects:          []string{k.from + ">"},
+		Subjects:          []string{k.from + "*"}, // and not those of a group whose name begins with this prefix
 		RePublish:         &jetstream.RePublish{Source: k.from + ">", Destination: k.to + ">"},
 		Retention:         jetstream.LimitsPolicy,
 		Discard:           jetstream.DiscardOld,
@@ -194,7 +194,7 @@ func (k *keeper) usable(info *jetstream.StreamInfo) error {
 			lacks = append(lacks, what)
 		}
 	}
-	check(slices.Contains(has.Subjects, want.Subjects[0]), "the subjects "+want.Subjects[0])
+	check(slices.Contains(has.Subjects, want.Subjects[0]) || slices.Contains(has.Subjects, k.from+">"), "the subjects "+want.Subjects[0])
 	check(has.RePublish != nil && *has.RePublish == *want.RePublish, "republishing to "+want.RePublish.Destination)
 	check(has.AllowDirect, "direct access")
 	check(has.Retention == want.Retention, "retention by limits")
