@@ -198,6 +198,8 @@ func (k *keeper) usable(info *jetstream.StreamInfo) error {
 	check(has.RePublish != nil && *has.RePublish == *want.RePublish, "republishing to "+want.RePublish.Destination)
 	check(has.AllowDirect, "direct access")
 	check(has.Retention == want.Retention, "retention by limits")
+	check(has.SubjectTransform == nil, "the subjects as they are published to")
+	check(!has.NoAck, "acknowledgements")
 	check(!has.Sealed && has.Mirror == nil, "new messages")
 	if len(lacks) > 0 {
 		return fmt.Errorf("%w: %s is there without %s", errStream, k.name, strings.Join(lacks, ", "))
