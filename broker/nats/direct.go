@@ -151,6 +151,14 @@ func ended(h nats.Header) (end getEnd, err error) {
 	return end, fmt.Errorf("natsbroker: JetStream answered %s %s", status, what)
 }
 
+// unanswered says why an answer did not come, or is another error.
+func unanswered(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return fault(ctx, err)
+	}
+	return err
+}
+
 // page returns messages of a subject from a sequence on, and how many follow.
 func (k *keeper) page(ctx context.Context, s *session, subject string, from uint64) (list []stored, pending uint64, err error) {
 	r := getRequest{Seq: max(from, 1), NextFor: subject, Batch: pageCount, MaxBytes: pageBytes}

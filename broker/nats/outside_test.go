@@ -4,9 +4,11 @@ import (
 	"bufio"
 	"fmt"
 	"net"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 )
 
@@ -116,5 +118,45 @@ func TestGroupsWhoseNamesNest(t *testing.T) {
 		if info.State.Msgs != 1 {
 			t.Errorf("%s has %d messages", groups[i], info.State.Msgs)
 		}
+	}
+}
+
+// TestPermissionsOfTheAPI: what the server does not permit is said soon, and used when it is permitted.
+func TestPermissionsOfTheAPI(t *testing.T) {
+	for what, subject := range map[string]string{
+		"info": "$JS.API.STREAM.INFO.tank", "create": "$JS.API.STREAM.CREATE.tank", "get": "$JS.API.DIRECT.GET.tank", "answers": "_INBOX.>",
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			permit := func(deny ...string) *server.Permissions {
+				p := &server.Permissions{Publish: new(server.SubjectPermission), Subscribe: new(server.SubjectPermission)}
+				if what == "answers" {
+					p.Subscribe.Deny = deny
+				} else {
+					p.Publish.Deny = deny
+				}
+				return p
+			}
+			users := func(p *server.Permissions) []*server.User {
+				return []*server.User{{Username: "u", Password: "p", Permissions: p}}
+			}
+			s := startServer(t, withJetStream(t), func(o *server.Options) { o.Users = users(permit(subject)) })
+			begun := time.Now()
+			n := open(t, Options{URL: s.url(), Mode: JetStream, NATS: []nats.Option{nats.UserInfo("u", "p")}})
+			await(t, "down", func() bool { return n.count("down") == 1 })
+			if cause := n.all()[0].text; !strings.Contains(strings.ToLower(cause), "permission") || time.Since(begun) > apiTimeout {
+				t.Errorf("down after %v: %s", time.Since(begun), cause)
+			}
+			if n.isUp() {
+				t.Error("up")
+			}
+			o := s.options.Clone()
+			o.Users = users(permit("unused"))
+			must(t, s.server.ReloadOptions(o))
+			await(t, "up", n.isUp)
+			l := n.listen("x")
+			n.keep("x", "1")
+			await(t, "it comes", func() bool { return l.got("1") })
+		})
 	}
 }
