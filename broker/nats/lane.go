@@ -198,7 +198,7 @@ func (k *keeper) sessionUntil(end time.Time, unsent bool, pack []*posting) *sess
 		s, changed := k.b.current()
 		waited := slices.ContainsFunc(pack, func(p *posting) bool { return !p.left.Load() })
 		switch {
-		case !waited, time.Now().After(end):
+		case !waited, time.Now().After(end), k.b.stopped():
 			return nil
 		case s != nil && s.alive():
 			return s

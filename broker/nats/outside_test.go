@@ -2,6 +2,8 @@ package natsbroker
 
 import (
 	"bufio"
+	"context"
+	"errors"
 	"fmt"
 	"net"
 	"strings"
@@ -10,6 +12,8 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+
+	"github.com/fanqie/tank-websocket-go-server/broker"
 )
 
 // rawHeaders publishes with a header block that no client of NATS would send.
@@ -158,5 +162,34 @@ func TestPermissionsOfTheAPI(t *testing.T) {
 			n.keep("x", "1")
 			await(t, "it comes", func() bool { return l.got("1") })
 		})
+	}
+}
+
+// TestCloseEndsPublish also where the connection is another's, and stays.
+func TestCloseEndsPublish(t *testing.T) {
+	s := startServer(t, withJetStream(t))
+	p := newSieve(t, s.addr())
+	conn, err := nats.Connect(p.url(), Prepare)
+	must(t, err)
+	defer conn.Close()
+	n := open(t, Options{Conn: conn, Mode: JetStream})
+	await(t, "up", n.isUp)
+	p.lose("tank.p.")
+	done := make(chan error, 1)
+	go func() {
+		_, err := n.Publish(context.Background(), "x", broker.Publication{Data: "1", Keep: true})
+		done <- err
+	}()
+	await(t, "it is under way", func() bool { n.keeper.mu.Lock(); defer n.keeper.mu.Unlock(); return len(n.keeper.lanes) == 1 })
+	if err := n.Close(timeout(t, 50*time.Millisecond)); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Close: %v", err)
+	}
+	select {
+	case err := <-done:
+		if !errors.Is(err, ErrUnconfirmed) {
+			t.Error(err)
+		}
+	case <-time.After(apiTimeout / 2):
+		t.Error("Publish waits")
 	}
 }
