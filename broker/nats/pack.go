@@ -76,8 +76,11 @@ func decodePack(b []byte) ([]broker.Publication, error) {
 			return nil, fmt.Errorf("%w: its pack is cut off", errPayload)
 		}
 		p, err := decode([]byte(one))
-		if err != nil {
+		switch {
+		case err != nil:
 			return nil, err
+		case p.Reset: // which is alone, because what is before it is not kept any more
+			return nil, fmt.Errorf("%w: its pack holds a reset", errPayload)
 		}
 		list, b = append(list, p), rest
 	}
