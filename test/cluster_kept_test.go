@@ -186,6 +186,187 @@ func TestKeptIsWhole(t *testing.T) {
 	})
 }
 
+// TestKeptIsResumedBetweenNumbers: where a topic begins on an instance, it stands at a number that none of its messages has. Those who come
+// back from there, or to there, miss nothing, and see that.
+func TestKeptIsResumedBetweenNumbers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, nodes := keepingCluster(t, 1)
+		c := nodes[0].DialV2("/")
+		c.Subscribe("news")
+		publishOn(t, nodes[0], "news", "one")
+		c.Expect("news", "one")
+		since := []tank.Position{c.Position("news")}
+		publishOn(t, nodes[0], "other", "beside it")
+		fresh := joinCluster(t, w, keepMany)
+		synctest.Wait()
+		since = append(since, fresh.DialV2("/").Subscribe("news").Position)
+		if since[1].Seq <= since[0].Seq {
+			t.Fatalf("the topic stands at %v and %v", since[0], since[1])
+		}
+		for _, data := range []string{"two", "three"} {
+			for _, at := range since {
+				for i, n := range []*clusterNode{nodes[0], fresh} {
+					back := n.DialV2("/")
+					got := back.Subscribe("news", tanktest.Since(at))
+					if i == 0 && data == "two" && at == since[1] {
+						continue // this instance does not know yet that there is such a number
+					}
+					if !got.Recovered || got.From != at.Seq {
+						t.Errorf("instance %d, behind %v: %+v", i, at, got)
+					}
+					if data == "three" {
+						back.Expect("news", "two")
+					}
+					defer back.Expect("news", "three")
+					if data == "two" {
+						defer back.Expect("news", "two")
+					}
+				}
+			}
+			publishOn(t, nodes[0], "news", data)
+		}
+	})
+}
+
+// TestKeptIsWholeForOthers: that something is missing for one who comes back does not mean that it is for another one.
+func TestKeptIsWholeForOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, nodes := keepingCluster(t, 1)
+		c := nodes[0].DialV2("/")
+		since := []tank.Position{c.Subscribe("news").Position}
+		for i := range 5 {
+			publishOn(t, nodes[0], "news", fmt.Sprint(i))
+			c.Expect("news", fmt.Sprint(i))
+			since = append(since, c.Position("news"))
+		}
+		w.Forget("news", 3)
+		fresh := joinCluster(t, w, keepMany)
+		synctest.Wait()
+		for i, at := range since {
+			back := fresh.DialV2("/")
+			if got := back.Subscribe("news", tanktest.Since(at)); got.Recovered != (i >= 2) {
+				t.Errorf("behind %d: %+v", i, got)
+			}
+			for missed := i; i >= 2 && missed < 5; missed++ {
+				back.Expect("news", fmt.Sprint(missed))
+			}
+		}
+	})
+}
+
+// TestKeptIsWholeWhereMoreIsOnItsWay: what an instance does not have yet is not over its limit.
+func TestKeptIsWholeWhereMoreIsOnItsWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		few := tank.WithTopics("few", tank.TopicOptions{History: tank.History{Messages: 5}})
+		_, nodes := keepingCluster(t, 2, few)
+		start := nodes[0].DialV2("/").Subscribe("few").Position
+		nodes[0].broker.Lose(1)
+		publishOn(t, nodes[1], "few", "lost")
+		synctest.Wait()
+		nodes[0].broker.Delay(time.Second)
+		for range 5 {
+			publishOn(t, nodes[1], "few", "late")
+		}
+		back := nodes[0].DialV2("/")
+		if got := back.Subscribe("few", tanktest.Since(start)); !got.Recovered {
+			t.Errorf("answered %+v", got)
+		}
+		expectAll(back, "few", "lost", "late", "late", "late", "late", "late")
+	})
+}
+
+// TestKeptIsWholeBehindOthers: an instance has as many messages as are to be kept, and none was published before those but to other topics.
+func TestKeptIsWholeBehindOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		few := tank.WithTopics("few", tank.TopicOptions{History: tank.History{Messages: 5}})
+		w, nodes := keepingCluster(t, 1, few)
+		start := nodes[0].DialV2("/").Subscribe("few").Position
+		publishOn(t, nodes[0], "other", "beside it")
+		fresh := joinCluster(t, w, few)
+		synctest.Wait()
+		fresh.DialV2("/").Subscribe("few")
+		for i := range 6 {
+			if got := fresh.DialV2("/").Subscribe("few", tanktest.Since(start)); got.Recovered != (i <= 5) {
+				t.Errorf("behind %d messages: %+v", i, got)
+			}
+			publishOn(t, nodes[0], "few", "message")
+			synctest.Wait()
+		}
+		if got := fresh.DialV2("/").Subscribe("few", tanktest.Since(start)); got.Recovered {
+			t.Errorf("behind 6 messages: %+v", got)
+		}
+		late := joinCluster(t, w, few)
+		synctest.Wait()
+		late.DialV2("/").Subscribe("few")
+		publishOn(t, nodes[0], "other", "beside it")
+		end := joinCluster(t, w, few)
+		synctest.Wait()
+		end.DialV2("/").Subscribe("few")
+		for range 5 {
+			publishOn(t, nodes[0], "few", "message")
+		}
+		for _, n := range []*clusterNode{late, end} {
+			at := n.DialV2("/").Subscribe("few").Position
+			at.Seq -= 35 // 5 messages
+			if got := n.DialV2("/").Subscribe("few", tanktest.Since(at)); !got.Recovered {
+				t.Errorf("behind %d: %+v", at.Seq, got)
+			}
+			at.Seq -= 7
+			if got := n.DialV2("/").Subscribe("few", tanktest.Since(at)); !got.Recovered {
+				t.Errorf("behind %d, which is of another topic: %+v", at.Seq, got)
+			}
+			at.Seq--
+			if got := n.DialV2("/").Subscribe("few", tanktest.Since(at)); got.Recovered {
+				t.Errorf("behind %d: %+v", at.Seq, got)
+			}
+		}
+	})
+}
+
+// TestKeptIsWholeBehindWhatIsTooOld: one who has the last message comes back when that is not kept any more, behind one who lacks it.
+func TestKeptIsWholeBehindWhatIsTooOld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		short := tank.WithTopics("short", tank.TopicOptions{History: tank.History{Age: time.Minute}})
+		w, nodes := keepingCluster(t, 1, short)
+		c := nodes[0].DialV2("/")
+		start := c.Subscribe("short").Position
+		publishOn(t, nodes[0], "short", "old")
+		c.Expect("short", "old")
+		publishOn(t, nodes[0], "other", "beside it")
+		time.Sleep(2 * time.Minute)
+		fresh := joinCluster(t, w, short)
+		synctest.Wait()
+		if got := fresh.DialV2("/").Subscribe("short", tanktest.Since(start)); got.Recovered {
+			t.Errorf("answered %+v", got)
+		}
+		if got := fresh.DialV2("/").Subscribe("short", tanktest.Since(c.Position("short"))); !got.Recovered {
+			t.Errorf("answered %+v", got)
+		}
+	})
+}
+
+// TestKeptIsWholeUpToTheLimit: what is loaded together with what has come meanwhile is one message more than is to be kept.
+func TestKeptIsWholeUpToTheLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		few := tank.WithTopics("few", tank.TopicOptions{History: tank.History{Messages: 5}})
+		w, nodes := keepingCluster(t, 1, few)
+		start := nodes[0].DialV2("/").Subscribe("few").Position
+		for range 4 {
+			publishOn(t, nodes[0], "few", "before")
+		}
+		fresh := joinCluster(t, w, few)
+		synctest.Wait()
+		fresh.DialV2("/").Subscribe("few")
+		for range 2 {
+			publishOn(t, nodes[0], "few", "live")
+		}
+		synctest.Wait()
+		if got := fresh.DialV2("/").Subscribe("few", tanktest.Since(start)); got.Recovered {
+			t.Errorf("answered %+v", got)
+		}
+	})
+}
+
 // TestKeptHistoryOfATopicThatIsNotHere is read on an instance where the topic has not begun.
 func TestKeptHistoryOfATopicThatIsNotHere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

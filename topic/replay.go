@@ -151,7 +151,7 @@ func (t *Topic) reply(a *Ask) (reply wire.Subscribed, parts []*wire.Batch) {
 	if !a.Since.IsZero() {
 		reply.Replay = wire.BehindSince
 		if reply.Missed = t.missed(reply.At.Epoch, a.Since, edge); reply.Missed == "" {
-			reply.From = t.history.before(a.Since.Seq, t.seq)
+			reply.From = a.Since.Seq
 		}
 	}
 	if a.Last > 0 && (reply.Replay == wire.NoReplay || reply.Missed != "") {

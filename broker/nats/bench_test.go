@@ -160,3 +160,54 @@ func BenchmarkSubscriptions(b *testing.B) {
 	b.ReportMetric(allocs/float64(b.N)/many, "allocs/sub")
 	b.ReportMetric(float64(goroutines), "goroutines")
 }
+
+// BenchmarkFill is how long a node takes for 1,000 messages that it has missed: in one page, and after its connection was cut, until it is
+// up again and its Receiver has the last.
+func BenchmarkFill(b *testing.B) {
+	const missed = 1000
+	for name, memory := range map[string]bool{"file": false, "memory": true} {
+		s := startServer(b, withJetStream(b))
+		p := newProxy(b, s.addr())
+		o := Options{Mode: JetStream, Stream: StreamOptions{Memory: memory, Messages: 1_000_000}}
+		there, away := o, o
+		there.URL, away.URL = s.url(), p.url()
+		from, to := upNode(b, there), upNode(b, away)
+		l := &ledger{name: "x"}
+		must(b, to.Subscribe(timeout(b, patience), []broker.Subscription{{Name: "x", Keep: true, To: l}}))
+		last := broker.Receipt{}
+		miss := func() (before broker.Receipt) {
+			before = last
+			for i := range missed {
+				var err error
+				last, err = from.Publish(timeout(b, patience), "x", broker.Publication{Data: strings.Repeat("x", 128), Key: fmt.Sprint(before.Offset, " ", i), Keep: true})
+				must(b, err)
+			}
+			return before
+		}
+		arrived := func() bool { return l.stands() >= last.Offset }
+		miss()
+		await(b, "delivered", arrived)
+		b.Run(name+"_page", func(b *testing.B) {
+			before := miss()
+			for b.Loop() {
+				page, err := to.After(timeout(b, patience), "x", before.Epoch, before.Offset, missed)
+				must(b, err)
+				if len(page.Messages) != missed || !page.Whole {
+					b.Fatalf("%d messages, whole: %v", len(page.Messages), page.Whole)
+				}
+			}
+		})
+		b.Run(name+"_cut", func(b *testing.B) {
+			for b.Loop() {
+				b.StopTimer()
+				await(b, "delivered", arrived)
+				p.cut()
+				await(b, "down", func() bool { return !to.isUp() })
+				miss()
+				p.heal()
+				b.StartTimer()
+				await(b, "filled", arrived)
+			}
+		})
+	}
+}

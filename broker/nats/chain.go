@@ -94,7 +94,7 @@ func (d *dispatcher) judge(f *feed, m message, checked bool) bool {
 			return false
 		}
 	}
-	d.take(f, m, time.Time{})
+	d.take(f, stored{seq: m.seq, time: time.Unix(0, m.time), data: m.data}, time.Time{})
 	return true
 }
 
@@ -149,10 +149,13 @@ func (d *dispatcher) release(f *feed, checked bool) {
 }
 
 // take delivers the publications of a message. It has to be the next one.
-func (d *dispatcher) take(f *feed, m message, at time.Time) {
+func (d *dispatcher) take(f *feed, m stored, at time.Time) {
 	k := f.keep
-	list, err := decodePack(m.data)
-	k.last, k.known, k.time, k.tries = m.seq, m.seq, m.time, 0
+	list, err := m.publications()
+	k.last, k.known, k.tries = m.seq, m.seq, 0
+	if !m.unread {
+		k.time = m.time.UnixNano()
+	}
 	if err != nil {
 		f.restart(fmt.Errorf("%w; it was published to %q", err, f.source), behind(m.seq))
 		return

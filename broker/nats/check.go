@@ -111,7 +111,7 @@ func (k *keeper) awaitSession() *session {
 
 // look does a check.
 func (k *keeper) look(s *session, c check, epoch string, seen uint64) (*result, error) {
-	ctx, cancel := s.limit(k.b.life, 2*apiTimeout)
+	ctx, cancel := k.request(k.b.life, s, 2*apiTimeout)
 	defer cancel()
 	info, err := k.info(ctx, s)
 	if err != nil {
@@ -132,7 +132,7 @@ func (k *keeper) look(s *session, c check, epoch string, seen uint64) (*result, 
 		}
 		slices.Sort(subjects)
 		if r.tails, err = k.tails(ctx, s, slices.Compact(subjects), r.behind, r.last); err != nil {
-			return nil, err
+			return nil, unanswered(ctx, err)
 		}
 		if info, err = k.info(ctx, s); err != nil {
 			return nil, err

@@ -10,6 +10,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/fanqie/tank-websocket-go-server/broker"
 )
 
 const (
@@ -35,9 +37,18 @@ var (
 
 // stored is a message of the stream.
 type stored struct {
-	seq  uint64
-	time time.Time
-	data []byte
+	seq    uint64
+	time   time.Time
+	data   []byte
+	unread bool // it cannot be read, and nothing else is known of it
+}
+
+// publications returns what a message holds.
+func (m stored) publications() ([]broker.Publication, error) {
+	if m.unread {
+		return nil, fmt.Errorf("%w: its headers are damaged", errPayload)
+	}
+	return decodePack(m.data)
 }
 
 // getRequest is that of the direct-get API, for several messages. Its client in orbit.go takes an answer that ends early for one that is
@@ -71,35 +82,66 @@ func (k *keeper) get(ctx context.Context, s *session, r getRequest, each func(su
 	if err := s.conn.PublishMsg(&nats.Msg{Subject: k.api + "DIRECT.GET." + k.name, Reply: inbox, Data: body}); err != nil {
 		return getEnd{}, err
 	}
+	unread := false // the message before has headers that cannot be read: what follows says where it is
 	for {
 		m, err := sub.NextMsgWithContext(ctx)
 		if err != nil {
 			return getEnd{}, err
 		}
-		if status := m.Header.Get("Status"); status != "" {
-			return ended(status, m.Header)
+		seq := fromServer(m.Header, jetstream.SequenceHeader)
+		if unread && m.Header != nil {
+			if one, err := parseSeq(fromServer(m.Header, jetstream.LastSequenceHeader)); err == nil {
+				each("", stored{seq: one, unread: true})
+			}
+			unread = false
+		}
+		switch {
+		case m.Header == nil:
+			unread = true
+			continue
+		case seq == "":
+			return ended(m.Header)
 		}
 		one := stored{data: m.Data}
-		one.seq, err = strconv.ParseUint(m.Header.Get(jetstream.SequenceHeader), 10, 64)
+		one.seq, err = parseSeq(seq)
 		if err == nil {
-			one.time, err = time.Parse(time.RFC3339Nano, m.Header.Get(jetstream.TimeStampHeaer))
+			one.time, err = time.Parse(time.RFC3339Nano, fromServer(m.Header, jetstream.TimeStampHeaer))
 		}
 		if err != nil {
 			return getEnd{}, fmt.Errorf("%w: %w", errAnswer, err)
 		}
-		each(m.Header.Get(jetstream.SubjectHeader), one)
+		each(fromServer(m.Header, jetstream.SubjectHeader), one)
 	}
 }
 
+// fromServer returns a header that the server has set. It adds its own behind those of whoever published the message.
+func fromServer(h nats.Header, key string) string {
+	if list := h[key]; len(list) > 0 {
+		return list[len(list)-1]
+	}
+	return ""
+}
+
+// maxSeq is the highest sequence that makes offsets as they have to be.
+const maxSeq = 1<<(53-offsetBits) - 1
+
+func parseSeq(s string) (uint64, error) {
+	seq, err := strconv.ParseUint(s, 10, 64)
+	if err == nil && seq > maxSeq {
+		return 0, fmt.Errorf("the sequence %d is too high", seq)
+	}
+	return seq, err
+}
+
 // ended reads the last message of an answer.
-func ended(status string, h nats.Header) (end getEnd, err error) {
-	what := h.Get("Description")
+func ended(h nats.Header) (end getEnd, err error) {
+	status, what := h.Get("Status"), h.Get("Description")
 	switch {
 	case status == "204":
 		if end.pending, err = strconv.ParseUint(h.Get("Nats-Num-Pending"), 10, 64); err != nil {
 			return end, fmt.Errorf("%w: %w", errAnswer, err)
 		}
-		end.upTo, _ = strconv.ParseUint(h.Get("Nats-UpTo-Sequence"), 10, 64) // not in all answers
+		end.upTo, _ = parseSeq(h.Get("Nats-UpTo-Sequence")) // not in all answers
 		return end, nil
 	case status == "404" && what == "No Results":
 		return end, errNone
@@ -107,6 +149,14 @@ func ended(status string, h nats.Header) (end getEnd, err error) {
 		return end, errRemoved
 	}
 	return end, fmt.Errorf("natsbroker: JetStream answered %s %s", status, what)
+}
+
+// unanswered says why an answer did not come, or is another error.
+func unanswered(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return fault(ctx, err)
+	}
+	return err
 }
 
 // page returns messages of a subject from a sequence on, and how many follow.

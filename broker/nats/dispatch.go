@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"sync"
 	"time"
 
@@ -68,18 +67,21 @@ func (b *Broker) sort(m *nats.Msg) {
 			b.keeper.hinted(m.Sub)
 		}
 	case f.keep != nil:
-		b.queue.put(f, fromStream(m))
+		b.queue.put(f, b.keeper.fromStream(m))
 	default:
 		b.queue.put(f, message{data: m.Data})
 	}
 }
 
 // fromStream reads what the stream says of a message. Without a sequence, it is not from the stream.
-func fromStream(m *nats.Msg) message {
+func (k *keeper) fromStream(m *nats.Msg) message {
 	one := message{data: m.Data}
-	one.seq, _ = strconv.ParseUint(m.Header.Get(jetstream.SequenceHeader), 10, 64)
-	one.pred, _ = strconv.ParseUint(m.Header.Get(jetstream.LastSequenceHeader), 10, 64)
-	if at, err := time.Parse(time.RFC3339Nano, m.Header.Get(jetstream.TimeStampHeaer)); err == nil {
+	if fromServer(m.Header, jetstream.StreamHeader) != k.name {
+		return one
+	}
+	one.seq, _ = parseSeq(fromServer(m.Header, jetstream.SequenceHeader))
+	one.pred, _ = parseSeq(fromServer(m.Header, jetstream.LastSequenceHeader))
+	if at, err := time.Parse(time.RFC3339Nano, fromServer(m.Header, jetstream.TimeStampHeaer)); err == nil {
 		one.time = at.UnixNano()
 	}
 	return one

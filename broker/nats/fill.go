@@ -65,11 +65,11 @@ func (k *keeper) fetch(r *filled) error {
 	if s == nil {
 		return errInterrupted
 	}
-	ctx, cancel := s.limit(k.b.life, 2*apiTimeout)
+	ctx, cancel := k.request(k.b.life, s, 2*apiTimeout)
 	defer cancel()
 	var err error
 	if r.list, r.pending, err = k.page(ctx, s, r.feed.source, r.begun); err != nil {
-		return err
+		return unanswered(ctx, err)
 	}
 	// Afterwards: messages from another stream would be found out now, and what is still there was there before.
 	info, err := k.info(ctx, s)
@@ -112,7 +112,7 @@ func (d *dispatcher) spliced(f *feed, r *filled) {
 	for len(list) > 0 && list[0].seq <= k.known {
 		list = list[1:]
 	}
-	if !whole && (isReset(list) || !k.proves(r.limits, len(list)+int(r.pending))) {
+	if !whole && (isReset(list) || !k.proves(r.limits, len(list)+int(r.pending))) { // #nosec G115 -- a count
 		if k.last = 0; len(list) > 0 {
 			k.known = list[0].seq - 1
 			f.restart(errGone, before(list[0].seq))
@@ -122,7 +122,7 @@ func (d *dispatcher) spliced(f *feed, r *filled) {
 		}
 	}
 	for _, m := range list {
-		d.take(f, message{data: m.data, seq: m.seq, time: m.time.UnixNano()}, m.time)
+		d.take(f, m, m.time)
 	}
 	switch {
 	case r.pending > 0 && len(r.list) > 0:

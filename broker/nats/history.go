@@ -48,7 +48,7 @@ func (b *Broker) After(ctx context.Context, name, epoch string, offset uint64, m
 	case s == nil:
 		return broker.Page{}, b.down()
 	}
-	limited, cancel := s.limit(ctx, 2*apiTimeout)
+	limited, cancel := k.request(ctx, s, 2*apiTimeout)
 	defer cancel()
 	page, err := k.after(limited, s, subject, epoch, offset, max(most, 1))
 	switch {
@@ -61,7 +61,7 @@ func (b *Broker) After(ctx context.Context, name, epoch string, offset uint64, m
 	case !s.alive():
 		return broker.Page{}, broker.ErrDown
 	}
-	return broker.Page{}, fmt.Errorf("natsbroker: %w", err)
+	return broker.Page{}, fmt.Errorf("natsbroker: %w", unanswered(limited, err))
 }
 
 // after reads pages of the stream. Each begins with the last message that is known already: if that is still there, nothing between is gone.
@@ -79,7 +79,7 @@ func (k *keeper) after(ctx context.Context, s *session, subject, epoch string, o
 		}
 		there := from > 0 && len(list) > 0 && list[0].seq == from
 		if first {
-			h.Whole, count = there, len(list)+int(pending)
+			h.Whole, count = there, len(list)+int(pending) // #nosec G115 -- a count
 		} else if !there {
 			h.again(from)
 		}
@@ -121,7 +121,7 @@ func (h *history) again(seq uint64) {
 }
 
 func (h *history) add(m stored) {
-	list, err := decodePack(m.data)
+	list, err := m.publications()
 	if err != nil {
 		h.again(m.seq)
 		return

@@ -68,6 +68,16 @@ func (l *ledger) Deliver(list []broker.Message) {
 	}
 }
 
+// stands returns the offset of the last message.
+func (l *ledger) stands() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.list) == 0 {
+		return 0
+	}
+	return l.list[len(l.list)-1].message.Offset
+}
+
 func (l *ledger) add(one told) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

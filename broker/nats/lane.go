@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -197,7 +198,7 @@ func (k *keeper) sessionUntil(end time.Time, unsent bool, pack []*posting) *sess
 		s, changed := k.b.current()
 		waited := slices.ContainsFunc(pack, func(p *posting) bool { return !p.left.Load() })
 		switch {
-		case !waited, time.Now().After(end):
+		case !waited, time.Now().After(end), k.b.stopped():
 			return nil
 		case s != nil && s.alive():
 			return s
@@ -290,17 +291,41 @@ func (k *keeper) check(ctx context.Context, err error) error {
 	return err
 }
 
-// deniedError is what the server has said against an attempt.
+// deniedError is what the server has said against an attempt, or a request.
 type deniedError struct{ error }
 
-// denied ends the attempt that an error of NATS concerns.
-func (k *keeper) denied(err error) {
+// denied ends the attempt that an error of NATS concerns, or all requests, because none will have an answer. answers is what the subjects of answers
+// begin with.
+func (k *keeper) denied(err error, answers string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	for _, what := range []string{"STREAM.INFO.", "STREAM.CREATE.", "STREAM.UPDATE.", "DIRECT.GET."} {
+		if concerns(err, k.api+what+k.name) {
+			k.denyAll(err)
+		}
+	}
+	if errors.Is(err, nats.ErrPermissionViolation) && strings.Contains(err.Error(), `Subscription to "`+answers) {
+		k.unheard = err
+		k.denyAll(err)
+	}
 	for _, l := range k.lanes {
 		if l.deny != nil && concerns(err, l.subject) {
 			l.deny(deniedError{err})
 		}
+	}
+}
+
+// heard returns why no answers are heard on this network connection, once.
+func (k *keeper) heard() (err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	err, k.unheard = k.unheard, nil
+	return err
+}
+
+func (k *keeper) denyAll(err error) {
+	for _, deny := range k.requests {
+		deny(deniedError{err})
 	}
 }
 

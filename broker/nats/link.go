@@ -1,6 +1,7 @@
 package natsbroker
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -130,9 +131,14 @@ func (b *Broker) withoutStream(err error) {
 	b.streamFault = err
 	b.goDown(err)
 	b.spawn(func() {
-		if b.pause(streamRetry) {
-			b.events.put(event{eventUp, nil})
+		if !b.pause(streamRetry) {
+			return
 		}
+		if err := b.keeper.heard(); err != nil { // NATS asks for these answers once for each network connection
+			b.watch.end(b.watch.alive.Load(), err)
+			return
+		}
+		b.events.put(event{eventUp, nil})
 	})
 }
 
@@ -253,9 +259,12 @@ func (b *Broker) asked() (list []*feed) {
 
 // hasStream asks for the stream, and makes it if it is not there.
 func (b *Broker) hasStream(s *session) bool {
-	ctx, cancel := s.limit(b.life, apiTimeout)
+	ctx, cancel := b.keeper.request(b.life, s, apiTimeout)
 	defer cancel()
 	_, err := b.keeper.info(ctx, s)
+	if err == nil {
+		err = b.keeper.mayGet(ctx, s)
+	}
 	if err == nil {
 		b.streamFault = nil
 		return true
@@ -320,7 +329,7 @@ func (b *Broker) reported(sub *nats.Subscription, err error) bool {
 			return true // that is permitted to be so
 		}
 		ours = ours || strings.Contains(err.Error(), `"`+k.from) || strings.Contains(err.Error(), `"`+k.to)
-		k.denied(err)
+		k.denied(err, cmp.Or(b.conn.Opts.InboxPrefix, nats.InboxPrefix))
 	}
 	if ours || b.options.Conn == nil {
 		b.log.Warn("natsbroker: NATS reports", "error", err)

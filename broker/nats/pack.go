@@ -21,7 +21,7 @@ const (
 	maxPackBytes = 128 << 10
 )
 
-func offsetOf(seq uint64, index int) uint64 { return seq<<offsetBits | uint64(index) }
+func offsetOf(seq uint64, index int) uint64 { return seq<<offsetBits | uint64(index) } // #nosec G115 -- not negative
 
 // behind is the position behind all of a sequence. 0 is the beginning.
 func behind(seq uint64) uint64 {
@@ -76,8 +76,11 @@ func decodePack(b []byte) ([]broker.Publication, error) {
 			return nil, fmt.Errorf("%w: its pack is cut off", errPayload)
 		}
 		p, err := decode([]byte(one))
-		if err != nil {
+		switch {
+		case err != nil:
 			return nil, err
+		case p.Reset: // which is alone, because what is before it is not kept any more
+			return nil, fmt.Errorf("%w: its pack holds a reset", errPayload)
 		}
 		list, b = append(list, p), rest
 	}

@@ -98,18 +98,22 @@ type keeper struct {
 	epoch   string    // as of the last answer
 	high    uint64    // highest sequence of it that is known of
 	lanes   map[string]*lane
+	// requests are those that wait for JetStream, and what ends them.
+	requests map[context.Context]context.CancelCauseFunc
+	unheard  error // why their answers are not heard; nil: they are
 }
 
 func newKeeper(b *Broker) *keeper {
 	return &keeper{
-		b:     b,
-		name:  token(b.options.Group),
-		api:   "$JS.API.",
-		from:  b.options.Group + ".p.",
-		to:    b.options.Group + ".d.",
-		slow:  slowClock,
-		kick:  make(chan struct{}, 1),
-		lanes: make(map[string]*lane),
+		b:        b,
+		name:     token(b.options.Group),
+		api:      "$JS.API.",
+		from:     b.options.Group + ".p.",
+		to:       b.options.Group + ".d.",
+		slow:     slowClock,
+		kick:     make(chan struct{}, 1),
+		lanes:    make(map[string]*lane),
+		requests: make(map[context.Context]context.CancelCauseFunc),
 	}
 }
 
@@ -122,7 +126,7 @@ func (k *keeper) config() jetstream.StreamConfig {
 	return jetstream.StreamConfig{
 		Name:              k.name,
 		Description:       "publications of the tank instances of group " + k.b.options.Group,
-		Subjects:          []string{k.from + ">"},
+		Subjects:          []string{k.from + "*"}, // and not those of a group whose name begins with this prefix
 		RePublish:         &jetstream.RePublish{Source: k.from + ">", Destination: k.to + ">"},
 		Retention:         jetstream.LimitsPolicy,
 		Discard:           jetstream.DiscardOld,
@@ -175,7 +179,10 @@ func (k *keeper) info(ctx context.Context, s *session) (*jetstream.StreamInfo, e
 // fault tells what JetStream refuses from an answer that did not come.
 func fault(ctx context.Context, err error) error {
 	var refused *jetstream.APIError
+	var denied deniedError
 	switch {
+	case errors.As(context.Cause(ctx), &denied):
+		return fmt.Errorf("%w: %w", errStream, denied.error)
 	case ctx.Err() != nil:
 		return fmt.Errorf("natsbroker: JetStream did not answer: %w", ctx.Err())
 	case errors.As(err, &refused) && refused.Code < 500, errors.Is(err, jetstream.ErrJetStreamNotEnabled),
@@ -183,6 +190,31 @@ func fault(ctx context.Context, err error) error {
 		return fmt.Errorf("%w: %w", errStream, err)
 	}
 	return fmt.Errorf("natsbroker: %w", err)
+}
+
+// request is limit for what waits for JetStream. It also ends when the server does not permit that.
+func (k *keeper) request(parent context.Context, s *session, d time.Duration) (context.Context, context.CancelFunc) {
+	limited, cancel := s.limit(parent, d)
+	ctx, deny := context.WithCancelCause(limited)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.requests[ctx] = deny
+	return ctx, func() {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		delete(k.requests, ctx)
+		deny(nil)
+		cancel()
+	}
+}
+
+// mayGet returns an error if messages may not be fetched. It asks for one, whichever.
+func (k *keeper) mayGet(ctx context.Context, s *session) error {
+	_, err := k.get(ctx, s, getRequest{Seq: 1, Batch: 1}, func(string, stored) {})
+	if err != nil && ctx.Err() != nil {
+		return fault(ctx, err)
+	}
+	return nil // whatever the answer is
 }
 
 // usable says what a stream lacks.
@@ -194,10 +226,12 @@ func (k *keeper) usable(info *jetstream.StreamInfo) error {
 			lacks = append(lacks, what)
 		}
 	}
-	check(slices.Contains(has.Subjects, want.Subjects[0]), "the subjects "+want.Subjects[0])
+	check(slices.Contains(has.Subjects, want.Subjects[0]) || slices.Contains(has.Subjects, k.from+">"), "the subjects "+want.Subjects[0])
 	check(has.RePublish != nil && *has.RePublish == *want.RePublish, "republishing to "+want.RePublish.Destination)
 	check(has.AllowDirect, "direct access")
 	check(has.Retention == want.Retention, "retention by limits")
+	check(has.SubjectTransform == nil, "the subjects as they are published to")
+	check(!has.NoAck, "acknowledgements")
 	check(!has.Sealed && has.Mirror == nil, "new messages")
 	if len(lacks) > 0 {
 		return fmt.Errorf("%w: %s is there without %s", errStream, k.name, strings.Join(lacks, ", "))

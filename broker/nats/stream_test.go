@@ -187,6 +187,7 @@ func TestLimitsDropWhatIsOld(t *testing.T) {
 			p := newProxy(t, s.addr())
 			a, b := keepNode(t, s.url(), Options{Stream: stream}), keepNode(t, p.url(), Options{Stream: stream})
 			books := newBooks(t)
+			must(t, books.publish(a, "other", "stays first, unless it is old"))
 			x, y, empty := []*ledger{a.listen("x"), b.listen("x")}, b.listen("y"), b.listen("empty")
 			publish := func(what string) {
 				for i := range 50 {
@@ -307,16 +308,19 @@ func TestStreamThatIsThere(t *testing.T) {
 	if got := text.String(); strings.Count(got, "level=ERROR") != 1 || strings.Count(got, "other limits") != 1 || !strings.Contains(got, `messages="7, not 2000"`) {
 		t.Errorf("logged: %s", got)
 	}
-	config.AllowDirect = false // while it is in use
-	_, err = js.UpdateStream(timeout(t, patience), config)
-	must(t, err)
-	await(t, "down", func() bool { return !n.isUp() })
-	config.AllowDirect = true
-	_, err = js.UpdateStream(timeout(t, patience), config)
-	must(t, err)
-	await(t, "up", n.isUp)
-	n.keep("x", "2")
-	await(t, "it comes", func() bool { return l.got("2") })
+	direct, silent := config, config
+	direct.AllowDirect, silent.NoAck = false, true
+	for i, one := range []jetstream.StreamConfig{direct, silent} { // while it is in use
+		_, err = js.UpdateStream(timeout(t, patience), one)
+		must(t, err)
+		await(t, "down", func() bool { return !n.isUp() })
+		_, err = js.UpdateStream(timeout(t, patience), config)
+		must(t, err)
+		await(t, "up", n.isUp)
+		data := fmt.Sprint("again ", i)
+		n.keep("x", data)
+		await(t, "it comes", func() bool { return l.got(data) })
+	}
 	calm(t, l)
 }
 
@@ -395,14 +399,14 @@ func TestOthersCanPublishWhatIsKept(t *testing.T) {
 	s := startServer(t, withJetStream(t))
 	n, js := keepNode(t, s.url(), Options{}), apiOf(t, s)
 	l, books := n.listen("日 x"), newBooks(t)
-	for _, data := range []string{"hello", "\xff\x02new", "\xff\x01\x04\x05", "\xff\x01\x02\x00\x00", "bye"} {
+	for _, data := range []string{"hello", "\xff\x02new", "\xff\x01\x04\x05", "\xff\x01\x02\x00\x00", "\xff\x01\x04\x02\x05\xff\x01\x02\x00\x00\x01x", "bye"} {
 		_, err := js.Publish(timeout(t, patience), "tank.p.=E6=97=A5=20x", []byte(data))
 		must(t, err)
 	}
 	await(t, "the last", func() bool { return l.got("bye") })
 	books.audit(l)
 	list := l.all()
-	if l.losses() != 2 || !strings.Contains(list[2].lost.Error(), "version 2") || !list[6].message.Reset || !l.got("hello") {
+	if l.losses() != 3 || !strings.Contains(list[2].lost.Error(), "version 2") || !list[6].message.Reset || !l.got("hello") {
 		t.Errorf("%+v", list)
 	}
 	must(t, n.conn.Publish("tank.d.=E6=97=A5=20x", []byte("not from the stream")))

@@ -1,0 +1,110 @@
+package natsbroker
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// sieve is the way to a server for which publications to some subjects take longer, or are lost.
+type sieve struct {
+	listener net.Listener
+	target   string
+	wg       sync.WaitGroup
+	what     atomic.Pointer[sifted]
+	conns    sync.Map
+}
+
+// sifted are the publications that a sieve holds up.
+type sifted struct {
+	prefix string        // of their subjects
+	delay  time.Duration // 0: they are lost
+}
+
+func newSieve(t testing.TB, target string) *sieve {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	s := &sieve{listener: l, target: target}
+	s.wg.Go(s.accept)
+	t.Cleanup(func() {
+		_ = l.Close()
+		s.conns.Range(func(c, _ any) bool { _ = c.(net.Conn).Close(); return true })
+		s.wg.Wait()
+	})
+	return s
+}
+
+func (s *sieve) url() string { return "nats://" + s.listener.Addr().String() }
+
+// lose has publications with such subjects lost, until pass.
+func (s *sieve) lose(prefix string) { s.what.Store(&sifted{prefix: prefix}) }
+
+func (s *sieve) slow(prefix string, d time.Duration) { s.what.Store(&sifted{prefix, d}) }
+
+func (s *sieve) pass() { s.what.Store(nil) }
+
+func (s *sieve) accept() {
+	for {
+		from, err := s.listener.Accept()
+		if err != nil {
+			return
+		}
+		to, err := net.Dial("tcp", s.target)
+		if err != nil {
+			_ = from.Close()
+			continue
+		}
+		s.conns.Store(from, nil)
+		s.conns.Store(to, nil)
+		s.wg.Go(func() { defer to.Close(); defer from.Close(); _, _ = io.Copy(from, to) })
+		s.wg.Go(func() { defer to.Close(); defer from.Close(); s.sift(to, from) })
+	}
+}
+
+func (s *sieve) sift(to io.Writer, from io.Reader) {
+	var mu sync.Mutex // of to
+	write := func(b []byte) error {
+		mu.Lock()
+		defer mu.Unlock()
+		_, err := to.Write(b)
+		return err
+	}
+	for r := bufio.NewReader(from); ; {
+		line, err := r.ReadString('\n')
+		if err != nil {
+			return
+		}
+		b, subject := []byte(line), ""
+		if f := strings.Fields(line); len(f) > 1 && (f[0] == "PUB" || f[0] == "HPUB") {
+			size, err := strconv.Atoi(f[len(f)-1])
+			if err != nil {
+				panic(fmt.Sprintf("%q", line))
+			}
+			rest := make([]byte, size+2)
+			if _, err := io.ReadFull(r, rest); err != nil {
+				return
+			}
+			b, subject = append(b, rest...), f[1]
+		}
+		w := s.what.Load()
+		switch {
+		case subject == "" || w == nil || !strings.HasPrefix(subject, w.prefix):
+			if write(b) != nil {
+				return
+			}
+		case w.delay > 0:
+			s.wg.Go(func() {
+				<-time.After(w.delay)
+				_ = write(b)
+			})
+		}
+	}
+}
