@@ -208,9 +208,6 @@ func TestKeptIsResumedBetweenNumbers(t *testing.T) {
 				for i, n := range []*clusterNode{nodes[0], fresh} {
 					back := n.DialV2("/")
 					got := back.Subscribe("news", tanktest.Since(at))
-					if i == 0 && data == "two" && at == since[1] {
-						continue // this instance does not know yet that there is such a number
-					}
 					if !got.Recovered || got.From != at.Seq {
 						t.Errorf("instance %d, behind %v: %+v", i, at, got)
 					}
@@ -342,6 +339,67 @@ func TestKeptIsWholeBehindWhatIsTooOld(t *testing.T) {
 		if got := fresh.DialV2("/").Subscribe("short", tanktest.Since(c.Position("short"))); !got.Recovered {
 			t.Errorf("answered %+v", got)
 		}
+	})
+}
+
+// TestKeptPositionsOfOthers: instances stand at different numbers where nothing of a topic is kept, and a client that comes from one to the
+// other misses nothing. A number that nothing has been given is ahead.
+func TestKeptPositionsOfOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, nodes := keepingCluster(t, 1)
+		positions := []tank.Position{nodes[0].DialV2("/").Subscribe("orders").Position}
+		for range 2 {
+			publishOn(t, nodes[0], "other", "beside it")
+			nodes = append(nodes, joinCluster(t, w, keepMany))
+			synctest.Wait()
+			at, err := nodes[len(nodes)-1].Position("orders")
+			must(t, err)
+			positions = append(positions, at)
+		}
+		var clients []*tanktest.ClientV2
+		for _, n := range nodes {
+			for _, at := range positions {
+				c := n.DialV2("/")
+				if got := c.Subscribe("orders", tanktest.Since(at)); !got.Recovered || got.From != at.Seq {
+					t.Errorf("behind %d: %+v", at.Seq, got)
+				}
+				clients = append(clients, c)
+				if page, err := n.History(context.Background(), "orders", at, 0); err != nil || !page.Whole || len(page.Messages) > 0 {
+					t.Errorf("behind %d: %+v, %v", at.Seq, page, err)
+				}
+			}
+			bogus := positions[2]
+			bogus.Seq += 1000
+			if got := n.DialV2("/").Subscribe("orders", tanktest.Since(bogus)); got.Recovered || got.Why != "ahead" {
+				t.Errorf("ahead: %+v", got)
+			}
+		}
+		for _, data := range []string{"one", "two"} {
+			publishOn(t, nodes[1], "orders", data)
+			for _, c := range clients {
+				c.Expect("orders", data)
+			}
+		}
+	})
+}
+
+// TestKeptPositionsThatAreStillToCome: a client that comes to an instance that has not got yet what the client has waits for that.
+func TestKeptPositionsThatAreStillToCome(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, nodes := keepingCluster(t, 2)
+		nodes[1].DialV2("/").Subscribe("news")
+		c := nodes[0].DialV2("/")
+		c.Subscribe("news")
+		nodes[1].broker.Delay(time.Second)
+		publishOn(t, nodes[0], "news", "one")
+		publishOn(t, nodes[0], "news", "two")
+		expectAll(c, "news", "one", "two")
+		back := nodes[1].DialV2("/")
+		if got := back.Subscribe("news", tanktest.Since(c.Position("news"))); !got.Recovered || got.Position != c.Position("news") {
+			t.Errorf("answered %+v", got)
+		}
+		publishOn(t, nodes[0], "news", "three")
+		back.Expect("news", "three")
 	})
 }
 

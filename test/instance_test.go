@@ -206,9 +206,11 @@ func TestSenselessOptionsPanicNamingTheOption(t *testing.T) {
 		"WithLogger":              func() { tank.NewInstance(tank.WithLogger(nil)) },
 		"WithUpgrader":            func() { tank.NewInstance(tank.WithUpgrader(tank.Upgrader{ReadBufferSize: -1})) },
 		"Presence has options":    func() { tank.NewInstance(tank.WithTopics("room", tank.TopicOptions{Presence: tank.Presence{Max: 5}})) },
-		"Messages -1":             func() { tank.NewInstance(tank.WithTopics("room", tank.TopicOptions{History: tank.History{Messages: -1}})) },
-		"SetCustomUpgrader":       func() { tank.SetCustomUpgrader(tank.Upgrader{WriteBufferSize: -1}) },
-		"subprotocol \"a b\"":     func() { tank.SetCustomUpgrader(tank.Upgrader{Subprotocols: []string{"a b"}}) },
+		"Messages -1": func() {
+			tank.NewInstance(tank.WithTopics("room", tank.TopicOptions{History: tank.History{Messages: -1}}))
+		},
+		"SetCustomUpgrader":   func() { tank.SetCustomUpgrader(tank.Upgrader{WriteBufferSize: -1}) },
+		"subprotocol \"a b\"": func() { tank.SetCustomUpgrader(tank.Upgrader{Subprotocols: []string{"a b"}}) },
 	} {
 		t.Run(option, func(t *testing.T) {
 			defer func() {

@@ -25,11 +25,12 @@ type shared struct {
 	attempts  uint64             // of loading anything
 	tries     int                // of loading the same
 	needed    []uint64           // from where on those who wait need something; empty while something is loaded
-	gathering bool               // more may need something
-	asks      []ask              // that wait for it, of members
-	reads     []read             // that wait for it
-	receipts  []settle           // of what has not come yet
-	past      []string           // the last epochs before this one
+	ahead     ahead
+	gathering bool     // more may need something
+	asks      []ask    // that wait for it, of members
+	reads     []read   // that wait for it
+	receipts  []settle // of what has not come yet
+	past      []string // the last epochs before this one
 }
 
 // Load is what a topic wants to have from the broker: what was published behind one number, up to another.
@@ -38,6 +39,7 @@ type Load struct {
 	Epoch   string
 	From    uint64
 	UpTo    uint64
+	ahead   bool   // it is to see what is behind the topic's last message
 	attempt uint64 // tells it from others of the topic
 }
 
@@ -46,6 +48,7 @@ type Loaded struct {
 	Load
 	Messages []Arrival // what is kept behind From, with nothing missing in between, up to UpTo at least
 	Whole    bool      // and nothing is missing before
+	End      uint64    // no higher number was given to anything, as of then
 	Err      error     // it is not known what is there
 }
 
@@ -55,6 +58,7 @@ type (
 		load  Load
 		runs  []run
 		whole bool
+		end   uint64
 		err   error
 	}
 	settle struct { // answered when what has a number is delivered, or will not be
@@ -72,7 +76,7 @@ func (t *Topic) Began(at wire.Position) { t.ref.Post(began{at}) }
 // Loaded gives the topic what it wanted to have. It never blocks, but takes a while: it encodes the messages. It has to be called once for
 // each Load.
 func (t *Topic) Loaded(l Loaded) {
-	m := loaded{load: l.Load, whole: l.Whole, err: l.Err}
+	m := loaded{load: l.Load, whole: l.Whole, end: l.End, err: l.Err}
 	if l.Err == nil {
 		m.runs = t.encodeRuns(l)
 		m.whole = m.whole && l.surplus() == 0
@@ -216,6 +220,9 @@ func (t *Topic) lacks(since wire.Position, last uint64) (from uint64, lacks bool
 	}
 	kept, most := uint64(t.history.messages()), uint64(t.history.limits.Messages) // #nosec G115 -- counts
 	if !since.IsZero() && t.epochIs(since.Epoch) {
+		if since.Seq > t.seq {
+			return since.Seq, !s.ahead.knows(t.seq, since.Seq)
+		}
 		return since.Seq, since.Seq >= s.least && since.Seq < s.from && since.Seq < t.history.edge(t.seq) && t.history.surplus() == 0
 	}
 	return 0, last > kept && !s.oldest && (most == 0 || kept < most)
@@ -232,7 +239,7 @@ func (t *Topic) lacksFor(a *Ask) (from uint64, lacks bool) {
 // want has what came behind a number loaded. While something is, it is looked again after that.
 func (t *Topic) want(from uint64) {
 	s := t.shared
-	if s.load.attempt == 0 {
+	if s.load.attempt == 0 && !s.ahead.awaits(t.seq, from) {
 		s.needed = append(s.needed, from)
 		if !s.gathering {
 			t.startLoad()
@@ -247,7 +254,10 @@ func (t *Topic) startLoad() {
 	s.needed = nil
 	s.tries++
 	s.attempts++
-	s.load = Load{t.history.limits, *t.epoch.Load(), from, t.history.edge(t.seq), s.attempts}
+	s.load = Load{t.history.limits, *t.epoch.Load(), from, t.history.edge(t.seq), from > t.seq, s.attempts}
+	if s.load.ahead {
+		s.load.Limits, s.load.From, s.load.UpTo = History{}, t.seq, t.seq
+	}
 	s.onLoad(t, s.load)
 }
 
@@ -268,6 +278,8 @@ func (m loaded) handle(t *Topic) {
 	switch {
 	case m.err != nil:
 		t.deferAll(m.err)
+	case m.load.ahead:
+		s.ahead = aheadOf(m)
 	case edge <= reach:
 		m.add(t, edge)
 	case s.tries >= maxTries: // what was loaded ends before what the topic has begins, again and again
@@ -372,6 +384,15 @@ func (s *shared) end() {
 		m.Discard()
 	}
 	s.asks, s.reads, s.receipts = nil, nil, nil
+}
+
+// goOnAhead lets those go on who have waited for what has come.
+func (t *Topic) goOnAhead() {
+	if s := t.shared; s != nil && s.ahead.waits && s.load.attempt == 0 {
+		s.ahead.waits = false
+		t.deliverBatch()
+		t.goOn()
+	}
 }
 
 // take publishes what has come, unless it has come before.

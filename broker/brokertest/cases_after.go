@@ -50,6 +50,9 @@ func (p page) check() {
 		}
 		last = m.Offset
 	}
+	if p.End < last {
+		p.env.Errorf("brokertest: expected that End of %s is not below %d; it is %d", p.label, last, p.End)
+	}
 }
 
 // is checks a page. whole is "yes", "no", or "" for what need not be proven.

@@ -104,6 +104,7 @@ func (k *keeper) after(ctx context.Context, s *session, subject, epoch string, o
 	if !h.Whole && len(h.Messages) > 0 {
 		h.Messages[0].Prev = before(h.Messages[0].Offset >> offsetBits)
 	}
+	h.End = behind(info.State.LastSeq)
 	return h.Page, nil
 }
 

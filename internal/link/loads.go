@@ -106,6 +106,7 @@ func (l *Link) fill(ctx context.Context, name string, answer *topic.Loaded) erro
 		if err != nil {
 			return err
 		}
+		answer.End = page.End
 		if !page.Whole { // what came before does not belong to it
 			answer.Messages, answer.Whole, messages, bytes = nil, false, 0, 0
 		}
