@@ -91,8 +91,8 @@ func (l *Link) fetch(m load) {
 	if answer.Err != nil {
 		answer.Messages = nil
 	}
+	l.ref.Post(fetched{answer.Err != nil}) // in front of what the topic asks for next, which is to wait if this has failed
 	m.Loaded(answer)
-	l.ref.Post(fetched{answer.Err != nil})
 }
 
 var errNoProgress = errors.New("the broker answers with what it was not asked about")
