@@ -63,7 +63,7 @@ func (t *Topic) History(ctx context.Context, since wire.Position, most int) (Pag
 
 func (m ask) handle(t *Topic) {
 	t.deliverBatch()
-	if m.held > 0 { // and may have asked already
+	if m.held > 0 || t.shared.waits(m.Member) { // and may have asked already
 		refuse(m.Subscriber, m.ID)
 		m.Ask.Done()
 		return

@@ -352,6 +352,11 @@ func (t *Topic) deferAll(err error) {
 	s.reads = nil
 }
 
+// waits reports whether a member has asked for something that is still to be loaded. A client may not let that pile up.
+func (s *shared) waits(m *Member) bool {
+	return s != nil && slices.ContainsFunc(s.asks, func(a ask) bool { return a.Member == m })
+}
+
 // leave drops what a member that leaves has asked.
 func (s *shared) leave(m *Member) {
 	if s == nil || len(s.asks) == 0 {

@@ -29,7 +29,8 @@ const (
 type loads struct {
 	waiting []load
 	running int
-	paused  *time.Timer // runs after one has failed, until the next; nil: none has
+	paused  *time.Timer   // runs after one has failed, until the next; nil: none has
+	backoff time.Duration // how long it runs, when another one fails; 0: the last did not
 }
 
 type (
@@ -47,9 +48,14 @@ func (l *Link) Load(t *topic.Topic, wanted topic.Load) { l.ref.Post(load{t, want
 func (m load) handle(l *Link) { l.loads.waiting = append(l.loads.waiting, m) }
 
 func (m fetched) handle(l *Link) {
-	l.loads.running--
-	if m.failed && l.loads.paused == nil && l.ctx.Err() == nil {
-		l.loads.paused = time.AfterFunc(leastBackoff, func() { l.ref.Post(resume{}) })
+	s := &l.loads
+	s.running--
+	switch {
+	case !m.failed:
+		s.backoff = 0
+	case s.paused == nil && l.ctx.Err() == nil:
+		s.backoff = min(max(leastBackoff, 2*s.backoff), mostBackoff)
+		s.paused = time.AfterFunc(s.backoff, func() { l.ref.Post(resume{}) })
 	}
 }
 

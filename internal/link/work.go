@@ -47,7 +47,7 @@ func (l *Link) end(f *feed) {
 func (hurry) handle(l *Link) {
 	l.loads.stop()
 	l.stopTimer()
-	l.backoff = 0
+	l.backoff, l.loads.backoff = 0, 0
 }
 
 func (m called) handle(l *Link) {
