@@ -97,10 +97,13 @@ func (c *cluster) healthy(i int) {
 // TestKeptInACluster: routes between servers are cut, and the leader of the stream is killed. Nothing of what is kept is lost, comes twice, or is
 // told; an instance that has not got something because of a route is not told that by NATS, and finds out by itself.
 func TestKeptInACluster(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes some seconds")
+	}
 	t.Parallel()
 	c := newCluster(t)
 	var through, elected pauses
-	cuts := often(30, 3)
+	cuts := often(30, 2)
 	for i := range cuts {
 		await(t, "a route", func() bool {
 			return slices.ContainsFunc(c.routes[i%3], func(way *proxy) bool { return len(way.open()) > 0 })

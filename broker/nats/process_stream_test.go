@@ -203,6 +203,9 @@ func TestKeptWhileOneInstanceIsCutOff(t *testing.T) {
 
 // TestKeptWhileOneInstanceStalls until it has found that out, with TANK_TESTS=all for 8 s.
 func TestKeptWhileOneInstanceStalls(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes some seconds")
+	}
 	t.Parallel()
 	g := running(t, JetStream, 2, "4ms", 1, nil)
 	old := g.proxies[1].open()
