@@ -16,7 +16,7 @@ const (
 
 // Causes that Receivers of what is kept are told.
 var (
-	errNewStream = errors.New("natsbroker: the stream was made anew, and what it kept is lost")
+	errNewStream = errors.New("natsbroker: the stream is another one, or an older copy, and what it kept is lost")
 	errGone      = errors.New("natsbroker: messages are missing, and the stream does not have them any more")
 )
 
@@ -102,7 +102,10 @@ func (d *dispatcher) judge(f *feed, m message, checked bool) bool {
 func (d *dispatcher) expired(k *keep, m message) bool { return m.time-k.time >= int64(d.age) }
 
 // suspect waits for a check: the stream may be another one.
-func (d *dispatcher) suspect(f *feed) { f.keep.wait = d.keeper.ask(check{}); d.waiting[f] = struct{}{} }
+func (d *dispatcher) suspect(f *feed) {
+	f.keep.wait = d.keeper.ask(check{doubt: true})
+	d.waiting[f] = struct{}{}
+}
 
 // hold keeps a message back. Of too many, none is kept, and all are fetched.
 func (d *dispatcher) hold(f *feed, m message) {
@@ -155,6 +158,7 @@ func (d *dispatcher) take(f *feed, m stored, at time.Time) {
 	k.last, k.known, k.tries = m.seq, m.seq, 0
 	if !m.unread {
 		k.time = m.time.UnixNano()
+		d.keeper.sawMessage(k.epoch, m.seq, k.time)
 	}
 	if err != nil {
 		f.restart(fmt.Errorf("%w; it was published to %q", err, f.source), behind(m.seq))
@@ -197,7 +201,7 @@ func (d *dispatcher) dropped(f *feed) {
 
 // cut takes note of the end of a network connection. What comes now may be from another stream.
 func (d *dispatcher) cut(feeds []*feed) {
-	number := d.keeper.ask(check{all: true, whole: true})
+	number := d.keeper.ask(check{all: true, whole: true, doubt: true})
 	for _, f := range feeds {
 		f.keep.doubt = true
 		f.keep.tail = number
@@ -207,13 +211,18 @@ func (d *dispatcher) cut(feeds []*feed) {
 // checked deals with what a check has found.
 func (d *dispatcher) checked(r *result) {
 	if d.epoch != r.epoch && d.epoch != "" {
+		from := r.begins
+		if d.epochs[r.epoch] || r.made.Before(d.made) { // it is not new, like that of a server that was away: all of it may have come before
+			from = r.last
+		}
 		for _, f := range d.kept() {
 			if f.begun.Load() && f.keep.epoch != r.epoch {
-				d.renew(f, r.epoch)
+				d.renew(f, r.epoch, from)
 			}
 		}
 	}
-	d.epoch = r.epoch
+	d.epoch, d.made = r.epoch, r.made
+	d.epochs[r.epoch] = true
 	for _, f := range r.feeds {
 		d.compare(f, r)
 	}
@@ -229,14 +238,14 @@ func (d *dispatcher) checked(r *result) {
 	}
 }
 
-// renew begins a feed anew, at the beginning of another stream. What that has already, the comparison that follows finds.
-func (d *dispatcher) renew(f *feed, epoch string) {
+// renew begins a feed anew, behind a sequence of another epoch. What there is already, the comparison that follows finds.
+func (d *dispatcher) renew(f *feed, epoch string, from uint64) {
 	k := f.keep
 	f.lose(errNewStream)
 	more := k.more || len(k.held) > 0 // which may be from either stream
 	d.forget(f)
-	*k = keep{wait: k.wait, tail: k.tail, filling: k.filling, more: more}
-	f.begin(epoch, 0)
+	*k = keep{wait: k.wait, tail: k.tail, filling: k.filling, more: more, known: from}
+	f.begin(epoch, behind(from))
 }
 
 // compare compares a feed with its last message in the stream.

@@ -15,6 +15,7 @@ type check struct {
 	all   bool               // for all feeds, with
 	whole bool               // their last message, also if that is older than the last check
 	feeds map[*feed]struct{} // for these
+	doubt bool               // and whether the last message that came is still that of its number
 	done  []chan<- struct{}  // closed when the dispatcher has dealt with the result
 }
 
@@ -22,9 +23,11 @@ type check struct {
 type result struct {
 	number uint64 // it began after that many had been asked for
 	epoch  string
-	limits        // as of the end of the check
-	last   uint64 // sequence of the last message of the stream, as of its beginning
-	time   int64  // when that was stored
+	made   time.Time // when the stream was
+	begins uint64    // the epoch does behind that sequence
+	limits           // as of the end of the check
+	last   uint64    // sequence of the last message of the stream, as of its beginning
+	time   int64     // when that was stored
 	feeds  []*feed
 	behind uint64 // tails are of messages behind this sequence
 	tails  map[string]stored
@@ -44,6 +47,7 @@ func (k *keeper) ask(c check) uint64 {
 func (k *keeper) want(c check) {
 	k.wanted.all = k.wanted.all || c.all
 	k.wanted.whole = k.wanted.whole || c.whole
+	k.wanted.doubt = k.wanted.doubt || c.doubt
 	if k.wanted.feeds == nil {
 		k.wanted.feeds = c.feeds
 	} else {
@@ -113,11 +117,16 @@ func (k *keeper) awaitSession() *session {
 func (k *keeper) look(s *session, c check, epoch string, seen uint64) (*result, error) {
 	ctx, cancel := k.request(k.b.life, s, 2*apiTimeout)
 	defer cancel()
+	if c.doubt {
+		if _, err := k.compared(ctx, s); err != nil {
+			return nil, err
+		}
+	}
 	info, err := k.info(ctx, s)
 	if err != nil {
 		return nil, err
 	}
-	r := &result{epoch: epochOf(info), last: info.State.LastSeq, time: info.State.LastTime.UnixNano()}
+	r := &result{epoch: epochOf(info), made: info.Created, begins: beginsOf(info), last: info.State.LastSeq, time: info.State.LastTime.UnixNano()}
 	r.feeds = k.concerned(c, r.epoch != epoch)
 	if r.epoch == epoch && c.all && !c.whole && len(c.feeds) == 0 {
 		if r.behind = seen; r.last == seen {

@@ -115,6 +115,8 @@ type dispatcher struct {
 	keeper  *keeper
 	age     time.Duration
 	epoch   string             // as of the last check; "": there was none
+	made    time.Time          // when that stream was
+	epochs  map[string]bool    // that there were
 	waiting map[*feed]struct{} // those that suspect that the stream is another one
 	fills   []*feed            // that wait for an edge
 	running int                // edges
@@ -123,7 +125,7 @@ type dispatcher struct {
 }
 
 func newDispatcher(b *Broker) *dispatcher {
-	return &dispatcher{b: b, keeper: b.keeper, age: b.options.Stream.Age, waiting: make(map[*feed]struct{}), maxHeld: b.options.MaxPendingBytes}
+	return &dispatcher{b: b, keeper: b.keeper, age: b.options.Stream.Age, waiting: make(map[*feed]struct{}), epochs: make(map[string]bool), maxHeld: b.options.MaxPendingBytes}
 }
 
 func (d *dispatcher) run() {

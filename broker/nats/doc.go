@@ -31,8 +31,9 @@
 //     the messages any more, or if it may not have them. A stream that is made anew is another epoch.
 //   - Nil of Publish means that the stream has the publication. An attempt that the connection interrupts is repeated on the next one, for half of
 //     StreamOptions.Duplicates at most, and as long as the caller waits. Then the error is ErrUnconfirmed: the stream may have it or not.
-//   - An epoch is when the stream was made. An offset is the sequence of a message in the stream, times 4096, plus the index of the publication
-//     in it: those that are published to one name at the same time share a message.
+//   - An epoch is when the stream was made, and another one once it stands below where it stood before. It is in the metadata of the stream.
+//   - An offset is the sequence of a message in the stream, times 4096, plus the index of the publication in it: those that are published to one name
+//     at the same time share a message.
 //   - The stream drops the oldest messages first. A node relies on that: if nobody else removes messages of one name, it is told of everything
 //     that is missing. If somebody does, while it has no connection and has had none of these messages, it may not be.
 //
@@ -41,8 +42,9 @@
 // as down, until that has changed.
 //
 // File storage survives the end of a server, however sudden. It is written to the disk every 2 minutes, unless the server's sync_interval says
-// otherwise, so a machine that loses power may lose the end of it, without another epoch. Replicas on other machines help. Memory storage is lost with the server, or the
-// last of its replicas, which is told as another epoch.
+// otherwise, so a machine that loses power may lose the end of it. Then numbers are given twice. A Broker that has seen one of them gives the
+// stream another epoch. Replicas on other machines help. Memory storage is lost with the server, or the last of its replicas, which is told as
+// another epoch.
 //
 // # Subjects and payloads
 //
@@ -57,7 +59,8 @@
 //
 // # Security
 //
-// Whoever may publish to the subjects of a group can publish to all its topics, and to its instances. The permissions of NATS
+// Whoever may publish to the subjects of a group can publish to all its topics, and to its instances. What comes from GROUP.d is taken for the
+// stream's, by headers that only the stream should be permitted to send there. Those of whoever publishes to GROUP.p are not heeded. The permissions of NATS
 // are the boundary. See the README.
 //
 // # Cost

@@ -233,7 +233,8 @@ func (k *keeper) attempt(s *session, l *lane, data []byte, id string) (broker.Re
 	ctx, deny := context.WithCancelCause(limited)
 	defer deny(nil)
 	l.deny = deny
-	epoch, high := k.epoch, k.high
+	epoch := k.epoch
+	high := k.sightings[epoch].high
 	k.mu.Unlock()
 	m := &nats.Msg{Subject: l.subject, Data: data}
 	ack, err := s.js.PublishMsg(ctx, m, jetstream.WithMsgID(id), jetstream.WithRetryAttempts(0))
@@ -256,7 +257,7 @@ func (k *keeper) isOf(epoch string, high uint64, ack *jetstream.PubAck) bool {
 	if epoch == "" || k.epoch != epoch || ack.Sequence <= high && !ack.Duplicate {
 		return false
 	}
-	k.high = max(k.high, ack.Sequence)
+	k.seen(epoch, sighting{high: ack.Sequence})
 	return true
 }
 
@@ -283,7 +284,7 @@ func (k *keeper) notStored(ctx context.Context, s *session, err error) error {
 // check looks at the stream, and makes it if it is not there. It returns err.
 func (k *keeper) check(ctx context.Context, err error) error {
 	done := make(chan struct{})
-	k.ask(check{done: []chan<- struct{}{done}})
+	k.ask(check{doubt: true, done: []chan<- struct{}{done}})
 	select {
 	case <-done:
 	case <-ctx.Done():

@@ -263,7 +263,10 @@ func (b *Broker) hasStream(s *session) bool {
 	defer cancel()
 	_, err := b.keeper.info(ctx, s)
 	if err == nil {
-		err = b.keeper.mayGet(ctx, s)
+		var again bool
+		if again, err = b.keeper.compared(ctx, s); again && err == nil {
+			_, err = b.keeper.info(ctx, s)
+		}
 	}
 	if err == nil {
 		b.streamFault = nil

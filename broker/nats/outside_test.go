@@ -88,6 +88,11 @@ func TestHeadersOfOthersAreNotTheStreams(t *testing.T) {
 	if l.got("direct") {
 		t.Error("it came")
 	}
+	old := l.epoch() // a message that says all the right things costs an epoch
+	must(t, nc.PublishMsg(&nats.Msg{Subject: "tank.d.x", Header: nats.Header{"Nats-Sequence": {"5000"}, "Nats-Stream": {"tank"}}}))
+	must(t, nc.Flush())
+	await(t, "another epoch", func() bool { _ = books.publish(other, "x", "6"); return l.epoch() != old })
+	books.through(other, "7", l)
 }
 
 // TestGroupsWhoseNamesNest do not get in each other's way.

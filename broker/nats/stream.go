@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -89,15 +88,17 @@ type keeper struct {
 	replicas atomic.Int64
 	warned   atomic.Bool // of other limits
 
-	mu      sync.Mutex
-	hint    *nats.Subscription // to what JetStream says about the stream
-	wanted  check              // the next one
-	number  uint64             // of the last check that was asked for
-	kick    chan struct{}
-	results []*result // for the dispatcher, in order
-	epoch   string    // as of the last answer
-	high    uint64    // highest sequence of it that is known of
-	lanes   map[string]*lane
+	renumbering sync.Mutex // held while another epoch is written
+
+	mu        sync.Mutex
+	hint      *nats.Subscription // to what JetStream says about the stream
+	wanted    check              // the next one
+	number    uint64             // of the last check that was asked for
+	kick      chan struct{}
+	results   []*result           // for the dispatcher, in order
+	epoch     string              // as of the last answer
+	sightings map[string]sighting // by epoch
+	lanes     map[string]*lane
 	// requests are those that wait for JetStream, and what ends them.
 	requests map[context.Context]context.CancelCauseFunc
 	unheard  error // why their answers are not heard; nil: they are
@@ -105,15 +106,16 @@ type keeper struct {
 
 func newKeeper(b *Broker) *keeper {
 	return &keeper{
-		b:        b,
-		name:     token(b.options.Group),
-		api:      "$JS.API.",
-		from:     b.options.Group + ".p.",
-		to:       b.options.Group + ".d.",
-		slow:     slowClock,
-		kick:     make(chan struct{}, 1),
-		lanes:    make(map[string]*lane),
-		requests: make(map[context.Context]context.CancelCauseFunc),
+		b:         b,
+		name:      token(b.options.Group),
+		api:       "$JS.API.",
+		from:      b.options.Group + ".p.",
+		to:        b.options.Group + ".d.",
+		slow:      slowClock,
+		kick:      make(chan struct{}, 1),
+		lanes:     make(map[string]*lane),
+		requests:  make(map[context.Context]context.CancelCauseFunc),
+		sightings: make(map[string]sighting),
 	}
 }
 
@@ -148,7 +150,8 @@ var errStream = errors.New("natsbroker: the stream cannot be used")
 // info asks for the stream, and makes it if it is not there.
 func (k *keeper) info(ctx context.Context, s *session) (*jetstream.StreamInfo, error) {
 	waited := k.current() == "" || k.b.options.Stream.Memory
-	for range 4 {
+	for range 8 {
+		before := k.sighted()
 		stream, err := s.js.Stream(ctx, k.name)
 		switch {
 		case err == nil:
@@ -156,8 +159,21 @@ func (k *keeper) info(ctx context.Context, s *session) (*jetstream.StreamInfo, e
 			if err := k.usable(info); err != nil {
 				return nil, err
 			}
-			k.saw(info)
-			return info, nil
+			epoch := epochOf(info)
+			high := before[epoch].high
+			switch {
+			case info.Config.Metadata[epochKey] != epoch:
+				err = k.adopt(ctx, s)
+			case info.State.LastSeq < high:
+				err = k.renumber(ctx, s, epoch, high)
+			default:
+				k.saw(info)
+				return info, nil
+			}
+			if err != nil {
+				return nil, err
+			}
+			continue
 		case !errors.Is(err, jetstream.ErrStreamNotFound):
 			return nil, fault(ctx, err)
 		}
@@ -208,15 +224,6 @@ func (k *keeper) request(parent context.Context, s *session, d time.Duration) (c
 	}
 }
 
-// mayGet returns an error if messages may not be fetched. It asks for one, whichever.
-func (k *keeper) mayGet(ctx context.Context, s *session) error {
-	_, err := k.get(ctx, s, getRequest{Seq: 1, Batch: 1}, func(string, stored) {})
-	if err != nil && ctx.Err() != nil {
-		return fault(ctx, err)
-	}
-	return nil // whatever the answer is
-}
-
 // usable says what a stream lacks.
 func (k *keeper) usable(info *jetstream.StreamInfo) error {
 	has, want := info.Config, k.config()
@@ -261,11 +268,6 @@ func (k *keeper) compare(has, want jetstream.StreamConfig) {
 	}
 }
 
-// epochOf is another one when a stream is made anew.
-func epochOf(info *jetstream.StreamInfo) string {
-	return strconv.FormatInt(info.Created.UnixNano(), 36)
-}
-
 // limits is what a stream has dropped, and what it may have.
 type limits struct {
 	first uint64 // sequence of its first message
@@ -280,17 +282,6 @@ func limitsOf(info *jetstream.StreamInfo) limits {
 		holes: state.Msgs > 0 && state.LastSeq-state.FirstSeq+1 != state.Msgs,
 		most:  int(max(info.Config.MaxMsgsPerSubject, 0)),
 	}
-}
-
-// saw remembers the stream as it was in an answer.
-func (k *keeper) saw(info *jetstream.StreamInfo) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	epoch := epochOf(info)
-	if epoch != k.epoch {
-		k.epoch, k.high = epoch, 0
-	}
-	k.high = max(k.high, info.State.LastSeq)
 }
 
 // subscribeHint asks for what JetStream says about the stream. Without a permission for that, changes are found later.
