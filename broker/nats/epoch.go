@@ -2,7 +2,8 @@ package natsbroker
 
 import (
 	"context"
-	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -124,8 +125,14 @@ func (k *keeper) renumber(ctx context.Context, s *session, epoch string, should 
 			continue
 		}
 		k.b.log.Error("natsbroker: the stream "+k.name+" gives numbers twice, and gets another epoch", "sequence", is.State.LastSeq, "before", should)
-		return k.write(ctx, s, config, is.Config.Metadata, rand.Text()[:16], is.State.LastSeq)
+		return k.write(ctx, s, config, is.Config.Metadata, epochAfter(epoch, s.conn.ConnectedServerId()), is.State.LastSeq)
 	}
+}
+
+// epochAfter is the same for all nodes that notice at the same time, at one server. The id of that is another one after a restart.
+func epochAfter(epoch, server string) string {
+	h := sha256.Sum256([]byte(epoch + " " + server))
+	return hex.EncodeToString(h[:8])
 }
 
 // adopt writes the epoch of a stream that has none in its metadata.

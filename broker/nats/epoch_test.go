@@ -49,6 +49,7 @@ func TestStreamStandsBelow(t *testing.T) {
 				if round < 2 { // at last, the same copy again
 					s.stop()
 					copied = s.files()
+					await(t, "down", func() bool { return !a.isUp() && !b.isUp() })
 					s.start()
 					await(t, "up", func() bool { return a.isUp() && b.isUp() })
 				}
@@ -129,6 +130,7 @@ func TestLimitsAreChanged(t *testing.T) {
 	books.through(n, "1", l)
 	for i := range 3 {
 		s.stop()
+		await(t, "down", func() bool { return !n.isUp() })
 		s.start()
 		await(t, "up", n.isUp)
 		info, err := streamOf(t, s).Info(timeout(t, patience))

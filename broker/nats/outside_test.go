@@ -91,9 +91,8 @@ func TestHeadersOfOthersAreNotTheStreams(t *testing.T) {
 	old := l.epoch() // a message that says all the right things costs an epoch
 	must(t, nc.PublishMsg(&nats.Msg{Subject: "tank.d.x", Header: nats.Header{"Nats-Sequence": {"5000"}, "Nats-Stream": {"tank"}}}))
 	must(t, nc.Flush())
-	await(t, "another epoch", func() bool { _ = newBooks(t).publish(other, "x", "6"); return l.epoch() != old })
-	other.keep("x", "7")
-	await(t, "what follows", func() bool { return l.got("7") })
+	await(t, "another epoch", func() bool { _ = books.publish(other, "x", "6"); return l.epoch() != old })
+	books.through(other, "7", l)
 }
 
 // TestGroupsWhoseNamesNest do not get in each other's way.
