@@ -10,22 +10,15 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 )
 
-// sieve is the way to a server for which publications to some subjects take longer, or are lost.
+// sieve is the way to a server on which publications to some subjects are lost.
 type sieve struct {
 	listener net.Listener
 	target   string
 	wg       sync.WaitGroup
-	what     atomic.Pointer[sifted]
+	lost     atomic.Pointer[string] // what their subjects begin with; nil: none are
 	conns    sync.Map
-}
-
-// sifted are the publications that a sieve holds up.
-type sifted struct {
-	prefix string        // of their subjects
-	delay  time.Duration // 0: they are lost
 }
 
 func newSieve(t testing.TB, target string) *sieve {
@@ -44,12 +37,8 @@ func newSieve(t testing.TB, target string) *sieve {
 
 func (s *sieve) url() string { return "nats://" + s.listener.Addr().String() }
 
-// lose has publications with such subjects lost, until pass.
-func (s *sieve) lose(prefix string) { s.what.Store(&sifted{prefix: prefix}) }
-
-func (s *sieve) slow(prefix string, d time.Duration) { s.what.Store(&sifted{prefix, d}) }
-
-func (s *sieve) pass() { s.what.Store(nil) }
+// lose has publications lost from now on whose subjects begin with that.
+func (s *sieve) lose(prefix string) { s.lost.Store(&prefix) }
 
 func (s *sieve) accept() {
 	for {
@@ -70,13 +59,6 @@ func (s *sieve) accept() {
 }
 
 func (s *sieve) sift(to io.Writer, from io.Reader) {
-	var mu sync.Mutex // of to
-	write := func(b []byte) error {
-		mu.Lock()
-		defer mu.Unlock()
-		_, err := to.Write(b)
-		return err
-	}
 	for r := bufio.NewReader(from); ; {
 		line, err := r.ReadString('\n')
 		if err != nil {
@@ -94,17 +76,11 @@ func (s *sieve) sift(to io.Writer, from io.Reader) {
 			}
 			b, subject = append(b, rest...), f[1]
 		}
-		w := s.what.Load()
-		switch {
-		case subject == "" || w == nil || !strings.HasPrefix(subject, w.prefix):
-			if write(b) != nil {
-				return
-			}
-		case w.delay > 0:
-			s.wg.Go(func() {
-				<-time.After(w.delay)
-				_ = write(b)
-			})
+		if lost := s.lost.Load(); subject != "" && lost != nil && strings.HasPrefix(subject, *lost) {
+			continue
+		}
+		if _, err := to.Write(b); err != nil {
+			return
 		}
 	}
 }
