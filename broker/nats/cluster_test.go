@@ -4,9 +4,13 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/nats-io/nats-server/v2/server"
+
+	"github.com/fanqie/tank-websocket-go-server/broker"
 )
 
 // startCluster starts three servers with JetStream.
@@ -61,4 +65,22 @@ func TestCluster(t *testing.T) {
 	books.audit(all...)
 	books.once(all...)
 	calm(t, all...)
+	for i := range 50 { // while one is being stored, the others are refused, and tried again
+		var wg sync.WaitGroup
+		var first atomic.Int64
+		for _, n := range nodes {
+			wg.Go(func() {
+				r, err := n.Publish(timeout(t, patience), "x", broker.Publication{Data: fmt.Sprint("mark k", i), Key: fmt.Sprint(i), Keep: true})
+				if err != nil {
+					t.Error(err)
+				} else if !r.Duplicate {
+					first.Add(1)
+				}
+			})
+		}
+		wg.Wait()
+		if first.Load() != 1 {
+			t.Errorf("%d were the first with the key %d", first.Load(), i)
+		}
+	}
 }

@@ -165,6 +165,9 @@ func (k *keeper) store(l *lane, pack []*posting) (broker.Receipt, error) {
 			}
 			return receipt, nil
 		case errors.Is(err, errRefused):
+			if sent != "" { // an earlier attempt may have been taken
+				err = fmt.Errorf("%w: %w", ErrUnconfirmed, err)
+			}
 			return broker.Receipt{}, err
 		case !errors.Is(err, errUnsent) && sent == "":
 			sent = now
@@ -261,6 +264,9 @@ func (k *keeper) isOf(epoch string, high uint64, ack *jetstream.PubAck) bool {
 	return true
 }
 
+// inProcess is what a stream with replicas answers to a repetition while what it repeats is being stored.
+const inProcess jetstream.ErrorCode = 10158
+
 // notStored looks into the error of an attempt, and waits until another one makes sense.
 func (k *keeper) notStored(ctx context.Context, s *session, err error) error {
 	var refused *jetstream.APIError
@@ -270,6 +276,8 @@ func (k *keeper) notStored(ctx context.Context, s *session, err error) error {
 		return fmt.Errorf("%w: %w", errRefused, denied.error)
 	case errors.Is(err, nats.ErrMaxPayload):
 		return fmt.Errorf("%w: %w: %w", errRefused, broker.ErrTooBig, err)
+	case errors.As(err, &refused) && refused.ErrorCode == inProcess:
+		return errUnsent
 	case errors.As(err, &refused):
 		return fmt.Errorf("%w by the stream: %w", errRefused, err)
 	case errors.Is(err, jetstream.ErrNoStreamResponse), errors.Is(err, nats.ErrNoResponders):
