@@ -173,7 +173,8 @@ func (g *group) examine(made []published, drops bool, topics ...string) (f figur
 				switch {
 				case at == i:
 					f.own += gone
-					if untold > 0 {
+					// What the network holds of a connection that was given up while it stalled can arrive behind the gap, in part.
+					if untold > 0 && (g.mode != Core || untold > doubt) {
 						g.t.Errorf("a %s client misses %d of its own instance, and was not told", c.kind, untold)
 					}
 					if !drops && c.kind != "returning" && gone > doubt {
