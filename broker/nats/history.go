@@ -48,7 +48,7 @@ func (b *Broker) After(ctx context.Context, name, epoch string, offset uint64, m
 	case s == nil:
 		return broker.Page{}, b.down()
 	}
-	limited, cancel := k.request(ctx, s, 2*apiTimeout)
+	limited, cancel := k.request(ctx, s)
 	defer cancel()
 	page, err := k.after(limited, s, subject, epoch, offset, max(most, 1))
 	switch {

@@ -13,12 +13,13 @@ import (
 	"time"
 )
 
-// sieve is the way to a server for which publications to some subjects take longer, or are lost.
+// sieve is the way to a server on which publications to some subjects take longer, or are lost, and all is slow.
 type sieve struct {
 	listener net.Listener
 	target   string
 	wg       sync.WaitGroup
 	what     atomic.Pointer[sifted]
+	pace     atomic.Int64 // bytes a millisecond from the server; 0: any
 	conns    sync.Map
 }
 
@@ -64,8 +65,25 @@ func (s *sieve) accept() {
 		}
 		s.conns.Store(from, nil)
 		s.conns.Store(to, nil)
-		s.wg.Go(func() { defer to.Close(); defer from.Close(); _, _ = io.Copy(from, to) })
+		s.wg.Go(func() { defer to.Close(); defer from.Close(); s.trickle(from, to) })
 		s.wg.Go(func() { defer to.Close(); defer from.Close(); s.sift(to, from) })
+	}
+}
+
+func (s *sieve) trickle(to io.Writer, from io.Reader) {
+	for b := make([]byte, 4<<10); ; {
+		n, err := from.Read(b)
+		if n > 0 {
+			if _, err := to.Write(b[:n]); err != nil {
+				return
+			}
+			if pace := s.pace.Load(); pace > 0 {
+				<-time.After(time.Duration(int64(n)/pace) * time.Millisecond)
+			}
+		}
+		if err != nil {
+			return
+		}
 	}
 }
 
