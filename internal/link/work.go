@@ -97,17 +97,33 @@ func (l *Link) work() {
 		l.closing.Reply(struct{}{})
 	case !l.working.Load(), l.timer != nil:
 	case len(l.wanted)+len(l.ended) > 0:
-		subscribe := make([]*feed, 0, len(l.wanted))
-		for f := range l.wanted {
-			f.tried = true
-			subscribe = append(subscribe, f)
+		subscribe := l.takeWanted()
+		var unsubscribe []*feed
+		if len(l.wanted) == 0 {
+			unsubscribe, l.ended = l.ended, nil
 		}
-		unsubscribe := l.ended
-		clear(l.wanted)
-		l.ended = nil
 		l.calling = true
 		go l.call(subscribe, unsubscribe)
 	}
+}
+
+// takeWanted returns what is subscribed next: what the broker does not keep, and after that the rest, for which it may have to ask elsewhere.
+// So topics without a history do not wait for an answer that others need.
+func (l *Link) takeWanted() []*feed {
+	subscribe := make([]*feed, 0, len(l.wanted))
+	for _, keeps := range []bool{false, true} {
+		for f := range l.wanted {
+			if f.keeps() == keeps {
+				f.tried = true
+				subscribe = append(subscribe, f)
+				delete(l.wanted, f)
+			}
+		}
+		if len(subscribe) > 0 {
+			break
+		}
+	}
+	return subscribe
 }
 
 // call makes and ends subscriptions at the broker. It is an edge: it may block.
