@@ -289,10 +289,7 @@ func (d *dispatcher) beginAt(f *feed, r *result, tail stored) {
 	k.last, k.known, k.time = tail.seq, max(tail.seq, r.last), r.time
 	offset := behind(r.last)
 	if tail.seq > 0 {
-		offset = behind(tail.seq)
-		if list, err := decodePack(tail.data); err == nil {
-			offset = offsetOf(tail.seq, len(list)-1)
-		}
+		offset = offsetOf(tail.seq, tail.last)
 		k.time = max(k.time, tail.time.UnixNano())
 	}
 	f.begin(r.epoch, offset)

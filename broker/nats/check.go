@@ -115,7 +115,7 @@ func (k *keeper) awaitSession() *session {
 
 // look does a check.
 func (k *keeper) look(s *session, c check, epoch string, seen uint64) (*result, error) {
-	ctx, cancel := k.request(k.b.life, s, 2*apiTimeout)
+	ctx, cancel := k.request(k.b.life, s)
 	defer cancel()
 	if c.doubt {
 		if _, err := k.compared(ctx, s); err != nil {

@@ -29,6 +29,7 @@ const (
 
 var (
 	errAnswer = errors.New("natsbroker: JetStream gave an answer that cannot be understood")
+	errSilent = errors.New("natsbroker: JetStream did not answer")
 	errStale  = errors.New("natsbroker: a replica of the stream is behind")
 	// errNone says that none of the subjects has a message, errRemoved that one is not there, perhaps because it was removed meanwhile.
 	errNone    = errors.New("natsbroker: no message")
@@ -41,6 +42,7 @@ type stored struct {
 	time   time.Time
 	data   []byte
 	unread bool // it cannot be read, and nothing else is known of it
+	last   int  // of the last message of a subject, instead of its data: the index of its last publication; between: it cannot be read
 }
 
 // publications returns what a message holds.
@@ -79,15 +81,23 @@ func (k *keeper) get(ctx context.Context, s *session, r getRequest, each func(su
 		return getEnd{}, err
 	}
 	defer func() { _ = sub.Unsubscribe() }()
+	next, silent := context.WithCancel(ctx) // each message has as long: there may be many, on a slow connection
+	defer silent()
+	timer := time.AfterFunc(k.answer, silent)
+	defer timer.Stop()
 	if err := s.conn.PublishMsg(&nats.Msg{Subject: k.api + "DIRECT.GET." + k.name, Reply: inbox, Data: body}); err != nil {
 		return getEnd{}, err
 	}
 	unread := false // the message before has headers that cannot be read: what follows says where it is
 	for {
-		m, err := sub.NextMsgWithContext(ctx)
-		if err != nil {
+		m, err := sub.NextMsgWithContext(next)
+		switch {
+		case err != nil && next.Err() != nil && ctx.Err() == nil:
+			return getEnd{}, errSilent
+		case err != nil:
 			return getEnd{}, err
 		}
+		timer.Reset(k.answer)
 		seq := fromServer(m.Header, jetstream.SequenceHeader)
 		if unread && m.Header != nil {
 			if one, err := parseSeq(fromServer(m.Header, jetstream.LastSequenceHeader)); err == nil {
@@ -192,6 +202,11 @@ func (k *keeper) someTails(ctx context.Context, s *session, all map[string]store
 	for try, next := 0, behind+1; try < lagTries; {
 		begun := next
 		end, err := k.get(ctx, s, getRequest{Seq: next, MultiLast: subjects, MaxBytes: pageBytes}, func(subject string, m stored) {
+			m.last = between
+			if list, err := m.publications(); err == nil {
+				m.last = len(list) - 1
+			}
+			m.data = nil // there may be many
 			all[subject] = m
 			next = max(next, m.seq+1)
 		})

@@ -65,7 +65,7 @@ func (k *keeper) fetch(r *filled) error {
 	if s == nil {
 		return errInterrupted
 	}
-	ctx, cancel := k.request(k.b.life, s, 2*apiTimeout)
+	ctx, cancel := k.request(k.b.life, s)
 	defer cancel()
 	var err error
 	if r.list, r.pending, err = k.page(ctx, s, r.feed.source, r.begun); err != nil {

@@ -48,7 +48,7 @@ func (b *Broker) After(ctx context.Context, name, epoch string, offset uint64, m
 	case s == nil:
 		return broker.Page{}, b.down()
 	}
-	limited, cancel := k.request(ctx, s, 2*apiTimeout)
+	limited, cancel := k.request(ctx, s)
 	defer cancel()
 	page, err := k.after(limited, s, subject, epoch, offset, max(most, 1))
 	switch {
@@ -61,7 +61,7 @@ func (b *Broker) After(ctx context.Context, name, epoch string, offset uint64, m
 	case !s.alive():
 		return broker.Page{}, broker.ErrDown
 	}
-	return broker.Page{}, fmt.Errorf("natsbroker: %w", unanswered(limited, err))
+	return broker.Page{}, unanswered(limited, err)
 }
 
 // after reads pages of the stream. Each begins with the last message that is known already: if that is still there, nothing between is gone.

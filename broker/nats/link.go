@@ -259,7 +259,7 @@ func (b *Broker) asked() (list []*feed) {
 
 // hasStream asks for the stream, and makes it if it is not there.
 func (b *Broker) hasStream(s *session) bool {
-	ctx, cancel := b.keeper.request(b.life, s, apiTimeout)
+	ctx, cancel := b.keeper.request(b.life, s)
 	defer cancel()
 	_, err := b.keeper.info(ctx, s)
 	if err == nil {

@@ -198,3 +198,30 @@ func TestCloseEndsPublish(t *testing.T) {
 		t.Error("Publish waits")
 	}
 }
+
+// TestMuchOnASlowConnection: an answer may take as long as it needs, if it goes on.
+func TestMuchOnASlowConnection(t *testing.T) {
+	s := startServer(t, withJetStream(t))
+	p, other := newSieve(t, s.addr()), keepNode(t, s.url(), Options{})
+	n := nodeWith(t, p.url(), func(k *keeper) { k.answer = 100 * time.Millisecond })
+	var ledgers []*ledger
+	var subs []broker.Subscription
+	for i := range 30 {
+		l := &ledger{name: fmt.Sprint("x", i)}
+		other.keep(l.name, strings.Repeat("x", 50_000))
+		ledgers, subs = append(ledgers, l), append(subs, broker.Subscription{Name: l.name, Keep: true, To: l})
+	}
+	p.pace.Store(3_000) // half a second for all
+	begun := time.Now()
+	must(t, n.Subscribe(timeout(t, patience), subs))
+	if took := time.Since(begun); took < 300*time.Millisecond {
+		t.Errorf("that was no slow connection: %v", took)
+	}
+	for _, l := range ledgers {
+		other.keep(l.name, "last")
+	}
+	for _, l := range ledgers {
+		await(t, "the last", func() bool { return l.got("last") })
+	}
+	calm(t, ledgers...)
+}

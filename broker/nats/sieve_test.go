@@ -10,14 +10,16 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
-// sieve is the way to a server on which publications to some subjects are lost.
+// sieve is the way to a server on which publications to some subjects are lost, or all is slow.
 type sieve struct {
 	listener net.Listener
 	target   string
 	wg       sync.WaitGroup
 	lost     atomic.Pointer[string] // what their subjects begin with; nil: none are
+	pace     atomic.Int64           // bytes a millisecond from the server; 0: any
 	conns    sync.Map
 }
 
@@ -53,8 +55,25 @@ func (s *sieve) accept() {
 		}
 		s.conns.Store(from, nil)
 		s.conns.Store(to, nil)
-		s.wg.Go(func() { defer to.Close(); defer from.Close(); _, _ = io.Copy(from, to) })
+		s.wg.Go(func() { defer to.Close(); defer from.Close(); s.trickle(from, to) })
 		s.wg.Go(func() { defer to.Close(); defer from.Close(); s.sift(to, from) })
+	}
+}
+
+func (s *sieve) trickle(to io.Writer, from io.Reader) {
+	for b := make([]byte, 4<<10); ; {
+		n, err := from.Read(b)
+		if n > 0 {
+			if _, err := to.Write(b[:n]); err != nil {
+				return
+			}
+			if pace := s.pace.Load(); pace > 0 {
+				<-time.After(time.Duration(int64(n)/pace) * time.Millisecond)
+			}
+		}
+		if err != nil {
+			return
+		}
 	}
 }
 

@@ -85,6 +85,7 @@ type keeper struct {
 	api      string // prefix of the subjects of JetStream
 	from, to string // prefixes of subjects: published to, and published again by the stream
 	slow     time.Duration
+	answer   time.Duration // how long one may take
 	replicas atomic.Int64
 	warned   atomic.Bool // of other limits
 
@@ -112,6 +113,7 @@ func newKeeper(b *Broker) *keeper {
 		from:      b.options.Group + ".p.",
 		to:        b.options.Group + ".d.",
 		slow:      slowClock,
+		answer:    apiTimeout,
 		kick:      make(chan struct{}, 1),
 		lanes:     make(map[string]*lane),
 		requests:  make(map[context.Context]context.CancelCauseFunc),
@@ -149,6 +151,8 @@ var errStream = errors.New("natsbroker: the stream cannot be used")
 
 // info asks for the stream, and makes it if it is not there.
 func (k *keeper) info(ctx context.Context, s *session) (*jetstream.StreamInfo, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*k.answer)
+	defer cancel()
 	waited := k.current() == "" || k.b.options.Stream.Memory
 	for range 8 {
 		before := k.sighted()
@@ -209,19 +213,20 @@ func fault(ctx context.Context, err error) error {
 	return fmt.Errorf("natsbroker: %w", err)
 }
 
-// request is limit for what waits for JetStream. It also ends when the server does not permit that.
-func (k *keeper) request(parent context.Context, s *session, d time.Duration) (context.Context, context.CancelFunc) {
-	limited, cancel := s.limit(parent, d)
-	ctx, deny := context.WithCancelCause(limited)
+// request returns a context for what waits for JetStream. It ends with the parent, with the network connection, and when the server does not
+// permit that. Each answer has its own time.
+func (k *keeper) request(parent context.Context, s *session) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(parent)
+	stop := context.AfterFunc(s.ctx, func() { cancel(nil) })
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.requests[ctx] = deny
+	k.requests[ctx] = cancel
 	return ctx, func() {
 		k.mu.Lock()
 		defer k.mu.Unlock()
 		delete(k.requests, ctx)
-		deny(nil)
-		cancel()
+		stop()
+		cancel(nil)
 	}
 }
 

@@ -83,9 +83,15 @@ func TestStreamIsMadeAnewUnnoticed(t *testing.T) {
 // slowNode has another slow clock.
 func slowNode(t testing.TB, s *natsServer, clock time.Duration) *node {
 	t.Helper()
-	b, err := New(Options{URL: s.url(), Mode: JetStream, Logger: slog.New(slog.DiscardHandler)})
+	return nodeWith(t, s.url(), func(k *keeper) { k.slow = clock })
+}
+
+// nodeWith has a keeper that is set up by a function.
+func nodeWith(t testing.TB, url string, set func(*keeper)) *node {
+	t.Helper()
+	b, err := New(Options{URL: url, Mode: JetStream, Logger: slog.New(slog.DiscardHandler)})
 	must(t, err)
-	b.keeper.slow = clock
+	set(b.keeper)
 	n := &node{b, new(diary), t}
 	must(t, b.Open(n.diary))
 	t.Cleanup(func() { _ = b.Close(timeout(t, patience)) })

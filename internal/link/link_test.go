@@ -211,6 +211,65 @@ func TestSubscribeIsTriedAgain(t *testing.T) {
 	})
 }
 
+// TestTopicsThatAreNotKept do not wait for what the broker does not answer for others.
+func TestTopicsThatAreNotKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &scripted{}
+		b.subscribe = func(ctx context.Context, subs []broker.Subscription) error {
+			if slices.ContainsFunc(subs, func(s broker.Subscription) bool { return s.Keep }) {
+				<-ctx.Done()
+				return ctx.Err()
+			}
+			return nil
+		}
+		l, _ := start(t, b)
+		kept := topic.Spawn("kept", topic.Options{Joining: true, QueueBytes: 1000, History: topic.History{Messages: 1}, OnLoad: func(*topic.Topic, topic.Load) {}})
+		t.Cleanup(kept.Stop)
+		for i := range 5 {
+			plain := spawn(t, fmt.Sprint("plain ", i))
+			if i == 0 {
+				l.Enter(kept)
+			}
+			l.Enter(plain)
+			time.Sleep(13 * time.Second)
+			synctest.Wait()
+			if !isLive(plain) || isLive(kept) {
+				t.Errorf("topic %d is live: %v, and the one that is kept: %v", i, isLive(plain), isLive(kept))
+			}
+		}
+		l.Leave(kept)
+		time.Sleep(20 * time.Second)
+		synctest.Wait()
+		if calls := b.told(); !strings.HasSuffix(calls, "-kept") {
+			t.Errorf("it was told %s", calls)
+		}
+	})
+}
+
+// TestTopicsThatAreKept do not wait for ever for others that come and go all the time.
+func TestTopicsThatAreKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var l *link.Link
+		b, n := &scripted{}, 0
+		b.subscribe = func(context.Context, []broker.Subscription) error {
+			time.Sleep(time.Millisecond)
+			if n++; n < 20 {
+				l.Enter(spawn(t, fmt.Sprint("plain ", n)))
+			}
+			return nil
+		}
+		l, _ = start(t, b)
+		kept := topic.Spawn("kept", topic.Options{Joining: true, QueueBytes: 1000, History: topic.History{Messages: 1}, OnLoad: func(*topic.Topic, topic.Load) {}})
+		t.Cleanup(kept.Stop)
+		l.Enter(kept)
+		time.Sleep(5 * time.Millisecond)
+		synctest.Wait()
+		if calls := b.told(); !strings.Contains(calls, "+kept") {
+			t.Errorf("it was told %s", calls)
+		}
+	})
+}
+
 // TestTopicsThatEndEarly: whatever the broker may have of a topic that has ended is ended there, once, and nothing else.
 func TestTopicsThatEndEarly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -3,6 +3,7 @@ package link
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/fanqie/tank-websocket-go-server/actor"
@@ -97,17 +98,45 @@ func (l *Link) work() {
 		l.closing.Reply(struct{}{})
 	case !l.working.Load(), l.timer != nil:
 	case len(l.wanted)+len(l.ended) > 0:
-		subscribe := make([]*feed, 0, len(l.wanted))
-		for f := range l.wanted {
-			f.tried = true
-			subscribe = append(subscribe, f)
-		}
-		unsubscribe := l.ended
-		clear(l.wanted)
-		l.ended = nil
+		subscribe, unsubscribe := l.takeWork()
 		l.calling = true
 		go l.call(subscribe, unsubscribe)
 	}
+}
+
+// takeWork returns what is subscribed and unsubscribed next: in turn what the broker does not keep, and the rest, for which it may have to
+// ask elsewhere. So topics without a history do not wait for an answer that others need.
+func (l *Link) takeWork() (subscribe, unsubscribe []*feed) {
+	kept := !l.lastKept
+	if !l.has(kept) {
+		kept = !kept
+	}
+	l.lastKept = kept
+	for f := range l.wanted {
+		if f.keeps() == kept {
+			f.tried = true
+			subscribe = append(subscribe, f)
+			delete(l.wanted, f)
+		}
+	}
+	l.ended = slices.DeleteFunc(l.ended, func(f *feed) bool {
+		is := f.keeps() == kept
+		if is {
+			unsubscribe = append(unsubscribe, f)
+		}
+		return is
+	})
+	return subscribe, unsubscribe
+}
+
+// has reports whether there is something to do about what the broker keeps, or about the rest.
+func (l *Link) has(kept bool) bool {
+	for f := range l.wanted {
+		if f.keeps() == kept {
+			return true
+		}
+	}
+	return slices.ContainsFunc(l.ended, func(f *feed) bool { return f.keeps() == kept })
 }
 
 // call makes and ends subscriptions at the broker. It is an edge: it may block.
