@@ -169,14 +169,20 @@ func unanswered(ctx context.Context, err error) error {
 	return err
 }
 
-// page returns messages of a subject from a sequence on, and how many follow.
+// page returns messages of a subject from a sequence on, and how many follow. If there are some behind that sequence, one of them is among
+// these, however large they are.
 func (k *keeper) page(ctx context.Context, s *session, subject string, from uint64) (list []stored, pending uint64, err error) {
-	r := getRequest{Seq: max(from, 1), NextFor: subject, Batch: pageCount, MaxBytes: pageBytes}
-	end, err := k.get(ctx, s, r, func(_ string, m stored) { list = append(list, m) })
-	if errors.Is(err, errRemoved) && len(list) == 0 {
-		return nil, 0, nil
+	for bytes := pageBytes; ; bytes *= 4 {
+		list = nil
+		r := getRequest{Seq: max(from, 1), NextFor: subject, Batch: pageCount, MaxBytes: bytes}
+		end, err := k.get(ctx, s, r, func(_ string, m stored) { list = append(list, m) })
+		switch {
+		case errors.Is(err, errRemoved) && len(list) == 0:
+			return nil, 0, nil
+		case err != nil || end.pending == 0 || len(list) != 1 || list[0].seq > from:
+			return list, end.pending, err
+		}
 	}
-	return list, end.pending, err
 }
 
 // tails returns the last message of each subject that has one behind a sequence. They are from a replica that knows the stream up to

@@ -468,6 +468,31 @@ func TestSlowAndFilled(t *testing.T) {
 	}
 }
 
+// TestLargeMessagesAreFetched, of which one fills a page.
+func TestLargeMessagesAreFetched(t *testing.T) {
+	s := startServer(t, withJetStream(t))
+	n, other := slowNode(t, s, time.Hour), keepNode(t, s.url(), Options{})
+	l, data := n.listen("x"), strings.Repeat("x", 3*pageBytes)
+	for i := range 3 {
+		other.keep("x", fmt.Sprint(i, data))
+	}
+	await(t, "all", func() bool { return l.got("2" + data) })
+	hear := n.deaf(l)
+	for i := range 3 {
+		other.keep("x", fmt.Sprint("missed ", i, data))
+	}
+	must(t, n.conn.Flush())
+	await(t, "they are dropped", func() bool { return len(n.in) == 0 })
+	hear()
+	other.keep("x", "last")
+	await(t, "what was fetched", func() bool { return l.got("missed 2"+data) && l.got("last") })
+	calm(t, l)
+	page, err := n.After(timeout(t, patience), "x", l.epoch(), 0, 100)
+	if must(t, err); len(page.Messages) != 7 || !page.Whole {
+		t.Errorf("%d messages, whole: %v", len(page.Messages), page.Whole)
+	}
+}
+
 // TestServerFindsAKeepingNodeSlow and ends its connection. What it was not sent, it fetches.
 func TestServerFindsAKeepingNodeSlow(t *testing.T) {
 	s := startServer(t, withJetStream(t), func(o *server.Options) { o.MaxPending, o.MaxPayload = 1<<20, 1<<20 })
