@@ -514,7 +514,7 @@ func TestServerFindsAKeepingNodeSlow(t *testing.T) {
 
 // TestMessagesThatGoDuringAFetch: what the stream drops while a page is read is missing from its middle, and told.
 func TestMessagesThatGoDuringAFetch(t *testing.T) {
-	rounds := 40
+	rounds := 20
 	if testing.Short() {
 		rounds = 10
 	}

@@ -13,20 +13,14 @@ import (
 	"time"
 )
 
-// sieve is the way to a server on which publications to some subjects take longer, or are lost, and all is slow.
+// sieve is the way to a server on which publications to some subjects are lost, or all is slow.
 type sieve struct {
 	listener net.Listener
 	target   string
 	wg       sync.WaitGroup
-	what     atomic.Pointer[sifted]
-	pace     atomic.Int64 // bytes a millisecond from the server; 0: any
+	lost     atomic.Pointer[string] // what the subjects of publications that are lost begin with; nil: none are
+	pace     atomic.Int64           // bytes a millisecond from the server; 0: any
 	conns    sync.Map
-}
-
-// sifted are the publications that a sieve holds up.
-type sifted struct {
-	prefix string        // of their subjects
-	delay  time.Duration // 0: they are lost
 }
 
 func newSieve(t testing.TB, target string) *sieve {
@@ -46,11 +40,9 @@ func newSieve(t testing.TB, target string) *sieve {
 func (s *sieve) url() string { return "nats://" + s.listener.Addr().String() }
 
 // lose has publications with such subjects lost, until pass.
-func (s *sieve) lose(prefix string) { s.what.Store(&sifted{prefix: prefix}) }
+func (s *sieve) lose(prefix string) { s.lost.Store(&prefix) }
 
-func (s *sieve) slow(prefix string, d time.Duration) { s.what.Store(&sifted{prefix, d}) }
-
-func (s *sieve) pass() { s.what.Store(nil) }
+func (s *sieve) pass() { s.lost.Store(nil) }
 
 func (s *sieve) accept() {
 	for {
@@ -88,13 +80,6 @@ func (s *sieve) trickle(to io.Writer, from io.Reader) {
 }
 
 func (s *sieve) sift(to io.Writer, from io.Reader) {
-	var mu sync.Mutex // of to
-	write := func(b []byte) error {
-		mu.Lock()
-		defer mu.Unlock()
-		_, err := to.Write(b)
-		return err
-	}
 	for r := bufio.NewReader(from); ; {
 		line, err := r.ReadString('\n')
 		if err != nil {
@@ -112,17 +97,11 @@ func (s *sieve) sift(to io.Writer, from io.Reader) {
 			}
 			b, subject = append(b, rest...), f[1]
 		}
-		w := s.what.Load()
-		switch {
-		case subject == "" || w == nil || !strings.HasPrefix(subject, w.prefix):
-			if write(b) != nil {
-				return
-			}
-		case w.delay > 0:
-			s.wg.Go(func() {
-				<-time.After(w.delay)
-				_ = write(b)
-			})
+		if lost := s.lost.Load(); lost != nil && strings.HasPrefix(subject, *lost) {
+			continue
+		}
+		if _, err := to.Write(b); err != nil {
+			return
 		}
 	}
 }
