@@ -169,20 +169,55 @@ func unanswered(ctx context.Context, err error) error {
 	return err
 }
 
-// page returns messages of a subject from a sequence on, and how many follow. If there are some behind that sequence, one of them is among
-// these, however large they are.
-func (k *keeper) page(ctx context.Context, s *session, subject string, from uint64) (list []stored, pending uint64, err error) {
-	for bytes := pageBytes; ; bytes *= 4 {
-		list = nil
+// page is what is stored of a subject from a sequence on. Nothing is missing between its messages.
+type page struct {
+	list    []stored
+	pending uint64 // messages that follow
+	whole   bool   // it begins with that sequence
+	cut     bool   // its first messages were dropped while it was read, and are not in it
+}
+
+// page fetches one. If there are messages behind that sequence, one of them is in it, however large they are.
+//
+// A server drops what is too old also while it reads. So it is asked again for the first message, after the others: the oldest are dropped first, and
+// nothing is missing behind one that is still there.
+func (k *keeper) page(ctx context.Context, s *session, subject string, from uint64) (p page, err error) {
+	for bytes := pageBytes; ; {
+		p.list = nil
 		r := getRequest{Seq: max(from, 1), NextFor: subject, Batch: pageCount, MaxBytes: bytes}
-		end, err := k.get(ctx, s, r, func(_ string, m stored) { list = append(list, m) })
+		end, err := k.get(ctx, s, r, func(_ string, m stored) { p.list = append(p.list, m) })
+		p.pending = end.pending
 		switch {
-		case errors.Is(err, errRemoved) && len(list) == 0:
-			return nil, 0, nil
-		case err != nil || end.pending == 0 || len(list) != 1 || list[0].seq > from:
-			return list, end.pending, err
+		case len(p.list) == 0 && (err == nil || errors.Is(err, errRemoved)):
+			return p, nil
+		case err != nil:
+			return p, err
+		case len(p.list) == 1 && p.list[0].seq == from && p.pending > 0:
+			bytes *= 4
+			continue
 		}
+		first, err := k.first(ctx, s, subject, p.list[0].seq)
+		if err != nil {
+			return p, err
+		}
+		for len(p.list) > 0 && (first == 0 || p.list[0].seq < first) {
+			p.list, p.cut = p.list[1:], true
+		}
+		if len(p.list) > 0 || first == 0 {
+			p.whole = !p.cut && p.list[0].seq == from
+			return p, nil
+		}
+		from = first // all of them have gone meanwhile
 	}
+}
+
+// first returns the first message of a subject from a sequence on, or 0.
+func (k *keeper) first(ctx context.Context, s *session, subject string, from uint64) (seq uint64, err error) {
+	_, err = k.get(ctx, s, getRequest{Seq: from, NextFor: subject, Batch: 1}, func(_ string, m stored) { seq = m.seq })
+	if errors.Is(err, errRemoved) {
+		return 0, nil
+	}
+	return seq, err
 }
 
 // tails returns the last message of each subject that has one behind a sequence. They are from a replica that knows the stream up to

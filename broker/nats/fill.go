@@ -13,13 +13,12 @@ const maxTries = 10
 
 // filled is what an edge has fetched for a feed.
 type filled struct {
-	feed    *feed
-	epoch   string
-	begun   uint64 // the sequence it begins at, or above
-	list    []stored
-	pending uint64
-	limits  // afterwards
-	err     error
+	feed  *feed
+	epoch string
+	begun uint64 // the sequence it begins at, or above
+	page
+	limits // afterwards
+	err    error
 }
 
 // fill has an edge fetch what is behind the last message that is known. The feed waits for that.
@@ -68,7 +67,7 @@ func (k *keeper) fetch(r *filled) error {
 	ctx, cancel := k.request(k.b.life, s)
 	defer cancel()
 	var err error
-	if r.list, r.pending, err = k.page(ctx, s, r.feed.source, r.begun); err != nil {
+	if r.page, err = k.page(ctx, s, r.feed.source, r.begun); err != nil {
 		return unanswered(ctx, err)
 	}
 	// Afterwards: messages from another stream would be found out now, and what is still there was there before.
@@ -108,11 +107,11 @@ func (d *dispatcher) filled(r *filled) {
 // spliced delivers a page, which is whole if it begins with the last message that is known, or nothing was dropped since.
 func (d *dispatcher) spliced(f *feed, r *filled) {
 	k, list := f.keep, r.list
-	whole := k.last != 0 && len(list) > 0 && list[0].seq == k.last
+	whole := k.last != 0 && r.whole
 	for len(list) > 0 && list[0].seq <= k.known {
 		list = list[1:]
 	}
-	if !whole && (isReset(list) || !k.proves(r.limits, len(list)+int(r.pending))) { // #nosec G115 -- a count
+	if !whole && (r.cut || isReset(list) || !k.proves(r.limits, len(list)+int(r.pending))) { // #nosec G115 -- a count
 		if k.last = 0; len(list) > 0 {
 			k.known = list[0].seq - 1
 			f.restart(errGone, before(list[0].seq))

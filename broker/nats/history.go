@@ -73,23 +73,23 @@ func (k *keeper) after(ctx context.Context, s *session, subject, epoch string, o
 		place.last = from // there was a message
 	}
 	for first := true; ; first = false {
-		list, pending, err := k.page(ctx, s, subject, from)
+		p, err := k.page(ctx, s, subject, from)
 		if err != nil {
 			return broker.Page{}, err
 		}
-		there := from > 0 && len(list) > 0 && list[0].seq == from
-		if first {
-			h.Whole, count = there, len(list)+int(pending) // #nosec G115 -- a count
-		} else if !there {
+		switch {
+		case first && !p.cut:
+			h.Whole, count = p.whole, len(p.list)+int(p.pending) // #nosec G115 -- a count
+		case !p.whole:
 			h.again(from)
 		}
-		for _, m := range list {
+		for _, m := range p.list {
 			if h.add(m); h.More {
 				break
 			}
 			from = m.seq
 		}
-		if pending == 0 || len(list) == 0 || h.More {
+		if p.pending == 0 || len(p.list) == 0 || h.More {
 			break
 		}
 	}

@@ -511,3 +511,45 @@ func TestServerFindsAKeepingNodeSlow(t *testing.T) {
 		t.Errorf("told %d times, down %d times", l.losses(), b.count("down"))
 	}
 }
+
+// TestMessagesThatGoDuringAFetch: what the stream drops while a page is read is missing from its middle, and told.
+func TestMessagesThatGoDuringAFetch(t *testing.T) {
+	rounds := 20
+	if testing.Short() {
+		rounds = 10
+	}
+	s := startServer(t, withJetStream(t))
+	n, other := slowNode(t, s, time.Hour), keepNode(t, s.url(), Options{})
+	l, books, js := n.listen("x"), newBooks(t), apiOf(t, s)
+	for i := range rounds {
+		config := other.keeper.config()
+		config.Metadata = map[string]string{epochKey: l.epoch()}
+		_, err := js.UpdateStream(timeout(t, patience), config)
+		must(t, err)
+		books.through(other, fmt.Sprint("begin ", i), l)
+		hear := n.deaf(l)
+		var wg sync.WaitGroup
+		for j := range 400 {
+			wg.Go(func() {
+				r, err := other.Publish(timeout(t, patience), "x", broker.Publication{Data: fmt.Sprint(i, " ", j), Key: fmt.Sprint(i, " ", j), Keep: true})
+				must(t, err)
+				books.mu.Lock()
+				defer books.mu.Unlock()
+				books.stored["x"][r] = fmt.Sprint(i, " ", j)
+			})
+		}
+		wg.Wait()
+		must(t, n.conn.Flush())
+		await(t, "they are dropped", func() bool { return len(n.in) == 0 })
+		hear()
+		config.MaxMsgsPerSubject = 10
+		wg.Go(func() {
+			_, err := js.UpdateStream(timeout(t, patience), config)
+			must(t, err)
+		})
+		books.through(other, fmt.Sprint("end ", i), l)
+		wg.Wait()
+	}
+	books.audit(l)
+	t.Logf("told %d times", l.losses())
+}

@@ -225,3 +225,28 @@ func TestMuchOnASlowConnection(t *testing.T) {
 	}
 	calm(t, ledgers...)
 }
+
+// TestSilentAPI: while JetStream answers nobody who asks for something, publications go on, and so does what is not kept.
+func TestSilentAPI(t *testing.T) {
+	s := startServer(t, withJetStream(t))
+	p := newSieve(t, s.addr())
+	n := nodeWith(t, p.url(), func(k *keeper) { k.answer = 100 * time.Millisecond })
+	l, books := n.listen("x"), newBooks(t)
+	p.lose("$JS.API.")
+	late := []broker.Subscription{{Name: "late", Keep: true, To: &ledger{name: "late"}}}
+	if err := n.Subscribe(timeout(t, 50*time.Millisecond), late); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Subscribe: %v", err)
+	}
+	if _, err := n.After(timeout(t, patience), "x", l.epoch(), 0, 1); err == nil || !strings.Contains(err.Error(), "did not answer") {
+		t.Errorf("After: %v", err)
+	}
+	n.subscribe("plain")
+	n.publish("plain", "1")
+	n.awaitMessage("plain", "1")
+	books.through(n, "1", l)
+	p.pass()
+	must(t, n.Subscribe(timeout(t, patience), late))
+	books.through(n, "2", l)
+	books.audit(l)
+	calm(t, l)
+}

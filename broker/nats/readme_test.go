@@ -102,8 +102,8 @@ func keepsAll(n *node) bool {
 	return within(500*time.Millisecond, func() bool { // the purge
 		page, err := n.After(ctx, "x", r.Epoch, 0, 10)
 		k := n.keeper
-		list, _, lost := k.page(ctx, n.session.Load(), k.from+"x", 1)
-		return err == nil && lost == nil && len(page.Messages) == 0 && len(list) == 1
+		p, lost := k.page(ctx, n.session.Load(), k.from+"x", 1)
+		return err == nil && lost == nil && len(page.Messages) == 0 && len(p.list) == 1
 	})
 }
 

@@ -18,7 +18,7 @@ type sieve struct {
 	listener net.Listener
 	target   string
 	wg       sync.WaitGroup
-	lost     atomic.Pointer[string] // what their subjects begin with; nil: none are
+	lost     atomic.Pointer[string] // what the subjects of publications that are lost begin with; nil: none are
 	pace     atomic.Int64           // bytes a millisecond from the server; 0: any
 	conns    sync.Map
 }
@@ -39,8 +39,10 @@ func newSieve(t testing.TB, target string) *sieve {
 
 func (s *sieve) url() string { return "nats://" + s.listener.Addr().String() }
 
-// lose has publications lost from now on whose subjects begin with that.
+// lose has publications with such subjects lost, until pass.
 func (s *sieve) lose(prefix string) { s.lost.Store(&prefix) }
+
+func (s *sieve) pass() { s.lost.Store(nil) }
 
 func (s *sieve) accept() {
 	for {
@@ -95,7 +97,7 @@ func (s *sieve) sift(to io.Writer, from io.Reader) {
 			}
 			b, subject = append(b, rest...), f[1]
 		}
-		if lost := s.lost.Load(); subject != "" && lost != nil && strings.HasPrefix(subject, *lost) {
+		if lost := s.lost.Load(); lost != nil && strings.HasPrefix(subject, *lost) {
 			continue
 		}
 		if _, err := to.Write(b); err != nil {
