@@ -198,7 +198,7 @@ func WithProtocols(protocols ...Protocol) Option {
 // WithTopics sets what the topics that match a pattern keep, and whether they know who is in them. A pattern is a topic's name, or a
 // prefix with a "*" behind it, which also stands for nothing. A pattern without "*" wins over all with one, and of these the longest;
 // so exactly one pattern counts for a topic, and their options are not merged. A "*" elsewhere stands for itself. The same pattern
-// again replaces its options. A field must not be negative. Default: topics keep nothing, and do not know who is in them.
+// again replaces its options. A field must not be negative, and Presence must be Enabled to have others. Default: topics keep nothing, and do not know who is in them.
 func WithTopics(pattern string, o TopicOptions) Option {
 	if err := wire.CheckTopic(pattern); err != nil {
 		require(false, "WithTopics", "%v", err)
@@ -209,6 +209,7 @@ func WithTopics(pattern string, o TopicOptions) Option {
 	require(h.Age >= 0, "WithTopics", "Age %v is negative", h.Age)
 	require(o.Presence.Grace >= 0, "WithTopics", "Grace %v is negative", o.Presence.Grace)
 	require(o.Presence.Max >= 0, "WithTopics", "Max %d is negative", o.Presence.Max)
+	require(o.Presence.Enabled || o.Presence.Grace == 0 && o.Presence.Max == 0 && o.Presence.Info == nil, "WithTopics", "Presence has options, and is not Enabled")
 	return func(c *config) { c.topics.set(pattern, o) }
 }
 

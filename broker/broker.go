@@ -84,6 +84,8 @@ type Page struct {
 	Whole bool
 	// More says that there are messages behind these. Without it, they are all that was published before After was called.
 	More bool
+	// End is an offset that Messages and Began do not exceed until something more is published to any name.
+	End uint64
 }
 
 // Publication is what goes to the subscribers of a name.

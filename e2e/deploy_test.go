@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"slices"
@@ -167,6 +168,29 @@ func TestDeploySpreadsClients(t *testing.T) {
 	t.Logf("%d of %d clients came back, in tenths of the time: %v", moved, count, tenths)
 	if moved < count/4 || slices.Max(tenths[:]) > moved*3/10 {
 		t.Errorf("%d of %d clients came back, in tenths of the time: %v", moved, count, tenths)
+	}
+}
+
+// TestProcessesAreRestartedInTurn: behind nginx, a process that is back takes clients at once. By default nginx avoids a process for some time when
+// it was away, and then gives it one connection in that time, until one has ended: those of clients do not end.
+func TestProcessesAreRestartedInTurn(t *testing.T) {
+	t.Parallel()
+	processes := []*server{start(t, "server", fixedAddr(t)), start(t, "server", fixedAddr(t))}
+	two := adapt(t, block(t, deployment, "nginx", "upstream"), "127.0.0.1:8080", processes[0].addr(), "127.0.0.1:8081", processes[1].addr())
+	addr := startNginx(t, two+block(t, deployment, "nginx", "proxy_pass"), "http://tank")
+	for round := range 4 {
+		i := round % 2
+		at := processes[i].addr()
+		processes[i].terminate()
+		if err := processes[i].wait(); err != nil {
+			t.Errorf("a process ended with %v", err)
+		}
+		for n := range 5 {
+			if _, resp := dial(t, "wss://"+addr+"/ws", "https://"+addr); resp.StatusCode != http.StatusSwitchingProtocols {
+				t.Errorf("round %d: connection %d is answered with %s", round+1, n+1, resp.Status)
+			}
+		}
+		processes[i] = start(t, "server", at)
 	}
 }
 

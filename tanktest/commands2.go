@@ -126,6 +126,7 @@ func (n *notes) subscribed(topic string, asked subscribing, ok json.RawMessage) 
 	}
 	if place := n.topics[topic]; replays || place == nil || place.epoch != at.Epoch {
 		n.topics[topic] = newStanding(tank.Position{Epoch: at.Epoch, Seq: s.From})
+		n.topics[topic].stood = at.Seq
 		if asked.last != nil && !s.Recovered {
 			n.topics[topic].told = at.Seq
 		}

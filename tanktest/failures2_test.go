@@ -326,7 +326,7 @@ func TestServersThatBreakTankV2AreTold(t *testing.T) {
 		"some are missing":    {`["news",9,"x",{"prev":7}]`, `number 9, came behind number 4: what came between them, up to number 7, is missing`},
 		"a duplicate":         {"[\"news\",5,\"x\"]\n[\"news\",5,\"x\"]", `number 5, came behind number 5: it is a duplicate, or out of order`},
 		"an old one":          {`["news",4,"x",{"prev":1}]`, `number 4, came behind number 4: it is a duplicate, or out of order`},
-		"a wrong predecessor": {`["news",9,"x",{"prev":3}]`, `number 9, came behind number 4: it says that the one before it is number 3`},
+		"a wrong predecessor": {"[\"news\",6,\"x\",{\"prev\":4}]\n[\"news\",9,\"x\",{\"prev\":5}]", `number 9, came behind number 6: it says that the one before it is number 5`},
 		"behind lost":         {"{\"topic\":\"news\",\"lost\":2,\"seq\":6}\n[\"news\",8,\"x\"]", `number 8, came behind number 6: number 7 is missing`},
 		"behind a gap":        {"{\"topic\":\"news\",\"gap\":{\"seq\":7}}\n[\"news\",9,\"x\"]", `number 9, came behind number 4: numbers 7 and 8 are missing`},
 		"behind a reset":      {"{\"topic\":\"news\",\"reset\":{\"epoch\":\"F\",\"seq\":0}}\n[\"news\",5,\"x\"]", `number 5, came behind number 0: numbers 1 to 4 are missing`},

@@ -15,11 +15,12 @@ type standing struct {
 	last  uint64 // number of the last publication
 	gap   uint64 // it is known that publications before this number may be missing; 0: none are
 	told  uint64 // numbers up to here may be missing in the replay of the last messages: a gap of a broker has one
+	stood uint64 // the server said that the topic stands there: between the last message up to this number and the first behind it is none
 	watch bool   // the client has asked who is in the topic, and asks again in Resume
 }
 
 func newStanding(at tank.Position) *standing {
-	return &standing{epoch: at.Epoch, whole: at.Seq, last: at.Seq}
+	return &standing{epoch: at.Epoch, whole: at.Seq, last: at.Seq, stood: at.Seq}
 }
 
 func (s *standing) position() tank.Position { return tank.Position{Epoch: s.epoch, Seq: s.whole} }
@@ -38,6 +39,9 @@ func (s *standing) take(seq uint64, prev *uint64) (wrong string) {
 	switch {
 	case seq <= s.last:
 		return "it is a duplicate, or out of order"
+	case prev != nil && before <= s.stood:
+		s.move(seq)
+		return ""
 	case before < s.last:
 		return fmt.Sprintf("it says that the one before it is number %d", before)
 	case before == s.last, before < s.gap, before <= s.told:

@@ -186,6 +186,245 @@ func TestKeptIsWhole(t *testing.T) {
 	})
 }
 
+// TestKeptIsResumedBetweenNumbers: where a topic begins on an instance, it stands at a number that none of its messages has. Those who come
+// back from there, or to there, miss nothing, and see that.
+func TestKeptIsResumedBetweenNumbers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, nodes := keepingCluster(t, 1)
+		c := nodes[0].DialV2("/")
+		c.Subscribe("news")
+		publishOn(t, nodes[0], "news", "one")
+		c.Expect("news", "one")
+		since := []tank.Position{c.Position("news")}
+		publishOn(t, nodes[0], "other", "beside it")
+		fresh := joinCluster(t, w, keepMany)
+		synctest.Wait()
+		since = append(since, fresh.DialV2("/").Subscribe("news").Position)
+		if since[1].Seq <= since[0].Seq {
+			t.Fatalf("the topic stands at %v and %v", since[0], since[1])
+		}
+		for _, data := range []string{"two", "three"} {
+			for _, at := range since {
+				for i, n := range []*clusterNode{nodes[0], fresh} {
+					back := n.DialV2("/")
+					got := back.Subscribe("news", tanktest.Since(at))
+					if !got.Recovered || got.From != at.Seq {
+						t.Errorf("instance %d, behind %v: %+v", i, at, got)
+					}
+					if data == "three" {
+						back.Expect("news", "two")
+					}
+					defer back.Expect("news", "three")
+					if data == "two" {
+						defer back.Expect("news", "two")
+					}
+				}
+			}
+			publishOn(t, nodes[0], "news", data)
+		}
+	})
+}
+
+// TestKeptIsWholeForOthers: that something is missing for one who comes back does not mean that it is for another one.
+func TestKeptIsWholeForOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, nodes := keepingCluster(t, 1)
+		c := nodes[0].DialV2("/")
+		since := []tank.Position{c.Subscribe("news").Position}
+		for i := range 5 {
+			publishOn(t, nodes[0], "news", fmt.Sprint(i))
+			c.Expect("news", fmt.Sprint(i))
+			since = append(since, c.Position("news"))
+		}
+		w.Forget("news", 3)
+		fresh := joinCluster(t, w, keepMany)
+		synctest.Wait()
+		for i, at := range since {
+			back := fresh.DialV2("/")
+			if got := back.Subscribe("news", tanktest.Since(at)); got.Recovered != (i >= 2) {
+				t.Errorf("behind %d: %+v", i, got)
+			}
+			for missed := i; i >= 2 && missed < 5; missed++ {
+				back.Expect("news", fmt.Sprint(missed))
+			}
+		}
+	})
+}
+
+// TestKeptIsWholeWhereMoreIsOnItsWay: what an instance does not have yet is not over its limit.
+func TestKeptIsWholeWhereMoreIsOnItsWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		few := tank.WithTopics("few", tank.TopicOptions{History: tank.History{Messages: 5}})
+		_, nodes := keepingCluster(t, 2, few)
+		start := nodes[0].DialV2("/").Subscribe("few").Position
+		nodes[0].broker.Lose(1)
+		publishOn(t, nodes[1], "few", "lost")
+		synctest.Wait()
+		nodes[0].broker.Delay(time.Second)
+		for range 5 {
+			publishOn(t, nodes[1], "few", "late")
+		}
+		back := nodes[0].DialV2("/")
+		if got := back.Subscribe("few", tanktest.Since(start)); !got.Recovered {
+			t.Errorf("answered %+v", got)
+		}
+		expectAll(back, "few", "lost", "late", "late", "late", "late", "late")
+	})
+}
+
+// TestKeptIsWholeBehindOthers: an instance has as many messages as are to be kept, and none was published before those but to other topics.
+func TestKeptIsWholeBehindOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		few := tank.WithTopics("few", tank.TopicOptions{History: tank.History{Messages: 5}})
+		w, nodes := keepingCluster(t, 1, few)
+		start := nodes[0].DialV2("/").Subscribe("few").Position
+		publishOn(t, nodes[0], "other", "beside it")
+		fresh := joinCluster(t, w, few)
+		synctest.Wait()
+		fresh.DialV2("/").Subscribe("few")
+		for i := range 6 {
+			if got := fresh.DialV2("/").Subscribe("few", tanktest.Since(start)); got.Recovered != (i <= 5) {
+				t.Errorf("behind %d messages: %+v", i, got)
+			}
+			publishOn(t, nodes[0], "few", "message")
+			synctest.Wait()
+		}
+		if got := fresh.DialV2("/").Subscribe("few", tanktest.Since(start)); got.Recovered {
+			t.Errorf("behind 6 messages: %+v", got)
+		}
+		late := joinCluster(t, w, few)
+		synctest.Wait()
+		late.DialV2("/").Subscribe("few")
+		publishOn(t, nodes[0], "other", "beside it")
+		end := joinCluster(t, w, few)
+		synctest.Wait()
+		end.DialV2("/").Subscribe("few")
+		for range 5 {
+			publishOn(t, nodes[0], "few", "message")
+		}
+		for _, n := range []*clusterNode{late, end} {
+			at := n.DialV2("/").Subscribe("few").Position
+			at.Seq -= 35 // 5 messages
+			if got := n.DialV2("/").Subscribe("few", tanktest.Since(at)); !got.Recovered {
+				t.Errorf("behind %d: %+v", at.Seq, got)
+			}
+			at.Seq -= 7
+			if got := n.DialV2("/").Subscribe("few", tanktest.Since(at)); !got.Recovered {
+				t.Errorf("behind %d, which is of another topic: %+v", at.Seq, got)
+			}
+			at.Seq--
+			if got := n.DialV2("/").Subscribe("few", tanktest.Since(at)); got.Recovered {
+				t.Errorf("behind %d: %+v", at.Seq, got)
+			}
+		}
+	})
+}
+
+// TestKeptIsWholeBehindWhatIsTooOld: one who has the last message comes back when that is not kept any more, behind one who lacks it.
+func TestKeptIsWholeBehindWhatIsTooOld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		short := tank.WithTopics("short", tank.TopicOptions{History: tank.History{Age: time.Minute}})
+		w, nodes := keepingCluster(t, 1, short)
+		c := nodes[0].DialV2("/")
+		start := c.Subscribe("short").Position
+		publishOn(t, nodes[0], "short", "old")
+		c.Expect("short", "old")
+		publishOn(t, nodes[0], "other", "beside it")
+		time.Sleep(2 * time.Minute)
+		fresh := joinCluster(t, w, short)
+		synctest.Wait()
+		if got := fresh.DialV2("/").Subscribe("short", tanktest.Since(start)); got.Recovered {
+			t.Errorf("answered %+v", got)
+		}
+		if got := fresh.DialV2("/").Subscribe("short", tanktest.Since(c.Position("short"))); !got.Recovered {
+			t.Errorf("answered %+v", got)
+		}
+	})
+}
+
+// TestKeptPositionsOfOthers: instances stand at different numbers where nothing of a topic is kept, and a client that comes from one to the
+// other misses nothing. A number that nothing has been given is ahead.
+func TestKeptPositionsOfOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, nodes := keepingCluster(t, 1)
+		positions := []tank.Position{nodes[0].DialV2("/").Subscribe("orders").Position}
+		for range 2 {
+			publishOn(t, nodes[0], "other", "beside it")
+			nodes = append(nodes, joinCluster(t, w, keepMany))
+			synctest.Wait()
+			at, err := nodes[len(nodes)-1].Position("orders")
+			must(t, err)
+			positions = append(positions, at)
+		}
+		var clients []*tanktest.ClientV2
+		for _, n := range nodes {
+			for _, at := range positions {
+				c := n.DialV2("/")
+				if got := c.Subscribe("orders", tanktest.Since(at)); !got.Recovered || got.From != at.Seq {
+					t.Errorf("behind %d: %+v", at.Seq, got)
+				}
+				clients = append(clients, c)
+				if page, err := n.History(context.Background(), "orders", at, 0); err != nil || !page.Whole || len(page.Messages) > 0 {
+					t.Errorf("behind %d: %+v, %v", at.Seq, page, err)
+				}
+			}
+			bogus := positions[2]
+			bogus.Seq += 1000
+			if got := n.DialV2("/").Subscribe("orders", tanktest.Since(bogus)); got.Recovered || got.Why != "ahead" {
+				t.Errorf("ahead: %+v", got)
+			}
+		}
+		for _, data := range []string{"one", "two"} {
+			publishOn(t, nodes[1], "orders", data)
+			for _, c := range clients {
+				c.Expect("orders", data)
+			}
+		}
+	})
+}
+
+// TestKeptPositionsThatAreStillToCome: a client that comes to an instance that has not got yet what the client has waits for that.
+func TestKeptPositionsThatAreStillToCome(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, nodes := keepingCluster(t, 2)
+		nodes[1].DialV2("/").Subscribe("news")
+		c := nodes[0].DialV2("/")
+		c.Subscribe("news")
+		nodes[1].broker.Delay(time.Second)
+		publishOn(t, nodes[0], "news", "one")
+		publishOn(t, nodes[0], "news", "two")
+		expectAll(c, "news", "one", "two")
+		back := nodes[1].DialV2("/")
+		if got := back.Subscribe("news", tanktest.Since(c.Position("news"))); !got.Recovered || got.Position != c.Position("news") {
+			t.Errorf("answered %+v", got)
+		}
+		publishOn(t, nodes[0], "news", "three")
+		back.Expect("news", "three")
+	})
+}
+
+// TestKeptIsWholeUpToTheLimit: what is loaded together with what has come meanwhile is one message more than is to be kept.
+func TestKeptIsWholeUpToTheLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		few := tank.WithTopics("few", tank.TopicOptions{History: tank.History{Messages: 5}})
+		w, nodes := keepingCluster(t, 1, few)
+		start := nodes[0].DialV2("/").Subscribe("few").Position
+		for range 4 {
+			publishOn(t, nodes[0], "few", "before")
+		}
+		fresh := joinCluster(t, w, few)
+		synctest.Wait()
+		fresh.DialV2("/").Subscribe("few")
+		for range 2 {
+			publishOn(t, nodes[0], "few", "live")
+		}
+		synctest.Wait()
+		if got := fresh.DialV2("/").Subscribe("few", tanktest.Since(start)); got.Recovered {
+			t.Errorf("answered %+v", got)
+		}
+	})
+}
+
 // TestKeptHistoryOfATopicThatIsNotHere is read on an instance where the topic has not begun.
 func TestKeptHistoryOfATopicThatIsNotHere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

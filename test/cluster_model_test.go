@@ -1078,7 +1078,7 @@ func (s *scribe) wrap(subs []broker.Subscription) (list []*heardBy, wrapped []br
 			h = &heardBy{Receiver: sub.To, of: s, name: sub.Name}
 			s.receivers[sub.To] = h
 		}
-		list, wrapped = append(list, h), append(wrapped, broker.Subscription{Name: sub.Name, To: h})
+		list, wrapped = append(list, h), append(wrapped, broker.Subscription{Name: sub.Name, Keep: sub.Keep, To: h})
 	}
 	return list, wrapped
 }

@@ -205,8 +205,12 @@ func TestSenselessOptionsPanicNamingTheOption(t *testing.T) {
 		"WithMessageHandler":      func() { tank.NewInstance(tank.WithMessageHandler(nil)) },
 		"WithLogger":              func() { tank.NewInstance(tank.WithLogger(nil)) },
 		"WithUpgrader":            func() { tank.NewInstance(tank.WithUpgrader(tank.Upgrader{ReadBufferSize: -1})) },
-		"SetCustomUpgrader":       func() { tank.SetCustomUpgrader(tank.Upgrader{WriteBufferSize: -1}) },
-		"subprotocol \"a b\"":     func() { tank.SetCustomUpgrader(tank.Upgrader{Subprotocols: []string{"a b"}}) },
+		"Presence has options":    func() { tank.NewInstance(tank.WithTopics("room", tank.TopicOptions{Presence: tank.Presence{Max: 5}})) },
+		"Messages -1": func() {
+			tank.NewInstance(tank.WithTopics("room", tank.TopicOptions{History: tank.History{Messages: -1}}))
+		},
+		"SetCustomUpgrader":   func() { tank.SetCustomUpgrader(tank.Upgrader{WriteBufferSize: -1}) },
+		"subprotocol \"a b\"": func() { tank.SetCustomUpgrader(tank.Upgrader{Subprotocols: []string{"a b"}}) },
 	} {
 		t.Run(option, func(t *testing.T) {
 			defer func() {

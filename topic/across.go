@@ -114,6 +114,7 @@ func (m arrived) handle(t *Topic) {
 			t.deliverBatch()
 		}
 	}
+	t.goOnAhead()
 }
 
 // isNew reports whether nothing was published with a key before, as far as the topic knows, and notes the key.

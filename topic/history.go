@@ -220,8 +220,13 @@ func (r *ring) drop(isDue func(oldest *block) bool) {
 	for len(r.blocks) > 0 && isDue(r.blocks[0]) {
 		r.memory -= r.blocks[0].memory()
 		r.count -= r.blocks[0].messages
+		r.base = nil
+		if r.blocks[0].numbers != nil { // what is behind may begin with a higher number that no message has
+			last := r.blocks[0].last()
+			r.base = &last
+		}
 		r.blocks[0] = nil
-		r.blocks, r.base = r.blocks[1:], nil
+		r.blocks = r.blocks[1:]
 	}
 	if len(r.blocks) == 0 {
 		r.blocks = nil
@@ -280,14 +285,6 @@ func (r *ring) edgeOf(last, messages uint64) uint64 {
 		messages -= uint64(b.messages) // #nosec G115 -- a count
 	}
 	return r.edge(last)
-}
-
-// before returns the number of the message before those behind a number, when the topic's last one has that number.
-func (r *ring) before(since, last uint64) uint64 {
-	if i := r.find(since); i < len(r.blocks) {
-		return r.blocks[i].number(r.blocks[i].upTo(since) - 1)
-	}
-	return last
 }
 
 // find returns which block has the first message behind a number; if none has, how many there are.

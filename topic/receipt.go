@@ -72,7 +72,7 @@ func (m publishAsked) Discard() {
 
 // acknowledge gives the answers that are due, those for one client that come one behind the other in one piece.
 func (t *Topic) acknowledge() {
-	due := append(t.receipts, t.shared.due(t.seq)...)
+	due := append(t.receipts, t.shared.due(t)...)
 	t.receipts = nil
 	for len(due) > 0 {
 		r := due[0]

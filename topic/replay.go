@@ -63,7 +63,7 @@ func (t *Topic) History(ctx context.Context, since wire.Position, most int) (Pag
 
 func (m ask) handle(t *Topic) {
 	t.deliverBatch()
-	if m.held > 0 { // and may have asked already
+	if m.held > 0 || t.shared.waits(m.Member) { // and may have asked already
 		refuse(m.Subscriber, m.ID)
 		m.Ask.Done()
 		return
@@ -151,7 +151,8 @@ func (t *Topic) reply(a *Ask) (reply wire.Subscribed, parts []*wire.Batch) {
 	if !a.Since.IsZero() {
 		reply.Replay = wire.BehindSince
 		if reply.Missed = t.missed(reply.At.Epoch, a.Since, edge); reply.Missed == "" {
-			reply.From = t.history.before(a.Since.Seq, t.seq)
+			reply.From = a.Since.Seq
+			reply.At.Seq = max(reply.At.Seq, reply.From)
 		}
 	}
 	if a.Last > 0 && (reply.Replay == wire.NoReplay || reply.Missed != "") {
@@ -166,6 +167,8 @@ func (t *Topic) missed(epoch string, since wire.Position, edge uint64) string {
 	switch {
 	case since.Epoch != epoch:
 		return wire.MissedEpoch
+	case since.Seq > t.seq && t.shared != nil && t.shared.ahead.isPlace(t.seq, since.Seq):
+		return ""
 	case since.Seq > t.seq:
 		return wire.MissedAhead
 	case since.Seq < t.doubt:

@@ -1,6 +1,7 @@
 package topic
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -18,14 +19,18 @@ type shared struct {
 	onLoad    func(*Topic, Load) // immutable
 	began     bool               // the broker has said where the topic stands
 	from      uint64             // what came behind that number need not be asked for: the topic has it, as far as it keeps so much
+	least     uint64             // what came behind a lower number need not be asked for: something is missing, or more than is kept
+	oldest    bool               // the topic has the oldest message that there is, as far as it keeps so much
 	load      Load               // that is under way; the zero Load: none
 	attempts  uint64             // of loading anything
 	tries     int                // of loading the same
 	needed    []uint64           // from where on those who wait need something; empty while something is loaded
-	gathering bool               // more may need something
-	asks      []ask              // that wait for it, of members
-	reads     []read             // that wait for it
-	receipts  []receipt          // of what has not come yet
+	ahead     ahead
+	gathering bool     // more may need something
+	asks      []ask    // that wait for it, of members
+	reads     []read   // that wait for it
+	receipts  []settle // of what has not come yet
+	past      []string // the last epochs before this one
 }
 
 // Load is what a topic wants to have from the broker: what was published behind one number, up to another.
@@ -34,6 +39,7 @@ type Load struct {
 	Epoch   string
 	From    uint64
 	UpTo    uint64
+	ahead   bool   // it is to see what is behind the topic's last message
 	attempt uint64 // tells it from others of the topic
 }
 
@@ -42,6 +48,7 @@ type Loaded struct {
 	Load
 	Messages []Arrival // what is kept behind From, with nothing missing in between, up to UpTo at least
 	Whole    bool      // and nothing is missing before
+	End      uint64    // no higher number was given to anything, as of then
 	Err      error     // it is not known what is there
 }
 
@@ -51,6 +58,7 @@ type (
 		load  Load
 		runs  []run
 		whole bool
+		end   uint64
 		err   error
 	}
 	settle struct { // answered when what has a number is delivered, or will not be
@@ -68,9 +76,10 @@ func (t *Topic) Began(at wire.Position) { t.ref.Post(began{at}) }
 // Loaded gives the topic what it wanted to have. It never blocks, but takes a while: it encodes the messages. It has to be called once for
 // each Load.
 func (t *Topic) Loaded(l Loaded) {
-	m := loaded{load: l.Load, whole: l.Whole, err: l.Err}
+	m := loaded{load: l.Load, whole: l.Whole, end: l.End, err: l.Err}
 	if l.Err == nil {
 		m.runs = t.encodeRuns(l)
+		m.whole = m.whole && l.surplus() == 0
 	}
 	t.ref.Post(m)
 }
@@ -105,24 +114,50 @@ func (m settle) Discard() {
 }
 
 func (m settle) handle(t *Topic) {
-	if s := t.shared; s != nil && t.epochIs(m.at.Epoch) && m.seq > t.seq {
-		s.receipts = append(s.receipts, m.receipt)
+	if s := t.shared; s != nil && s.began && s.awaits(m.at, t) {
+		s.receipts = append(s.receipts, m)
 		return
 	}
 	t.receipts = append(t.receipts, m.receipt)
 }
 
-// due returns the receipts of what has come, up to a number. The nil shared has none.
-func (s *shared) due(seq uint64) (due []receipt) {
+// maxPast is how many epochs before its own a topic knows.
+const maxPast = 8
+
+// awaits reports whether what has a position is still to come: also in an epoch that the broker has begun, and not told of yet.
+func (s *shared) awaits(at wire.Position, t *Topic) bool {
+	if t.epochIs(at.Epoch) {
+		return at.Seq > t.seq
+	}
+	return at.Epoch != "" && !slices.Contains(s.past, at.Epoch)
+}
+
+// nextEpoch begins an epoch. What was published in another one does not come any more.
+func (s *shared) nextEpoch(t *Topic, epoch string) {
+	if before := t.epoch.Load(); before != nil {
+		s.past = append(s.past[max(0, len(s.past)-maxPast+1):], *before)
+	}
+	t.epoch.Store(&epoch)
+	s.receipts = slices.DeleteFunc(s.receipts, func(m settle) bool {
+		over := m.at.Epoch != epoch
+		if over {
+			t.receipts = append(t.receipts, m.receipt)
+		}
+		return over
+	})
+}
+
+// due returns the receipts of what has come, up to a position. The nil shared has none.
+func (s *shared) due(t *Topic) (due []receipt) {
 	if s == nil || len(s.receipts) == 0 {
 		return nil
 	}
-	s.receipts = slices.DeleteFunc(s.receipts, func(r receipt) bool {
-		if r.seq <= seq {
-			due = append(due, r)
-			return true
+	s.receipts = slices.DeleteFunc(s.receipts, func(m settle) bool {
+		came := m.seq <= t.seq && t.epochIs(m.at.Epoch)
+		if came {
+			due = append(due, m.receipt)
 		}
-		return false
+		return came
 	})
 	return due
 }
@@ -144,9 +179,7 @@ func (m began) handle(t *Topic) {
 	if same {
 		m.at.Seq = max(m.at.Seq, t.seq)
 	} else {
-		t.receipts = append(t.receipts, s.receipts...) // they are of the other epoch
-		s.receipts = nil
-		t.epoch.Store(&m.at.Epoch)
+		s.nextEpoch(t, m.at.Epoch)
 	}
 	t.goOnAt(m.at.Seq)
 	switch {
@@ -164,7 +197,7 @@ func (m began) handle(t *Topic) {
 func (t *Topic) goOnAt(seq uint64) {
 	t.seq = seq
 	t.stands.Store(seq)
-	t.shared.from = seq
+	t.shared.from, t.shared.least, t.shared.oldest = seq, 0, seq == 0
 	t.shared.load = Load{} // which does not fit any more
 	t.forget()
 	t.tellKept()
@@ -174,7 +207,7 @@ func (t *Topic) goOnAt(seq uint64) {
 func (t *Topic) resetAt(seq uint64) {
 	t.deliverBatch()
 	t.goOnAt(seq)
-	t.shared.from = 0 // the broker has no more either
+	t.shared.least, t.shared.oldest = seq, true // the broker has no more either
 	t.tellPositions()
 	t.goOn()
 }
@@ -182,15 +215,17 @@ func (t *Topic) resetAt(seq uint64) {
 // lacks reports whether somebody asks for what the topic does not have, and the broker may, and if so from which number on.
 func (t *Topic) lacks(since wire.Position, last uint64) (from uint64, lacks bool) {
 	s := t.shared
-	if s == nil || !s.began || s.from == 0 {
+	if s == nil || !s.began {
 		return 0, false
 	}
 	kept, most := uint64(t.history.messages()), uint64(t.history.limits.Messages) // #nosec G115 -- counts
-	full := most > 0 && kept >= most
 	if !since.IsZero() && t.epochIs(since.Epoch) {
-		return since.Seq, since.Seq < s.from && since.Seq < t.history.edge(t.seq) && !full
+		if since.Seq > t.seq {
+			return since.Seq, !s.ahead.knows(t.seq, since.Seq)
+		}
+		return since.Seq, since.Seq >= s.least && since.Seq < s.from && since.Seq < t.history.edge(t.seq) && t.history.surplus() == 0
 	}
-	return 0, last > kept && !full
+	return 0, last > kept && !s.oldest && (most == 0 || kept < most)
 }
 
 // lacksFor is lacks for what a subscription asks for.
@@ -204,7 +239,7 @@ func (t *Topic) lacksFor(a *Ask) (from uint64, lacks bool) {
 // want has what came behind a number loaded. While something is, it is looked again after that.
 func (t *Topic) want(from uint64) {
 	s := t.shared
-	if s.load.attempt == 0 {
+	if s.load.attempt == 0 && !s.ahead.awaits(t.seq, from) {
 		s.needed = append(s.needed, from)
 		if !s.gathering {
 			t.startLoad()
@@ -219,7 +254,10 @@ func (t *Topic) startLoad() {
 	s.needed = nil
 	s.tries++
 	s.attempts++
-	s.load = Load{t.history.limits, *t.epoch.Load(), from, t.history.edge(t.seq), s.attempts}
+	s.load = Load{t.history.limits, *t.epoch.Load(), from, t.history.edge(t.seq), from > t.seq, s.attempts}
+	if s.load.ahead {
+		s.load.Limits, s.load.From, s.load.UpTo = History{}, t.seq, t.seq
+	}
 	s.onLoad(t, s.load)
 }
 
@@ -240,19 +278,34 @@ func (m loaded) handle(t *Topic) {
 	switch {
 	case m.err != nil:
 		t.deferAll(m.err)
+	case m.load.ahead:
+		s.ahead = aheadOf(m)
 	case edge <= reach:
-		s.from = 0
-		var base *uint64
-		if m.whole {
-			s.from, base = m.load.From, &m.load.From
-		}
-		t.history.addBefore(upTo(m.runs, edge), base, time.Now().UnixNano())
-		t.account()
-		t.tellKept()
+		m.add(t, edge)
 	case s.tries >= maxTries: // what was loaded ends before what the topic has begins, again and again
-		s.from = 0
+		s.least, s.oldest = edge, true
 	}
 	t.goOn()
+}
+
+// add keeps what was loaded, in front of what the topic has behind a number. Each load leaves less that need be asked for.
+func (m loaded) add(t *Topic, edge uint64) {
+	s, from := t.shared, m.load.From
+	var base *uint64
+	if m.whole {
+		base = &from
+	}
+	t.history.addBefore(upTo(m.runs, edge), base, time.Now().UnixNano())
+	t.account()
+	t.tellKept()
+	switch edge = t.history.edge(t.seq); {
+	case !m.whole: // but behind a higher number, it may be
+		s.from, s.least, s.oldest = edge, from+1, true
+	case edge > from: // the rest is more than is kept
+		s.from, s.least, s.oldest = from, edge, true
+	default:
+		s.from, s.oldest = from, from == 0
+	}
 }
 
 // goOn lets all go on who have waited for what was loaded. Some may have to wait again.
@@ -299,6 +352,11 @@ func (t *Topic) deferAll(err error) {
 	s.reads = nil
 }
 
+// waits reports whether a member has asked for something that is still to be loaded. A client may not let that pile up.
+func (s *shared) waits(m *Member) bool {
+	return s != nil && slices.ContainsFunc(s.asks, func(a ask) bool { return a.Member == m })
+}
+
 // leave drops what a member that leaves has asked.
 func (s *shared) leave(m *Member) {
 	if s == nil || len(s.asks) == 0 {
@@ -315,7 +373,7 @@ func (s *shared) leave(m *Member) {
 // dropped notes that the topic has given up what it kept up to a number, although it is permitted to keep more.
 func (s *shared) dropped(edge uint64) {
 	if s != nil {
-		s.from = edge
+		s.from, s.oldest = edge, false
 	}
 }
 
@@ -327,10 +385,19 @@ func (s *shared) end() {
 	for _, a := range s.asks {
 		a.Discard()
 	}
-	for _, r := range s.receipts {
-		settle{receipt: r}.Discard()
+	for _, m := range s.receipts {
+		m.Discard()
 	}
 	s.asks, s.reads, s.receipts = nil, nil, nil
+}
+
+// goOnAhead lets those go on who have waited for what has come.
+func (t *Topic) goOnAhead() {
+	if s := t.shared; s != nil && s.ahead.waits && s.load.attempt == 0 {
+		s.ahead.waits = false
+		t.deliverBatch()
+		t.goOn()
+	}
 }
 
 // take publishes what has come, unless it has come before.
@@ -346,6 +413,15 @@ func (t *Topic) take(p *Arrival) {
 	}
 }
 
+// surplus returns how many messages there are more than the topic keeps. Those behind UpTo do not count: they have not come yet.
+func (l *Loaded) surplus() int {
+	if l.Limits.Messages == 0 {
+		return 0
+	}
+	n, _ := slices.BinarySearchFunc(l.Messages, l.UpTo+1, func(a Arrival, seq uint64) int { return cmp.Compare(a.Seq, seq) })
+	return max(0, n-l.Limits.Messages)
+}
+
 // encodeRuns makes what the topic keeps of messages. It runs in an edge.
 func (t *Topic) encodeRuns(l Loaded) []run {
 	var runs []run
@@ -354,8 +430,7 @@ func (t *Topic) encodeRuns(l Loaded) []run {
 	if len(messages) > 0 && !l.Whole {
 		before = messages[0].Seq - 1
 	}
-	if most := limits.Messages; most > 0 && len(messages) > most {
-		surplus := len(messages) - most
+	if surplus := l.surplus(); surplus > 0 {
 		before, messages = messages[surplus-1].Seq, messages[surplus:]
 	}
 	var r run
@@ -373,7 +448,11 @@ func (t *Topic) encodeRuns(l Loaded) []run {
 		if r.messages == 0 {
 			r.before, r.began, r.numbers = before, at, new(wire.Numbers)
 		}
-		r.frames = t.envelope2.Append(r.frames, m.Seq, before, &m.Publication)
+		prev := before
+		if i == 0 && len(messages) == len(l.Messages) {
+			prev = l.From // nobody who has what came before that number takes this for a gap
+		}
+		r.frames = t.envelope2.Append(r.frames, m.Seq, prev, &m.Publication)
 		*r.numbers = append(*r.numbers, m.Seq)
 		r.messages++
 		r.at, before = at, m.Seq

@@ -50,21 +50,25 @@ func (p page) check() {
 		}
 		last = m.Offset
 	}
+	if p.End < last {
+		p.env.Errorf("brokertest: expected that End of %s is not below %d; it is %d", p.label, last, p.End)
+	}
 }
 
 // is checks a page. whole is "yes", "no", or "" for what need not be proven.
 func (p page) is(whole string, more bool, want ...sent) {
 	p.env.Helper()
-	for i := range max(len(want), len(p.Messages)) {
-		switch {
-		case i >= len(p.Messages):
-			p.env.Fatalf("brokertest: expected %d messages of %s; there are %d", len(want), p.label, len(p.Messages))
-		case i >= len(want):
-			p.env.Fatalf("brokertest: expected %d messages of %s; there is another one: %s", len(want), p.label, printed(p.Messages[i].Publication))
-		case p.Messages[i].Publication != want[i].p || p.Messages[i].Offset != want[i].receipt.Offset:
-			p.env.Fatalf("brokertest: expected message %d of %s to be %s with offset %d; it is %s with offset %d", i+1, p.label,
-				printed(want[i].p), want[i].receipt.Offset, printed(p.Messages[i].Publication), p.Messages[i].Offset)
+	for i, m := range p.Messages {
+		if i == len(want) {
+			p.env.Fatalf("brokertest: expected %d messages of %s; there is another one: %s", len(want), p.label, printed(m.Publication))
 		}
+		if w := want[i]; m.Publication != w.p || m.Offset != w.receipt.Offset { // #nosec G602 -- there are as many
+			p.env.Fatalf("brokertest: expected message %d of %s to be %s with offset %d; it is %s with offset %d", i+1, p.label,
+				printed(w.p), w.receipt.Offset, printed(m.Publication), m.Offset)
+		}
+	}
+	if len(p.Messages) < len(want) {
+		p.env.Fatalf("brokertest: expected %d messages of %s; there are %d", len(want), p.label, len(p.Messages))
 	}
 	if p.More != more {
 		p.env.Errorf("brokertest: expected More to be %v of %s; it is %v", more, p.label, p.More)

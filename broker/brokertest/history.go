@@ -114,7 +114,9 @@ func (s *server) after(n *node, r reading) (broker.Page, error) {
 	case r.epoch != s.epochName():
 		return broker.Page{}, broker.ErrEpoch
 	}
-	return s.topic(address{r.name, true}).page(r.offset, r.most), nil
+	p := s.topic(address{r.name, true}).page(r.offset, r.most)
+	p.End = s.offset
+	return p, nil
 }
 
 func (n *node) failReading(err error) {

@@ -111,7 +111,7 @@ func (d *dispatcher) spliced(f *feed, r *filled) {
 	for len(list) > 0 && list[0].seq <= k.known {
 		list = list[1:]
 	}
-	if !whole && (r.cut || isReset(list) || !k.proves(r.limits, len(list)+int(r.pending))) {
+	if !whole && (r.cut || isReset(list) || !k.proves(r.limits, len(list)+int(r.pending))) { // #nosec G115 -- a count
 		if k.last = 0; len(list) > 0 {
 			k.known = list[0].seq - 1
 			f.restart(errGone, before(list[0].seq))

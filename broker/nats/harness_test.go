@@ -23,7 +23,10 @@ func TestMain(m *testing.M) {
 	if what := os.Getenv(processEnv); what != "" {
 		os.Exit(process(what))
 	}
-	goleak.VerifyTestMain(m)
+	const server = "github.com/nats-io/nats-server/v2/server"
+	goleak.VerifyTestMain(m,
+		// A server forgets these when a stream is deleted while it is being restored. They are none of the Broker's.
+		goleak.IgnoreTopFunction(server+".(*fileStore).flushStreamStateLoop"), goleak.IgnoreTopFunction(server+"/ats.Register.func1"))
 }
 
 // patience is how long a condition may take to come true.

@@ -22,11 +22,11 @@ func (b *Broker) Fits(messages int, age time.Duration) error {
 	case b.keeper == nil:
 		return errKeepsNothing
 	case messages <= 0:
-		return errors.New("natsbroker: a history without a limit in messages does not fit into a stream")
+		return errors.New("natsbroker: a history needs a limit in messages, as the stream has one: set History.Messages below StreamOptions.Messages")
 	case messages >= o.Messages: // a client that has the last one shows with it that the others are all
-		return fmt.Errorf("natsbroker: a history of %d messages does not fit into a stream that keeps %d of a topic: it has to keep one more", messages, o.Messages)
+		return fmt.Errorf("natsbroker: History.Messages is %d, and has to be below StreamOptions.Messages, which is %d", messages, o.Messages)
 	case age > o.Age:
-		return fmt.Errorf("natsbroker: a history of %v does not fit into a stream that keeps messages for %v", age, o.Age)
+		return fmt.Errorf("natsbroker: History.Age is %v, and may not be above StreamOptions.Age, which is %v", age, o.Age)
 	}
 	return nil
 }
@@ -79,7 +79,7 @@ func (k *keeper) after(ctx context.Context, s *session, subject, epoch string, o
 		}
 		switch {
 		case first && !p.cut:
-			h.Whole, count = p.whole, len(p.list)+int(p.pending)
+			h.Whole, count = p.whole, len(p.list)+int(p.pending) // #nosec G115 -- a count
 		case !p.whole:
 			h.again(from)
 		}
@@ -104,6 +104,7 @@ func (k *keeper) after(ctx context.Context, s *session, subject, epoch string, o
 	if !h.Whole && len(h.Messages) > 0 {
 		h.Messages[0].Prev = before(h.Messages[0].Offset >> offsetBits)
 	}
+	h.End = behind(info.State.LastSeq)
 	return h.Page, nil
 }
 

@@ -21,7 +21,7 @@ const (
 	maxPackBytes = 128 << 10
 )
 
-func offsetOf(seq uint64, index int) uint64 { return seq<<offsetBits | uint64(index) }
+func offsetOf(seq uint64, index int) uint64 { return seq<<offsetBits | uint64(index) } // #nosec G115 -- not negative
 
 // behind is the position behind all of a sequence. 0 is the beginning.
 func behind(seq uint64) uint64 {

@@ -35,7 +35,13 @@ type subscriber struct {
 type place struct {
 	epoch string
 	seq   uint64
-	is    bool // it has subscribed
+	is    bool  // it has subscribed
+	first since // where it stood then
+}
+
+type since struct {
+	epoch string
+	seq   uint64
 }
 
 // returnAfter is how many publications a returning client reads of a connection.
@@ -198,9 +204,12 @@ func (s *subscriber) take(frame []byte) error {
 		default:
 			s.add(occurrence{what: "subscribed", name: name})
 		}
-		p.is, p.epoch, p.seq = true, f.Ok.Epoch, f.Ok.Seq
+		p.epoch, p.seq = f.Ok.Epoch, f.Ok.Seq
 		if f.Ok.Recovered != nil {
 			p.seq = f.Ok.From
+		}
+		if !p.is {
+			p.is, p.first = true, since{p.epoch, p.seq}
 		}
 	}
 	return nil

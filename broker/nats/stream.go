@@ -56,7 +56,7 @@ type StreamOptions struct {
 // complete checks the options and fills in defaults.
 func (o *StreamOptions) complete() error {
 	if o.Replicas < 0 || o.Messages < 0 || o.Age < 0 || o.Bytes < 0 || o.Duplicates < 0 {
-		return errors.New("natsbroker: no option of the stream is negative")
+		return errors.New("natsbroker: an option of the stream may not be negative")
 	}
 	if o.Replicas > 5 {
 		return errors.New("natsbroker: a stream has 1 to 5 replicas")
@@ -67,7 +67,7 @@ func (o *StreamOptions) complete() error {
 	setDefault(&o.Bytes, DefaultBytes)
 	setDefault(&o.Duplicates, min(DefaultDuplicates, o.Age))
 	if o.Duplicates > o.Age {
-		return errors.New("natsbroker: Duplicates of the stream is not longer than Age")
+		return errors.New("natsbroker: Duplicates of the stream may not be longer than its Age")
 	}
 	return nil
 }
@@ -205,8 +205,9 @@ func fault(ctx context.Context, err error) error {
 		return fmt.Errorf("%w: %w", errStream, denied.error)
 	case ctx.Err() != nil:
 		return fmt.Errorf("natsbroker: JetStream did not answer: %w", ctx.Err())
-	case errors.As(err, &refused) && refused.Code < 500, errors.Is(err, jetstream.ErrJetStreamNotEnabled),
-		errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount), errors.Is(err, nats.ErrNoResponders):
+	case errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, nats.ErrNoResponders):
+		return fmt.Errorf("%w: is JetStream enabled on the server, as by nats-server -js? %w", errStream, err)
+	case errors.As(err, &refused) && refused.Code < 500, errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount):
 		return fmt.Errorf("%w: %w", errStream, err)
 	}
 	return fmt.Errorf("natsbroker: %w", err)

@@ -193,6 +193,7 @@ func TestLimitsDropWhatIsOld(t *testing.T) {
 			p := newProxy(t, s.addr())
 			a, b := keepNode(t, s.url(), Options{Stream: stream}), keepNode(t, p.url(), Options{Stream: stream})
 			books := newBooks(t)
+			must(t, books.publish(a, "other", "stays first, unless it is old"))
 			x, y, empty := []*ledger{a.listen("x"), b.listen("x")}, b.listen("y"), b.listen("empty")
 			publish := func(what string) {
 				for i := range 50 {
@@ -614,8 +615,8 @@ func TestPermissionsOfAStream(t *testing.T) {
 func TestStreamOptions(t *testing.T) {
 	for want, o := range map[string]Options{
 		"only the mode": {Stream: StreamOptions{Replicas: 1}}, "1 to 5": {Mode: JetStream, Stream: StreamOptions{Replicas: 6}},
-		"negative":            {Mode: JetStream, Stream: StreamOptions{Bytes: -1}},
-		"not longer than Age": {Mode: JetStream, Stream: StreamOptions{Age: time.Minute, Duplicates: time.Hour}},
+		"negative":                       {Mode: JetStream, Stream: StreamOptions{Bytes: -1}},
+		"may not be longer than its Age": {Mode: JetStream, Stream: StreamOptions{Age: time.Minute, Duplicates: time.Hour}},
 	} {
 		if _, err := New(o); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v", want, err)

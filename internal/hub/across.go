@@ -186,7 +186,11 @@ func (o linkOwner) InForce(t *topic.Topic) { o.post(topicInForce{t}) }
 func (o linkOwner) Connected(cause error)  { o.post(brokerState{cause}) }
 func (o linkOwner) Failed(err error)       { o.fault(Fault{Kind: BrokerFailed, Err: err}) }
 func (o linkOwner) Missing(topics int, cause error) {
-	o.fault(Fault{Kind: BrokerGap, Err: fmt.Errorf("in %d topics, and of those to everybody: %w", topics, cause)})
+	where := "of those to everybody"
+	if topics > 0 {
+		where = fmt.Sprintf("in %d topics, and %s", topics, where)
+	}
+	o.fault(Fault{Kind: BrokerGap, Err: fmt.Errorf("%s: %w", where, cause)})
 }
 func (o linkOwner) Heard(data string) { o.hub.config.Heard(data) }
 

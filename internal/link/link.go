@@ -58,17 +58,18 @@ type Link struct {
 	settling   atomic.Pointer[settlement] // what Settle waits for; nil: nothing
 
 	// Owned by the actor.
-	feeds   map[*topic.Topic][]*feed
-	wanted  map[*feed]struct{} // to be subscribed
-	ended   []*feed            // to be unsubscribed
-	calling bool               // the edge is at work
-	backoff time.Duration      // how long to wait when it fails; 0: the last call did not
-	timer   *time.Timer        // runs until the next call; nil: the next call need not wait
-	losses  losses
-	loads   loads
-	sharing bool                    // the edge that shares is at work
-	toShare []shared                // what it does next
-	closing actor.Request[struct{}] // the call of Close, if it waits
+	feeds    map[*topic.Topic][]*feed
+	wanted   map[*feed]struct{} // to be subscribed
+	ended    []*feed            // to be unsubscribed
+	calling  bool               // the edge is at work
+	lastKept bool               // lately, about what the broker keeps
+	backoff  time.Duration      // how long to wait when it fails; 0: the last call did not
+	timer    *time.Timer        // runs until the next call; nil: the next call need not wait
+	losses   losses
+	loads    loads
+	sharing  bool                    // the edge that shares is at work
+	toShare  []shared                // what it does next
+	closing  actor.Request[struct{}] // the call of Close, if it waits
 }
 
 // Counters are what a link counts. Any goroutine may read them.

@@ -246,6 +246,30 @@ func TestTopicsThatAreNotKept(t *testing.T) {
 	})
 }
 
+// TestTopicsThatAreKept do not wait for ever for others that come and go all the time.
+func TestTopicsThatAreKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var l *link.Link
+		b, n := &scripted{}, 0
+		b.subscribe = func(context.Context, []broker.Subscription) error {
+			time.Sleep(time.Millisecond)
+			if n++; n < 20 {
+				l.Enter(spawn(t, fmt.Sprint("plain ", n)))
+			}
+			return nil
+		}
+		l, _ = start(t, b)
+		kept := topic.Spawn("kept", topic.Options{Joining: true, QueueBytes: 1000, History: topic.History{Messages: 1}, OnLoad: func(*topic.Topic, topic.Load) {}})
+		t.Cleanup(kept.Stop)
+		l.Enter(kept)
+		time.Sleep(5 * time.Millisecond)
+		synctest.Wait()
+		if calls := b.told(); !strings.Contains(calls, "+kept") {
+			t.Errorf("it was told %s", calls)
+		}
+	})
+}
+
 // TestTopicsThatEndEarly: whatever the broker may have of a topic that has ended is ended there, once, and nothing else.
 func TestTopicsThatEndEarly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -2,6 +2,7 @@ package link
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -28,7 +29,8 @@ const (
 type loads struct {
 	waiting []load
 	running int
-	paused  *time.Timer // runs after one has failed, until the next; nil: none has
+	paused  *time.Timer   // runs after one has failed, until the next; nil: none has
+	backoff time.Duration // how long it runs, when another one fails; 0: the last did not
 }
 
 type (
@@ -46,9 +48,14 @@ func (l *Link) Load(t *topic.Topic, wanted topic.Load) { l.ref.Post(load{t, want
 func (m load) handle(l *Link) { l.loads.waiting = append(l.loads.waiting, m) }
 
 func (m fetched) handle(l *Link) {
-	l.loads.running--
-	if m.failed && l.loads.paused == nil && l.ctx.Err() == nil {
-		l.loads.paused = time.AfterFunc(leastBackoff, func() { l.ref.Post(resume{}) })
+	s := &l.loads
+	s.running--
+	switch {
+	case !m.failed:
+		s.backoff = 0
+	case s.paused == nil && l.ctx.Err() == nil:
+		s.backoff = min(max(leastBackoff, 2*s.backoff), mostBackoff)
+		s.paused = time.AfterFunc(s.backoff, func() { l.ref.Post(resume{}) })
 	}
 }
 
@@ -90,23 +97,29 @@ func (l *Link) fetch(m load) {
 	if answer.Err != nil {
 		answer.Messages = nil
 	}
+	l.ref.Post(fetched{answer.Err != nil}) // in front of what the topic asks for next, which is to wait if this has failed
 	m.Loaded(answer)
-	l.ref.Post(fetched{answer.Err != nil})
 }
+
+var errNoProgress = errors.New("the broker answers with what it was not asked about")
 
 // fill asks the broker until the answer is complete.
 func (l *Link) fill(ctx context.Context, name string, answer *topic.Loaded) error {
 	answer.Whole = true
-	bytes := 0
+	messages, bytes := 0, 0 // up to UpTo: what is behind that has not come yet, and counts when it has
 	for from, more := answer.From, true; more; {
 		page, err := l.historian.After(ctx, name, answer.Epoch, from, pageMessages)
 		if err != nil {
 			return err
 		}
+		answer.End = page.End
 		if !page.Whole { // what came before does not belong to it
-			answer.Messages, answer.Whole, bytes = nil, false, 0
+			answer.Messages, answer.Whole, messages, bytes = nil, false, 0, 0
 		}
 		for _, m := range page.Messages {
+			if m.Offset <= from {
+				return errNoProgress
+			}
 			from = m.Offset
 			a, err := arrival(m, name)
 			if err != nil {
@@ -114,17 +127,24 @@ func (l *Link) fill(ctx context.Context, name string, answer *topic.Loaded) erro
 				continue
 			}
 			answer.Messages = append(answer.Messages, a)
-			bytes += a.Bytes()
+			if a.Seq <= answer.UpTo {
+				messages++
+				bytes += a.Bytes()
+			}
 		}
 		surplus := 0 // of more than is needed, the first are dropped
 		if most := answer.Limits.Messages; most > 0 {
-			surplus = max(0, len(answer.Messages)-most-1) // one says what is before the others
+			surplus = max(0, messages-most-1) // one says what is before the others
 		}
-		for most := answer.Limits.Bytes; most > 0 && bytes > most && surplus < len(answer.Messages); surplus++ {
+		for i := range surplus {
+			bytes -= answer.Messages[i].Bytes()
+		}
+		for most := answer.Limits.Bytes; most > 0 && bytes > most && surplus < messages; surplus++ {
 			bytes -= answer.Messages[surplus].Bytes()
 		}
 		if surplus > 0 {
 			answer.Messages, answer.Whole = answer.Messages[surplus:], false
+			messages -= surplus
 		}
 		more = page.More && len(page.Messages) > 0 && from < answer.UpTo
 	}

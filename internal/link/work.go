@@ -3,6 +3,7 @@ package link
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/fanqie/tank-websocket-go-server/actor"
@@ -47,7 +48,7 @@ func (l *Link) end(f *feed) {
 func (hurry) handle(l *Link) {
 	l.loads.stop()
 	l.stopTimer()
-	l.backoff = 0
+	l.backoff, l.loads.backoff = 0, 0
 }
 
 func (m called) handle(l *Link) {
@@ -97,33 +98,45 @@ func (l *Link) work() {
 		l.closing.Reply(struct{}{})
 	case !l.working.Load(), l.timer != nil:
 	case len(l.wanted)+len(l.ended) > 0:
-		subscribe := l.takeWanted()
-		var unsubscribe []*feed
-		if len(l.wanted) == 0 {
-			unsubscribe, l.ended = l.ended, nil
-		}
+		subscribe, unsubscribe := l.takeWork()
 		l.calling = true
 		go l.call(subscribe, unsubscribe)
 	}
 }
 
-// takeWanted returns what is subscribed next: what the broker does not keep, and after that the rest, for which it may have to ask elsewhere.
-// So topics without a history do not wait for an answer that others need.
-func (l *Link) takeWanted() []*feed {
-	subscribe := make([]*feed, 0, len(l.wanted))
-	for _, keeps := range []bool{false, true} {
-		for f := range l.wanted {
-			if f.keeps() == keeps {
-				f.tried = true
-				subscribe = append(subscribe, f)
-				delete(l.wanted, f)
-			}
-		}
-		if len(subscribe) > 0 {
-			break
+// takeWork returns what is subscribed and unsubscribed next: in turn what the broker does not keep, and the rest, for which it may have to
+// ask elsewhere. So topics without a history do not wait for an answer that others need.
+func (l *Link) takeWork() (subscribe, unsubscribe []*feed) {
+	kept := !l.lastKept
+	if !l.has(kept) {
+		kept = !kept
+	}
+	l.lastKept = kept
+	for f := range l.wanted {
+		if f.keeps() == kept {
+			f.tried = true
+			subscribe = append(subscribe, f)
+			delete(l.wanted, f)
 		}
 	}
-	return subscribe
+	l.ended = slices.DeleteFunc(l.ended, func(f *feed) bool {
+		is := f.keeps() == kept
+		if is {
+			unsubscribe = append(unsubscribe, f)
+		}
+		return is
+	})
+	return subscribe, unsubscribe
+}
+
+// has reports whether there is something to do about what the broker keeps, or about the rest.
+func (l *Link) has(kept bool) bool {
+	for f := range l.wanted {
+		if f.keeps() == kept {
+			return true
+		}
+	}
+	return slices.ContainsFunc(l.ended, func(f *feed) bool { return f.keeps() == kept })
 }
 
 // call makes and ends subscriptions at the broker. It is an edge: it may block.

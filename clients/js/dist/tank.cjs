@@ -47,7 +47,7 @@ var Subscription = class {
   c;
   /** @internal The answer to a sub says where to go on: until then, publications are ignored. */
   d = true;
-  /** @internal Up to here an answer has told that something is missing: numbers that do not come are not asked for again. */
+  /** @internal An answer has told what there is up to here: a number that does not come has no publication, or is missing and told. */
   p = 0;
   /** @internal On this connection. */
   m = false;
@@ -412,7 +412,7 @@ var Topic = class {
     const from = s.c;
     s.c = position;
     s.d = false;
-    s.p = recovered ? 0 : this.#top[1];
+    s.p = this.#top[1];
     if (!s.m) s.t({ position, until: this.#top[1], recovered, why });
     else if (!recovered) s.o({ why: why ?? "", from, to: position, missed: void 0 });
   }
@@ -422,7 +422,7 @@ var Topic = class {
       if (seq) {
         const at = s.c;
         if (s.d || !at || seq <= at[1]) continue;
-        const jumped = prev !== at[1] && prev > s.p;
+        const jumped = prev > at[1] && prev > s.p;
         if (jumped && (s.a.gaps ?? "recover") === "recover") {
           s.d = true;
           continue;

@@ -12,7 +12,7 @@ import type { Gap, Join, Message, Position, Presence, PresenceChange, SubscribeO
 export class Subscription<T = unknown> implements AsyncIterable<Message<T>> {
   /** @internal */ _at: Position | undefined;
   /** @internal The answer to a sub says where to go on: until then, publications are ignored. */ _waiting = true;
-  /** @internal Up to here an answer has told that something is missing: numbers that do not come are not asked for again. */ _told = 0;
+  /** @internal An answer has told what there is up to here: a number that does not come has no publication, or is missing and told. */ _told = 0;
   /** @internal On this connection. */ _joined = false;
   /** @internal */ readonly _options: SubscribeOptions<T>;
   readonly #topic: Topic;

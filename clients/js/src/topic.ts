@@ -122,7 +122,7 @@ export class Topic {
     const from = s._at;
     s._at = position;
     s._waiting = false;
-    s._told = recovered ? 0 : this.#top![1];
+    s._told = this.#top![1];
     if (!s._joined) s._join({ position, until: this.#top![1], recovered, why });
     else if (!recovered) s._gap({ why: why ?? "", from: from!, to: position, missed: undefined });
   }
@@ -133,7 +133,7 @@ export class Topic {
       if (seq) {
         const at = s._at;
         if (s._waiting || !at || seq <= at[1]) continue;
-        const jumped = prev !== at[1] && prev > s._told;
+        const jumped = prev > at[1] && prev > s._told;
         if (jumped && (s._options.gaps ?? "recover") === "recover") {
           s._waiting = true;
           continue;

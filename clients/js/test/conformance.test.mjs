@@ -162,7 +162,7 @@ class Dialogue {
   gaps({ topics }, frame) {
     const [topic, seq, , { prev = seq - 1 } = {}] = frame.gap ? [frame.topic] : Array.isArray(frame) ? frame : [];
     const before = topics.filter((shown) => shown.name === topic && !shown.subscription.closed && shown.at !== undefined)
-      .filter(({ at }) => frame.gap || (seq > at && prev !== at));
+      .filter(({ at, stood }) => frame.gap || (seq > at && prev > at && prev > stood));
     return before.map((shown) => {
       const since = [shown.epoch, shown.at];
       shown.at = undefined;
@@ -192,7 +192,7 @@ class Dialogue {
     assert.deepEqual(shown.calls.pop(), ["presence", here.n, shown.here]);
   }
   before({ command, handle }, { ok }) {
-    if (ok && "sub" in command) Object.assign(handle, { at: ok.from ?? ok.seq, epoch: ok.epoch });
+    if (ok && "sub" in command) Object.assign(handle, { at: ok.from ?? ok.seq, stood: ok.seq, epoch: ok.epoch });
   }
   after({ command, handle }, { ok, error }, socket) {
     if ("sub" in command) {

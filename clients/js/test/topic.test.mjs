@@ -137,6 +137,17 @@ test("prev explains numbers that are not there", async (t) => {
   assert.deepEqual(socket.sent, [{ id: 2, sub: "news", since: [E, 15] }]);
 });
 
+test("a position between two numbers is no jump", async (t) => {
+  const { socket, news } = await joined(t);
+  socket.hear(["news", 12, "a", { prev: 11 }]); // who has 10 lacks 11
+  assert.deepEqual(socket.answer({ epoch: E, seq: 30, from: 10, recovered: true }).since, [E, 10]); // and now it stands at 30, where nothing is
+  socket.hear(["news", 11, "z"], ["news", 12, "a"], ["news", 40, "b", { prev: 30 }], ["news", 50, "c", { prev: 40 }]);
+  assert.deepEqual(news.take().map((c) => c[2]), ["z", "a", "b", "c"]);
+  assert.deepEqual(socket.sent, []);
+  socket.hear(["news", 70, "e", { prev: 60 }]);
+  assert.deepEqual(socket.answer({ epoch: E, seq: 70, from: 50, recovered: true }).since, [E, 50]);
+});
+
 test("gaps: report tells a jump and goes on", async (t) => {
   const { socket, news } = await joined(t, { gaps: "report" });
   socket.hear(["news", 13, "c"], { topic: "news", gap: { seq: 20 } });

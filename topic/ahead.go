@@ -1,0 +1,36 @@
+package topic
+
+import "math"
+
+// ahead is what a topic whose messages a broker keeps knows of numbers above its own. Another instance may stand at such a number, because
+// it has got more, or because nothing was kept when the topic began there: then no message has that number. Owned by the topic.
+type ahead struct {
+	seq   uint64 // the topic's number, for which the rest is true
+	next  uint64 // number of the first message behind it
+	end   uint64 // no higher number was given to anything
+	waits bool   // somebody waits for that message
+}
+
+// aheadOf returns what was found when the topic had asked for what is behind its last message.
+func aheadOf(m loaded) ahead {
+	a := ahead{seq: m.load.From, next: math.MaxUint64, end: m.end}
+	if len(m.runs) > 0 {
+		a.next = (*m.runs[0].numbers)[0]
+	}
+	return a
+}
+
+// knows reports whether it is known what is between the topic's number and a higher one: nothing, or there is no such number.
+func (a *ahead) knows(seq, higher uint64) bool {
+	return a.seq == seq && a.end != 0 && (higher < a.next || higher > a.end)
+}
+
+// awaits reports, and notes, whether a message is between the topic's number and a higher one that was given, so it comes.
+func (a *ahead) awaits(seq, higher uint64) bool {
+	is := higher > seq && a.seq == seq && a.end != 0 && higher >= a.next && higher <= a.end
+	a.waits = a.waits || is
+	return is
+}
+
+// isPlace reports whether a higher number than the topic's is a place behind its last message, with nothing in between.
+func (a *ahead) isPlace(seq, higher uint64) bool { return a.knows(seq, higher) && higher <= a.end }
