@@ -47,9 +47,10 @@ func awayAtTheBeginning(e *env) {
 func downAndUp(e *env) {
 	a, b := e.node(), e.node()
 	list := []*receiver{a.listen("news"), b.listen("news"), b.listen("more"), a.listen("\x00control")}
+	names := []string{"news", "more", "\x00control"}
 	for round := range 3 {
-		for _, r := range list {
-			a.publish(r.name, text(fmt.Sprint("before ", round)))
+		for _, name := range names {
+			a.publish(name, text(fmt.Sprint("before ", round)))
 		}
 		for _, r := range list {
 			e.wait(func() bool { return r.has(fmt.Sprint("before ", round)) }, "a publication for %s", r.label)
@@ -65,8 +66,8 @@ func downAndUp(e *env) {
 		a.waitUp()
 		b.waitUp()
 		// At once: Up says that subscriptions are in force.
-		for _, r := range list {
-			a.publish(r.name, text(fmt.Sprint("after ", round)))
+		for _, name := range names {
+			a.publish(name, text(fmt.Sprint("after ", round)))
 		}
 		for _, r := range list {
 			e.wait(func() bool { return r.has(fmt.Sprint("after ", round)) }, "for %s, without being asked for again, what was published after Up", r.label)
