@@ -100,23 +100,27 @@ func (c *Client) handleSubscribe2(cmd *wire.Command2) {
 // awaitRoom waits until no more than half of the outbox is queued, and returns how many bytes a replay may have. With a policy that
 // drops messages, the outbox of a client that is too slow is full for ever: then it does not wait, and a replay may have what is left.
 func (c *Client) awaitRoom() (bytes int) {
-	outbox := c.m.config.limits.OutboxBytes
-	half := outbox / 2
 	if c.m.config.outboxPolicy == OutboxClose {
+		half := c.m.config.limits.OutboxBytes / 2
 		c.session.Client.AwaitRoom(half)
 		return half
 	}
-	return int(max(0, min(int64(half), int64(outbox)-c.session.Client.Queued())))
+	return int(max(0, c.room()))
+}
+
+// room returns how many bytes a replay may have that does not wait; less than 0, when that is too much already.
+func (c *Client) room() int64 {
+	outbox, queued := int64(c.m.config.limits.OutboxBytes), c.session.Client.Queued()
+	if c.m.config.outboxPolicy == OutboxClose {
+		return outbox/2 - queued
+	}
+	return min(outbox/2, outbox-queued)
 }
 
 // takeRoom takes room for a replay that nobody has waited for: half of what is left of what replays may have, so that others may begin at
 // the same time. release gives it back, when what is replayed is queued. Any goroutine may call it.
 func (c *Client) takeRoom() (bytes int, release func()) {
-	outbox := int64(c.m.config.limits.OutboxBytes)
-	most := outbox/2 - c.session.Client.Queued()
-	if c.m.config.outboxPolicy != OutboxClose {
-		most = min(outbox/2, outbox-c.session.Client.Queued())
-	}
+	most := c.room()
 	for {
 		taken := c.replaying.Load()
 		share := max(0, (most-taken)/2)

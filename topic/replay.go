@@ -10,7 +10,7 @@ import (
 )
 
 // What a subscriber of tank.v2 asks for when it subscribes, and what it is answered: the reply, then messages that the topic has kept,
-// then live ones. All functions in this file run in the topic's actor, but History, which runs in an edge, Discard, and refuse.
+// then live ones. All functions in this file run in the topic's actor, but History, which runs in an edge, Discard, refuse and deliver.
 
 // Ask is a command to subscribe of tank.v2.
 type Ask struct {
@@ -86,7 +86,12 @@ func (m ask) Discard() {
 // refuse answers a command to a topic that is given up. Any goroutine may call it.
 func refuse(to Subscriber, id uint64) {
 	r := wire.Refusal{ID: id, Code: wire.RefusedBusy, Message: "the subscription did not begin: try again"}
-	if _, idle := to.Deliver(r.Batch(to.Encoding())); idle {
+	deliver(to, r.Batch(to.Encoding()))
+}
+
+// deliver gives a subscriber an answer, and has it written. Any goroutine may call it.
+func deliver(to Subscriber, b *wire.Batch) {
+	if _, idle := to.Deliver(b); idle {
 		go to.Flush()
 	}
 }

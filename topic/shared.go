@@ -107,10 +107,7 @@ func (m settle) Discard() {
 	if m.to == nil {
 		return
 	}
-	e := m.to.Encoding()
-	if _, idle := m.to.Deliver(wire.NewAnswers(e, wire.AppendPublished(nil, m.id, m.seq, m.duplicate), 1)); idle {
-		go m.to.Flush()
-	}
+	deliver(m.to, wire.NewAnswers(m.to.Encoding(), wire.AppendPublished(nil, m.id, m.seq, m.duplicate), 1))
 }
 
 func (m settle) handle(t *Topic) {

@@ -87,10 +87,18 @@ func (h *Hub) resetAcross(ctx context.Context, name string) error {
 	if err != nil {
 		return translateBroker(err)
 	}
-	if t := h.topics.find(name); t != nil && t.IsShared() {
+	if t := h.findShared(name); t != nil {
 		if err := t.AwaitDelivered(ctx, wire.Position{Epoch: r.Epoch, Seq: r.Offset}); !errors.Is(err, actor.ErrStopped) {
 			return translate(err)
 		}
+	}
+	return nil
+}
+
+// findShared returns a topic whose messages the broker keeps, or nil when there is none here.
+func (h *Hub) findShared(name string) *topic.Topic {
+	if t := h.topics.find(name); t != nil && t.IsShared() {
+		return t
 	}
 	return nil
 }

@@ -44,14 +44,15 @@ func (h *Hub) publish(patience patience, p *wire.Publication) error {
 func (h *Hub) PublishFrom(timeout time.Duration, s *Session, p *wire.Publication, owner string, id uint64) error {
 	if h.link != nil {
 		r, err := h.publishAcross(patience{timeout: timeout}, p, owner, false)
-		switch t := h.topics.find(p.Topic); {
-		case err != nil || id == 0:
-		case t != nil && t.IsShared():
+		if err != nil || id == 0 {
+			return err
+		}
+		if t := h.findShared(p.Topic); t != nil {
 			t.Acknowledge(wire.Position{Epoch: r.Epoch, Seq: r.Offset}, r.Duplicate, s.Client, id)
-		default:
+		} else {
 			s.acknowledge(id, r.Offset, r.Duplicate)
 		}
-		return err
+		return nil
 	}
 	found, err := h.put(patience{timeout: timeout}, p.Topic, false, func() topic.Message {
 		if id == 0 && p.Key == "" {
@@ -113,7 +114,7 @@ func (h *Hub) PublishAsked(ctx context.Context, p *wire.Publication) (wire.Posit
 			return at, err
 		}
 		at = wire.Position{Epoch: r.Epoch, Seq: r.Offset}
-		if t := h.topics.find(p.Topic); t != nil && t.IsShared() {
+		if t := h.findShared(p.Topic); t != nil {
 			_ = t.AwaitDelivered(ctx, at) // it is published, whatever becomes of the topic here
 		}
 		return at, nil

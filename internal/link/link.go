@@ -103,7 +103,7 @@ type (
 	shut struct{ actor.Request[struct{}] } // answered when the edge is not at work, and will not be
 )
 
-// Backoff after calls of Subscribe that have failed, and how long each may take.
+// Backoff after calls of the broker that have failed, and how long one of Subscribe may take.
 const (
 	leastBackoff = 50 * time.Millisecond
 	mostBackoff  = 2 * time.Second

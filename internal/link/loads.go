@@ -54,7 +54,7 @@ func (m fetched) handle(l *Link) {
 	case !m.failed:
 		s.backoff = 0
 	case s.paused == nil && l.ctx.Err() == nil:
-		s.backoff = min(max(leastBackoff, 2*s.backoff), mostBackoff)
+		s.backoff = longer(s.backoff)
 		s.paused = time.AfterFunc(s.backoff, func() { l.ref.Post(resume{}) })
 	}
 }

@@ -67,12 +67,17 @@ func (m called) handle(l *Link) {
 		return
 	}
 	if l.ctx.Err() == nil {
-		l.backoff = min(max(leastBackoff, 2*l.backoff), mostBackoff)
+		l.backoff = longer(l.backoff)
 		l.timer = time.AfterFunc(l.backoff, func() { l.ref.Post(elapsed{}) })
 		if !l.IsDown() { // which was reported
 			l.owner.Failed(fmt.Errorf("subscribing to %d topics: %w", len(m.subscribed), m.err))
 		}
 	}
+}
+
+// longer returns the backoff after one that did not help.
+func longer(backoff time.Duration) time.Duration {
+	return min(max(leastBackoff, 2*backoff), mostBackoff)
 }
 
 func (elapsed) handle(l *Link) { l.stopTimer() }
