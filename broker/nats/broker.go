@@ -83,7 +83,7 @@ type Broker struct {
 	queue  *queue         // from read to dispatch
 	gate   *gate
 	events *events
-	stop   chan struct{}   // closed by Close
+	stop   <-chan struct{} // that of life
 	life   context.Context // ends at the same time
 	die    context.CancelFunc
 	wg     sync.WaitGroup
@@ -154,7 +154,6 @@ func New(o Options) (*Broker, error) {
 		queue:     newQueue(o.MaxPending, o.MaxPendingBytes),
 		gate:      newGate(),
 		events:    newEvents(),
-		stop:      make(chan struct{}),
 		leaving:   make(chan struct{}),
 		feeds:     make(map[broker.Receiver]*feed),
 		bySub:     make(map[*nats.Subscription]*feed),
@@ -164,6 +163,7 @@ func New(o Options) (*Broker, error) {
 		b.log = slog.Default()
 	}
 	b.life, b.die = context.WithCancel(context.Background())
+	b.stop = b.life.Done()
 	if o.Mode == JetStream {
 		b.keeper = newKeeper(b)
 	}
@@ -256,7 +256,6 @@ func (b *Broker) shut(ctx context.Context) error {
 	case <-ctx.Done():
 		err = ctx.Err()
 	}
-	close(b.stop)
 	b.die()
 	b.gate.close()
 	b.mu.Lock()

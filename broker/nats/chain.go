@@ -180,11 +180,7 @@ func (f *feed) restart(cause error, offset uint64) {
 // begin says where the feed stands. Nothing may wait to be delivered.
 func (f *feed) begin(epoch string, offset uint64) {
 	f.keep.epoch, f.keep.offset = epoch, offset
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if !f.ended && !f.silent.Load() {
-		f.to.Began(epoch, offset)
-	}
+	f.tell(func() { f.to.Began(epoch, offset) })
 	f.begun.Store(true)
 }
 

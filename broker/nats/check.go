@@ -159,15 +159,7 @@ func (k *keeper) concerned(c check, all bool) []*feed {
 	if !c.all && !all {
 		return slices.Collect(maps.Keys(c.feeds))
 	}
-	k.b.mu.RLock()
-	defer k.b.mu.RUnlock()
-	var list []*feed
-	for _, f := range k.b.feeds {
-		if f.keep != nil && f.inForce.Load() {
-			list = append(list, f)
-		}
-	}
-	return list
+	return k.b.feedsThat(func(f *feed) bool { return f.keep != nil && f.inForce.Load() })
 }
 
 // maxFailures is how many checks may fail in a row before the connection counts as down.

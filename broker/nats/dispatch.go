@@ -4,8 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"sync"
 	"time"
 
@@ -192,17 +190,22 @@ func (d *dispatcher) deliver() {
 	d.touched = d.touched[:0]
 }
 
-// kept returns the feeds of what is kept.
-func (d *dispatcher) kept() []*feed {
-	d.b.mu.RLock()
-	defer d.b.mu.RUnlock()
+// feedsThat returns those that are something.
+func (b *Broker) feedsThat(are func(*feed) bool) []*feed {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
 	var list []*feed
-	for _, f := range d.b.feeds {
-		if f.keep != nil {
+	for _, f := range b.feeds {
+		if are(f) {
 			list = append(list, f)
 		}
 	}
 	return list
+}
+
+// kept returns the feeds of what is kept.
+func (d *dispatcher) kept() []*feed {
+	return d.b.feedsThat(func(f *feed) bool { return f.keep != nil })
 }
 
 // interrupt waits until subscriptions are in force again, and tells all of the gap before anything from the new network connection is
@@ -216,13 +219,9 @@ func (d *dispatcher) interrupt(id uint64) bool {
 	if b.keeper != nil {
 		d.cut(d.kept())
 	}
-	b.mu.RLock()
-	feeds := slices.Collect(maps.Values(b.feeds))
-	b.mu.RUnlock()
-	feeds = slices.DeleteFunc(feeds, func(f *feed) bool {
-		return f.keep != nil || f.born >= id || f.told >= id // it is younger than the gap, or has been told of it
-	})
-	for _, f := range feeds {
+	for _, f := range b.feedsThat(func(f *feed) bool {
+		return f.keep == nil && f.born < id && f.told < id // else it is younger than the gap, or has been told of it
+	}) {
 		f.lose(errInterrupted)
 		f.told = now
 	}

@@ -44,21 +44,22 @@ func (f *feed) deliver() {
 	}
 	batch := f.batch
 	f.batch, f.told = nil, 0
+	f.tell(func() { f.to.Deliver(batch) })
+}
+
+// tell calls a method of the Receiver, unless none may be called any more.
+func (f *feed) tell(call func()) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if !f.ended && !f.silent.Load() {
-		f.to.Deliver(batch)
+		call()
 	}
 }
 
 // lose tells of a loss behind what has been gathered.
 func (f *feed) lose(cause error) {
 	f.deliver()
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if !f.ended && !f.silent.Load() {
-		f.to.Lost(cause)
-	}
+	f.tell(func() { f.to.Lost(cause) })
 }
 
 // over says that Unsubscribe or Close was called.

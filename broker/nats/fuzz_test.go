@@ -27,7 +27,7 @@ func FuzzToken(f *testing.F) {
 			t.Errorf("%q has the token %q, which is that of %q", one, a, back)
 		}
 		br := &Broker{prefix: "tank.c."}
-		if subject, err := br.subject(one); err == nil && len("SUB ")+len(subject)+len("  18446744073709551615\r\n") > 4096 {
+		if subject, err := subject(br.prefix, one); err == nil && len("SUB ")+len(subject)+len("  18446744073709551615\r\n") > 4096 {
 			t.Errorf("a name of %d bytes has a subject of %d", len(one), len(subject))
 		} else if err != nil && len(one) <= 1024 {
 			t.Errorf("a name of %d bytes: %v", len(one), err)

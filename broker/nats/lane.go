@@ -46,11 +46,7 @@ type posting struct {
 func (p *posting) alone() bool { return p.key != "" || p.reset }
 
 // publish stores a publication.
-func (k *keeper) publish(ctx context.Context, s *session, name string, p broker.Publication) (broker.Receipt, error) {
-	subject, err := subject(k.from, name)
-	if err != nil {
-		return broker.Receipt{}, err
-	}
+func (k *keeper) publish(ctx context.Context, s *session, subject, name string, p broker.Publication) (broker.Receipt, error) {
 	one := &posting{payload: encode(p), key: p.Key, reset: p.Reset, done: make(chan struct{})}
 	if err := k.fits(s, one.payload); err != nil {
 		return broker.Receipt{}, err

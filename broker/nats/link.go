@@ -152,16 +152,7 @@ func (b *Broker) stopped() bool {
 }
 
 // pause returns false when the Broker is closed before its end.
-func (b *Broker) pause(d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-b.stop:
-		return false
-	}
-}
+func (b *Broker) pause(d time.Duration) bool { return sleep(b.life, d) == nil }
 
 // connect makes an own connection. It may not be connected yet.
 func (b *Broker) connect() {

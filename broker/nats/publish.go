@@ -16,7 +16,11 @@ var ErrUnconfirmed = errors.New("natsbroker: the connection broke before the ser
 // Publish implements broker.Broker. What nil means depends on the Mode. While the connection stalls, it may wait for as long as a write
 // may take, 2 seconds by default, and somewhat longer than its context.
 func (b *Broker) Publish(ctx context.Context, name string, p broker.Publication) (broker.Receipt, error) {
-	subject, err := b.subject(name)
+	prefix, keep := b.prefix, b.keeper != nil && p.Keep
+	if keep {
+		prefix = b.keeper.from
+	}
+	subject, err := subject(prefix, name)
 	if err != nil {
 		return broker.Receipt{}, err
 	}
@@ -35,8 +39,8 @@ func (b *Broker) Publish(ctx context.Context, name string, p broker.Publication)
 	if s == nil {
 		return broker.Receipt{}, b.down()
 	}
-	if b.keeper != nil && p.Keep {
-		return b.keeper.publish(ctx, s, name, p)
+	if keep {
+		return b.keeper.publish(ctx, s, subject, name, p)
 	}
 	return broker.Receipt{}, b.send(ctx, s, subject, p)
 }

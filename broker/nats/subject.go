@@ -52,8 +52,6 @@ func token(name string) string {
 }
 
 // subject is where publications of a name go.
-func (b *Broker) subject(name string) (string, error) { return subject(b.prefix, name) }
-
 func subject(prefix, name string) (string, error) {
 	s := prefix + token(name)
 	if len(s) > maxSubject {

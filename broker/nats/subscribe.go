@@ -43,13 +43,9 @@ func (b *Broker) register(subs []broker.Subscription) ([]*feed, error) {
 	for _, s := range subs {
 		f := b.feeds[s.To]
 		if f == nil {
-			f = &feed{name: s.Name, to: s.To, born: dials, silent: &b.silent}
 			var err error
-			if f.subject, err = b.subject(s.Name); err != nil {
+			if f, err = b.newFeed(s, dials); err != nil {
 				return nil, err
-			}
-			if k := b.keeper; k != nil && s.Keep {
-				f.subject, f.source, f.keep = k.to+token(s.Name), k.from+token(s.Name), new(keep)
 			}
 			b.feeds[s.To] = f
 		} else if f.name != s.Name {
@@ -58,6 +54,19 @@ func (b *Broker) register(subs []broker.Subscription) ([]*feed, error) {
 		feeds = append(feeds, f)
 	}
 	return feeds, nil
+}
+
+func (b *Broker) newFeed(s broker.Subscription, dials uint64) (f *feed, err error) {
+	f = &feed{name: s.Name, to: s.To, born: dials, silent: &b.silent}
+	if b.keeper == nil || !s.Keep {
+		f.subject, err = subject(b.prefix, s.Name)
+		return f, err
+	}
+	f.keep = new(keep)
+	if f.subject, err = subject(b.keeper.to, s.Name); err == nil {
+		f.source, err = subject(b.keeper.from, s.Name)
+	}
+	return f, err
 }
 
 // enforce returns nil once all feeds are in force.
