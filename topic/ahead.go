@@ -34,3 +34,12 @@ func (a *ahead) awaits(seq, higher uint64) bool {
 
 // isPlace reports whether a higher number than the topic's is a place behind its last message, with nothing in between.
 func (a *ahead) isPlace(seq, higher uint64) bool { return a.knows(seq, higher) && higher <= a.end }
+
+// goOnAhead lets those go on who have waited for what has come.
+func (t *Topic) goOnAhead() {
+	if s := t.shared; s != nil && s.ahead.waits && s.load.attempt == 0 {
+		s.ahead.waits = false
+		t.deliverBatch()
+		t.goOn()
+	}
+}

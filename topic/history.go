@@ -178,12 +178,9 @@ func (r *ring) tail(run run) *block {
 	if len(r.blocks) == 0 {
 		return nil
 	}
-	b, l := r.blocks[len(r.blocks)-1], r.limits
-	size := len(run.frames)
-	if b.last() == run.before && (b.numbers == nil) == (run.numbers == nil) && len(b.frames)+size <= blockBytes &&
-		(l.Messages == 0 || b.messages+run.messages <= l.Messages/blockParts || len(b.frames)+size <= smallBlock) &&
-		(l.Bytes == 0 || len(b.frames)+size <= l.Bytes/blockParts) &&
-		(l.Age == 0 || run.at-b.began <= int64(l.Age/blockParts)) {
+	b := r.blocks[len(r.blocks)-1]
+	if b.last() == run.before && (b.numbers == nil) == (run.numbers == nil) &&
+		r.limits.isBlock(len(b.frames)+len(run.frames), b.messages+run.messages, run.at-b.began) {
 		return b
 	}
 	if spare := cap(b.frames) - len(b.frames); isMuch(spare, b.frames) {
@@ -191,6 +188,14 @@ func (r *ring) tail(run run) *block {
 		r.setFrames(b, slices.Clip(bytes.Clone(b.frames)))
 	}
 	return nil
+}
+
+// isBlock reports whether so many bytes of frames, of so many messages, published within so many nanoseconds, may be in one block.
+func (h History) isBlock(bytes, messages int, span int64) bool {
+	return bytes <= blockBytes &&
+		(h.Messages == 0 || messages <= h.Messages/blockParts || bytes <= smallBlock) &&
+		(h.Bytes == 0 || bytes <= h.Bytes/blockParts) &&
+		(h.Age == 0 || span <= int64(h.Age/blockParts))
 }
 
 // isMuch reports whether so many spare bytes are worth a copy of the frames.
