@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/fanqie/tank-websocket-go-server/examples/internal/chat"
+	"github.com/fanqie/tank-websocket-go-server/examples/internal/web"
 )
 
 // shutdownGrace is how long a shutdown may take before the connections that are left are cut.
@@ -43,13 +44,13 @@ func run(ctx context.Context, addr string, log *slog.Logger) error {
 		return err
 	}
 	app := chat.New(log, time.Second)
-	server := chat.NewServer(app, log)
+	server := web.NewServer(app, log)
 	app.Manager.SetHTTPServer(server) // Shutdown ends it after the last client has left
 	app.Start()
 
 	serving := make(chan error, 1)
 	go func() { serving <- server.Serve(listener) }()
-	fmt.Printf("Open %s in two windows, the second with ?name=Ada behind it. Ctrl-C ends the program.\n", chat.PageURL(listener.Addr()))
+	fmt.Printf("Open %s in two windows, the second with ?name=Ada behind it. Ctrl-C ends the program.\n", web.PageURL(listener.Addr()))
 
 	select {
 	case err = <-serving:

@@ -10,9 +10,9 @@ import (
 	"slices"
 	"strconv"
 	"sync"
-	"time"
 
 	tank "github.com/fanqie/tank-websocket-go-server"
+	"github.com/fanqie/tank-websocket-go-server/examples/internal/web"
 )
 
 const nodeCount = 2
@@ -87,26 +87,13 @@ func (c *cluster) begin(addr string, log *slog.Logger) error {
 
 // serve serves a handler until its instance is shut down.
 func (c *cluster) serve(l net.Listener, tkws *tank.Manager, handler http.Handler, log *slog.Logger) {
-	server := newServer(handler, log)
+	server := web.NewServer(handler, log)
 	tkws.SetHTTPServer(server) // Shutdown ends it after the last client has left
 	c.work.Go(func() {
 		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 			c.failed <- err
 		}
 	})
-}
-
-// newServer returns a server that bounds what a slow or idle HTTP peer can hold on to.
-func newServer(handler http.Handler, log *slog.Logger) *http.Server {
-	return &http.Server{
-		Handler:           handler,
-		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       10 * time.Second,
-		WriteTimeout:      30 * time.Second,
-		IdleTimeout:       time.Minute,
-		MaxHeaderBytes:    16 << 10,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
-	}
 }
 
 // url is where the page is.

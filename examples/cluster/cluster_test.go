@@ -25,6 +25,7 @@ import (
 	tank "github.com/fanqie/tank-websocket-go-server"
 	natsbroker "github.com/fanqie/tank-websocket-go-server/broker/nats"
 	"github.com/fanqie/tank-websocket-go-server/examples/internal/servertest"
+	"github.com/fanqie/tank-websocket-go-server/examples/internal/web"
 	"github.com/fanqie/tank-websocket-go-server/tanktest"
 )
 
@@ -482,7 +483,7 @@ func TestSlowPeersAreCutOff(t *testing.T) {
 	tkws := tank.NewInstance(tank.WithMessageHandler(func(c *tank.Client, m tank.Message) { c.Send(m) }))
 	go tkws.Start()
 	defer tkws.Shutdown(context.Background())
-	servertest.Check(t, newServer(pageHandler(tkws, nil), quiet), func(addr string) (alive func()) {
+	servertest.Check(t, web.NewServer(pageHandler(tkws, nil), quiet), func(addr string) (alive func()) {
 		ws, _, err := websocket.Dial(t.Context(), "ws://"+addr+"/ws", nil)
 		must(t, err)
 		return func() {

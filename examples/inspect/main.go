@@ -21,6 +21,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/fanqie/tank-websocket-go-server/examples/internal/chat"
+	"github.com/fanqie/tank-websocket-go-server/examples/internal/web"
 	"github.com/fanqie/tank-websocket-go-server/inspector"
 	tankprometheus "github.com/fanqie/tank-websocket-go-server/metrics/prometheus"
 )
@@ -76,7 +77,7 @@ func run(ctx context.Context, addr, password string, crowd int, log *slog.Logger
 		return errors.Join(err, listener.Close())
 	}
 	expvar.Publish("tank", expvar.Func(func() any { return app.Manager.Stats() }))
-	server := chat.NewServer(handler, log)
+	server := web.NewServer(handler, log)
 	app.Manager.SetHTTPServer(server) // Shutdown ends it after the last client has left
 	app.Start()
 
@@ -84,7 +85,7 @@ func run(ctx context.Context, addr, password string, crowd int, log *slog.Logger
 	serving := make(chan error, 2)
 	go func() { serving <- server.Serve(listener) }()
 	go func() { serving <- server.Serve(nearby) }()
-	page := chat.PageURL(listener.Addr())
+	page := web.PageURL(listener.Addr())
 	fmt.Printf("The chat is at %s\n", page)
 	fmt.Printf("For operators, any name and the password %s:\n  %sinspector/\n  %smetrics\n  %sdebug/vars\nCtrl-C ends the program.\n", password, page, page, page)
 	visiting, goHome := context.WithCancel(ctx)

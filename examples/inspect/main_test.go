@@ -17,6 +17,7 @@ import (
 
 	"github.com/fanqie/tank-websocket-go-server/examples/internal/chat"
 	"github.com/fanqie/tank-websocket-go-server/examples/internal/servertest"
+	"github.com/fanqie/tank-websocket-go-server/examples/internal/web"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -194,7 +195,7 @@ func TestSlowPeersAreCutOff(t *testing.T) {
 	}
 	app.Start()
 	defer app.Shutdown(context.Background())
-	servertest.Check(t, chat.NewServer(handler, slog.New(slog.DiscardHandler)), func(addr string) (alive func()) {
+	servertest.Check(t, web.NewServer(handler, slog.New(slog.DiscardHandler)), func(addr string) (alive func()) {
 		ws, _, err := websocket.Dial(t.Context(), "ws://"+addr+"/ws?user_id=Ada", nil)
 		if err != nil {
 			t.Fatal(err)

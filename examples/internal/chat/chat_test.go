@@ -15,6 +15,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/fanqie/tank-websocket-go-server/examples/internal/servertest"
+	"github.com/fanqie/tank-websocket-go-server/examples/internal/web"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -326,7 +327,7 @@ func TestShutdownSaysGoodbye(t *testing.T) {
 
 func TestSlowPeersAreCutOff(t *testing.T) {
 	f := serve(t)
-	servertest.Check(t, NewServer(f.Chat, slog.New(slog.DiscardHandler)), func(addr string) (alive func()) {
+	servertest.Check(t, web.NewServer(f.Chat, slog.New(slog.DiscardHandler)), func(addr string) (alive func()) {
 		ws, _, err := websocket.Dial(f.ctx, "ws://"+addr+"/ws?user_id=Ada", nil)
 		if err != nil {
 			t.Fatal(err)

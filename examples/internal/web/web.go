@@ -1,4 +1,4 @@
-// Package web holds what the pages of the examples share. The pages may be mounted anywhere, so they ask for it beside themselves.
+// Package web holds what the pages of the examples, and the servers of the larger ones, share. The pages may be mounted anywhere, so they ask for it beside themselves.
 package web
 
 import (
