@@ -243,24 +243,62 @@ func TestProcessesWithoutFaults(t *testing.T) {
 	})
 }
 
+// killServer kills the server with signal 9, again and again. It returns how long it took until all instances were up again, and until each
+// was reached by all.
+func (g *group) killServer(times int) (up, through pauses) {
+	g.t.Helper()
+	for range times {
+		g.server.kill()
+		for _, instance := range g.instances {
+			await(g.t, "down", func() bool { return instance.stats().Down })
+		}
+		g.start()
+		begun := time.Now()
+		g.awaitUp()
+		up = append(up, time.Since(begun))
+		g.through()
+		through = append(through, time.Since(begun))
+	}
+	return up, through
+}
+
+// cutOff cuts the connection of an instance, again and again. It returns how long it took until each was reached by all.
+func (g *group) cutOff(times int) (through pauses) {
+	g.t.Helper()
+	for i := range times {
+		g.proxies[1].cut()
+		if i%2 == 0 {
+			await(g.t, "down", func() bool { return g.instances[1].stats().Down })
+		}
+		g.proxies[1].heal()
+		begun := time.Now()
+		g.through()
+		through = append(through, time.Since(begun))
+	}
+	return through
+}
+
+// stall stalls the connection of an instance for that long, or until it has found that out.
+func (g *group) stall(least time.Duration) {
+	g.t.Helper()
+	old := g.proxies[1].open()
+	g.proxies[1].stall()
+	begun, end := time.Now(), time.After(least)
+	await(g.t, "down", func() bool { return g.instances[1].stats().Down })
+	down := time.Since(begun)
+	<-end
+	g.proxies[1].lose(old)
+	begun = time.Now()
+	g.through()
+	g.t.Logf("down after %d ms; all reached by all %d ms after the end", down.Milliseconds(), time.Since(begun).Milliseconds())
+}
+
 // TestServerIsKilled with signal 9, again and again, under three instances.
 func TestServerIsKilled(t *testing.T) {
 	kills := count(100)
 	eachMode(t, func(t *testing.T, mode Mode) {
 		g := running(t, mode, 3, "4ms", 1, nil)
-		var up, through pauses
-		for range kills {
-			g.server.kill()
-			for _, instance := range g.instances {
-				await(t, "down", func() bool { return instance.stats().Down })
-			}
-			g.start()
-			begun := time.Now()
-			g.awaitUp()
-			up = append(up, time.Since(begun))
-			g.through()
-			through = append(through, time.Since(begun))
-		}
+		up, through := g.killServer(kills)
 		f := g.end(false)
 		t.Logf("%d kills; all up again after the server: %v; all reached by all: %v", kills, up, through)
 		if limit := time.Second * slowdown; up[len(up)-1] > limit {
@@ -277,17 +315,7 @@ func TestOneInstanceIsCutOff(t *testing.T) {
 	cuts := count(50)
 	eachMode(t, func(t *testing.T, mode Mode) {
 		g := running(t, mode, 2, "2ms", 1, nil)
-		var through pauses
-		for i := range cuts {
-			g.proxies[1].cut()
-			if i%2 == 0 {
-				await(t, "down", func() bool { return g.instances[1].stats().Down })
-			}
-			g.proxies[1].heal()
-			begun := time.Now()
-			g.through()
-			through = append(through, time.Since(begun))
-		}
+		through := g.cutOff(cuts)
 		g.end(false)
 		t.Logf("%d cuts; all reached by all again: %v", cuts, through)
 		for _, c := range g.clients[0] {
@@ -310,16 +338,7 @@ func TestOneInstanceStalls(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			g := running(t, mode, 2, "4ms", 1, nil)
-			old := g.proxies[1].open()
-			g.proxies[1].stall()
-			begun, end := time.Now(), time.After(8*time.Second)
-			await(t, "down", func() bool { return g.instances[1].stats().Down })
-			down := time.Since(begun)
-			<-end
-			g.proxies[1].lose(old)
-			begun = time.Now()
-			g.through()
-			t.Logf("down after %d ms; all reached by all %d ms after the end", down.Milliseconds(), time.Since(begun).Milliseconds())
+			g.stall(8 * time.Second)
 			if f := g.end(false); f.lost == 0 {
 				t.Error("nothing was lost, so nothing was tried")
 			}

@@ -135,19 +135,7 @@ func TestKeptWhileTheServerIsKilled(t *testing.T) {
 	for name, stream := range storages {
 		t.Run(name, func(t *testing.T) {
 			g := running(t, JetStream, 3, "4ms", 1, withStream(stream))
-			var up, through pauses
-			for range kills {
-				g.server.kill()
-				for _, instance := range g.instances {
-					await(t, "down", func() bool { return instance.stats().Down })
-				}
-				g.start()
-				begun := time.Now()
-				g.awaitUp()
-				up = append(up, time.Since(begun))
-				g.through()
-				through = append(through, time.Since(begun))
-			}
+			up, through := g.killServer(kills)
 			t.Logf("%d kills; all up again after the server: %v; all reached by all: %v", kills, up, through)
 			if !stream.Memory {
 				g.whole()
@@ -170,17 +158,7 @@ func TestKeptWhileTheServerIsKilled(t *testing.T) {
 func TestKeptWhileOneInstanceIsCutOff(t *testing.T) {
 	cuts := often(50, 4)
 	g := running(t, JetStream, 2, "2ms", 1, nil)
-	var through pauses
-	for i := range cuts {
-		g.proxies[1].cut()
-		if i%2 == 0 {
-			await(t, "down", func() bool { return g.instances[1].stats().Down })
-		}
-		g.proxies[1].heal()
-		begun := time.Now()
-		g.through()
-		through = append(through, time.Since(begun))
-	}
+	through := g.cutOff(cuts)
 	t.Logf("%d cuts; all reached by all again: %v", cuts, through)
 	made := g.finish()
 	g.proxies[1].cut()
@@ -208,16 +186,7 @@ func TestKeptWhileOneInstanceStalls(t *testing.T) {
 	}
 	t.Parallel()
 	g := running(t, JetStream, 2, "4ms", 1, nil)
-	old := g.proxies[1].open()
-	g.proxies[1].stall()
-	begun, end := time.Now(), time.After(time.Duration(often(8, 0))*time.Second)
-	await(t, "down", func() bool { return g.instances[1].stats().Down })
-	down := time.Since(begun)
-	<-end
-	g.proxies[1].lose(old)
-	begun = time.Now()
-	g.through()
-	t.Logf("down after %d ms; all reached by all %d ms after the end", down.Milliseconds(), time.Since(begun).Milliseconds())
+	g.stall(time.Duration(often(8, 0)) * time.Second)
 	g.whole()
 }
 

@@ -211,6 +211,13 @@ func TestSubscribeIsTriedAgain(t *testing.T) {
 	})
 }
 
+// spawnKept makes a topic whose messages the broker keeps.
+func spawnKept(t *testing.T, name string) *topic.Topic {
+	kept := topic.Spawn(name, topic.Options{Joining: true, QueueBytes: 1000, History: topic.History{Messages: 1}, OnLoad: func(*topic.Topic, topic.Load) {}})
+	t.Cleanup(kept.Stop)
+	return kept
+}
+
 // TestTopicsThatAreNotKept do not wait for what the broker does not answer for others.
 func TestTopicsThatAreNotKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -223,8 +230,7 @@ func TestTopicsThatAreNotKept(t *testing.T) {
 			return nil
 		}
 		l, _ := start(t, b)
-		kept := topic.Spawn("kept", topic.Options{Joining: true, QueueBytes: 1000, History: topic.History{Messages: 1}, OnLoad: func(*topic.Topic, topic.Load) {}})
-		t.Cleanup(kept.Stop)
+		kept := spawnKept(t, "kept")
 		for i := range 5 {
 			plain := spawn(t, fmt.Sprint("plain ", i))
 			if i == 0 {
@@ -259,8 +265,7 @@ func TestTopicsThatAreKept(t *testing.T) {
 			return nil
 		}
 		l, _ = start(t, b)
-		kept := topic.Spawn("kept", topic.Options{Joining: true, QueueBytes: 1000, History: topic.History{Messages: 1}, OnLoad: func(*topic.Topic, topic.Load) {}})
-		t.Cleanup(kept.Stop)
+		kept := spawnKept(t, "kept")
 		l.Enter(kept)
 		time.Sleep(5 * time.Millisecond)
 		synctest.Wait()
