@@ -224,15 +224,7 @@ func TestKeptGroupsKeepTheirPromises(t *testing.T) {
 		var failure string
 		synctest.Test(t, func(t *testing.T) {
 			g := newKeptGroup(t, size)
-			for i, step := range steps {
-				if err := g.do(step); err != nil {
-					failure = fmt.Sprintf("step %d %+v: %v", i+1, step, err)
-					return
-				}
-			}
-			if err := g.end(); err != nil {
-				failure = fmt.Sprint("at the end: ", err)
-			}
+			failure = play(steps, g.do, g.end)
 		})
 		if failure != "" {
 			rt.Fatal(failure)

@@ -167,20 +167,25 @@ func TestGroupsKeepTheirPromises(t *testing.T) {
 			for i, p := range g.people {
 				g.come(p, g.nodes[i%size])
 			}
-			for i, step := range steps {
-				if err := g.do(step); err != nil {
-					failure = fmt.Sprintf("step %d %+v: %v", i+1, step, err)
-					return
-				}
-			}
-			if err := g.end(); err != nil {
-				failure = fmt.Sprint("at the end: ", err)
-			}
+			failure = play(steps, g.do, g.end)
 		})
 		if failure != "" {
 			rt.Fatal(failure)
 		}
 	})
+}
+
+// play takes the steps of a model. It returns what is wrong, or "".
+func play[S any](steps []S, do func(S) error, end func() error) (failure string) {
+	for i, step := range steps {
+		if err := do(step); err != nil {
+			return fmt.Sprintf("step %d %+v: %v", i+1, step, err)
+		}
+	}
+	if err := end(); err != nil {
+		return fmt.Sprint("at the end: ", err)
+	}
+	return ""
 }
 
 func newGroup(t *testing.T, size int) *group {
