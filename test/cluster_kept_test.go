@@ -673,6 +673,44 @@ func TestKeptIsLoadedLater(t *testing.T) {
 	})
 }
 
+// TestQuestionsDoNotPileUp: of a client that does not wait for what cannot be loaded, one question is kept.
+func TestQuestionsDoNotPileUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, nodes := keepingCluster(t, 1)
+		since := nodes[0].DialV2("/").Subscribe("news").Position
+		publishOn(t, nodes[0], "news", "one")
+		fresh := joinCluster(t, w, keepMany)
+		synctest.Wait()
+		c := fresh.Dial("/", tanktest.Subprotocols("tank.v2"))
+		c.Send(`{"id":1,"sub":"news"}`)
+		synctest.Wait()
+		next := func() string {
+			for range 5 {
+				if m := c.Next(); m.Data != "{}" { // a heartbeat
+					return m.Data
+				}
+			}
+			t.Fatal("nothing is answered")
+			return ""
+		}
+		next() // hello
+		next() // the answer
+		fresh.broker.HoldAfter()
+		for id := 2; id < 10; id++ {
+			c.Send(fmt.Sprintf(`{"id":%d,"sub":"news","since":[%q,%d]}`, id, since.Epoch, since.Seq))
+		}
+		for id := 3; id < 10; id++ {
+			if m := next(); !strings.Contains(m, fmt.Sprintf(`{"id":%d,"error":{"code":"busy"`, id)) {
+				t.Errorf("answered %s, want busy of %d", m, id)
+			}
+		}
+		fresh.broker.ReleaseAfter()
+		if m := next(); !strings.Contains(m, `{"id":2,"ok":`) || !strings.Contains(m, `"recovered":true`) {
+			t.Errorf("answered %s", m)
+		}
+	})
+}
+
 // TestClientsLeaveWhileSomethingIsLoaded for them, or the instance ends.
 func TestClientsLeaveWhileSomethingIsLoaded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
