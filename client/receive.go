@@ -226,6 +226,9 @@ func (c *Client) readPayload(r io.Reader, buf []byte, text bool) ([]byte, error)
 
 // validPrefix returns how many bytes of text are good UTF-8. What follows is a part of a character, or will never be good.
 func validPrefix(text []byte) int {
+	if utf8.Valid(text) { // which looks at eight bytes at a time
+		return len(text)
+	}
 	good := 0
 	for good < len(text) {
 		r, size := utf8.DecodeRune(text[good:])
