@@ -1,18 +1,12 @@
 package client
 
 import (
-	"context"
 	"errors"
-	"io"
-	"math"
 	"sync"
 	"time"
 	"unicode/utf8"
 
-	"github.com/coder/websocket"
-
 	"github.com/fanqie/tank-websocket-go-server/actor"
-	"github.com/fanqie/tank-websocket-go-server/internal/wire"
 )
 
 // Read is the reader edge: it runs until the connection ends, calling the owner for each message. All functions in
@@ -25,8 +19,10 @@ func (c *Client) Read(greet func()) {
 	defer func() {
 		if !renewed {
 			c.readEnded(err)
-			c.ref.Post(readerEnded{closed: websocket.CloseStatus(err) != -1})
-			c.conn.ws.CloseNow() // the socket is the actor's
+			_, closed := err.(peerClosed)
+			c.ref.Post(readerEnded{closed: closed})
+			c.conn.reader.release()
+			c.conn.reader.message.forget()
 			c.owner.ReaderDone()
 		}
 	}()
@@ -40,9 +36,9 @@ func (c *Client) Read(greet func()) {
 		return
 	}
 	for err == nil {
-		if err = c.conn.reader.await(); err == nil {
+		if err = c.conn.reader.receive(); err == nil {
 			err = errAborted // unless the line below returns
-			err = actor.Try(c.readMessage)
+			err = actor.Try(c.takeFrames)
 		}
 		if err == nil && c.conn.reader.shouldRenew() {
 			renewed = true
@@ -72,50 +68,6 @@ const keptMessage = 64 << 10
 func (s *scratch) giveBack() {
 	if cap(s.raw) <= keptMessage && cap(s.inflated) <= keptMessage {
 		scratches.Put(s)
-	}
-}
-
-// readMessage reads one message and hands it to the owner. It returns why there is none.
-func (c *Client) readMessage() error {
-	kind, r, err := c.conn.ws.Reader(context.Background())
-	if err != nil {
-		return err
-	}
-	compressed := c.conn.deflate && c.conn.reader.stream.marks.next()
-	binary := kind == websocket.MessageBinary
-	s := scratches.Get().(*scratch)
-	defer s.giveBack()
-	s.raw, err = c.readPayload(r, s.raw[:0], !binary && !compressed)
-	if err != nil {
-		return err
-	}
-	if c.Closing() { // the closing handshake is on; only the peer's close frame matters
-		return nil
-	}
-	data, events := s.raw, 1
-	if compressed {
-		events, err = c.inflate(s)
-		data = s.inflated
-	}
-	c.received(data, err, binary, events)
-	return nil
-}
-
-// received looks at a complete message, which costs so many events of the rate. err says what was wrong with inflating it.
-func (c *Client) received(data []byte, err error, binary bool, events int) {
-	switch {
-	case errors.Is(err, errInflate):
-		c.fail(wire.SlowInflate, TimeoutFault, err)
-	case errors.Is(err, wire.ErrTooBig), len(data) > c.opts.MessageBytes:
-		c.fail(wire.MessageTooBig, TooBigFault, wire.ErrTooBig)
-	case err != nil:
-		c.fail(wire.CorruptData, ProtocolFault, err)
-	case !binary && !utf8.Valid(data):
-		c.fail(wire.NotUTF8, ProtocolFault, errNotUTF8)
-	default:
-		c.opts.Counters.MessagesIn.Add(1)
-		c.opts.Counters.BytesIn.Add(uint64(len(data)))
-		c.hand(data, binary, events)
 	}
 }
 
@@ -192,52 +144,27 @@ func (c *Client) wait(events int) (early bool) {
 	return early
 }
 
-// readPayload appends the message to buf. When it turns out too big, or is text that is not UTF-8, the client is closing
-// when this returns an error.
-func (c *Client) readPayload(r io.Reader, buf []byte, text bool) ([]byte, error) {
-	most, valid := c.mostRaw(), 0
-	for {
-		if len(buf) == cap(buf) {
-			buf = append(buf, 0)[:len(buf)]
-		}
-		ahead := c.conn.reader.ahead()
-		room := min(cap(buf), most+1) - len(buf)
-		n, err := r.Read(buf[len(buf):][:min(room, ahead)]) // which waits until all of it is filled
-		buf = buf[:len(buf)+n]
-		switch {
-		case c.conn.reader.err != nil:
-			return buf, c.conn.reader.err // the library takes a connection cut in mid frame for the message's end
-		case errors.Is(err, io.EOF):
-			return buf, nil
-		case err != nil:
-			return buf, err
-		case len(buf) > most:
-			c.abandon(wire.MessageTooBig, TooBigFault, wire.ErrTooBig)
-			return buf, errAbandoned
-		}
-		if text && ahead != math.MaxInt {
-			if valid += validPrefix(buf[valid:]); utf8.FullRune(buf[valid:]) {
-				c.abandon(wire.NotUTF8, ProtocolFault, errNotUTF8)
-				return buf, errAbandoned
-			}
-		}
-	}
-}
-
 // validPrefix returns how many bytes of text are good UTF-8. What follows is a part of a character, or will never be good.
 func validPrefix(text []byte) int {
-	if utf8.Valid(text) { // which looks at eight bytes at a time
-		return len(text)
-	}
-	good := 0
-	for good < len(text) {
-		r, size := utf8.DecodeRune(text[good:])
-		if r == utf8.RuneError && size == 1 {
+	good := len(text)
+	for n := 1; n < utf8.UTFMax && n <= len(text); n++ {
+		if tail := text[len(text)-n:]; utf8.RuneStart(tail[0]) {
+			if !utf8.FullRune(tail) {
+				good -= n
+			}
 			break
+		}
+	}
+	if utf8.Valid(text[:good]) {
+		return good
+	}
+	for good = 0; ; {
+		r, size := utf8.DecodeRune(text[good:])
+		if r == utf8.RuneError && size <= 1 {
+			return good
 		}
 		good += size
 	}
-	return good
 }
 
 // mostRaw returns the most bytes of a message before inflating it: incompressible data grows a little.
