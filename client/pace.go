@@ -40,7 +40,7 @@ const eventFrames = 64
 
 // chargeFrames counts frames against the rate of messages, in the middle of one.
 func (c *Client) chargeFrames(events int) {
-	if c.wait(events) {
+	if c.wait(time.Now(), events) {
 		c.late = true
 	}
 }

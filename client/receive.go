@@ -28,7 +28,7 @@ func (c *Client) Read(greet func()) {
 	}()
 	if greet != nil {
 		err = errAborted // unless the line below returns
-		err = actor.Try(func() error { c.whileHolding(holdingOwner, func() { c.callOwner(greet) }); return nil })
+		err = actor.Try(func() error { c.greet(greet); return nil })
 		if err == nil {
 			renewed = true
 			go c.Read(nil) // the stack has grown, see reader.shouldRenew
@@ -81,44 +81,42 @@ const (
 // busyAfter is how long the owner may be busy before a pong that came meanwhile says nothing about the peer any more.
 const busyAfter = 10 * time.Millisecond
 
-// hand gives a message to the owner.
+// hand gives a message to the owner, once the rate allows it.
 func (c *Client) hand(data []byte, binary bool, events int) {
-	c.whileHolding(holdingRate, func() {
-		if c.throttle(events); !c.Closing() {
-			c.callOwner(func() { c.owner.Received(data, binary) })
-		}
-	})
-}
-
-// callOwner calls the owner, which may take its time.
-func (c *Client) callOwner(do func()) {
-	c.holding.Store(holdingOwner)
-	defer c.handled(time.Now())
-	do()
-}
-
-// whileHolding does something that may take its time. Meanwhile pongs are not seen, so the heartbeat has to look away; and when it
-// is over, the peer is given the time of a full heartbeat to show itself.
-func (c *Client) whileHolding(what uint32, do func()) {
-	c.holding.Store(what)
 	began := time.Now()
-	defer func() {
-		took := time.Since(began)
-		c.latePings = int(min(1e6, took.Seconds()*float64(c.opts.Pings.PerSecond)))
-		if took > busyAfter {
-			c.pingedAt.Store(0)
-		}
-		c.alive.Store(true)
-		c.holding.Store(notHolding)
-	}()
-	do()
+	called := began
+	defer func() { c.returned(began, called) }()
+	c.holding.Store(holdingRate)
+	if c.throttle(began, events) {
+		called = time.Now()
+	}
+	if !c.Closing() {
+		c.holding.Store(holdingOwner)
+		c.owner.Received(data, binary)
+	}
 }
 
-// handled notes that the owner has returned a message that it was given at a time.
-func (c *Client) handled(at time.Time) {
-	if time.Since(at) > busyAfter {
-		c.heldUp.Store(true)
+// greet calls greet, which is the owner's.
+func (c *Client) greet(greet func()) {
+	began := time.Now()
+	defer func() { c.returned(began, began) }()
+	c.holding.Store(holdingOwner)
+	greet()
+}
+
+// returned ends what the reader held since began: the owner has returned, which was called then or later. Meanwhile pongs were not seen,
+// so the heartbeat had to look away; and now the peer is given the time of a full heartbeat to show itself.
+func (c *Client) returned(began, called time.Time) {
+	took := time.Since(began)
+	c.latePings = int(min(1e6, took.Seconds()*float64(c.opts.Pings.PerSecond)))
+	if took > busyAfter {
+		c.pingedAt.Store(0)
+		if took-called.Sub(began) > busyAfter {
+			c.heldUp.Store(true)
+		}
 	}
+	c.alive.Store(true)
+	c.holding.Store(notHolding)
 }
 
 // closingCheck is how often a reader that waits checks whether the connection has ended meanwhile.
@@ -126,17 +124,19 @@ const closingCheck = 50 * time.Millisecond
 
 // throttle waits until it is time for one more message. What the peer sends meanwhile waits in the socket, and then with
 // the peer. A message that costs more than one event makes the next one wait.
-func (c *Client) throttle(events int) {
-	if c.wait(events) || c.late {
+func (c *Client) throttle(now time.Time, events int) (waited bool) {
+	waited = c.wait(now, events)
+	if waited || c.late {
 		c.opts.Counters.Throttled.Add(1)
 	}
 	c.late = false
+	return waited
 }
 
 // wait counts events against the rate of messages. It waits until they may come, or the client is closing, and reports
 // whether it had to.
-func (c *Client) wait(events int) (early bool) {
-	left := c.messages.take(c.opts.Messages, events)
+func (c *Client) wait(now time.Time, events int) (early bool) {
+	left := c.messages.takeAt(now, c.opts.Messages, events)
 	early = left > 0
 	for ; left > 0 && !c.Closing(); left -= closingCheck {
 		time.Sleep(min(left, closingCheck))
