@@ -64,11 +64,17 @@ func measureBurst(ctx context.Context, c Contender, size burstSize, template str
 		return nil, b.explain(fmt.Errorf("warming up: %w", err))
 	}
 	job.Messages = size.messages
+	v, err := repeated(func() (values, error) { return b.oneBurst(f, size.subscribers, job, template) })
+	return v, b.explain(err)
+}
+
+// repeated returns medians of a few bursts.
+func repeated(burst func() (values, error)) (values, error) {
 	found := make(map[string][]float64)
 	for start := time.Now(); time.Since(start) < burstTime && len(found["cpu"]) < mostBursts; {
-		v, err := b.oneBurst(f, size.subscribers, job, template)
+		v, err := burst()
 		if err != nil {
-			return nil, b.explain(err)
+			return nil, err
 		}
 		for key := range v {
 			found[key] = append(found[key], v[key])

@@ -30,7 +30,7 @@ func (s *scenario) includes(contender string) bool {
 		return s.only == nil || slices.Contains(s.only, contender)
 	}
 	if slices.Contains(report.Variants, contender) {
-		return s.variants
+		return s.variants && !slices.Contains(s.without, contender)
 	}
 	return (s.only == nil || slices.Contains(s.only, contender)) && !slices.Contains(s.without, contender)
 }
@@ -78,6 +78,8 @@ func scenarios(mode string) []*scenario {
 			topics("topics-10000x1", topicsSize{10_000, 1, 10}, 2),
 			topics("topics-1000x10", topicsSize{1000, 10, 10}, 2),
 			churn(churnSize{200, 500}, 2),
+			receive(receiveSize{500, 16, 40_000, 2000, 1000}, 2).withVariants(),
+			receive(receiveSize{500, 16 << 10, 4000, 2000, 20}, 2),
 			hot(hotSize{10, 50, 100, 250}, 2),
 			frozen(frozenSize{4000, 1000, 4 << 10, 5, 15}, 2),
 			idle(10_000, 2),
@@ -94,6 +96,8 @@ func scenarios(mode string) []*scenario {
 		burst("payload-16384", burstSize{100, 30, 16 << 10}, 1),
 		topics("topics-2000x1", topicsSize{2000, 1, 10}, 1),
 		churn(churnSize{100, 100}, 1),
+		receive(receiveSize{500, 16, 40_000, 500, 500}, 1),
+		receive(receiveSize{100, 16 << 10, 2000, 200, 20}, 1),
 		hot(hotSize{10, 50, 100, 60}, 1),
 		frozen(frozenSize{400, 100, 4 << 10, 40, 5}, 1),
 		idle(2000, 1),
