@@ -112,6 +112,9 @@ func goals() []goal {
 // Judge sets the bars.
 func (r *Results) Judge() {
 	r.Bars = nil
+	if r.is(curvesMode) || r.is(coresMode) {
+		return
+	}
 	if r.Mode == groupMode {
 		for _, g := range groupGoals() {
 			r.Bars = append(r.Bars, g.judge(r.Scenario(g.scenario)))

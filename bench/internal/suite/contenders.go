@@ -33,6 +33,16 @@ type dialect struct {
 	subprotocol string // to be agreed on; "": none
 	greeted     bool   // the server speaks first
 	beats       bool   // the server sends {} as a heartbeat
+
+	mixed bool // of every two clients the second speaks plain
+}
+
+// of is the dialect of one client.
+func (d dialect) of(client int) dialect {
+	if d.mixed && client%2 == 1 {
+		return plain
+	}
+	return d
 }
 
 // resumption is how a subscriber resumes.

@@ -21,13 +21,20 @@ type scenario struct {
 
 	variants bool // tank's variants do it, too
 	groups   bool // only the contenders of Groups do it
-	metrics  []report.Metric
-	run      func(ctx context.Context, c Contender) (values, error)
+
+	// Of a point of a curve; otherwise empty.
+	curve, axis, point string
+
+	metrics []report.Metric
+	run     func(ctx context.Context, c Contender) (values, error)
 }
 
 func (s *scenario) includes(contender string) bool {
-	if s.groups {
+	if s.groups || s.curve != "" {
 		return s.only == nil || slices.Contains(s.only, contender)
+	}
+	if slices.Contains(report.CurveVariants, contender) {
+		return false
 	}
 	if slices.Contains(report.Variants, contender) {
 		return s.variants && !slices.Contains(s.without, contender)
@@ -52,11 +59,20 @@ const (
 	Quick = "quick"
 	Full  = "full"
 	Group = "groups"
+
+	Curves      = "curves"
+	QuickCurves = "curves-quick"
 )
+
+// Does reports whether a contender has anything to do in a mode.
+func Does(mode, contender string) bool {
+	return slices.ContainsFunc(scenarios(mode), func(s *scenario) bool { return s.includes(contender) })
+}
 
 // scenarios returns what is done in a mode.
 func scenarios(mode string) []*scenario {
-	if mode == Group {
+	switch mode {
+	case Group:
 		return []*scenario{
 			groupBurst(burstSize{200, 4000, messageBytes}, 5),
 			steady(steadySize{200, 200, 2}, 5).forGroups(),
@@ -64,8 +80,11 @@ func scenarios(mode string) []*scenario {
 			groupTopics(20, 500, 5),
 			interest(5),
 		}
-	}
-	if mode == Full {
+	case Curves:
+		return curves(fullCurves)
+	case QuickCurves:
+		return curves(quickCurves)
+	case Full:
 		return []*scenario{
 			burst("burst-1000", burstSize{1000, 1000, 128}, 3).withVariants(),
 			burst("burst-5000", burstSize{5000, 200, 128}, 2),
