@@ -289,6 +289,9 @@ func (c *Client) finish() {
 // closeSocket runs in the actor or, with TLS, in a goroutine of its own.
 func (c *Client) closeSocket(socket net.Conn) {
 	socket.Close()
+	if r := c.conn.reader; c.opts.Poller != nil && r.fd != nil {
+		c.opts.Poller.Release(&r.socket)
+	}
 	why := c.closing.Load()
 	c.owner.Gone(why.Code, why.Reason)
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/fanqie/tank-websocket-go-server/actor"
+	"github.com/fanqie/tank-websocket-go-server/internal/poller"
 )
 
 // hijacker stands between net/http and the WebSocket library, which checks the opening handshake and has nothing to do with what follows.
@@ -107,5 +108,6 @@ func (c *Conn) newReader(early []byte, readBuffer int) {
 		c.try, _ = c.raw.(tryWriter)
 		r.own = make([]byte, max(leastInput, cmp.Or(readBuffer, defaultReadBuffer)))
 	}
+	r.socket = poller.Socket{Raw: r.fd, Owner: r}
 	c.reader = r
 }

@@ -3,10 +3,12 @@ package client
 import (
 	"errors"
 	"net"
+	"os"
 	"sync"
 	"syscall"
 	"time"
 
+	"github.com/fanqie/tank-websocket-go-server/internal/poller"
 	"github.com/fanqie/tank-websocket-go-server/internal/wire"
 )
 
@@ -25,6 +27,7 @@ const leastInput = wire.MaxClientHeader + wire.MaxControlPayload
 type reader struct {
 	conn     net.Conn
 	fd       syscall.RawConn       // the socket of conn; nil when it cannot be read without a buffer at hand
+	socket   poller.Socket         // the same, for the poller
 	fillOnce func(fd uintptr) bool // fill, made once
 	client   *Client               // set before anything is read
 	own      []byte                // where is read to without fd, which has to wait with a buffer; see input
@@ -35,6 +38,8 @@ type reader struct {
 	err      error                 // what ended reading, if the network or the peer's slowness did, and not its protocol
 	message  incoming              // the message at hand
 	closing  meter                 // of what is read while the client is closing, see pace
+	last     int64                 // when something was received last, Unix milliseconds
+	lingers  int64                 // until when it waits in its goroutine, Unix milliseconds; see clock
 	fresh    int64                 // since when it has its goroutine, Unix milliseconds
 	clock    clock                 // what the read deadline is for
 	unpaced  uint16                // bytes that were read while the client is closing, and are not counted in closing yet
@@ -43,35 +48,55 @@ type reader struct {
 
 	abandoned bool // the peer's frames are not looked at any more
 	early     bool // pending came with the handshake, and was not looked at
+	busy      bool // things were received in a row, see busyWithin
+	polled    bool // the poller knows the socket
 }
 
 // clock is what a read deadline is for.
 type clock uint8
 
 const (
-	noClock  clock = iota // there is none
-	running               // for the message at hand, or the control frame
-	outdated              // for one that has ended
+	noClock   clock = iota // there is none
+	running                // for the message at hand, or the control frame
+	outdated               // for one that has ended
+	lingering              // for the next message, see rest
 )
 
 var errAbandoned = errors.New("the peer's frames are not looked at any more")
 
-// renewal is how often a busy connection gets a new goroutine at most.
-const renewal = 100 * time.Millisecond
+// How a reader waits for the next message. Without a goroutine it takes the least memory, and with one the least time. A goroutine whose
+// stack has grown, to look at a message, takes more than twice of what a new one takes to wait; Go never makes it so small again.
+const (
+	// busyWithin is how soon one thing has to follow another for the reader to stay in its goroutine.
+	busyWithin = 100 * time.Millisecond
 
-// shouldRenew reports whether to go on in a new goroutine. Looking at a message makes the stack grow, to more than twice
-// of what it takes to wait for the next one, and Go never makes it so small again.
-func (r *reader) shouldRenew() bool {
-	if r.fd == nil || r.inside() {
-		return false
+	// renewal is how often it goes on in a new goroutine at most, where there is no poller.
+	renewal = 100 * time.Millisecond
+)
+
+// rest reports whether the reader has gone on elsewhere, to wait there for the next message: without a goroutine, or in a new one. Then the
+// caller must not touch it any more.
+func (r *reader) rest() bool {
+	c := r.client
+	switch {
+	case r.fd == nil, r.early, r.inside():
+	case c.opts.Poller == nil:
+		if now := time.Now().UnixMilli(); now-r.fresh >= renewal.Milliseconds() {
+			r.fresh = now
+			go c.read(true)
+			return true
+		}
+	case !r.busy:
+		r.setClock()
+		r.polled = true
+		c.opts.Poller.Wait(&r.socket)
+		return true
 	}
-	now := time.Now().UnixMilli()
-	if now-r.fresh < renewal.Milliseconds() {
-		return false
-	}
-	r.fresh = now
-	return true
+	return false
 }
+
+// Readable implements poller.Owner.
+func (r *reader) Readable() { r.client.read(true) }
 
 // inside reports whether a part of a message, or of a frame, was received.
 func (r *reader) inside() bool { return r.message.open || len(r.pending) > 0 }
@@ -92,13 +117,18 @@ func (r *reader) receive() error {
 	} else {
 		r.got, err = r.conn.Read(r.into)
 	}
-	if r.got == 0 {
-		if r.err == nil {
-			r.err = err
-		}
+	switch {
+	case r.got > 0:
+	case r.err == nil && r.clock == lingering && errors.Is(err, os.ErrDeadlineExceeded):
+		r.busy = false
+		return nil
+	case r.err == nil:
+		r.err = err
+		return err
+	default:
 		return r.err
 	}
-	r.client.seen()
+	r.note(r.client.seen())
 	r.pace(r.got, int(r.frames))
 	r.frames = 0
 	switch {
@@ -110,6 +140,13 @@ func (r *reader) receive() error {
 		r.pending = r.own[:len(r.pending)+r.got]
 	}
 	return nil // an error comes again with the next call
+}
+
+// note takes note that something was received.
+func (r *reader) note(at time.Time) {
+	now := at.UnixMilli()
+	r.busy = now-r.last < busyWithin.Milliseconds()
+	r.last = now
 }
 
 // makeRoom sets where to read to. It reports whether that is the message itself.
@@ -158,16 +195,23 @@ func (r *reader) release() {
 	}
 }
 
-// setClock is called before waiting for the peer. The time of a message begins with the first wait for the rest of it;
-// between two, none runs.
+// setClock is called before waiting for the peer. The time of a message begins with the first wait for the rest of it.
+// Between two there is no limit, but a reader that is busy waits in its goroutine for a moment only.
 func (r *reader) setClock() {
-	timeout := r.client.opts.MessageTimeout
-	switch inside := r.inside(); {
-	case timeout == 0:
-	case inside && r.clock != running:
-		_ = r.conn.SetReadDeadline(time.Now().Add(timeout))
-		r.clock = running
-	case !inside && r.clock != noClock:
+	c := r.client
+	switch {
+	case r.inside():
+		if r.clock != running && c.opts.MessageTimeout > 0 {
+			_ = r.conn.SetReadDeadline(time.Now().Add(c.opts.MessageTimeout))
+			r.clock = running
+		}
+	case r.busy && c.opts.Poller != nil && r.fd != nil:
+		if r.clock != lingering || r.lingers-r.last < busyWithin.Milliseconds() {
+			until := time.Now().Add(2 * busyWithin) // so that this need not be done for each message
+			_ = r.conn.SetReadDeadline(until)
+			r.clock, r.lingers = lingering, until.UnixMilli()
+		}
+	case r.clock != noClock:
 		_ = r.conn.SetReadDeadline(time.Time{})
 		r.clock = noClock
 	}
