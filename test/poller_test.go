@@ -28,7 +28,9 @@ func talkers(t *testing.T, opts ...tank.Option) (m *tank.Manager, dial func() *t
 	echo := tank.WithMessageHandler(func(c *tank.Client, m tank.Message) { c.Send(m) })
 	m, server := overTCP(t, false, append([]tank.Option{echo, tank.WithLimits(tank.Limits{MessagesPerSecond: 1e6, MessageBurst: 1e6})}, opts...)...)
 	stacks := make([]byte, 32<<20)
-	readers = func() int { return strings.Count(string(stacks[:runtime.Stack(stacks, true)]), "client.(*Client).read(") }
+	readers = func() int {
+		return strings.Count(string(stacks[:runtime.Stack(stacks, true)]), "client.(*Client).read(")
+	}
 	return m, func() *talker { return dialTalker(t, server) }, readers
 }
 
