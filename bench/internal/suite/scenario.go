@@ -62,6 +62,9 @@ const (
 
 	Curves      = "curves"
 	QuickCurves = "curves-quick"
+
+	Cores      = "cores"
+	QuickCores = "cores-quick"
 )
 
 // Does reports whether a contender has anything to do in a mode.
@@ -84,6 +87,10 @@ func scenarios(mode string) []*scenario {
 		return curves(fullCurves)
 	case QuickCurves:
 		return curves(quickCurves)
+	case Cores:
+		return onCores(coreWorks(2), machineLayouts())
+	case QuickCores:
+		return onCores(quickCoreWorks(), machineLayouts())
 	case Full:
 		return []*scenario{
 			burst("burst-1000", burstSize{1000, 1000, 128}, 3).withVariants(),
