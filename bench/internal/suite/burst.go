@@ -24,8 +24,8 @@ func (s burstSize) queueFor() contender.Config {
 // warmUp is how many messages come before the measurement, for pools and stacks to grow.
 func (s burstSize) warmUp() int { return max(2, s.messages/20) }
 
-// burstTime is after how long no further burst is begun.
-const burstTime = 700 * time.Millisecond
+// burstTime is after how long no further burst is begun. Tests have less.
+var burstTime = 700 * time.Millisecond
 
 func burst(name string, size burstSize, rounds int) *scenario {
 	return &scenario{
