@@ -3,6 +3,7 @@ package proc
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -80,23 +81,26 @@ func On(cores []int, command []string) []string {
 	return append([]string{TasksetProgram, "-c", CoreList(cores)}, command...)
 }
 
-// bindTries is how often Bind looks for threads that were started meanwhile by one that was not bound yet.
-const bindTries = 5
+// bindTries is how often Bind tries: a thread may end while taskset looks at it, or may be started meanwhile by one that is not bound yet.
+const bindTries = 10
 
 // Bind binds this process, with all of its threads, to some cores, and has Go use as many. Processes that it starts inherit that.
 func Bind(ctx context.Context, cores []int) error {
 	list := CoreList(cores)
+	var err error
 	for range bindTries {
+		var said bytes.Buffer
 		cmd := exec.CommandContext(ctx, TasksetProgram, "-a", "-c", "-p", list, strconv.Itoa(os.Getpid()))
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("binding to the cores %s: %w: %s", list, err, bytes.TrimSpace(out))
-		}
-		if bound(list) {
+		cmd.Stderr = &said
+		if err = cmd.Run(); err == nil && bound(list) {
 			runtime.SetDefaultGOMAXPROCS()
 			return nil
 		}
+		if err != nil {
+			err = fmt.Errorf("%w: %s", err, bytes.TrimSpace(said.Bytes()))
+		}
 	}
-	return fmt.Errorf("some threads are not bound to the cores %s", list)
+	return errors.Join(fmt.Errorf("threads are not bound to the cores %s", list), err)
 }
 
 // bound reports whether all threads of this process are. One that has ended meanwhile is no obstacle.
