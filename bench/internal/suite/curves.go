@@ -31,7 +31,7 @@ type curveSizes struct {
 var (
 	fullCurves = curveSizes{
 		subscribers: []int{100, 300, 1000, 3000, 10_000},
-		messages:    200,
+		messages:    100,
 		topics:      []int{1, 10, 100, 1000, 10_000, 100_000},
 		clients:     1000,
 		deliveries:  200_000,
