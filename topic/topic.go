@@ -344,9 +344,9 @@ func timeOf(ns *atomic.Int64) time.Time {
 }
 
 // receive is the actor: all functions below run in its goroutine, but leave.Discard when the topic has been stopped.
-func (t *Topic) receive(mail iter.Seq[Message]) {
+func (t *Topic) receive(iter.Seq[Message]) {
 	defer t.handOut() // also when this panics: nobody else will
-	for msg := range mail {
+	for msg, ok := t.ref.Next(); ok; msg, ok = t.ref.Next() {
 		msg.handle(t)
 		if t.size.isFull() {
 			break // others want their turn
