@@ -104,8 +104,8 @@ func (m *Manager) Stats() Stats {
 		BytesIn:         c.BytesIn.Load(),
 		MessagesIgnored: m.counters.ignored.Load(),
 		Published:       uint64(m.histograms.batchMessages.Sum()), // #nosec G115 -- a count
-		MessagesOut:     c.MessagesOut.Load(),
-		BytesOut:        c.BytesOut.Load(),
+		MessagesOut:     c.Out.Messages(),
+		BytesOut:        c.Out.Bytes(),
 		Dropped:         c.Dropped.Load(),
 		Lost:            c.Lost.Load(),
 		Resumes: Resumes{

@@ -95,6 +95,18 @@ func (r *Ref[M]) Run() {
 // Left is for the receive function: it returns how many messages it can get without waiting, those that came meanwhile aside.
 func (r *Ref[M]) Left() int { return len(r.batch) - r.next }
 
+// Next is for the receive function, which may use it instead of its mail: a loop over that allocates. It takes the next message, or
+// reports false when there is none.
+func (r *Ref[M]) Next() (msg M, ok bool) {
+	if r.next == len(r.batch) {
+		return msg, false
+	}
+	msg = r.batch[r.next]
+	r.next++
+	r.received.Add(1)
+	return msg, true
+}
+
 // TryPut is Put without waiting: it reports false, and the message was not sent, when the mailbox is over its limit.
 func (r *Ref[M]) TryPut(msg M, size int) (sent bool, err error) { return r.mailbox.TryPut(msg, size) }
 
@@ -188,13 +200,7 @@ func (r *Ref[M]) handle() *PanicError {
 // each yields the rest of the batch. A message counts as consumed before it is yielded, so that a panic loses that
 // message and no other.
 func (r *Ref[M]) each(yield func(M) bool) {
-	for r.next < len(r.batch) {
-		msg := r.batch[r.next]
-		r.next++
-		r.received.Add(1)
-		if !yield(msg) {
-			return
-		}
+	for msg, ok := r.Next(); ok && yield(msg); msg, ok = r.Next() {
 	}
 }
 

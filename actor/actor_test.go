@@ -120,6 +120,61 @@ func TestMailMayBeTakenOneByOne(t *testing.T) {
 	})
 }
 
+func TestNextGivesWhatTheMailWould(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var got []string
+		gate := make(chan struct{})
+		var ref *actor.Ref[string]
+		ref = actor.Spawn(actor.Options{}, func(mail iter.Seq[string]) {
+			<-gate
+			for msg, ok := ref.Next(); ok; msg, ok = ref.Next() {
+				if msg == "panic" {
+					culprit("over " + msg)
+				}
+				if got = append(got, msg); msg == "b" {
+					break
+				}
+			}
+			for msg := range mail {
+				got = append(got, "ranged "+msg)
+				break
+			}
+			if ref.Left() == 0 {
+				got = append(got, "end")
+			}
+		})
+		for _, msg := range []string{"panic", "a", "b", "c", "d", "e", "panic", "f"} {
+			ref.Post(msg)
+			synctest.Wait() // the first is alone
+		}
+		close(gate)
+		synctest.Wait()
+		wantMail(t, "handled messages", got, "a", "b", "ranged c", "d", "e", "f", "end")
+		if s := ref.Stats(); s.Received != 8 || s.Restarts != 2 {
+			t.Errorf("stats are %+v, want 8 received and 2 restarts", s)
+		}
+	})
+}
+
+func TestNextDoesNotAllocate(t *testing.T) {
+	var ref *actor.Ref[int]
+	handled := 0
+	ref = actor.Spawn(actor.Options{}, func(iter.Seq[int]) {
+		for _, ok := ref.Next(); ok; _, ok = ref.Next() {
+			handled++
+		}
+	})
+	const runs = 100
+	n := testing.AllocsPerRun(runs, func() {
+		ref.Claim()
+		ref.Post(1)
+		ref.Run()
+	})
+	if n > 0 || handled != runs+1 {
+		t.Errorf("%v allocations for each message, and %d handled", n, handled)
+	}
+}
+
 func TestPutWaitsForTheActorToCatchUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := spawn(actor.Options{Limit: 1}, nil)

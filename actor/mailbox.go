@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 )
 
 // ErrStopped says that a mailbox is closed: its owner has stopped, or is about to.
@@ -23,12 +24,13 @@ type Mailbox[M any] struct {
 	wake  func()
 	limit int
 
+	idle atomic.Bool // the owner found the queue empty and comes back only when woken; written with mu held
+
 	mu      sync.Mutex // guards everything below
+	closed  bool       // Invariant: no message is added once set
 	queue   []M
 	size    int          // sum of the sizes of the queued messages
 	waiting []*waiter[M] // callers of Put, in order of arrival; Invariant: empty unless the queue is not
-	idle    bool         // the owner found the queue empty and comes back only when woken
-	closed  bool         // Invariant: no message is added once set
 }
 
 // waiter is one blocked Put.
@@ -44,7 +46,10 @@ type waiter[M any] struct {
 // whose owner found it empty. It must not block and has to see to it that the owner calls Receive again.
 //
 // limit bounds the sum of the sizes given to Put; zero means no bound.
-func (b *Mailbox[M]) init(limit int, wake func()) { b.limit, b.wake, b.idle = limit, wake, true }
+func (b *Mailbox[M]) init(limit int, wake func()) {
+	b.limit, b.wake = limit, wake
+	b.idle.Store(true)
+}
 
 // Post adds a message. It never blocks, whatever the limit.
 // It reports false, and the message is lost, when the mailbox is closed.
@@ -62,10 +67,13 @@ func (b *Mailbox[M]) Post(msg M) bool {
 // Claim makes an idle owner count as woken, without a message. It reports false when it was not idle, or the mailbox is
 // closed. After true, the caller has to see to it that the owner calls Receive.
 func (b *Mailbox[M]) Claim() bool {
+	if !b.idle.Load() { // many may ask a busy one, and need not wait for each other
+		return false
+	}
 	b.mu.Lock()
-	claimed := b.idle && !b.closed
+	claimed := b.idle.Load() && !b.closed
 	if claimed {
-		b.idle = false
+		b.idle.Store(false)
 	}
 	b.mu.Unlock()
 	return claimed
@@ -142,7 +150,7 @@ func (b *Mailbox[M]) Receive(reuse []M) (batch []M, open bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if len(b.queue) == 0 {
-		b.idle = true
+		b.idle.Store(true)
 		if cap(b.queue) > keptCapacity {
 			b.queue = nil
 		}
@@ -211,8 +219,10 @@ func (b *Mailbox[M]) admit() {
 
 // unlockAndWake releases mu and wakes an idle owner.
 func (b *Mailbox[M]) unlockAndWake() {
-	wake := b.idle
-	b.idle = false
+	wake := b.idle.Load()
+	if wake {
+		b.idle.Store(false)
+	}
 	b.mu.Unlock()
 	if wake {
 		b.wake()

@@ -27,8 +27,8 @@ type (
 )
 
 // receive is the actor: all functions below run in its goroutine. None of them waits for the network.
-func (c *Client) receive(mail iter.Seq[message]) {
-	for msg := range mail {
+func (c *Client) receive(iter.Seq[message]) {
+	for msg, ok := c.ref.Next(); ok; msg, ok = c.ref.Next() {
 		msg.handle(c)
 	}
 	c.writeQueued()

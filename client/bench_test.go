@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -231,5 +232,34 @@ func BenchmarkReceive(b *testing.B) {
 			c.Cut("end")
 			<-owner.gone
 		})
+	}
+}
+
+// BenchmarkShared measures batches to 64 clients in a row, one after the other, as a topic flushes them, on each processor.
+func BenchmarkShared(b *testing.B) {
+	const inARow = 64
+	batch := wire.NewBatch(wire.AppendFrame(nil, wire.OpText, strings.Repeat("x", 128)), 1)
+	opts := &client.Options{OutboxBytes: 1 << 30, MessageBytes: 1 << 10, Counters: &client.Counters{}, Budget: budget.New(0, nil)}
+	rows := make(chan []*client.Client, runtime.GOMAXPROCS(0))
+	for range cap(rows) {
+		var row []*client.Client
+		for range inARow {
+			d := &drain{}
+			row = append(row, benchClientOn(b, func(c net.Conn) net.Conn {
+				d.Conn = c
+				return lentDrain{d}
+			}, opts))
+			d.open.Store(true)
+		}
+		rows <- row
+	}
+	b.RunParallel(func(pb *testing.PB) {
+		row := <-rows
+		for i := 0; pb.Next(); i++ {
+			row[i%inARow].Send(batch)
+		}
+	})
+	if got := opts.Counters.Out.Messages(); got != uint64(b.N) {
+		b.Fatalf("%d of %d messages written", got, b.N)
 	}
 }

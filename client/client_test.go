@@ -226,8 +226,8 @@ func TestCloseComesBehindWhatWasDelivered(t *testing.T) {
 		p.conn.Write(peerClose)
 		p.expectGone(t, "4000 bye")
 		p.expectFaults(t)
-		if c := p.opts.Counters; c.MessagesOut.Load() != 20 || c.Dropped.Load() != 1 || c.BytesOut.Load() != uint64(len(want)+7) {
-			t.Fatalf("counted %d messages, %d bytes, %d dropped", c.MessagesOut.Load(), c.BytesOut.Load(), c.Dropped.Load())
+		if c := p.opts.Counters; c.Out.Messages() != 20 || c.Dropped.Load() != 1 || c.Out.Bytes() != uint64(len(want)+7) {
+			t.Fatalf("counted %d messages, %d bytes, %d dropped", c.Out.Messages(), c.Out.Bytes(), c.Dropped.Load())
 		}
 		if p.Queued() != 0 {
 			t.Fatalf("%d bytes are queued", p.Queued())

@@ -164,7 +164,7 @@ func (c *Client) countCopied(n int) {
 // tryWrite writes what was loaded without blocking, and reports whether the socket took all of it.
 func (c *Client) tryWrite() (bool, error) {
 	n, err := c.try.TryWrite(c.out.rest)
-	c.opts.Counters.BytesOut.Add(uint64(n))
+	c.written.bytes.Add(uint64(n))
 	c.out.rest = c.out.rest[n:]
 	if err != nil || len(c.out.rest) > 0 {
 		return false, err
@@ -201,7 +201,7 @@ func (c *Client) piece() net.Buffers {
 // noteWritten counts a batch that is written.
 func (c *Client) noteWritten(b *wire.Batch) {
 	c.queued.Add(-int64(c.size(b)))
-	c.opts.Counters.MessagesOut.Add(uint64(b.Messages))
+	c.written.messages.Add(uint64(b.Messages))
 	if b.SampledAt != 0 && b.SampledFor == any(c) {
 		c.opts.WriteLatency.Observe(max(0, time.Now().UnixNano()-b.SampledAt)) // the clock may have been set back
 	}

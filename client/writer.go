@@ -45,7 +45,7 @@ func (c *Client) writeAll(pieces net.Buffers) error {
 		began := time.Now()
 		n, err := c.writeSome(&pieces)
 		unwatch()
-		c.opts.Counters.BytesOut.Add(uint64(n))
+		c.written.bytes.Add(uint64(n))
 		timedOut := errors.Is(err, os.ErrDeadlineExceeded)
 		switch {
 		case err != nil && !timedOut:

@@ -3,6 +3,7 @@ package topic
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/fanqie/tank-websocket-go-server/actor"
@@ -70,7 +71,7 @@ func (t *Topic) appendObject(p wire.Publication) {
 }
 
 func (t *Topic) encodeV1(p *wire.Publication) {
-	frames := t.frames(wire.V1, len(p.Data)+t.envelope)
+	frames := t.frames(wire.V1, len(p.Data)+t.envelope, t.size.v1)
 	start := len(frames)
 	frames = t.encode(frames, p.Data)
 	t.size.v1 += len(frames) - start
@@ -78,7 +79,7 @@ func (t *Topic) encodeV1(p *wire.Publication) {
 }
 
 func (t *Topic) encodeV2(p *wire.Publication, seq uint64) {
-	frames := t.frames(wire.V2, len(p.Data)+len(p.From)+t.envelope)
+	frames := t.frames(wire.V2, len(p.Data)+len(p.From)+t.envelope, t.size.v2)
 	start := len(frames)
 	if t.verbatim {
 		frames = wire.AppendMessage2(frames, p.Data, p.JSON)
@@ -89,12 +90,17 @@ func (t *Topic) encodeV2(p *wire.Publication, seq uint64) {
 	t.put(wire.V2, frames, start, t.needing[wire.V2] == 0 && !t.history.limits.IsOn())
 }
 
-// frames returns the batch's frames in an encoding, where one of so many bytes is to be appended.
-func (t *Topic) frames(e wire.Encoding, size int) []byte {
-	if frames := t.batch.Frames[e]; frames != nil {
-		return frames
+// frames returns the batch's frames in an encoding, to which one of so many bytes is to be appended. Those before it have so many
+// together.
+func (t *Topic) frames(e wire.Encoding, size, before int) []byte {
+	frames := t.batch.Frames[e]
+	if size > math.MaxUint16 {
+		size += longLength - extendedLength
 	}
-	return make([]byte, 0, t.room(size))
+	if cap(frames)-len(frames) < size {
+		frames = slices.Grow(frames, t.room(size, before))
+	}
+	return frames
 }
 
 // put stores the batch's frames in an encoding, of which the last begins at start, and appends that one deflated if a member needs
@@ -109,13 +115,15 @@ func (t *Topic) put(e wire.Encoding, frames []byte, start int, isScratch bool) {
 	t.batch.Frames[e] = frames
 }
 
-// room returns how many bytes to reserve for a batch that begins with a message of that size: all that waits, if that is of one
-// size, but not more than the batch before took. A tiny message is not to keep the memory of a large batch.
-func (t *Topic) room(size int) int {
-	if size > math.MaxUint16 {
-		size += longLength - extendedLength
+// room returns how many bytes to reserve for a message of that size and those that wait behind it, if they are like those of the batch,
+// which have so many together. A batch that is full ends with the message that fills it. What is said of the first message alone is
+// taken with care: one large message among small ones is not to reserve the room of as many large ones.
+func (t *Topic) room(size, before int) int {
+	like := (before + size) / (t.batch.Messages + 1)
+	if before == 0 && t.like > 0 {
+		like = min(size, t.like)
 	}
-	return max(size, min(t.last, size*(t.ref.Left()+1)))
+	return size + min(like*t.ref.Left(), max(0, maxBatch-before))
 }
 
 // deliverBatch delivers the batch to every member.
@@ -143,7 +151,8 @@ func (t *Topic) finish(b *wire.Batch) {
 	if t.needing[wire.V2] == 0 {
 		b.Frames[wire.V2] = nil
 	}
-	t.batch, t.size, t.last = nil, batchSize{}, min(max(t.size.v1, t.size.v2), maxBatch+maxBatch/4)
+	bytes := max(t.size.v1, t.size.v2)
+	t.batch, t.size, t.last, t.like = nil, batchSize{}, min(bytes, maxBatch+maxBatch/4), bytes/b.Messages
 	t.published.Add(uint64(b.Messages)) // #nosec G115 -- a count
 	t.lastPublished.Store(now)
 	t.stands.Store(t.seq)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"iter"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -85,22 +86,30 @@ func (echo) Flush()     {}
 // BenchmarkPool measures posts to thousands of actors in a pool, as when each of many topics is published to.
 func BenchmarkPool(b *testing.B) {
 	const actors = 2000
-	b.ReportAllocs()
-	pool := topic.NewPool(2)
-	refs := make([]*actor.Ref[int], actors)
-	for i := range refs {
-		refs[i] = actor.Spawn(actor.Options{Schedule: pool.Go}, func(mail iter.Seq[int]) {
-			for range mail {
+	for _, publishers := range []int{1, 64} {
+		b.Run(fmt.Sprintf("publishers=%d", publishers), func(b *testing.B) {
+			b.ReportAllocs()
+			pool := topic.NewPool(2)
+			refs := make([]*actor.Ref[int], actors)
+			for i := range refs {
+				refs[i] = actor.Spawn(actor.Options{Schedule: pool.Go}, func(mail iter.Seq[int]) {
+					for range mail {
+					}
+				})
+			}
+			var wg sync.WaitGroup
+			for p := range publishers {
+				wg.Go(func() {
+					for i := p; i < b.N; i += publishers {
+						refs[i%actors].Post(i)
+					}
+				})
+			}
+			wg.Wait()
+			for _, ref := range refs {
+				ref.Stop()
+				<-ref.Done()
 			}
 		})
-	}
-	i := 0
-	for b.Loop() {
-		refs[i%actors].Post(i)
-		i++
-	}
-	for _, ref := range refs {
-		ref.Stop()
-		<-ref.Done()
 	}
 }

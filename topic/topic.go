@@ -135,7 +135,8 @@ type Topic struct {
 	needsV2  bool                // somebody needs frames of tank.v2, such as the history
 	batch    *wire.Batch         // encoded, not yet delivered; nil when there is none
 	size     batchSize           // of the batch
-	last     int                 // bytes of the last delivered batch, at most 1.25 maxBatch: what writing it takes, and what the next may need
+	last     int                 // bytes of the last delivered batch, at most 1.25 maxBatch: what writing it takes
+	like     int                 // bytes of a message of it, on average; 0: there was none
 	idle     *group              // subscribers that have to be flushed; nil: none
 	seq      uint64              // number of the last message; 0 before the first
 	since    uint64              // number of the message before the batch
@@ -343,9 +344,9 @@ func timeOf(ns *atomic.Int64) time.Time {
 }
 
 // receive is the actor: all functions below run in its goroutine, but leave.Discard when the topic has been stopped.
-func (t *Topic) receive(mail iter.Seq[Message]) {
+func (t *Topic) receive(iter.Seq[Message]) {
 	defer t.handOut() // also when this panics: nobody else will
-	for msg := range mail {
+	for msg, ok := t.ref.Next(); ok; msg, ok = t.ref.Next() {
 		msg.handle(t)
 		if t.size.isFull() {
 			break // others want their turn

@@ -1,0 +1,8 @@
+//go:build unix && !linux
+
+package client
+
+import "syscall"
+
+// tryWrite writes to a socket that does not block.
+func tryWrite(fd int, p []byte) (int, error) { return syscall.Write(fd, p) }
