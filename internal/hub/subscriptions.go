@@ -99,10 +99,18 @@ func (m unsubscribe) handle(s *supervisor) {
 		refuse(m.Request, c, wire.Refusal{ID: m.id, Code: wire.RefusedClosing, Message: ErrClosed.Error(), Topic: m.topic}, ErrClosed)
 		return
 	}
-	s.unsubscribe(c, t, m.why, func() {
+	s.unsubscribe(c, t, m.why, m.done())
+}
+
+// done returns what is to be done when the subscription has ended, or nil when nobody waits for that. Any goroutine may call what it returns.
+func (m unsubscribe) done() func() {
+	if m.id == 0 && !m.Awaited() {
+		return nil
+	}
+	return func() {
 		m.confirm()
 		m.Reply(struct{}{})
-	})
+	}
 }
 
 // confirmAbsence is confirm for a session without the subscription, which may have ended a moment ago: what the topic has still to deliver
@@ -123,17 +131,31 @@ func (m unsubscribe) confirm() {
 	}
 }
 
-// unsubscribe is leave for a session that goes on without the topic, and is told why if it speaks tank.v2.
+// unsubscribe is leave for a session that goes on without the topic, and is told why, unless that is nil, if it speaks tank.v2.
 func (s *supervisor) unsubscribe(c *Session, t *liveTopic, why *EndReason, done func()) {
 	name := t.topic.Name()
-	announced := s.leave(c, t, false, func() {
-		if e := c.Client.Encoding(); why != nil && e.IsV2() {
-			c.Client.Enqueue(wire.NewAnswers(e, wire.AppendEnd(nil, name, why.Code, why.Message), 1).About(name))
-		}
-		done()
-	})
-	if announced {
+	if why != nil && c.Client.Encoding().IsV2() {
+		done = after(func() { c.tellEnd(name, *why) }, done)
+	}
+	if s.leave(c, t, false, done) {
 		s.event(Event{Kind: Unsubscribed, Session: c, Topic: name})
+	}
+}
+
+// tellEnd tells a client that speaks tank.v2 that a subscription has ended. Any goroutine may call it.
+func (s *Session) tellEnd(topic string, why EndReason) {
+	e := s.Client.Encoding()
+	s.Client.Enqueue(wire.NewAnswers(e, wire.AppendEnd(nil, topic, why.Code, why.Message), 1).About(topic))
+}
+
+// after returns a function that does one thing, and then another one unless that is nil.
+func after(first, then func()) func() {
+	if then == nil {
+		return first
+	}
+	return func() {
+		first()
+		then()
 	}
 }
 
@@ -172,13 +194,11 @@ func (s *supervisor) leaveTopic(t *liveTopic, member *topic.Member, vanished boo
 	}
 	t.pendingEmpty++
 	s.list(t)
-	empty := topicEmpty{t}
-	t.topic.Leave(member, vanished, func() {
-		if done != nil {
-			done()
-		}
-		s.post(empty)
-	})
+	emptied := t.emptied
+	if done != nil {
+		emptied = after(done, emptied)
+	}
+	t.topic.Leave(member, vanished, emptied)
 }
 
 // leaveBroadcast ends a session's part in the topic of broadcasts, if it has one.
@@ -228,7 +248,7 @@ func (m unsubscribeUser) handle(s *supervisor) {
 	n := 0
 	for _, c := range s.users[m.userID] {
 		if t := s.subscription(c, m.topic); t != nil && s.serves(c) {
-			s.unsubscribe(c, t, &ByServer, func() {})
+			s.unsubscribe(c, t, &ByServer, nil)
 			n++
 		}
 	}
