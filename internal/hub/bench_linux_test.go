@@ -97,7 +97,7 @@ func cpuTime(b *testing.B) time.Duration {
 
 // BenchmarkChange subscribes and unsubscribes: each operation is one of both.
 func BenchmarkChange(b *testing.B) {
-	const sessions, topics, commands = 200, 50, 16
+	const sessions, topics, commands = 200, 50, maxChanges
 	h := benchHub(b)
 	list := make([]*Session, sessions)
 	for i, c := range benchClients(b, h, sessions) {
@@ -112,11 +112,13 @@ func BenchmarkChange(b *testing.B) {
 	before := cpuTime(b)
 	for n := 0; n < b.N; n += commands {
 		s := list[n/commands%sessions]
+		c := NewChanges(s)
 		for i := range commands / 2 {
 			name := names[(n/2+i)%topics]
-			h.PostSubscribe(s, name, "", nil)
-			h.PostUnsubscribe(s, name, 0)
+			c.Subscribe(name, "", nil)
+			c.Unsubscribe(name, 0)
 		}
+		h.Post(c)
 		if n%(64*commands) == 0 {
 			h.Sync()
 		}

@@ -91,20 +91,6 @@ func (h *Hub) Unsubscribe(s *Session, topic string, why EndReason) error {
 	})
 }
 
-// PostSubscribe is Subscribe for a request of the client's own; ask is nil unless it speaks tank.v2. It does not wait: a client that is
-// rejected gets an error frame.
-func (h *Hub) PostSubscribe(s *Session, name, info string, ask *topic.Ask) {
-	m := subscribe{session: s, topic: name, info: info, ask: ask}
-	if !h.supervisor.Post(m) {
-		ask.Done()
-	}
-}
-
-// PostUnsubscribe is Unsubscribe for a request of the client's own, which has an id if it speaks tank.v2. It does not wait.
-func (h *Hub) PostUnsubscribe(s *Session, topic string, id uint64) {
-	h.supervisor.Post(unsubscribe{session: s, topic: topic, id: id})
-}
-
 // Sync waits until the supervisor has handled all that was posted to it before, or has ended.
 func (h *Hub) Sync() { _ = h.ask(func(r actor.Request[struct{}]) message { return barrier{r} }) }
 
