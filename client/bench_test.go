@@ -1,12 +1,16 @@
 package client_test
 
 import (
+	"bytes"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/fanqie/tank-websocket-go-server/client"
 	"github.com/fanqie/tank-websocket-go-server/internal/budget"
@@ -166,5 +170,66 @@ func BenchmarkOutbox(b *testing.B) {
 				b.ReportMetric(float64(delivered)/b.Elapsed().Seconds(), "batches/s")
 			})
 		}
+	}
+}
+
+// counting is an owner that counts messages.
+type counting struct {
+	want int
+	n    int
+	done chan struct{}
+	gone chan struct{}
+}
+
+func (c *counting) Received(data []byte, binary bool) {
+	if c.n++; c.n == c.want {
+		close(c.done)
+	}
+}
+func (*counting) Failed(client.Fault, error) {}
+func (c *counting) Gone(int, string)         { close(c.gone) }
+func (*counting) ReaderDone()                {}
+func (*counting) CloseBegun()                {}
+
+// BenchmarkReceive measures messages from a socket to the owner. Whoever sends them does a system call for each 64 KiB.
+func BenchmarkReceive(b *testing.B) {
+	for _, size := range []int{16, 1 << 10, 16 << 10} {
+		b.Run(fmt.Sprintf("%dB", size), func(b *testing.B) {
+			upgraded := make(chan *client.Conn, 1)
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				c, err := client.Upgrade(w, r, client.UpgradeOptions{})
+				if err != nil {
+					b.Error(err)
+				}
+				upgraded <- c
+			}))
+			defer server.Close()
+			conn, err := net.Dial("tcp", server.Listener.Addr().String())
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer conn.Close()
+			if _, err := wstest.Upgrade(conn, wstest.Handshake{}); err != nil {
+				b.Fatal(err)
+			}
+			frame := wstest.Masked(wstest.Fin|wstest.Text, strings.Repeat("x", size))
+			each := max(1, 64<<10/len(frame))
+			chunk := bytes.Repeat(frame, each)
+			b.ReportAllocs()
+			b.ResetTimer()
+			n := (b.N + each - 1) / each * each
+			owner := &counting{want: n, done: make(chan struct{}), gone: make(chan struct{})}
+			c := client.New(<-upgraded, &client.Options{OutboxBytes: 1 << 20, MessageBytes: 1 << 20, MessageTimeout: time.Minute, Counters: &client.Counters{}, Budget: budget.New(0, nil)}, owner)
+			go c.Read(nil)
+			for range n / each {
+				if _, err := io.Copy(conn, bytes.NewReader(chunk)); err != nil {
+					b.Fatal(err)
+				}
+			}
+			<-owner.done
+			b.StopTimer()
+			c.Cut("end")
+			<-owner.gone
+		})
 	}
 }

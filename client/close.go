@@ -9,8 +9,6 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/coder/websocket"
-
 	"github.com/fanqie/tank-websocket-go-server/actor"
 	"github.com/fanqie/tank-websocket-go-server/internal/wire"
 )
@@ -142,11 +140,11 @@ func (c *Client) failWith(why closing, fault Fault, err error) {
 
 // readEnded finds out why reading ended and starts closing accordingly, if that has not begun.
 func (c *Client) readEnded(err error) {
-	var peer websocket.CloseError
+	var peer peerClosed
 	var panicked *actor.PanicError
 	switch r := c.conn.reader; {
 	case errors.As(err, &peer):
-		c.answerClose(wire.Close{Code: int(peer.Code), Reason: peer.Reason})
+		c.answerClose(wire.Close(peer))
 	case r.abandoned:
 		c.linger()
 	case errors.Is(r.err, os.ErrDeadlineExceeded):

@@ -14,8 +14,8 @@ import (
 	"github.com/fanqie/tank-websocket-go-server/actor"
 )
 
-// hijacker stands between net/http and the WebSocket library during the opening handshake. It keeps the connection for the
-// actor and gives the library a view of it that cannot write, with buffers of a size fit for many idle connections.
+// hijacker stands between net/http and the WebSocket library, which checks the opening handshake and has nothing to do with what follows.
+// It keeps the connection, and lends the library something that looks like one.
 //
 // What the library answers goes nowhere at first. A refusal is for Upgrade to write, see refuse. The 101 is written here, to
 // the hijacked connection: middleware may hold back a status or never write it, and may fail to hijack afterwards.
@@ -37,25 +37,26 @@ func (h *hijacker) Write(p []byte) (int, error) { return h.text.Write(p) }
 
 // Hijack is called by the library when it has found nothing wrong with the request.
 func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	var r *reader
-	err := actor.Try(func() (err error) { // a panic would leave a hijacked connection open: the server does not close it
-		r, err = h.hijack()
-		return err
-	})
+	err := actor.Try(h.hijack) // a panic would leave a hijacked connection open: the server does not close it
 	if err != nil {
 		h.failed = err
 		return nil, nil, err
 	}
-	return r, bufio.NewReadWriter(r.buffered, bufio.NewWriterSize(r, noBuffer)), nil
+	return lent{}, bufio.NewReadWriter(bufio.NewReaderSize(lent{}, 0), bufio.NewWriterSize(lent{}, 1)), nil
 }
 
-func (h *hijacker) hijack() (*reader, error) {
+// lent is the connection that the library is given: it may close that, and does nothing else with it.
+type lent struct{ net.Conn }
+
+func (lent) Close() error { return nil }
+
+func (h *hijacker) hijack() error {
 	if err := h.check(); err != nil {
-		return nil, err
+		return err
 	}
 	raw, buffered, err := takeOver(h.w)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	h.conn.raw = raw
 	if socket, ok := h.conn.belowTLS().(interface{ SetWriteBuffer(bytes int) error }); ok {
@@ -63,17 +64,18 @@ func (h *hijacker) hijack() (*reader, error) {
 	}
 	// The server's deadlines were for the request, not for what it became.
 	if err := raw.SetDeadline(time.Time{}); err != nil {
-		return nil, err
+		return err
 	}
 	if err := h.accept(); err != nil {
-		return nil, err
+		return err
 	}
 	// A client may send its first frame right behind the handshake, and net/http may have read it already.
 	early, err := buffered.Peek(buffered.Buffered())
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return h.conn.newReader(bytes.Clone(early), h.opts.ReadBuffer), nil
+	h.conn.newReader(bytes.Clone(early), h.opts.ReadBuffer)
+	return nil
 }
 
 var errNoConnection = errors.New("Hijack returned no connection, or no reader")
@@ -95,23 +97,15 @@ func takeOver(w http.ResponseWriter) (raw net.Conn, buffered *bufio.Reader, err 
 	return nil, nil, fmt.Errorf("the connection cannot be hijacked: %w", err)
 }
 
-// newReader makes the library's view of the connection, of which early has been read.
-func (c *Conn) newReader(early []byte, readBuffer int) *reader {
-	r := &reader{Conn: c.raw, fd: rawSocket(c.raw), pending: early}
-	size := cmp.Or(readBuffer, defaultReadBuffer)
-	if c.fd = r.fd; r.fd == nil {
-		c.fd = rawSocket(c.belowTLS())
-	}
-	if r.fd != nil {
+// newReader gives the connection its reader, of which early was received.
+func (c *Conn) newReader(early []byte, readBuffer int) {
+	r := &reader{conn: c.raw, fd: rawSocket(c.raw), pending: early, early: len(early) > 0}
+	if c.fd = r.fd; r.fd != nil {
 		r.fillOnce, c.try = r.fill, socket{r.fd}
-		size = cmp.Or(readBuffer, noBuffer)
-	} else if try, ok := c.raw.(tryWriter); ok {
-		c.try = try
+	} else {
+		c.fd = rawSocket(c.belowTLS())
+		c.try, _ = c.raw.(tryWriter)
+		r.own = make([]byte, max(leastInput, cmp.Or(readBuffer, defaultReadBuffer)))
 	}
-	if c.deflate {
-		r.stream.marks = &marks{}
-	}
-	r.buffered = bufio.NewReaderSize(r, size)
 	c.reader = r
-	return r
 }

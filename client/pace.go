@@ -14,7 +14,7 @@ import (
 // for a closing handshake behind data that the peer has sent before; then it is 1 MiB per second.
 var closingRate = Rate{PerSecond: 256, Burst: 16}
 
-// pacedFrame is how many bytes each frame counts for beside its own: a control frame of 6 bytes takes the WebSocket library 5 us.
+// pacedFrame is how many bytes each frame counts for beside its own: looking at one takes as long as copying so many.
 const pacedFrame = 64
 
 // leastNap is how long a wait is worth it: a sleep costs as much as reading some KiB.
@@ -35,24 +35,12 @@ func (r *reader) pace(bytes, frames int) {
 	}
 }
 
-// pass looks at what goes to the WebSocket library, and counts it.
-func (r *reader) pass(p []byte) {
-	s := &r.stream
-	ended, inner := s.ended, s.inner
-	s.pass(p)
-	r.pace(len(p), int(s.ended-ended)+int(s.inner-inner))
-	if s.inner >= eventFrames {
-		r.client.chargeFrames(int(s.inner / eventFrames))
-		s.inner %= eventFrames
-	}
-}
-
 // eventFrames is how many frames inside of a message count as one message: they may be empty, and there may be any number.
 const eventFrames = 64
 
 // chargeFrames counts frames against the rate of messages, in the middle of one.
 func (c *Client) chargeFrames(events int) {
-	if c.wait(events) {
+	if c.wait(time.Now(), events) {
 		c.late = true
 	}
 }

@@ -28,7 +28,15 @@ func (m *meter) take(r Rate, n int) (early time.Duration) {
 	if r == (Rate{}) {
 		return 0
 	}
-	now, each := time.Now().UnixNano(), int64(r.each())
+	return m.takeAt(time.Now(), r, n)
+}
+
+// takeAt is take at the time that it is now.
+func (m *meter) takeAt(at time.Time, r Rate, n int) (early time.Duration) {
+	if r == (Rate{}) {
+		return 0
+	}
+	now, each := at.UnixNano(), int64(r.each())
 	full := max(now, m.full.Load())
 	full = min(full, now+int64(r.Burst+maxCharge)*each) // it is never further ahead: the clock was set back
 	m.full.Store(full + int64(min(n, maxCharge))*each)

@@ -1,9 +1,7 @@
 package client
 
 import (
-	"bufio"
 	"errors"
-	"math"
 	"net"
 	"sync"
 	"syscall"
@@ -17,23 +15,44 @@ type input [4 << 10]byte
 
 var inputs = sync.Pool{New: func() any { return new(input) }}
 
-// reader is the connection as the WebSocket library sees it. Its fields belong to the reader edge.
+// leastInput is the smallest buffer that holds any control frame.
+const leastInput = wire.MaxClientHeader + wire.MaxControlPayload
+
+// reader is the receiving half of a connection: the socket, and what was received of the frame and the message at hand. Its fields
+// belong to the reader edge.
+//
+// Every connection has one, so it is small.
 type reader struct {
-	net.Conn
-	fd        syscall.RawConn       // the socket of Conn; nil when it cannot be read without blocking
-	fillOnce  func(fd uintptr) bool // fill, made once
-	buffered  *bufio.Reader         // what the library has read, and not looked at
-	pending   []byte                // read, and not given to the library
-	input     *input                // where pending is, if that has to be given back
-	client    *Client               // set before anything is read
-	stream    stream                // what was given to the library
-	closing   meter                 // of what is read while the client is closing, see pace
-	timed     uint32                // the message that the read deadline is for, 1 being the first, modulo 2^32; 0: there is no deadline
-	unpaced   uint16                // bytes that were read while the client is closing, and are not counted in closing yet
-	abandoned bool                  // the peer's frames are not looked at any more
-	err       error                 // what ended reading, if the network or the peer's slowness did, and not its protocol
-	fresh     int64                 // since when it has its goroutine, Unix milliseconds
+	conn     net.Conn
+	fd       syscall.RawConn       // the socket of conn; nil when it cannot be read without a buffer at hand
+	fillOnce func(fd uintptr) bool // fill, made once
+	client   *Client               // set before anything is read
+	own      []byte                // where is read to without fd, which has to wait with a buffer; see input
+	input    *input                // where is read to with fd; nil: nothing is pending
+	pending  []byte                // received, and not looked at: a part of own or input
+	into     []byte                // where fill reads to; nil: the start of an input
+	got      int                   // bytes that fill has read
+	err      error                 // what ended reading, if the network or the peer's slowness did, and not its protocol
+	message  incoming              // the message at hand
+	closing  meter                 // of what is read while the client is closing, see pace
+	fresh    int64                 // since when it has its goroutine, Unix milliseconds
+	clock    clock                 // what the read deadline is for
+	unpaced  uint16                // bytes that were read while the client is closing, and are not counted in closing yet
+	frames   uint16                // that have begun since the last call of pace
+	inner    uint8                 // frames that are not counted against the rate yet: all of a message but its first, and control frames among them
+
+	abandoned bool // the peer's frames are not looked at any more
+	early     bool // pending came with the handshake, and was not looked at
 }
+
+// clock is what a read deadline is for.
+type clock uint8
+
+const (
+	noClock  clock = iota // there is none
+	running               // for the message at hand, or the control frame
+	outdated              // for one that has ended
+)
 
 var errAbandoned = errors.New("the peer's frames are not looked at any more")
 
@@ -43,7 +62,7 @@ const renewal = 100 * time.Millisecond
 // shouldRenew reports whether to go on in a new goroutine. Looking at a message makes the stack grow, to more than twice
 // of what it takes to wait for the next one, and Go never makes it so small again.
 func (r *reader) shouldRenew() bool {
-	if r.fd == nil || r.ready() {
+	if r.fd == nil || r.inside() {
 		return false
 	}
 	now := time.Now().UnixMilli()
@@ -54,143 +73,83 @@ func (r *reader) shouldRenew() bool {
 	return true
 }
 
-// ready reports whether there is something to read that was received before.
-func (r *reader) ready() bool { return len(r.pending) > 0 || r.buffered.Buffered() > 0 }
+// inside reports whether a part of a message, or of a frame, was received.
+func (r *reader) inside() bool { return r.message.open || len(r.pending) > 0 }
 
-// await blocks until there is something to read. A connection spends its life here, so this has to be called with little
-// on the stack: it keeps that as small as a stack can be. Without a socket of its own the library waits instead.
-func (r *reader) await() error {
-	if r.fd == nil {
+// receive waits for more of what the peer sends: at most as much as fits behind what is pending, or, in a long payload, into the
+// message itself. A connection spends its life here, so this has to be called with little on the stack.
+func (r *reader) receive() error {
+	if r.early {
+		r.early = false
 		return nil
 	}
-	for !r.ready() {
-		r.setClock()
-		if err := r.fd.Read(r.fillOnce); err != nil {
+	r.setClock()
+	long := r.makeRoom()
+	r.got = 0
+	var err error
+	if r.fd != nil {
+		err = r.fd.Read(r.fillOnce)
+	} else {
+		r.got, err = r.conn.Read(r.into)
+	}
+	if r.got == 0 {
+		if r.err == nil {
 			r.err = err
 		}
-		if r.err != nil {
-			return r.err
-		}
-		r.takeControls()
-		if r.abandoned {
-			return errAbandoned
-		}
-	}
-	return nil
-}
-
-// takeControls takes complete pings and pongs off what was read, between two messages. All that an idle connection
-// receives is answers to the heartbeat, and the library would wait for a message behind them, deep in its stack. Any other
-// frame, and one that is not complete, is for the library.
-func (r *reader) takeControls() {
-	for p := r.pending; !r.abandoned && len(p) >= controlHeader && p[1] >= wire.MaskBit && p[1]&wire.LengthMask <= wire.MaxControlPayload; p = r.pending {
-		size := controlHeader + int(p[1]&wire.LengthMask)
-		if p[0] != pingFrame && p[0] != pongFrame || len(p) < size {
-			break
-		}
-		r.client.seen()
-		if p[0] == pingFrame {
-			unmask(p[2:controlHeader], p[controlHeader:size])
-			r.client.answerPing(p[controlHeader:size])
-		} else {
-			r.client.ponged()
-		}
-		r.pending = p[size:]
-		r.pace(size, 1)
-	}
-	if len(r.pending) == 0 {
-		r.release()
-	}
-}
-
-// Control frames of a client, RFC 6455 section 5.2: their first byte, and how long their header is, mask included.
-const (
-	pingFrame     = wire.FinBit | byte(wire.OpPing)
-	pongFrame     = wire.FinBit | byte(wire.OpPong)
-	controlHeader = 6
-)
-
-// unmask takes the mask away, RFC 6455 section 5.3.
-func unmask(key, payload []byte) {
-	for i := range payload {
-		payload[i] ^= key[i%len(key)]
-	}
-}
-
-func (r *reader) Read(p []byte) (n int, err error) {
-	switch {
-	case r.abandoned:
-		return 0, errAbandoned
-	case len(r.pending) > 0:
-	case r.stream.inside() && r.stream.size > uint64(r.client.mostRaw()): // what was announced is not worth waiting for
-		r.client.abandon(wire.MessageTooBig, TooBigFault, wire.ErrTooBig)
-		return 0, errAbandoned
-	case r.fd != nil && len(p) < len(input{}):
-		err = r.receive()
-	default:
-		r.setClock()
-		if r.client.Closing() {
-			p = p[:min(len(p), len(input{}))]
-		}
-		n, err = r.Conn.Read(p)
-	}
-	if len(r.pending) > 0 {
-		n = copy(p, r.pending)
-		if r.pending = r.pending[n:]; len(r.pending) == 0 {
-			r.release()
-		}
-	}
-	if n == 0 {
-		r.err = err
-		return 0, err
+		return r.err
 	}
 	r.client.seen()
-	r.pass(p[:n])
-	return n, nil // an error comes again with the next call
-}
-
-// receive waits for the next bytes of a message, more of them than the library asks for.
-func (r *reader) receive() error {
-	r.setClock()
-	buf := inputs.Get().(*input)
-	n, err := r.Conn.Read(buf[:])
-	if n == 0 {
-		inputs.Put(buf)
-		return err
-	}
-	r.pending, r.input = buf[:n], buf
-	return nil
-}
-
-// setClock is called before waiting for the peer. The time of a message begins with the first wait for the rest of it;
-// between two, none runs.
-func (r *reader) setClock() {
-	var message uint32
-	if r.stream.inside() {
-		message = r.stream.ended + 1
-	}
-	timeout := r.client.opts.MessageTimeout
+	r.pace(r.got, int(r.frames))
+	r.frames = 0
 	switch {
-	case timeout == 0, r.timed == message:
-		return
-	case message == 0:
-		r.SetReadDeadline(time.Time{})
+	case long:
+		r.message.extend(r.got)
+	case r.fd != nil:
+		r.pending = r.input[:len(r.pending)+r.got]
 	default:
-		r.SetReadDeadline(time.Now().Add(timeout))
+		r.pending = r.own[:len(r.pending)+r.got]
 	}
-	r.timed = message
+	return nil // an error comes again with the next call
 }
 
-// ahead returns how much of the message at hand can be asked for without waiting for the peer, 1 at least: all of it when
-// it was received to its end.
-func (r *reader) ahead() int {
-	s := &r.stream
-	if !s.inside() || s.fin && !s.control && s.have == 0 && s.payload <= uint64(len(r.pending)) {
-		return math.MaxInt
+// makeRoom sets where to read to. It reports whether that is the message itself.
+func (r *reader) makeRoom() (long bool) {
+	size := len(input{})
+	if r.fd == nil {
+		size = len(r.own)
 	}
-	return max(1, r.buffered.Buffered()+len(r.pending)-maxHeader) // there may be a header in between
+	switch m := &r.message; {
+	case len(r.pending) > 0: // a part of a frame, which begins its buffer from here on
+		buf := r.own
+		if r.fd != nil {
+			if r.input == nil { // it came with the handshake
+				r.input = inputs.Get().(*input)
+			}
+			buf = r.input[:]
+		}
+		r.into = buf[copy(buf, r.pending):]
+		r.pending = buf[:len(r.pending)]
+	case m.left >= uint64(size):
+		r.into, long = m.room(size), true
+	case r.fd != nil:
+		r.into = nil
+	default:
+		r.into = r.own
+	}
+	if r.client.Closing() { // see pace
+		r.into = r.into[:min(len(r.into), len(input{}))]
+	}
+	return long
 }
 
+// take takes bytes off what is pending. They are gone with the next call of receive.
+func (r *reader) take(n int) []byte {
+	taken := r.pending[:n:n]
+	r.pending = r.pending[n:]
+	return taken
+}
+
+// release gives the input back that is not needed any more.
 func (r *reader) release() {
 	r.pending = nil
 	if r.input != nil {
@@ -199,11 +158,27 @@ func (r *reader) release() {
 	}
 }
 
-// Write swallows what the library says: close frames, which the actor sends in its own good time.
-func (r *reader) Write(p []byte) (int, error) { return len(p), nil }
+// setClock is called before waiting for the peer. The time of a message begins with the first wait for the rest of it;
+// between two, none runs.
+func (r *reader) setClock() {
+	timeout := r.client.opts.MessageTimeout
+	switch inside := r.inside(); {
+	case timeout == 0:
+	case inside && r.clock != running:
+		_ = r.conn.SetReadDeadline(time.Now().Add(timeout))
+		r.clock = running
+	case !inside && r.clock != noClock:
+		_ = r.conn.SetReadDeadline(time.Time{})
+		r.clock = noClock
+	}
+}
 
-// Close ends reading only: the library calls it when it has had enough, and the socket is the actor's to close.
-func (r *reader) Close() error { return r.SetReadDeadline(longAgo) }
+// ended takes note of the end of a message, or of a control frame between two.
+func (r *reader) ended() {
+	if r.clock == running {
+		r.clock = outdated
+	}
+}
 
 // longAgo is a deadline that has passed, which makes pending and later reads or writes fail without blocking.
 var longAgo = time.Unix(1, 0)

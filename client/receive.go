@@ -1,18 +1,12 @@
 package client
 
 import (
-	"context"
 	"errors"
-	"io"
-	"math"
 	"sync"
 	"time"
 	"unicode/utf8"
 
-	"github.com/coder/websocket"
-
 	"github.com/fanqie/tank-websocket-go-server/actor"
-	"github.com/fanqie/tank-websocket-go-server/internal/wire"
 )
 
 // Read is the reader edge: it runs until the connection ends, calling the owner for each message. All functions in
@@ -25,14 +19,16 @@ func (c *Client) Read(greet func()) {
 	defer func() {
 		if !renewed {
 			c.readEnded(err)
-			c.ref.Post(readerEnded{closed: websocket.CloseStatus(err) != -1})
-			c.conn.ws.CloseNow() // the socket is the actor's
+			_, closed := err.(peerClosed)
+			c.ref.Post(readerEnded{closed: closed})
+			c.conn.reader.release()
+			c.conn.reader.message.forget()
 			c.owner.ReaderDone()
 		}
 	}()
 	if greet != nil {
 		err = errAborted // unless the line below returns
-		err = actor.Try(func() error { c.whileHolding(holdingOwner, func() { c.callOwner(greet) }); return nil })
+		err = actor.Try(func() error { c.greet(greet); return nil })
 		if err == nil {
 			renewed = true
 			go c.Read(nil) // the stack has grown, see reader.shouldRenew
@@ -40,9 +36,9 @@ func (c *Client) Read(greet func()) {
 		return
 	}
 	for err == nil {
-		if err = c.conn.reader.await(); err == nil {
+		if err = c.conn.reader.receive(); err == nil {
 			err = errAborted // unless the line below returns
-			err = actor.Try(c.readMessage)
+			err = actor.Try(c.takeFrames)
 		}
 		if err == nil && c.conn.reader.shouldRenew() {
 			renewed = true
@@ -75,50 +71,6 @@ func (s *scratch) giveBack() {
 	}
 }
 
-// readMessage reads one message and hands it to the owner. It returns why there is none.
-func (c *Client) readMessage() error {
-	kind, r, err := c.conn.ws.Reader(context.Background())
-	if err != nil {
-		return err
-	}
-	compressed := c.conn.deflate && c.conn.reader.stream.marks.next()
-	binary := kind == websocket.MessageBinary
-	s := scratches.Get().(*scratch)
-	defer s.giveBack()
-	s.raw, err = c.readPayload(r, s.raw[:0], !binary && !compressed)
-	if err != nil {
-		return err
-	}
-	if c.Closing() { // the closing handshake is on; only the peer's close frame matters
-		return nil
-	}
-	data, events := s.raw, 1
-	if compressed {
-		events, err = c.inflate(s)
-		data = s.inflated
-	}
-	c.received(data, err, binary, events)
-	return nil
-}
-
-// received looks at a complete message, which costs so many events of the rate. err says what was wrong with inflating it.
-func (c *Client) received(data []byte, err error, binary bool, events int) {
-	switch {
-	case errors.Is(err, errInflate):
-		c.fail(wire.SlowInflate, TimeoutFault, err)
-	case errors.Is(err, wire.ErrTooBig), len(data) > c.opts.MessageBytes:
-		c.fail(wire.MessageTooBig, TooBigFault, wire.ErrTooBig)
-	case err != nil:
-		c.fail(wire.CorruptData, ProtocolFault, err)
-	case !binary && !utf8.Valid(data):
-		c.fail(wire.NotUTF8, ProtocolFault, errNotUTF8)
-	default:
-		c.opts.Counters.MessagesIn.Add(1)
-		c.opts.Counters.BytesIn.Add(uint64(len(data)))
-		c.hand(data, binary, events)
-	}
-}
-
 // What the reader does with a complete message: nothing, wait until the rate allows it, or wait for the owner to return it.
 const (
 	notHolding uint32 = iota
@@ -129,44 +81,42 @@ const (
 // busyAfter is how long the owner may be busy before a pong that came meanwhile says nothing about the peer any more.
 const busyAfter = 10 * time.Millisecond
 
-// hand gives a message to the owner.
+// hand gives a message to the owner, once the rate allows it.
 func (c *Client) hand(data []byte, binary bool, events int) {
-	c.whileHolding(holdingRate, func() {
-		if c.throttle(events); !c.Closing() {
-			c.callOwner(func() { c.owner.Received(data, binary) })
-		}
-	})
-}
-
-// callOwner calls the owner, which may take its time.
-func (c *Client) callOwner(do func()) {
-	c.holding.Store(holdingOwner)
-	defer c.handled(time.Now())
-	do()
-}
-
-// whileHolding does something that may take its time. Meanwhile pongs are not seen, so the heartbeat has to look away; and when it
-// is over, the peer is given the time of a full heartbeat to show itself.
-func (c *Client) whileHolding(what uint32, do func()) {
-	c.holding.Store(what)
 	began := time.Now()
-	defer func() {
-		took := time.Since(began)
-		c.latePings = int(min(1e6, took.Seconds()*float64(c.opts.Pings.PerSecond)))
-		if took > busyAfter {
-			c.pingedAt.Store(0)
-		}
-		c.alive.Store(true)
-		c.holding.Store(notHolding)
-	}()
-	do()
+	called := began
+	defer func() { c.returned(began, called) }()
+	c.holding.Store(holdingRate)
+	if c.throttle(began, events) {
+		called = time.Now()
+	}
+	if !c.Closing() {
+		c.holding.Store(holdingOwner)
+		c.owner.Received(data, binary)
+	}
 }
 
-// handled notes that the owner has returned a message that it was given at a time.
-func (c *Client) handled(at time.Time) {
-	if time.Since(at) > busyAfter {
-		c.heldUp.Store(true)
+// greet calls greet, which is the owner's.
+func (c *Client) greet(greet func()) {
+	began := time.Now()
+	defer func() { c.returned(began, began) }()
+	c.holding.Store(holdingOwner)
+	greet()
+}
+
+// returned ends what the reader held since began: the owner has returned, which was called then or later. Meanwhile pongs were not seen,
+// so the heartbeat had to look away; and now the peer is given the time of a full heartbeat to show itself.
+func (c *Client) returned(began, called time.Time) {
+	took := time.Since(began)
+	c.latePings = int(min(1e6, took.Seconds()*float64(c.opts.Pings.PerSecond)))
+	if took > busyAfter {
+		c.pingedAt.Store(0)
+		if took-called.Sub(began) > busyAfter {
+			c.heldUp.Store(true)
+		}
 	}
+	c.alive.Store(true)
+	c.holding.Store(notHolding)
 }
 
 // closingCheck is how often a reader that waits checks whether the connection has ended meanwhile.
@@ -174,17 +124,19 @@ const closingCheck = 50 * time.Millisecond
 
 // throttle waits until it is time for one more message. What the peer sends meanwhile waits in the socket, and then with
 // the peer. A message that costs more than one event makes the next one wait.
-func (c *Client) throttle(events int) {
-	if c.wait(events) || c.late {
+func (c *Client) throttle(now time.Time, events int) (waited bool) {
+	waited = c.wait(now, events)
+	if waited || c.late {
 		c.opts.Counters.Throttled.Add(1)
 	}
 	c.late = false
+	return waited
 }
 
 // wait counts events against the rate of messages. It waits until they may come, or the client is closing, and reports
 // whether it had to.
-func (c *Client) wait(events int) (early bool) {
-	left := c.messages.take(c.opts.Messages, events)
+func (c *Client) wait(now time.Time, events int) (early bool) {
+	left := c.messages.takeAt(now, c.opts.Messages, events)
 	early = left > 0
 	for ; left > 0 && !c.Closing(); left -= closingCheck {
 		time.Sleep(min(left, closingCheck))
@@ -192,49 +144,27 @@ func (c *Client) wait(events int) (early bool) {
 	return early
 }
 
-// readPayload appends the message to buf. When it turns out too big, or is text that is not UTF-8, the client is closing
-// when this returns an error.
-func (c *Client) readPayload(r io.Reader, buf []byte, text bool) ([]byte, error) {
-	most, valid := c.mostRaw(), 0
-	for {
-		if len(buf) == cap(buf) {
-			buf = append(buf, 0)[:len(buf)]
-		}
-		ahead := c.conn.reader.ahead()
-		room := min(cap(buf), most+1) - len(buf)
-		n, err := r.Read(buf[len(buf):][:min(room, ahead)]) // which waits until all of it is filled
-		buf = buf[:len(buf)+n]
-		switch {
-		case c.conn.reader.err != nil:
-			return buf, c.conn.reader.err // the library takes a connection cut in mid frame for the message's end
-		case errors.Is(err, io.EOF):
-			return buf, nil
-		case err != nil:
-			return buf, err
-		case len(buf) > most:
-			c.abandon(wire.MessageTooBig, TooBigFault, wire.ErrTooBig)
-			return buf, errAbandoned
-		}
-		if text && ahead != math.MaxInt {
-			if valid += validPrefix(buf[valid:]); utf8.FullRune(buf[valid:]) {
-				c.abandon(wire.NotUTF8, ProtocolFault, errNotUTF8)
-				return buf, errAbandoned
-			}
-		}
-	}
-}
-
 // validPrefix returns how many bytes of text are good UTF-8. What follows is a part of a character, or will never be good.
 func validPrefix(text []byte) int {
-	good := 0
-	for good < len(text) {
-		r, size := utf8.DecodeRune(text[good:])
-		if r == utf8.RuneError && size == 1 {
+	good := len(text)
+	for n := 1; n < utf8.UTFMax && n <= len(text); n++ {
+		if tail := text[len(text)-n:]; utf8.RuneStart(tail[0]) {
+			if !utf8.FullRune(tail) {
+				good -= n
+			}
 			break
+		}
+	}
+	if utf8.Valid(text[:good]) {
+		return good
+	}
+	for good = 0; ; {
+		r, size := utf8.DecodeRune(text[good:])
+		if r == utf8.RuneError && size <= 1 {
+			return good
 		}
 		good += size
 	}
-	return good
 }
 
 // mostRaw returns the most bytes of a message before inflating it: incompressible data grows a little.

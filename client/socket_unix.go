@@ -64,17 +64,23 @@ func again(call func(fd int, p []byte) (int, error), fd uintptr, p []byte) (n in
 
 // fill reads what has come, or reports false when nothing has, for net to wait.
 func (r *reader) fill(fd uintptr) bool {
-	buf := inputs.Get().(*input)
-	n, err := again(syscall.Read, fd, buf[:])
+	into := r.into
+	if into == nil {
+		r.input = inputs.Get().(*input)
+		into = r.input[:]
+	}
+	n, err := again(syscall.Read, fd, into)
 	switch {
 	case err == nil && n > 0:
-		r.pending, r.input = buf[:n], buf
+		r.got = n
 		return true
 	case err == nil:
 		r.err = io.EOF
 	case err != syscall.EAGAIN:
 		r.err = os.NewSyscallError("read", err)
 	}
-	inputs.Put(buf)
+	if r.into == nil {
+		r.release()
+	}
 	return r.err != nil
 }

@@ -2,7 +2,6 @@ package client
 
 import (
 	"cmp"
-	"context"
 	"net"
 	"net/http"
 	"syscall"
@@ -16,10 +15,6 @@ import (
 // defaultReadBuffer is the size in bytes of the read buffer of a connection that is not a mere socket, such as TLS. It is
 // small because every idle one has it; longer messages are read past it, straight to where they belong.
 const defaultReadBuffer = 512
-
-// noBuffer is the size of buffers that are there because the WebSocket library wants some: the smallest that work. What
-// the library writes is swallowed, and what it reads is in memory already, see reader.await.
-const noBuffer = 16
 
 // tlsSendBuffer is how much a socket below TLS takes for a peer that is behind, in bytes; Linux takes twice as much. A write
 // with TLS cannot go on after a deadline, and some system may call a socket writable only when a third of its buffer is free:
@@ -49,13 +44,12 @@ const (
 	V2Required       // with clients that offer it; others are refused
 )
 
-// Conn is an upgraded connection: the socket, and the library's view of it.
+// Conn is an upgraded connection.
 type Conn struct {
 	raw    net.Conn        // the hijacked connection: read by the reader, written by the writer edge, closed by the actor
 	try    tryWriter       // raw, for writes of the actor's that do not block; nil when raw cannot
 	fd     syscall.RawConn // the socket, also one below TLS; nil when there is none
 	reader *reader
-	ws     *websocket.Conn // reads from reader
 
 	writeBuffer int  // bytes; see Client.piece
 	deflate     bool // permessage-deflate was negotiated, without context takeover in either direction
@@ -71,19 +65,11 @@ type Conn struct {
 func Upgrade(w http.ResponseWriter, r *http.Request, opts UpgradeOptions) (*Conn, error) {
 	c := &Conn{writeBuffer: cmp.Or(opts.WriteBuffer, defaultWriteBuffer)}
 	h := &hijacker{w: w, r: r, opts: opts, conn: c, header: make(http.Header)}
-	ws, err := websocket.Accept(h, r, &websocket.AcceptOptions{
-		InsecureSkipVerify: true,
-		OnPingReceived: func(_ context.Context, payload []byte) bool {
-			c.reader.client.answerPing(payload)
-			return false
-		},
-		OnPongReceived: func(context.Context, []byte) { c.reader.client.ponged() },
-	})
+	ws, err := websocket.Accept(h, r, &websocket.AcceptOptions{InsecureSkipVerify: true})
 	if err != nil {
 		return nil, h.refuse()
 	}
-	ws.SetReadLimit(-1) // the reader counts for itself
-	c.ws = ws
+	_ = ws.CloseNow() // of what it was lent: it has nothing more to do
 	return c, nil
 }
 

@@ -4,12 +4,14 @@ const { values } = require("node:util").parseArgs({
   options: {
     queue: { type: "string" },
     "queue-bytes": { type: "string" },
+    message: { type: "string" },
     compression: { type: "boolean", default: false },
   },
 });
 
 let subscriptions = 0;
 let dropped = 0;
+let received = 0;
 const compress = values.compression;
 const queueBytes = Number(values["queue-bytes"] ?? 0);
 
@@ -35,6 +37,8 @@ const subscribers = Bun.serve({
           ws.unsubscribe(topic);
           subscriptions--;
         }
+      } else {
+        received++;
       }
     },
   },
@@ -155,7 +159,7 @@ const control = Bun.serve({
         Bun.gc(true);
         return json({});
       case "/stats":
-        return json({ subscriptions, dropped });
+        return json({ subscriptions, dropped, received });
     }
     return new Response("no such endpoint", { status: 404 });
   },

@@ -27,7 +27,13 @@ var most = map[string]time.Duration{
 	suite.Quick: 2 * time.Minute,
 	suite.Full:  20 * time.Minute,
 	suite.Group: 10 * time.Minute,
+
+	suite.Curves:      10 * time.Minute,
+	suite.QuickCurves: 2 * time.Minute,
 }
+
+// published are the modes whose complete runs go to the directory results.
+var published = []string{suite.Full, suite.Curves}
 
 // options are the command line's.
 type options struct {
@@ -40,11 +46,11 @@ type options struct {
 
 func main() {
 	var o options
-	flag.StringVar(&o.mode, "mode", suite.Quick, "quick (under 2 minutes), full (under 20), or groups: several servers and a broker (under 10)")
+	flag.StringVar(&o.mode, "mode", suite.Quick, "quick (under 2 minutes), full (under 20), groups: several servers and a broker (under 10), or curves: what more work costs (under 10; curves-quick: under 2)")
 	flag.StringVar(&o.contenders, "contenders", "", "comma-separated names; all by default: "+strings.Join(report.Names(), ","))
 	flag.StringVar(&o.scenarios, "scenarios", "", "comma-separated parts of scenarios' names; all by default")
 	flag.IntVar(&o.rounds, "rounds", 0, "rounds of each scenario; as many as the mode has by default")
-	flag.StringVar(&o.out, "out", "", "directory for results; by default results for a full run of everything, else .cache/results")
+	flag.StringVar(&o.out, "out", "", "directory for results; by default results for a complete run of full or curves, else .cache/results")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -91,7 +97,7 @@ func run(ctx context.Context, o options) error {
 	}
 	fmt.Print(results.Markdown(nil))
 	out := cmp.Or(o.out, filepath.Join(cache, "results"))
-	if o.out == "" && o.mode == suite.Full && results.Complete {
+	if o.out == "" && slices.Contains(published, o.mode) && results.Complete {
 		out = filepath.Join(root, "results")
 	}
 	if err := results.Write(out); err != nil {
@@ -126,7 +132,7 @@ func prepare(ctx context.Context, root, cache, mode string, wanted []string) (li
 	if versions, err = setup.Versions(server); err != nil {
 		return nil, nil, nil, err
 	}
-	list, skipped = append(suite.GoContenders(server), suite.TankVariants(server)...), make(map[string]string)
+	list, skipped = slices.Concat(suite.GoContenders(server), suite.TankVariants(server), suite.CurveVariants(server)), make(map[string]string)
 	if mode == suite.Group {
 		_, err := exec.LookPath(setup.RedisProgram)
 		if err != nil {
@@ -146,7 +152,7 @@ func prepare(ctx context.Context, root, cache, mode string, wanted []string) (li
 		}
 	}
 	list = slices.DeleteFunc(list, func(c suite.Contender) bool {
-		return len(wanted) > 0 && !slices.Contains(wanted, c.Name)
+		return len(wanted) > 0 && !slices.Contains(wanted, c.Name) || !suite.Does(mode, c.Name)
 	})
 	for name := range versions {
 		if !slices.ContainsFunc(list, func(c suite.Contender) bool { return c.Name == name }) {

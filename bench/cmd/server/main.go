@@ -22,6 +22,7 @@ func main() {
 	flag.IntVar(&config.QueueBytes, "queue-bytes", 0, "the same in bytes, for those who count bytes")
 	flag.BoolVar(&config.Compression, "compression", false, "permessage-deflate")
 	flag.IntVar(&config.History, "history", 0, "messages that are kept of each topic, for clients that resume")
+	flag.IntVar(&config.Message, "message", 0, "bytes that a client's message may have; 0: the documentation's")
 	flag.StringVar(&config.Broker, "broker", "", "address of NATS or Redis that connects it with other servers; none by default")
 	flag.StringVar(&config.Mode, "mode", "", "what NATS promises: nothing by default, confirmed, or jetstream, with a history")
 	serve := flag.String("serve", "", "be a broker and no contender: nats or redis")

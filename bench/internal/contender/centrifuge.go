@@ -15,11 +15,13 @@ import (
 // centrifuge's own envelope, several of them joined by newlines in one frame.
 type centrifugeServer struct {
 	http.Handler
+	inbox
 	node    *centrifuge.Node
 	history int // messages that the memory broker keeps of each channel
 }
 
 func newCentrifuge(c Config) (Contender, error) {
+	s := &centrifugeServer{history: c.History}
 	node, err := centrifuge.New(centrifuge.Config{ClientQueueMaxSize: c.QueueBytes, ClientChannelLimit: math.MaxInt})
 	if err != nil {
 		return nil, err
@@ -28,6 +30,7 @@ func newCentrifuge(c Config) (Contender, error) {
 		return centrifuge.ConnectReply{Credentials: &centrifuge.Credentials{UserID: ""}}, nil
 	})
 	node.OnConnect(func(client *centrifuge.Client) {
+		client.OnMessage(func(centrifuge.MessageEvent) { s.take() })
 		client.OnSubscribe(func(_ centrifuge.SubscribeEvent, reply centrifuge.SubscribeCallback) {
 			reply(centrifuge.SubscribeReply{Options: centrifuge.SubscribeOptions{EnableRecovery: c.History > 0}}, nil)
 		})
@@ -46,14 +49,15 @@ func newCentrifuge(c Config) (Contender, error) {
 	if err := node.Run(); err != nil {
 		return nil, err
 	}
-	handler := centrifuge.NewWebsocketHandler(node, centrifuge.WebsocketConfig{
+	s.node = node
+	s.Handler = centrifuge.NewWebsocketHandler(node, centrifuge.WebsocketConfig{
 		Compression:      c.Compression,
 		CompressionLevel: flate.BestSpeed, // as the other Go contenders by default; zero would be none
 		WriteTimeout:     writeTimeout,
 		// Its pings are messages, not control frames, and would be counted.
 		PingPongConfig: centrifuge.PingPongConfig{PingInterval: -1, PongTimeout: -1},
 	})
-	return &centrifugeServer{handler, node, c.History}, nil
+	return s, nil
 }
 
 func (s *centrifugeServer) Publish(topic, data string) error {

@@ -93,3 +93,5 @@ func (s *coderServer) Publish(topic, data string) error {
 func (s *coderServer) Subscriptions() int { return s.index.subscriptions() }
 
 func (s *coderServer) Dropped() int { return int(s.dropped.Load()) }
+
+func (s *coderServer) Received() int { return s.index.Received() }

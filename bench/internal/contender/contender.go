@@ -3,6 +3,8 @@
 package contender
 
 import (
+	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -21,6 +23,8 @@ type Contender interface {
 	Subscriptions() int
 	// Dropped is how many messages were given up and connections closed for being slow, by the contender's own account.
 	Dropped() int
+	// Received is how many messages of subscribers have reached the application, commands left out.
+	Received() int
 }
 
 // Batcher is a contender that can be given a whole burst at once. Only the floor is: nobody else gets to know what comes
@@ -47,6 +51,7 @@ type Config struct {
 	QueueBytes  int  // the same, for those who count bytes
 	Compression bool // permessage-deflate
 	History     int  // messages that are kept of each topic, for clients that resume
+	Message     int  // bytes that a subscriber's message may have, for those whose documentation allows few
 
 	Broker string // address of what connects it with others: NATS for tank, Redis for centrifuge; "": nothing
 	Mode   string // what NATS promises: "" for core, "confirmed", or "jetstream" with a history
@@ -60,12 +65,7 @@ const historyTime = 10 * time.Minute
 const writeTimeout = time.Minute
 
 // queue is how many messages a subscriber's channel holds.
-func (c Config) queue(byDefault int) int {
-	if c.Queue > 0 {
-		return c.Queue
-	}
-	return byDefault
-}
+func (c Config) queue(byDefault int) int { return cmp.Or(c.Queue, byDefault) }
 
 // ErrUnsupported says that the contender cannot do what the configuration asks.
 var ErrUnsupported = errors.New("not supported")
@@ -93,11 +93,13 @@ func New(name string, c Config) (Contender, error) {
 	return makers[name](c)
 }
 
-// command splits what a subscriber says. ok is false when it is neither.
+// command splits what a subscriber says. ok is false when it is neither. Only a topic is copied.
 func command(message []byte) (topic string, subscribe, ok bool) {
-	if topic, ok := strings.CutPrefix(string(message), "sub:"); ok {
-		return topic, true, true
+	if topic, ok := bytes.CutPrefix(message, []byte("sub:")); ok {
+		return string(topic), true, true
 	}
-	topic, ok = strings.CutPrefix(string(message), "unsub:")
-	return topic, false, ok
+	if topic, ok := bytes.CutPrefix(message, []byte("unsub:")); ok {
+		return string(topic), false, true
+	}
+	return "", false, false
 }

@@ -2,8 +2,10 @@ package contender
 
 import (
 	"bufio"
+	"cmp"
 	"crypto/sha1" // #nosec G505 -- RFC 6455, section 4.2.2 asks for it
 	"encoding/base64"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"net"
@@ -16,13 +18,16 @@ import (
 
 // floorServer is what any Go server has to pay: frames encoded beforehand, written straight to the sockets. It has no
 // queue, no limit, no heartbeat, no close handshake; a subscriber that does not read holds up everybody.
-type floorServer struct{ index *index[net.Conn] }
+type floorServer struct {
+	index   *index[net.Conn]
+	message int // bytes that a subscriber's message may have
+}
 
 func newFloor(c Config) (Contender, error) {
 	if c.Compression {
 		return nil, fmt.Errorf("compression: %w", ErrUnsupported)
 	}
-	return &floorServer{newIndex[net.Conn]()}, nil
+	return &floorServer{newIndex[net.Conn](), cmp.Or(c.Message, maxCommand)}, nil
 }
 
 // websocketGUID is that of RFC 6455, section 1.3.
@@ -42,22 +47,45 @@ func (s *floorServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (s *floorServer) read(conn net.Conn, r *bufio.Reader) {
 	defer s.index.leave(conn)
 	defer conn.Close()
-	var head [6]byte
-	var payload [125]byte
+	var head [8]byte // with the longer form of length, RFC 6455 section 5.2
+	message := make([]byte, s.message)
 	for {
-		if _, err := io.ReadFull(r, head[:]); err != nil {
+		if _, err := io.ReadFull(r, head[:6]); err != nil {
 			return
 		}
-		size := int(head[1] & 0x7F)
-		if size > len(payload) {
+		size, key := int(head[1]&0x7F), head[2:6]
+		if size == 126 {
+			if _, err := io.ReadFull(r, head[6:]); err != nil {
+				return
+			}
+			size, key = int(binary.BigEndian.Uint16(head[2:])), head[4:]
+		} else if size > 126 {
 			return
 		}
-		message := payload[:size]
-		if _, err := io.ReadFull(r, message); err != nil {
+		if size > len(message) {
 			return
 		}
-		wstest.Mask(message, [4]byte(head[2:]))
-		s.index.handle(conn, message)
+		if _, err := io.ReadFull(r, message[:size]); err != nil {
+			return
+		}
+		unmask(message[:size], key)
+		s.index.handle(conn, message[:size])
+	}
+}
+
+// maxCommand is how many bytes a command has at most; those of any topic here have fewer.
+const maxCommand = 125
+
+// unmask unmasks a payload in place, eight bytes at a time.
+func unmask(payload, key []byte) {
+	four := uint64(binary.LittleEndian.Uint32(key))
+	eight := four<<32 | four
+	for len(payload) >= 8 {
+		binary.LittleEndian.PutUint64(payload, binary.LittleEndian.Uint64(payload)^eight)
+		payload = payload[8:]
+	}
+	for i := range payload {
+		payload[i] ^= key[i&3]
 	}
 }
 
@@ -116,3 +144,5 @@ func writeAll(conns []net.Conn, frames []byte) (err error) {
 func (s *floorServer) Subscriptions() int { return s.index.subscriptions() }
 
 func (s *floorServer) Dropped() int { return 0 }
+
+func (s *floorServer) Received() int { return s.index.Received() }

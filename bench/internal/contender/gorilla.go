@@ -1,6 +1,7 @@
 package contender
 
 import (
+	"cmp"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -22,8 +23,10 @@ const (
 // gorillaHub is the hub of gorilla/websocket's examples/chat, with topics, and with the PreparedMessage that the
 // package recommends for sending one message to many.
 type gorillaHub struct {
+	inbox
 	upgrader  websocket.Upgrader
 	queue     int
+	readLimit int
 	commands  chan hubCommand
 	broadcast chan hubMessage
 	topics    map[string]map[*gorillaClient]bool // owned by run
@@ -56,6 +59,7 @@ func newGorilla(c Config) (Contender, error) {
 			EnableCompression: c.Compression,
 		},
 		queue:     c.queue(gorillaQueue),
+		readLimit: cmp.Or(c.Message, gorillaReadLimit),
 		commands:  make(chan hubCommand),
 		broadcast: make(chan hubMessage),
 		topics:    make(map[string]map[*gorillaClient]bool),
@@ -138,13 +142,17 @@ func (c *gorillaClient) readPump(h *gorillaHub) {
 		h.commands <- hubCommand{client: c}
 		c.conn.Close()
 	}()
-	c.conn.SetReadLimit(gorillaReadLimit)
+	c.conn.SetReadLimit(int64(h.readLimit))
 	_ = c.conn.SetReadDeadline(time.Now().Add(gorillaPongWait))
 	c.conn.SetPongHandler(func(string) error { return c.conn.SetReadDeadline(time.Now().Add(gorillaPongWait)) })
 	for {
 		_, message, err := c.conn.ReadMessage()
 		if err != nil {
 			return
+		}
+		if _, _, ok := command(message); !ok {
+			h.take()
+			continue
 		}
 		h.commands <- hubCommand{c, message}
 	}

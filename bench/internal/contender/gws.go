@@ -58,3 +58,5 @@ func (s *gwsServer) Publish(topic, data string) (err error) {
 func (s *gwsServer) Subscriptions() int { return s.index.subscriptions() }
 
 func (s *gwsServer) Dropped() int { return 0 }
+
+func (s *gwsServer) Received() int { return s.index.Received() }

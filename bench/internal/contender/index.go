@@ -8,6 +8,7 @@ import (
 // index is who subscribes to what, for the libraries that leave this to the application. A connection is compared as
 // a map key.
 type index[C comparable] struct {
+	inbox
 	mu     sync.RWMutex
 	topics map[string]*members[C]
 	joined map[C][]string
@@ -24,10 +25,10 @@ func newIndex[C comparable]() *index[C] {
 	return &index[C]{topics: make(map[string]*members[C]), joined: make(map[C][]string)}
 }
 
-// handle does what a subscriber says.
+// handle does what a subscriber says, and counts what is no command.
 func (x *index[C]) handle(c C, message []byte) {
 	if topic, subscribe, ok := command(message); !ok {
-		return
+		x.take()
 	} else if subscribe {
 		x.subscribe(c, topic)
 	} else {

@@ -20,6 +20,9 @@ type melodyServer struct {
 func newMelody(c Config) (Contender, error) {
 	s := &melodyServer{Melody: melody.New(), index: newIndex[*melody.Session]()}
 	s.Config.MessageBufferSize = c.queue(s.Config.MessageBufferSize)
+	if c.Message > 0 {
+		s.Config.MaxMessageSize = int64(c.Message)
+	}
 	s.Config.WriteWait = writeTimeout
 	s.Upgrader.EnableCompression = c.Compression
 	s.HandleMessage(func(session *melody.Session, message []byte) { s.index.handle(session, message) })
@@ -39,3 +42,5 @@ func (s *melodyServer) Publish(topic, data string) (err error) {
 func (s *melodyServer) Subscriptions() int { return s.index.subscriptions() }
 
 func (s *melodyServer) Dropped() int { return int(s.dropped.Load()) }
+
+func (s *melodyServer) Received() int { return s.index.Received() }

@@ -18,10 +18,14 @@ const brokerHistory = 1000
 var modes = map[string]natsbroker.Mode{"": natsbroker.Core, "confirmed": natsbroker.Confirmed, "jetstream": natsbroker.JetStream}
 
 // tankServer is this library.
-type tankServer struct{ *tank.Manager }
+type tankServer struct {
+	*tank.Manager
+	*inbox
+}
 
 func newTank(c Config) (Contender, error) {
-	opts := []tank.Option{tank.WithLimits(tank.Limits{
+	received := &inbox{}
+	opts := []tank.Option{tank.WithMessageHandler(func(*tank.Client, tank.Message) { received.take() }), tank.WithLimits(tank.Limits{
 		OutboxBytes: c.QueueBytes,
 		// The others have no limits on these: what is measured is how fast it goes, and not how fast it may.
 		Connections: math.MaxInt, Subscriptions: math.MaxInt,
@@ -51,7 +55,7 @@ func newTank(c Config) (Contender, error) {
 			return nil, m.Ready()
 		}
 	}
-	return tankServer{m}, nil
+	return tankServer{m, received}, nil
 }
 
 // readyTime is how long it may take to be connected with NATS.

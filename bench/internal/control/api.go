@@ -26,6 +26,7 @@ type Ready struct {
 type Stats struct {
 	Subscriptions int    `json:"subscriptions"`
 	Dropped       int    `json:"dropped"`
+	Received      int    `json:"received"`    // messages of clients that the application has got
 	Allocations   uint64 `json:"allocations"` // on the heap so far; 0: not known
 	Heap          uint64 `json:"heap"`        // bytes in use; 0: not known
 }

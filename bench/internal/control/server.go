@@ -39,7 +39,7 @@ func Handler(c contender.Contender) http.Handler {
 	mux.HandleFunc("GET /stats", func(w http.ResponseWriter, _ *http.Request) {
 		var m runtime.MemStats
 		runtime.ReadMemStats(&m)
-		answer(w, Stats{s.contender.Subscriptions(), s.contender.Dropped(), m.Mallocs, m.HeapAlloc}, nil)
+		answer(w, Stats{s.contender.Subscriptions(), s.contender.Dropped(), s.contender.Received(), m.Mallocs, m.HeapAlloc}, nil)
 	})
 	mux.HandleFunc("GET /position", s.position)
 	return mux

@@ -12,9 +12,13 @@ import (
 
 // client is one connection. Its fields belong to the fleet's reader, but for those that say otherwise.
 type client struct {
-	fleet    *Fleet
-	fd       int // immutable
-	number   int // immutable
+	fleet  *Fleet
+	fd     int // immutable
+	number int // immutable
+
+	subprotocol string // to be agreed on; immutable
+	greeted     bool   // the server speaks first; immutable
+
 	counter  counter
 	response []byte // of the handshake, until it is complete
 	open     bool
@@ -62,13 +66,13 @@ func (c *client) received(b []byte) {
 			c.broken("handshake refused: " + first)
 			return
 		}
-		if p := c.fleet.opts.Subprotocol; p != "" && !agreed(head, p) {
+		if p := c.subprotocol; p != "" && !agreed(head, p) {
 			c.broken("the server does not speak " + p)
 			return
 		}
 		c.open = true
 		c.deflated = strings.Contains(strings.ToLower(head), "permessage-deflate")
-		if !c.fleet.opts.Greeted {
+		if !c.greeted {
 			c.isReady()
 		}
 	}

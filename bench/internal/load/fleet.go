@@ -26,8 +26,15 @@ type Options struct {
 
 	Subprotocol string // to be agreed on; "": none
 	Greeted     bool   // the server speaks first: a connection is open when its first message has come
+	Mixed       bool   // of every two clients the second has none of these: no subprotocol, no greeting, no heartbeat
 
 	SmallBuffers bool // so that the kernel, on either side, holds little for a client that does not read
+}
+
+// plain is the options without a subprotocol.
+func (o Options) plain() Options {
+	o.Subprotocol = ""
+	return o
 }
 
 // Fleet is a number of connected clients. Its methods are for one goroutine.
@@ -103,18 +110,24 @@ func (f *Fleet) dialAll(ctx context.Context) error {
 		}
 		addrs = append(addrs, addr)
 	}
-	handshake := request(f.opts)
+	handshakes := [...][]byte{request(f.opts), request(f.opts)}
+	if f.opts.Mixed {
+		handshakes[1] = request(f.opts.plain())
+	}
 	for i := range f.clients {
 		fd, err := connect(addrs[i%len(addrs)], i, f.opts.SmallBuffers)
 		if err != nil {
 			return err
 		}
-		c := &client{fleet: f, fd: fd, number: i}
+		c := &client{fleet: f, fd: fd, number: i, subprotocol: f.opts.Subprotocol, greeted: f.opts.Greeted}
 		c.counter.lines, c.counter.beats = f.opts.Lines, f.opts.Beats
+		if f.opts.Mixed && i%2 == 1 {
+			c.subprotocol, c.greeted, c.counter.beats = "", false, false
+		}
 		// Where lines are compressed, they have to be inflated to be counted.
 		c.counter.keep = f.opts.Lines && f.opts.Compress
 		f.clients[i] = c
-		if err := writeAll(fd, handshake); err != nil {
+		if err := writeAll(fd, handshakes[i%2]); err != nil {
 			return err
 		}
 		f.handover.Add(1)

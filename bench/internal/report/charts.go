@@ -14,6 +14,9 @@ type chartFile struct{ name, svg string }
 // charts draws what there are results for.
 func (r *Results) charts() []chartFile {
 	var list []chartFile
+	if r.is(curvesMode) {
+		return r.curveCharts()
+	}
 	if svg := r.deliveries(); svg != "" {
 		list = append(list, chartFile{"deliveries.svg", svg})
 	}

@@ -10,15 +10,29 @@ import (
 // Markdown writes the results as a page. charts are names of files beside it.
 func (r *Results) Markdown(charts []string) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "# Benchmark results\n\nWritten by `go run ./cmd/bench -mode %s`; [README](../README.md) says how it is measured.\n\n", r.Mode)
+	title := "Benchmark results"
+	switch {
+	case r.is(curvesMode):
+		title = "How cost grows"
+	case r.is(coresMode):
+		title = "More cores"
+	}
+	fmt.Fprintf(&b, "# %s\n\nWritten by `go run ./cmd/bench -mode %s`; [README](../README.md) says how it is measured.\n\n", title, r.Mode)
 	r.conditions(&b)
 	for _, name := range charts {
 		fmt.Fprintf(&b, "\n![%s](%s)\n", strings.TrimSuffix(name, ".svg"), name)
 	}
-	for _, s := range r.Scenarios {
-		s.table(&b)
+	if r.is(curvesMode) || r.is(coresMode) {
+		r.writeLayouts(&b)
+		for _, c := range r.curves() {
+			c.write(&b, r.is(coresMode))
+		}
+	} else {
+		for _, s := range r.Scenarios {
+			s.table(&b)
+		}
+		r.bars(&b)
 	}
-	r.bars(&b)
 	r.failures(&b)
 	return b.String()
 }

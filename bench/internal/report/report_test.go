@@ -48,7 +48,7 @@ func TestVerdicts(t *testing.T) {
 		"burst to 1,000: at most 1/4 of Bun's CPU per delivery":                    fail,
 		"burst to 1,000: at most 1/15 of the best Go contender's CPU per delivery": pass,
 		"burst to 10,000: at least 2.5x Bun's deliveries/s":                        notMeasured,
-		"idle: at most 8 KiB resident per connection":                              notMeasured,
+		"idle: at most 5.5 KiB resident per connection":                            notMeasured,
 	} {
 		if verdicts[goal] != want {
 			t.Errorf("%s: %q, want %s", goal, verdicts[goal], want)

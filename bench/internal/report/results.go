@@ -26,6 +26,11 @@ type Scenario struct {
 	Rounds  int                `json:"rounds"`
 	Metrics []Metric           `json:"metrics"`
 	Results map[string]*Result `json:"results"` // by contender
+
+	// Of a point of a curve: what the curve is called, what grows along it, and how much of that there is.
+	Curve string `json:"curve,omitempty"`
+	Axis  string `json:"axis,omitempty"`
+	Point string `json:"point,omitempty"`
 }
 
 // Result is what one contender achieved: for each metric a value per round.
@@ -98,6 +103,7 @@ type Results struct {
 	Others    float64           `json:"others"` // share of the machine's processor time that others took during the run
 	Versions  map[string]string `json:"versions"`
 	Skipped   map[string]string `json:"skipped,omitempty"` // contenders, and why
+	Layouts   []Layout          `json:"layouts,omitempty"` // of the mode cores
 	Scenarios []*Scenario       `json:"scenarios"`
 	Failures  []Failure         `json:"failures"`
 	Bars      []Bar             `json:"bars"`
@@ -113,9 +119,12 @@ var Variants = []string{"tank2", "tank2-history"}
 // Groups are servers that a broker connects; how many, the number says. They are in tables of their own mode.
 var Groups = []string{"tank-nats", "tank-nats-2", "tank-nats-3", "tank-confirmed", "tank-jetstream", "tank-jetstream-2", "centrifuge-redis", "centrifuge-redis-2"}
 
+// CurveVariants are tank with a history, and with clients of both protocols. They are in the mode curves alone.
+var CurveVariants = []string{"tank-history", "tank-mixed"}
+
 // Names are all contenders, in the order of tables.
 func Names() []string {
-	return slices.Concat(slices.Insert(slices.Clone(Order), 1, Variants...), Groups)
+	return slices.Concat(slices.Insert(slices.Clone(Order), 1, slices.Concat(Variants, CurveVariants)...), Groups)
 }
 
 // Scenario returns a scenario by name, or nil.

@@ -69,6 +69,8 @@ func Versions(server string) (map[string]string, error) {
 	versions["tank"] = "this repository's"
 	versions["tank2"] = "this repository's, subscribers speak tank.v2"
 	versions["tank2-history"] = "this repository's, subscribers speak tank.v2, with history"
+	versions["tank-history"] = "this repository's, with history"
+	versions["tank-mixed"] = "this repository's, half of the subscribers speak tank.v2"
 	return versions, nil
 }
 

@@ -83,7 +83,7 @@ func (b *bench) dial(opts load.Options) (*load.Fleet, error) {
 		opts.More = append(opts.More, s.Subscribers)
 	}
 	opts.Lines, opts.Beats = b.dialect.lines, b.dialect.beats
-	opts.Subprotocol, opts.Greeted = b.dialect.subprotocol, b.dialect.greeted
+	opts.Subprotocol, opts.Greeted, opts.Mixed = b.dialect.subprotocol, b.dialect.greeted, b.dialect.mixed
 	f, err := load.Dial(b.ctx, opts)
 	if err != nil {
 		return nil, err
@@ -113,23 +113,24 @@ func (b *bench) hangUp(f *load.Fleet, subscriptions int) error {
 // subscribe subscribes each client to its topics and waits until the server has done it.
 func (b *bench) subscribe(f *load.Fleet, clients int, topics func(client int) []string) error {
 	var all [][]string
-	count := 0
+	answers := 0
 	for i := range clients {
 		var say []string
+		d := b.dialect.of(i)
 		for j, topic := range topics(i) {
-			say = append(say, b.dialect.subscribe(2+j, topic))
+			say = append(say, d.subscribe(2+j, topic))
 		}
 		all = append(all, say)
-		count += len(say)
+		b.subscriptions += len(say)
+		answers += int(d.answers(int64(len(say))))
 	}
-	b.subscriptions += count
-	f.Arm(int64(count), nil)
+	f.Arm(int64(answers), nil)
 	for i, say := range all {
 		if err := f.SendAll(i, say); err != nil {
 			return err
 		}
 	}
-	if b.dialect.replies {
+	if answers > 0 {
 		if _, err := f.Await(b.ctx); err != nil {
 			return fmt.Errorf("subscribing: %w", err)
 		}

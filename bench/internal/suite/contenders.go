@@ -26,12 +26,23 @@ type dialect struct {
 	hello       string // "": nothing
 	subscribe   func(id int, topic string) string
 	unsubscribe func(id int, topic string) string
-	replies     bool // everything said is answered with a message
-	lines       bool // a frame may carry several messages, as lines
+	say         func(data string) string // to the application; data needs no escaping
+	replies     bool                     // everything said is answered with a message
+	lines       bool                     // a frame may carry several messages, as lines
 
 	subprotocol string // to be agreed on; "": none
 	greeted     bool   // the server speaks first
 	beats       bool   // the server sends {} as a heartbeat
+
+	mixed bool // of every two clients the second speaks plain
+}
+
+// of is the dialect of one client.
+func (d dialect) of(client int) dialect {
+	if d.mixed && client%2 == 1 {
+		return plain
+	}
+	return d
 }
 
 // resumption is how a subscriber resumes.
@@ -45,6 +56,7 @@ type resumption struct {
 var plain = dialect{
 	subscribe:   func(_ int, topic string) string { return "sub:" + topic },
 	unsubscribe: func(_ int, topic string) string { return "unsub:" + topic },
+	say:         func(data string) string { return data },
 }
 
 // centrifugeJSON is centrifuge's JSON protocol.
@@ -56,6 +68,7 @@ var centrifugeJSON = dialect{
 	unsubscribe: func(id int, topic string) string {
 		return fmt.Sprintf(`{"id":%d,"unsubscribe":{"channel":%q}}`, id, topic)
 	},
+	say:     func(data string) string { return fmt.Sprintf(`{"send":{"data":%q}}`, data) },
 	replies: true,
 	lines:   true,
 }
@@ -64,6 +77,7 @@ var centrifugeJSON = dialect{
 var tankV2 = dialect{
 	subscribe:   func(id int, topic string) string { return fmt.Sprintf(`{"id":%d,"sub":%q}`, id, topic) },
 	unsubscribe: func(id int, topic string) string { return fmt.Sprintf(`{"id":%d,"unsub":%q}`, id, topic) },
+	say:         func(data string) string { return fmt.Sprintf(`{"msg":%q}`, data) },
 	replies:     true,
 	subprotocol: "tank.v2",
 	greeted:     true,
@@ -168,6 +182,9 @@ func (c Contender) with(config contender.Config) []string {
 	}
 	if config.History > 0 {
 		command = append(command, "--history", strconv.Itoa(config.History))
+	}
+	if config.Message > 0 {
+		command = append(command, "--message", strconv.Itoa(config.Message))
 	}
 	if config.Broker != "" {
 		command = append(command, "--broker", config.Broker)

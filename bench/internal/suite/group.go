@@ -12,7 +12,6 @@ import (
 	"github.com/fanqie/tank-websocket-go-server/bench/internal/payload"
 	"github.com/fanqie/tank-websocket-go-server/bench/internal/proc"
 	"github.com/fanqie/tank-websocket-go-server/bench/internal/report"
-	"github.com/fanqie/tank-websocket-go-server/bench/internal/stats"
 )
 
 // startBroker starts what connects the servers of a group, and keeps its files in dir. It waits until that can be reached.
@@ -50,6 +49,7 @@ func (b *bench) Stats(ctx context.Context) (sum control.Stats, err error) {
 		}
 		sum.Subscriptions += st.Subscriptions
 		sum.Dropped += st.Dropped
+		sum.Received += st.Received
 		sum.Allocations += st.Allocations
 		sum.Heap += st.Heap
 	}
@@ -126,18 +126,12 @@ func measureGroupBurst(ctx context.Context, c Contender, size burstSize) (values
 			return nil, b.explain(fmt.Errorf("warming up: %w", err))
 		}
 		job.Messages = size.messages
-		found := make(map[string][]float64)
-		for start := time.Now(); time.Since(start) < burstTime && len(found["cpu"]) < mostBursts; {
-			v, err := b.groupOnce(f, size.subscribers, job)
-			if err != nil {
-				return nil, b.explain(err)
-			}
-			for key := range v {
-				found[key] = append(found[key], v[key])
-			}
+		v, err := repeated(func() (values, error) { return b.groupOnce(f, size.subscribers, job) })
+		if err != nil {
+			return nil, b.explain(err)
 		}
 		for _, key := range []string{"deliveries", "cpu", "broker"} {
-			medians[fmt.Sprint(key, p)] = stats.Median(found[key])
+			medians[fmt.Sprint(key, p)] = v[key]
 		}
 	}
 	return medians, nil

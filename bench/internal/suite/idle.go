@@ -7,6 +7,8 @@ import (
 
 	"github.com/fanqie/tank-websocket-go-server/bench/internal/contender"
 	"github.com/fanqie/tank-websocket-go-server/bench/internal/control"
+	"github.com/fanqie/tank-websocket-go-server/bench/internal/load"
+	"github.com/fanqie/tank-websocket-go-server/bench/internal/payload"
 	"github.com/fanqie/tank-websocket-go-server/bench/internal/report"
 )
 
@@ -14,10 +16,12 @@ func idle(connections, rounds int) *scenario {
 	return &scenario{
 		name:   "idle",
 		title:  "Connecting, and idle connections",
-		detail: fmt.Sprintf("%d silent connections, each subscribed to one topic; they were opened 128 handshakes at a time, and have answered one heartbeat; memory is the server's resident memory after garbage collection, less what it was before", connections),
+		detail: fmt.Sprintf("%d silent connections, opened 128 handshakes at a time: as soon as they are open; when each has subscribed to one topic and has answered one heartbeat; and when each has then got %d messages of %d bytes and sent one of %d; memory is the server's resident memory after garbage collection, less what it was before", connections, idleBurst, messageBytes, saidBytes),
 		rounds: rounds,
 		metrics: []report.Metric{
 			{Key: "memory", Title: "resident memory per connection", Unit: "bytes"},
+			{Key: "fresh", Title: "as soon as it is open", Unit: "bytes"},
+			{Key: "used", Title: "after a burst", Unit: "bytes"},
 			{Key: "connects", Title: "connects", Unit: "/s", MoreBetter: true},
 			{Key: "cpu", Title: "server CPU per connect", Unit: "ns"},
 		},
@@ -48,6 +52,10 @@ func measureIdle(ctx context.Context, c Contender, connections int) (values, err
 	if err != nil {
 		return nil, err
 	}
+	fresh, err := b.settled()
+	if err != nil {
+		return nil, err
+	}
 	if err := b.subscribe(f, connections, func(int) []string { return []string{"news"} }); err != nil {
 		return nil, err
 	}
@@ -60,11 +68,38 @@ func measureIdle(ctx context.Context, c Contender, connections int) (values, err
 	if err != nil {
 		return nil, err
 	}
+	if err := f.Verify(all(b.dialect.answers(1))); err != nil {
+		return nil, err
+	}
+	if err := b.idleBurst(f, connections); err != nil {
+		return nil, b.explain(err)
+	}
+	used, err := b.settled()
+	each := func(memory int64) float64 { return float64(memory-before) / float64(connections) }
 	return values{
-		"memory":   float64(after-before) / float64(connections),
+		"fresh":    each(fresh),
+		"memory":   each(after),
+		"used":     each(used),
 		"connects": float64(connections) / elapsed.Seconds(),
 		"cpu":      float64(cpu.Nanoseconds()) / float64(connections),
-	}, f.Verify(func(int) int64 { return b.dialect.answers(1) })
+	}, err
+}
+
+// idleBurst is how many messages each connection gets at once. All queues that are so by default hold as many.
+const idleBurst = 10
+
+// saidBytes is the size of the message that each connection sends.
+const saidBytes = 64
+
+// idleBurst has every connection get some messages, and send one.
+func (b *bench) idleBurst(f *load.Fleet, connections int) error {
+	job := control.Job{Topic: "news", Topics: 1, Publishers: 1, Messages: idleBurst}
+	if _, err := b.oneBurst(f, connections, job, payload.Plain(messageBytes)); err != nil {
+		return err
+	}
+	text := b.dialect.say(payload.Plain(saidBytes))
+	_, err := b.received(connections, func() error { return f.Pour(b.ctx, text, 1) })
+	return err
 }
 
 // answers is how many messages come in answer to that many said.

@@ -47,6 +47,7 @@ func Run(ctx context.Context, c Config) *report.Results {
 	for _, s := range chosen {
 		r.Scenarios = append(r.Scenarios, &report.Scenario{
 			Name: s.name, Title: s.title, Detail: s.detail, Rounds: s.rounds, Metrics: s.metrics, Results: make(map[string]*report.Result),
+			Curve: s.curve, Axis: s.axis, Point: s.point,
 		})
 		rounds = max(rounds, s.rounds)
 	}

@@ -21,16 +21,23 @@ type scenario struct {
 
 	variants bool // tank's variants do it, too
 	groups   bool // only the contenders of Groups do it
-	metrics  []report.Metric
-	run      func(ctx context.Context, c Contender) (values, error)
+
+	// Of a point of a curve; otherwise empty.
+	curve, axis, point string
+
+	metrics []report.Metric
+	run     func(ctx context.Context, c Contender) (values, error)
 }
 
 func (s *scenario) includes(contender string) bool {
-	if s.groups {
+	if s.groups || s.curve != "" {
 		return s.only == nil || slices.Contains(s.only, contender)
 	}
+	if slices.Contains(report.CurveVariants, contender) {
+		return false
+	}
 	if slices.Contains(report.Variants, contender) {
-		return s.variants
+		return s.variants && !slices.Contains(s.without, contender)
 	}
 	return (s.only == nil || slices.Contains(s.only, contender)) && !slices.Contains(s.without, contender)
 }
@@ -52,11 +59,20 @@ const (
 	Quick = "quick"
 	Full  = "full"
 	Group = "groups"
+
+	Curves      = "curves"
+	QuickCurves = "curves-quick"
 )
+
+// Does reports whether a contender has anything to do in a mode.
+func Does(mode, contender string) bool {
+	return slices.ContainsFunc(scenarios(mode), func(s *scenario) bool { return s.includes(contender) })
+}
 
 // scenarios returns what is done in a mode.
 func scenarios(mode string) []*scenario {
-	if mode == Group {
+	switch mode {
+	case Group:
 		return []*scenario{
 			groupBurst(burstSize{200, 4000, messageBytes}, 5),
 			steady(steadySize{200, 200, 2}, 5).forGroups(),
@@ -64,8 +80,11 @@ func scenarios(mode string) []*scenario {
 			groupTopics(20, 500, 5),
 			interest(5),
 		}
-	}
-	if mode == Full {
+	case Curves:
+		return curves(fullCurves)
+	case QuickCurves:
+		return curves(quickCurves)
+	case Full:
 		return []*scenario{
 			burst("burst-1000", burstSize{1000, 1000, 128}, 3).withVariants(),
 			burst("burst-5000", burstSize{5000, 200, 128}, 2),
@@ -78,6 +97,8 @@ func scenarios(mode string) []*scenario {
 			topics("topics-10000x1", topicsSize{10_000, 1, 10}, 2),
 			topics("topics-1000x10", topicsSize{1000, 10, 10}, 2),
 			churn(churnSize{200, 500}, 2),
+			receive(receiveSize{500, 16, 40_000, 2000, 1000}, 2).withVariants(),
+			receive(receiveSize{500, 16 << 10, 4000, 2000, 20}, 2),
 			hot(hotSize{10, 50, 100, 250}, 2),
 			frozen(frozenSize{4000, 1000, 4 << 10, 5, 15}, 2),
 			idle(10_000, 2),
@@ -94,6 +115,8 @@ func scenarios(mode string) []*scenario {
 		burst("payload-16384", burstSize{100, 30, 16 << 10}, 1),
 		topics("topics-2000x1", topicsSize{2000, 1, 10}, 1),
 		churn(churnSize{100, 100}, 1),
+		receive(receiveSize{500, 16, 40_000, 500, 500}, 1),
+		receive(receiveSize{100, 16 << 10, 2000, 200, 20}, 1),
 		hot(hotSize{10, 50, 100, 60}, 1),
 		frozen(frozenSize{400, 100, 4 << 10, 40, 5}, 1),
 		idle(2000, 1),

@@ -26,6 +26,8 @@ func tiny() []*scenario {
 		steady(steadySize{10, 100, 1}, 1),
 		topics("topics", topicsSize{20, 2, 3}, 1),
 		churn(churnSize{5, 20}, 1),
+		receive(receiveSize{5, 16, 1000, 100, 50}, 1),
+		receive(receiveSize{5, 16 << 10, 100, 100, 5}, 1),
 		hot(hotSize{2, 3, 100, 50}, 1),
 		frozen(frozenSize{5, 2, 4 << 10, 100, 4}, 1),
 		idle(20, 1),
@@ -142,6 +144,41 @@ func TestEveryGoContenderDelivers(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestEveryGoContenderReceives has each of the others count what clients send, of both sizes.
+func TestEveryGoContenderReceives(t *testing.T) {
+	list := append(programs("gws", "gorilla", "melody", "centrifuge", "coder"), TankVariants(server)[0])
+	for _, c := range list {
+		for _, s := range []*scenario{receive(receiveSize{5, 16, 1000, 100, 50}, 1), receive(receiveSize{5, 16 << 10, 100, 100, 5}, 1)} {
+			t.Run(c.Name+"/"+s.name, func(t *testing.T) {
+				t.Parallel()
+				run(t, s, c)
+			})
+		}
+	}
+}
+
+// TestMessagesThatAreNotReceivedAreNoticed has a client send a command, which no application counts, among two messages.
+func TestMessagesThatAreNotReceivedAreNoticed(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	b, err := newBench(ctx, programs("tank")[0], contender.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.close()
+	f, err := b.connect(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = b.received(2, func() error { return f.SendAll(0, []string{"one", "sub:news", "two", "three"}) })
+	if err == nil || !strings.Contains(err.Error(), "2 messages sent, 3 received") {
+		t.Errorf("a surplus message: %v", err)
+	}
+	if _, err := b.received(2, func() error { return f.SendAll(0, []string{"one", "sub:sport"}) }); err == nil {
+		t.Error("a command was counted as a message")
 	}
 }
 
