@@ -33,8 +33,10 @@ func (o *owner) Received(data []byte, binary bool) {
 	default:
 		c.receive(data)
 	}
-	c.post()
 }
+
+// Paused gives the hub what was put off.
+func (o *owner) Paused() { (*Client)(o).post() }
 
 // receive understands a text message of a plain socket.
 func (c *Client) receive(data []byte) {

@@ -102,6 +102,7 @@ func (l *listener) Received(data []byte, binary bool) {
 func (l *listener) Failed(kind client.Fault, _ error) { l.fault = &kind }
 func (l *listener) CloseBegun()                       {}
 func (l *listener) ReaderDone()                       {}
+func (l *listener) Paused()                           {}
 
 func (l *listener) Gone(code int, _ string) {
 	switch {

@@ -39,6 +39,7 @@ func (c *Client) Read(greet func()) {
 		if err = c.conn.reader.receive(); err == nil {
 			err = errAborted // unless the line below returns
 			err = actor.Try(c.takeFrames)
+			c.owner.Paused()
 		}
 		if err == nil && c.conn.reader.shouldRenew() {
 			renewed = true
@@ -138,6 +139,9 @@ func (c *Client) throttle(now time.Time, events int) (waited bool) {
 func (c *Client) wait(now time.Time, events int) (early bool) {
 	left := c.messages.takeAt(now, c.opts.Messages, events)
 	early = left > 0
+	if early {
+		c.owner.Paused()
+	}
 	for ; left > 0 && !c.Closing(); left -= closingCheck {
 		time.Sleep(min(left, closingCheck))
 	}

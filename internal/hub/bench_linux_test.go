@@ -29,6 +29,7 @@ func (quiet) Fault(Fault)                {}
 func (quiet) Report(any)                 {}
 func (quiet) Ended()                     {}
 func (quiet) Received([]byte, bool)      {}
+func (quiet) Paused()                    {}
 func (quiet) Failed(client.Fault, error) {}
 func (quiet) Gone(int, string)           {}
 func (quiet) CloseBegun()                {}

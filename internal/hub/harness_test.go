@@ -107,6 +107,7 @@ func (x *instance) postUnsubscribe(s *Session, topic string, id uint64) {
 	x.Post(c)
 }
 
+func (o *owner) Paused()                    {}
 func (o *owner) Failed(client.Fault, error) {}
 func (o *owner) Gone(code int, reason string) {
 	o.x.Gone(o.session, code == 1006, fmt.Sprint(code, " ", reason))
