@@ -1,8 +1,12 @@
 package test
 
 import (
+	"bytes"
+	"log/slog"
 	"slices"
+	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	tank "github.com/fanqie/tank-websocket-go-server"
@@ -56,13 +60,18 @@ func TestRequestsBeforeTheEndOfAConnectionCount(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				s := serve(t)
+				var log bytes.Buffer
+				s := serve(t, tank.WithLogger(slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))))
 				p := s.dial("ann")
 				go p.write(slices.Concat(frame(opText, "sub:a"), frame(opText, "sub:b"), frame(opText, "unsub:a"), end))
 				s.expectEvents("connect ann", "subscribe ann a", "subscribe ann b", "unsubscribe ann a")
 				p.answer()
 				if e := s.event(); e.EventType != tank.EventDisconnect || !slices.Equal(e.Topics, []string{"b"}) {
 					t.Errorf("%s with %q, want disconnect with b", e.EventType, e.Topics)
+				}
+				synctest.Wait()
+				if fault := strings.Index(log.String(), "level=WARN"); fault >= 0 && fault < strings.Index(log.String(), "msg=unsubscribe") {
+					t.Errorf("the fault is logged before what came before it:\n%s", &log)
 				}
 			})
 		})
