@@ -29,13 +29,13 @@ type Session struct {
 	warning       uint8 // how many seconds before they expire it is told; 0: not, or not any more
 	refusals      uint8 // of subscriptions, in a row, up to maxRefusals
 	place         int   // among the sessions of its user
-	subscriptions map[*liveTopic]*topic.Member
+	subscriptions subscriptions
 	broadcast     *topic.Member // nil for a session that was rejected, or is leaving
 	slot          int           // on the heartbeat wheel
 	pinged        int           // the tick of the first ping without an answer
 
 	// Written by the supervisor alone, read by anyone.
-	subscribed atomic.Int64 // len(subscriptions)
+	subscribed atomic.Int64 // how many subscriptions there are
 }
 
 // Number returns how many connections there had been when this one was registered, itself included.

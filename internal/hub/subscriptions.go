@@ -17,14 +17,14 @@ func (m subscribe) handle(s *supervisor) {
 		return
 	}
 	t := s.topics[m.topic]
-	if member, already := c.subscriptions[t]; already {
+	if member := c.subscriptions.of(t); member != nil {
 		if m.ask != nil {
 			t.topic.Ask(member, m.ask)
 		}
 		m.Reply(struct{}{})
 		return
 	}
-	if len(c.subscriptions) >= s.hub.config.Subscriptions {
+	if c.subscriptions.len() >= s.hub.config.Subscriptions {
 		s.tooManySubscriptions(m)
 		return
 	}
@@ -35,8 +35,8 @@ func (m subscribe) handle(s *supervisor) {
 		m.ask.Defer()
 	}
 	member := (&topic.Member{Subscriber: c.Client, User: c.UserID, Info: m.info}).Asking(m.ask)
-	c.subscriptions[t] = join(member, t, m.Request)
-	c.subscribed.Store(int64(len(c.subscriptions)))
+	c.subscriptions.add(t, join(member, t, m.Request))
+	c.subscribed.Store(int64(c.subscriptions.len()))
 	c.refusals = 0
 	s.joined(t)
 	s.announce(c, t)
@@ -48,7 +48,7 @@ const maxRefusals = 16
 // tooManySubscriptions refuses a request for one subscription too many. A client that goes on asking is closed.
 func (s *supervisor) tooManySubscriptions(m subscribe) {
 	c := m.session
-	err := fmt.Errorf("%w: the client has %d subscriptions", ErrLimit, len(c.subscriptions))
+	err := fmt.Errorf("%w: the client has %d subscriptions", ErrLimit, c.subscriptions.len())
 	if !m.refuse(wire.RefusedLimit, err) {
 		return
 	}
@@ -170,9 +170,8 @@ func whenAwaited(r actor.Request[struct{}]) func() {
 // leave ends a subscription, and with the last one the topic, once that has delivered everything. vanished and done are those of
 // topic.Leave. It reports whether the subscription was announced.
 func (s *supervisor) leave(c *Session, t *liveTopic, vanished bool, done func()) (announced bool) {
-	member := c.subscriptions[t]
-	delete(c.subscriptions, t)
-	c.subscribed.Store(int64(len(c.subscriptions)))
+	member := c.subscriptions.remove(t)
+	c.subscribed.Store(int64(c.subscriptions.len()))
 	announced = t.withdraw(c)
 	s.leaveTopic(t, member, vanished, done)
 	return announced
@@ -223,7 +222,7 @@ func (m countSubscribers) handle(s *supervisor) {
 // subscription returns the topic of that name, if a session is subscribed to it, or nil.
 func (s *supervisor) subscription(c *Session, name string) *liveTopic {
 	t := s.topics[name]
-	if _, subscribed := c.subscriptions[t]; !subscribed {
+	if c.subscriptions.of(t) == nil {
 		return nil
 	}
 	return t
@@ -241,7 +240,7 @@ func (m findMember) handle(s *supervisor) {
 		m.Fail(notSubscribed(m.topic))
 		return
 	}
-	m.Reply(membership{t.topic, m.session.subscriptions[t]})
+	m.Reply(membership{t.topic, m.session.subscriptions.of(t)})
 }
 
 func (m unsubscribeUser) handle(s *supervisor) {
@@ -260,8 +259,8 @@ func notSubscribed(name string) error {
 }
 
 func (m listSubscriptions) handle(*supervisor) {
-	list := make([]string, 0, len(m.session.subscriptions))
-	for t := range m.session.subscriptions {
+	list := make([]string, 0, m.session.subscriptions.len())
+	for t := range m.session.subscriptions.all() {
 		list = append(list, t.topic.Name())
 	}
 	m.Reply(list)

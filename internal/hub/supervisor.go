@@ -90,7 +90,6 @@ func (m register) handle(s *supervisor) {
 	}
 	s.countSession(c, 1)
 	c.number = s.hub.accepted.Add(1)
-	c.subscriptions = make(map[*liveTopic]*topic.Member)
 	if !tooMany {
 		s.users.add(c)
 		c.broadcast = join(&topic.Member{Subscriber: c.Client}, s.broadcast, actor.Request[struct{}]{})
@@ -136,7 +135,7 @@ func (m gone) handle(s *supervisor) {
 	c.leaving = true
 	s.allowances.leave(c.source, c.Client.Allowance())
 	turn := leaveAtOnce
-	for t := range c.subscriptions {
+	for t := range c.subscriptions.all() {
 		if turn--; turn < 0 {
 			s.post(m) // others want their turn
 			return

@@ -118,7 +118,7 @@ func TestClientWithManySubscriptionsLeavesInTurns(t *testing.T) {
 	left := make(chan int)
 	m.supervisor.Post(look(func(s *supervisor) {
 		gone{session: clients[0], reason: "test"}.handle(s)
-		left <- len(clients[0].subscriptions)
+		left <- clients[0].subscriptions.len()
 	}))
 	if n := <-left; n != 2*leaveAtOnce+1 {
 		t.Fatalf("%d subscriptions are left after the first turn", n)

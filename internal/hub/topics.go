@@ -133,7 +133,7 @@ func (s *supervisor) replace(t *liveTopic) {
 	for _, c := range s.sessions {
 		if t == s.broadcast && c.broadcast != nil {
 			t.topic.Adopt(c.broadcast)
-		} else if member, subscribed := c.subscriptions[t]; subscribed {
+		} else if member := c.subscriptions.of(t); member != nil {
 			t.topic.Adopt(member)
 		}
 	}
