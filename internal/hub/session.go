@@ -24,6 +24,7 @@ type Session struct {
 	// Owned by the supervisor.
 	expires       int64 // when its credentials expire, Unix nanoseconds; 0: never
 	heapPlace     int32 // index+1 in expiries; 0: its credentials do not expire
+	registered    bool  // it is among the sessions
 	rejected      bool  // its user has too many connections
 	leaving       bool  // its subscriptions are being ended, and it gets no more of them
 	warning       uint8 // how many seconds before they expire it is told; 0: not, or not any more

@@ -74,7 +74,7 @@ func (m register) handle(s *supervisor) {
 		m.Fail(ErrLimit) // it is disconnected: even sessions that are rejected take a place until they are gone
 		return
 	}
-	s.sessions[c.ID] = c
+	s.sessions[c.ID], c.registered = c, true
 	if m.hello != nil {
 		c.Client.Enqueue(m.hello)
 	}
@@ -118,7 +118,7 @@ func (s *supervisor) tooManySessions(c *Session) {
 }
 
 // active reports whether a session is registered, and its subscriptions are not being ended.
-func (s *supervisor) active(c *Session) bool { return s.sessions[c.ID] == c && !c.leaving }
+func (s *supervisor) active(c *Session) bool { return c.registered && !c.leaving }
 
 // serves reports whether the requests of a session are handled: it is active, and topics were not told to end.
 func (s *supervisor) serves(c *Session) bool { return s.active(c) && s.hub.life.state() <= draining }
@@ -128,7 +128,7 @@ func (s *supervisor) open(c *Session) bool { return s.serves(c) && !c.Client.Clo
 
 func (m gone) handle(s *supervisor) {
 	c := m.session
-	if s.sessions[c.ID] != c || s.hub.life.state() >= ended {
+	if !c.registered || s.hub.life.state() >= ended {
 		c.end(nil)
 		return // it was never registered, or nobody counts any more
 	}
@@ -148,6 +148,7 @@ func (m gone) handle(s *supervisor) {
 	delete(s.drained, c)
 	s.leaveBroadcast(c, nil)
 	delete(s.sessions, c.ID)
+	c.registered = false
 	s.candidates.forget(c)
 	if s.evicted == c.Client {
 		s.evicted = nil
