@@ -36,7 +36,9 @@ type Registration struct {
 // Register makes a session of a connection. It returns ErrClosed when the instance is closing or closed, and ErrLimit when the
 // user has too many sessions that are being closed. A session whose user has too many others is registered, and closed.
 func (h *Hub) Register(s *Session, how Registration) error {
-	s.source = sourceOf(s, how.Address)
+	if !s.Authenticated {
+		s.network = networkOf(how.Address)
+	}
 	return h.ask(func(r actor.Request[struct{}]) message {
 		return register{r, s, unixNano(how.Expires), how.Hook, how.Hello}
 	})

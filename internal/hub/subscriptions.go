@@ -245,7 +245,7 @@ func (m findMember) handle(s *supervisor) {
 
 func (m unsubscribeUser) handle(s *supervisor) {
 	n := 0
-	for _, c := range s.users[m.userID] {
+	for _, c := range s.sessionsOf(m.userID) {
 		if t := s.subscription(c, m.topic); t != nil && s.serves(c) {
 			s.unsubscribe(c, t, &ByServer, nil)
 			n++

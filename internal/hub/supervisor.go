@@ -79,7 +79,7 @@ func (m register) handle(s *supervisor) {
 		c.Client.Enqueue(m.hello)
 	}
 	s.tellInterrupted(c)
-	c.Client.Inherit(s.allowances.left(c.source), !c.Authenticated)
+	c.Client.Inherit(s.allowances.left(c.source()), !c.Authenticated)
 	s.wheel.add(c)
 	s.expire(c, m.expires)
 	s.wakeFor(s.expiries.first())
@@ -133,7 +133,7 @@ func (m gone) handle(s *supervisor) {
 		return // it was never registered, or nobody counts any more
 	}
 	c.leaving = true
-	s.allowances.leave(c.source, c.Client.Allowance())
+	s.allowances.leave(c.source(), c.Client.Allowance())
 	turn := leaveAtOnce
 	for t := range c.subscriptions.all() {
 		if turn--; turn < 0 {
@@ -214,7 +214,7 @@ func (m awaitHooks) handle(s *supervisor) {
 
 func (m closeUser) handle(s *supervisor) {
 	n := 0
-	for _, c := range s.users[m.userID] {
+	for _, c := range s.sessionsOf(m.userID) {
 		if c.Client.Close(wire.ClosedByServer) {
 			n++
 		}
@@ -224,7 +224,7 @@ func (m closeUser) handle(s *supervisor) {
 
 func (m findSession) handle(s *supervisor) { m.Reply(s.sessions[m.id]) }
 
-func (m listUser) handle(s *supervisor) { m.Reply(slices.Clone(s.users[m.userID])) }
+func (m listUser) handle(s *supervisor) { m.Reply(slices.Clone(s.sessionsOf(m.userID))) }
 
 func (m listSessions) handle(s *supervisor) {
 	list := make([]*Session, 0, len(s.sessions))
