@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -128,21 +129,29 @@ func BenchmarkChange(b *testing.B) {
 	b.ReportMetric(float64((cpuTime(b)-before).Nanoseconds())/float64(b.N), "cpu-ns/op")
 }
 
-// BenchmarkConnect registers sessions, while so many others are there, and ends them: each operation is one of a session's.
+// BenchmarkConnect registers sessions, while so many others are there, and ends them: each operation is one of a session's. So many edges
+// do that at the same time.
 func BenchmarkConnect(b *testing.B) {
-	for _, others := range []int{0, 100_000} {
-		b.Run(fmt.Sprint(others), func(b *testing.B) {
+	for _, at := range []struct{ others, edges int }{{0, 1}, {0, 100}, {100_000, 100}} {
+		b.Run(fmt.Sprintf("%d-others-%d-edges", at.others, at.edges), func(b *testing.B) {
 			h := benchHub(b)
-			for i, c := range benchClients(b, h, others) {
+			for i, c := range benchClients(b, h, at.others) {
 				benchSession(b, h, c, fmt.Sprint("user", i))
 			}
-			clients := benchClients(b, h, 1000)
+			clients := benchClients(b, h, at.edges)
 			b.ReportAllocs()
 			b.ResetTimer()
 			before := cpuTime(b)
-			for n := range b.N {
-				h.Gone(benchSession(b, h, clients[n%len(clients)], "newcomer"), true, "1006")
+			var wg sync.WaitGroup
+			for i, c := range clients {
+				wg.Go(func() {
+					user := fmt.Sprint("newcomer", i)
+					for range b.N / at.edges {
+						h.Gone(benchSession(b, h, c, user), true, "1006")
+					}
+				})
 			}
+			wg.Wait()
 			h.Sync()
 			b.ReportMetric(float64((cpuTime(b)-before).Nanoseconds())/float64(b.N), "cpu-ns/op")
 		})
