@@ -190,6 +190,20 @@ func ExampleWithLimits() {
 	// closed with 1009 message too big
 }
 
+// Where each connection says something all the time, a poller has nothing to do.
+func ExampleWithPoller() {
+	tkws := tank.NewInstance(tank.WithPoller(false))
+	server, stop := run(tkws)
+	defer stop()
+	page := open(server, "ann")
+	defer page.CloseNow()
+	page.send("sub:news")
+	await(tkws, tank.EventSubscribe)
+	tkws.BroadcastTopicMessage("news", "hello")
+	fmt.Println(page.receive())
+	// Output: {"topic":"news","data":"hello"}
+}
+
 // For states of which only the present one matters: a client that does not keep up skips the old ones, instead of being
 // closed.
 func ExampleWithOutboxPolicy() {

@@ -8,6 +8,7 @@ import (
 	"github.com/fanqie/tank-websocket-go-server/client"
 	"github.com/fanqie/tank-websocket-go-server/internal/budget"
 	"github.com/fanqie/tank-websocket-go-server/internal/metrics"
+	"github.com/fanqie/tank-websocket-go-server/internal/poller"
 )
 
 // Defaults of the limits.
@@ -195,6 +196,10 @@ func (l *Limits) pingRate() client.Rate {
 
 func (c *config) clientOptions(outboxes *budget.Budget, returnWithin func() time.Duration, writeLatency *metrics.Histogram) *client.Options {
 	l := c.limits
+	var p *poller.Poller
+	if !c.noPoller {
+		p = poller.New()
+	}
 	return &client.Options{
 		OutboxBytes:    l.OutboxBytes,
 		Policy:         client.Policy(c.outboxPolicy),
@@ -206,6 +211,7 @@ func (c *config) clientOptions(outboxes *budget.Budget, returnWithin func() time
 		WriteTimeout:   l.WriteTimeout,
 		CloseTimeout:   l.CloseTimeout,
 		ReturnWithin:   returnWithin,
+		Poller:         p,
 		Counters:       &client.Counters{},
 		WriteLatency:   writeLatency,
 	}

@@ -50,6 +50,7 @@ type config struct {
 	errorBuffer        int
 	connEventBuffer    int
 
+	noPoller             bool
 	compress             bool // for this instance, whatever the upgrader says
 	compressionLevel     int
 	compressionThreshold int
@@ -239,6 +240,13 @@ func WithCompression(level, threshold int) Option {
 	require(level >= flate.BestSpeed && level <= flate.BestCompression, "WithCompression", "level %d is not 1 to 9", level)
 	require(threshold >= 0, "WithCompression", "threshold %d is negative", threshold)
 	return func(c *config) { c.compress, c.compressionLevel, c.compressionThreshold = true, level, threshold }
+}
+
+// WithPoller says whether connections from which nothing comes wait together, in one goroutine, or in one for each. The first takes a
+// third of the memory. It needs Linux, and a connection that is a
+// mere TCP or Unix socket: those with TLS in this process have a goroutine each in any case. Default: true.
+func WithPoller(on bool) Option {
+	return func(c *config) { c.noPoller = !on }
 }
 
 // WithErrorBuffer sets how many unread events the channel Errors holds. Default 1024.

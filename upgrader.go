@@ -15,8 +15,8 @@ import (
 // Upgrader configures how requests become connections. The zero value works; the fields are those that users of
 // gorilla/websocket know.
 type Upgrader struct {
-	// ReadBufferSize is the size in bytes of each connection's read buffer. It does not limit messages. Default 512; a
-	// plain TCP or Unix socket on Unix has none by default, and takes one from a pool when something arrives.
+	// ReadBufferSize is the size in bytes of each connection's read buffer. It does not limit messages. Default 512, and 139
+	// at least; a plain TCP or Unix socket on Unix has none, and takes one of 4 KiB from a pool when something arrives.
 	ReadBufferSize int
 	// WriteBufferSize is the size in bytes of one write, where the socket cannot write several buffers at once, as with TLS. It
 	// does not limit messages, and uses no memory while nothing is written. Default 16 KiB, one TLS record.

@@ -8,6 +8,7 @@ import (
 	"github.com/fanqie/tank-websocket-go-server/actor"
 	"github.com/fanqie/tank-websocket-go-server/internal/budget"
 	"github.com/fanqie/tank-websocket-go-server/internal/metrics"
+	"github.com/fanqie/tank-websocket-go-server/internal/poller"
 	"github.com/fanqie/tank-websocket-go-server/internal/wire"
 )
 
@@ -23,6 +24,7 @@ type Options struct {
 	WriteTimeout   time.Duration        // for which a blocked write may make no progress; zero: no limit
 	CloseTimeout   time.Duration        // from the decision to close to the hard close
 	ReturnWithin   func() time.Duration // over which clients of tank.v2 that are to come back spread; nil: nobody is told
+	Poller         *poller.Poller       // waits for idle clients; nil: each does in a goroutine of its own
 	Counters       *Counters
 	WriteLatency   *metrics.Histogram // nanoseconds that sampled messages took, from publisher to socket; nil: nobody asks
 }

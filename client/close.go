@@ -144,16 +144,17 @@ func (c *Client) failWith(why closing, fault Fault, err error) {
 func (c *Client) readEnded(err error) {
 	var peer peerClosed
 	var panicked *actor.PanicError
-	switch r := c.conn.reader; {
+	var cut cutOff
+	switch {
 	case errors.As(err, &peer):
 		c.answerClose(wire.Close(peer))
-	case r.abandoned:
+	case c.conn.reader.abandoned:
 		c.linger()
-	case errors.Is(r.err, os.ErrDeadlineExceeded):
+	case errors.As(err, &cut) && errors.Is(cut.error, os.ErrDeadlineExceeded):
 		c.abandon(wire.SlowMessage, TimeoutFault, errTimeout)
 		c.linger()
-	case r.err != nil:
-		c.lost(r.err)
+	case cut.error != nil:
+		c.lost(cut.error)
 	case errors.As(err, &panicked):
 		c.fail(wire.InternalError, ReadFault, err)
 	default:
@@ -291,6 +292,9 @@ func (c *Client) finish() {
 // closeSocket runs in the actor or, with TLS, in a goroutine of its own.
 func (c *Client) closeSocket(socket net.Conn) {
 	socket.Close()
+	if r := c.conn.reader; c.opts.Poller != nil && r.isSocket() {
+		c.opts.Poller.Release(&r.socket)
+	}
 	why := c.closing.Load()
 	c.owner.Gone(why.Code, why.Reason)
 }

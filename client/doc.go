@@ -6,9 +6,8 @@
 //
 // # Which goroutine does what
 //
-//   - The reader ([Client.Read]) is an edge: one goroutine per connection at a time that reads messages and hands them to
-//     the [Owner], in whose callbacks it may wait for as long as it likes. Now and then another goroutine takes over,
-//     between two messages, because its stack is small.
+//   - The reader ([Client.Read]) is an edge: it reads messages and hands them to the [Owner], in whose callbacks it may wait for as
+//     long as it likes. It has one goroutine at a time while something comes, and none while package poller waits for it.
 //   - The actor decides what is written, and is the only one that closes the socket. It runs while there is something to
 //     do: in the goroutine of whoever delivers to it, or in one of its own. It writes as far as the socket takes
 //     everything at once, and never blocks.
@@ -17,9 +16,9 @@
 //   - Everyone else (topics, the manager, the public API) uses [Client.Send], or [Client.Deliver] and then [Client.Flush],
 //     [Client.Close], [Client.Cut] and so on, none of which block.
 //
-// github.com/coder/websocket does the handshake and reads frames. It never gets to write: frames are encoded by
-// package wire and written to the hijacked connection by the actor or its writer, so that closing frames come behind what
-// was queued before them and nothing but the writer can be held up by a peer that does not read.
+// github.com/coder/websocket checks the opening handshake. Behind that, frames are parsed and encoded by package wire, and written to the
+// hijacked connection by the actor or its writer, so that closing frames come behind what was queued before them and nothing but the
+// writer can be held up by a peer that does not read.
 //
 // # Life of a connection
 //

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/fanqie/tank-websocket-go-server/actor"
+	"github.com/fanqie/tank-websocket-go-server/internal/poller"
 )
 
 // hijacker stands between net/http and the WebSocket library, which checks the opening handshake and has nothing to do with what follows.
@@ -99,13 +100,14 @@ func takeOver(w http.ResponseWriter) (raw net.Conn, buffered *bufio.Reader, err 
 
 // newReader gives the connection its reader, of which early was received.
 func (c *Conn) newReader(early []byte, readBuffer int) {
-	r := &reader{conn: c.raw, fd: rawSocket(c.raw), pending: early, early: len(early) > 0}
-	if c.fd = r.fd; r.fd != nil {
-		r.fillOnce, c.try = r.fill, socket{r.fd}
+	r := &reader{pending: early, early: len(early) > 0}
+	r.socket = poller.Socket{Raw: rawSocket(c.raw), Owner: r}
+	if c.fd = r.socket.Raw; r.isSocket() {
+		c.try = socket{c.fd}
 	} else {
 		c.fd = rawSocket(c.belowTLS())
 		c.try, _ = c.raw.(tryWriter)
-		r.own = make([]byte, max(leastInput, cmp.Or(readBuffer, defaultReadBuffer)))
+		r.buf = make([]byte, max(leastInput, cmp.Or(readBuffer, defaultReadBuffer)))
 	}
 	c.reader = r
 }

@@ -75,8 +75,10 @@ func (c *Conn) arrived() (a arrivals, known bool) {
 	return arrivals{}, false
 }
 
-// seen takes note that something was read. It runs in the reader.
-func (c *Client) seen() {
+// seen takes note that something was read, and returns when. It runs in the reader.
+func (c *Client) seen() time.Time {
+	now := time.Now()
 	c.alive.Store(true)
-	c.lastSeen.Store(time.Now().UnixNano())
+	c.lastSeen.Store(now.UnixNano())
+	return now
 }

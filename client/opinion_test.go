@@ -21,6 +21,7 @@ import (
 
 	"github.com/fanqie/tank-websocket-go-server/client"
 	"github.com/fanqie/tank-websocket-go-server/internal/budget"
+	"github.com/fanqie/tank-websocket-go-server/internal/poller"
 	"github.com/fanqie/tank-websocket-go-server/internal/wstest"
 )
 
@@ -94,6 +95,7 @@ type listener struct {
 	heard
 	fault *client.Fault
 	gone  chan struct{}
+	done  chan struct{}
 }
 
 func (l *listener) Received(data []byte, binary bool) {
@@ -101,7 +103,7 @@ func (l *listener) Received(data []byte, binary bool) {
 }
 func (l *listener) Failed(kind client.Fault, _ error) { l.fault = &kind }
 func (l *listener) CloseBegun()                       {}
-func (l *listener) ReaderDone()                       {}
+func (l *listener) ReaderDone()                       { close(l.done) }
 func (l *listener) Paused()                           {}
 
 func (l *listener) Gone(code int, _ string) {
@@ -131,14 +133,15 @@ func ours(sent []byte, piece int) heard {
 	if err != nil {
 		panic(err)
 	}
-	return listen(upgraded)
+	return listen(upgraded, nil)
 }
 
-func listen(conn *client.Conn) heard {
-	l := &listener{gone: make(chan struct{})}
-	opts := &client.Options{OutboxBytes: 1 << 20, MessageBytes: opinionLimit, CloseTimeout: time.Minute, Counters: &client.Counters{}, Budget: budget.New(0, nil)}
+func listen(conn *client.Conn, p *poller.Poller) heard {
+	l := &listener{gone: make(chan struct{}), done: make(chan struct{})}
+	opts := &client.Options{Poller: p, OutboxBytes: 1 << 20, MessageBytes: opinionLimit, CloseTimeout: time.Minute, Counters: &client.Counters{}, Budget: budget.New(0, nil)}
 	client.New(conn, opts, l).Read(nil)
 	<-l.gone
+	<-l.done
 	return l.heard
 }
 
@@ -273,6 +276,10 @@ func TestFramesAgreeWithASecondOpinion(t *testing.T) {
 
 // TestFramesOverSocketsAgreeWithASecondOpinion is the same where the connection has no buffer of its own.
 func TestFramesOverSocketsAgreeWithASecondOpinion(t *testing.T) {
+	eachWay(t, testFramesOverSocketsAgreeWithASecondOpinion)
+}
+
+func testFramesOverSocketsAgreeWithASecondOpinion(t *testing.T, p *poller.Poller) {
 	upgraded := make(chan *client.Conn)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, err := client.Upgrade(w, r, client.UpgradeOptions{})
@@ -301,7 +308,7 @@ func TestFramesOverSocketsAgreeWithASecondOpinion(t *testing.T) {
 			conn.(*net.TCPConn).CloseWrite()
 			io.Copy(io.Discard, conn)
 		}()
-		if problem := compare(sent, listen(<-upgraded)); problem != "" {
+		if problem := compare(sent, listen(<-upgraded, p)); problem != "" {
 			t.Fatal(problem)
 		}
 	})

@@ -2,11 +2,11 @@ package client
 
 import (
 	"errors"
-	"net"
+	"os"
 	"sync"
-	"syscall"
 	"time"
 
+	"github.com/fanqie/tank-websocket-go-server/internal/poller"
 	"github.com/fanqie/tank-websocket-go-server/internal/wire"
 )
 
@@ -18,128 +18,153 @@ var inputs = sync.Pool{New: func() any { return new(input) }}
 // leastInput is the smallest buffer that holds any control frame.
 const leastInput = wire.MaxClientHeader + wire.MaxControlPayload
 
-// reader is the receiving half of a connection: the socket, and what was received of the frame and the message at hand. Its fields
-// belong to the reader edge.
+// reader is the receiving half of a connection: what was received of the frame and the message at hand. Its fields belong to the reader
+// edge.
 //
 // Every connection has one, so it is small.
 type reader struct {
-	conn     net.Conn
-	fd       syscall.RawConn       // the socket of conn; nil when it cannot be read without a buffer at hand
-	fillOnce func(fd uintptr) bool // fill, made once
-	client   *Client               // set before anything is read
-	own      []byte                // where is read to without fd, which has to wait with a buffer; see input
-	input    *input                // where is read to with fd; nil: nothing is pending
-	pending  []byte                // received, and not looked at: a part of own or input
-	into     []byte                // where fill reads to; nil: the start of an input
-	got      int                   // bytes that fill has read
-	err      error                 // what ended reading, if the network or the peer's slowness did, and not its protocol
-	message  incoming              // the message at hand
-	closing  meter                 // of what is read while the client is closing, see pace
-	fresh    int64                 // since when it has its goroutine, Unix milliseconds
-	clock    clock                 // what the read deadline is for
-	unpaced  uint16                // bytes that were read while the client is closing, and are not counted in closing yet
-	frames   uint16                // that have begun since the last call of pace
-	inner    uint8                 // frames that are not counted against the rate yet: all of a message but its first, and control frames among them
+	client  *Client       // set before anything is read
+	socket  poller.Socket // without Raw when the connection is more than a socket, and cannot be read without a buffer at hand
+	buf     []byte        // where is read to: of a socket, an input, or nil while nothing is pending
+	pending []byte        // received, and not looked at: a part of buf, or what came with the handshake
+	message incoming      // the message at hand
+	closing meter         // of what is read while the client is closing, see pace
+	last    int64         // when something was received last, Unix milliseconds
+	lingers int64         // until when it waits in its goroutine, Unix milliseconds; see clock
+	fresh   int64         // since when it has its goroutine, Unix milliseconds
+	clock   clock         // what the read deadline is for
+	inner   uint8         // frames that are not counted against the rate yet: all of a message but its first, and control frames among them
+	unpaced uint16        // bytes that were read while the client is closing, and are not counted in closing yet
+	frames  uint16        // that have begun since the last call of pace
 
 	abandoned bool // the peer's frames are not looked at any more
 	early     bool // pending came with the handshake, and was not looked at
+	busy      bool // things were received in a row, see busyWithin
+	polled    bool // the poller knows the socket
 }
+
+// isSocket reports whether the connection is nothing but a socket.
+func (r *reader) isSocket() bool { return r.socket.Raw != nil }
+
+// cutOff is why nothing more can be read: the network, or the peer's slowness, and not the protocol.
+type cutOff struct{ error }
+
+func (e cutOff) Unwrap() error { return e.error }
 
 // clock is what a read deadline is for.
 type clock uint8
 
 const (
-	noClock  clock = iota // there is none
-	running               // for the message at hand, or the control frame
-	outdated              // for one that has ended
+	noClock   clock = iota // there is none
+	running                // for the message at hand, or the control frame
+	outdated               // for one that has ended
+	lingering              // for the next message, see rest
 )
 
 var errAbandoned = errors.New("the peer's frames are not looked at any more")
 
-// renewal is how often a busy connection gets a new goroutine at most.
-const renewal = 100 * time.Millisecond
+// How a reader waits for the next message. Without a goroutine it takes the least memory, and with one the least time. A goroutine whose
+// stack has grown, to look at a message, takes more than twice of what a new one takes to wait; Go never makes it so small again.
+const (
+	// busyWithin is how soon one thing has to follow another for the reader to stay in its goroutine.
+	busyWithin = 100 * time.Millisecond
 
-// shouldRenew reports whether to go on in a new goroutine. Looking at a message makes the stack grow, to more than twice
-// of what it takes to wait for the next one, and Go never makes it so small again.
-func (r *reader) shouldRenew() bool {
-	if r.fd == nil || r.inside() {
-		return false
+	// renewal is how often it goes on in a new goroutine at most, where there is no poller.
+	renewal = 100 * time.Millisecond
+)
+
+// rest reports whether the reader has gone on elsewhere, to wait there for the next message: without a goroutine, or in a new one. Then the
+// caller must not touch it any more.
+func (r *reader) rest() bool {
+	c := r.client
+	switch {
+	case !r.isSocket(), r.early, r.inside():
+	case c.opts.Poller == nil:
+		if now := time.Now().UnixMilli(); now-r.fresh >= renewal.Milliseconds() {
+			r.fresh = now
+			go c.read(true)
+			return true
+		}
+	case !r.busy:
+		r.setClock()
+		r.polled = true
+		c.opts.Poller.Wait(&r.socket)
+		return true
 	}
-	now := time.Now().UnixMilli()
-	if now-r.fresh < renewal.Milliseconds() {
-		return false
-	}
-	r.fresh = now
-	return true
+	return false
 }
+
+// Readable implements poller.Owner.
+func (r *reader) Readable() { r.client.read(true) }
 
 // inside reports whether a part of a message, or of a frame, was received.
 func (r *reader) inside() bool { return r.message.open || len(r.pending) > 0 }
 
 // receive waits for more of what the peer sends: at most as much as fits behind what is pending, or, in a long payload, into the
-// message itself. A connection spends its life here, so this has to be called with little on the stack.
+// message itself. Its error is a cutOff. A connection without a poller spends its life here, so this has to be called with little on the
+// stack.
 func (r *reader) receive() error {
 	if r.early {
 		r.early = false
 		return nil
 	}
 	r.setClock()
-	long := r.makeRoom()
-	r.got = 0
+	into, long := r.room()
+	var n int
 	var err error
-	if r.fd != nil {
-		err = r.fd.Read(r.fillOnce)
+	if r.isSocket() {
+		n, err = r.readSocket(into)
 	} else {
-		r.got, err = r.conn.Read(r.into)
+		n, err = r.client.conn.raw.Read(into)
 	}
-	if r.got == 0 {
-		if r.err == nil {
-			r.err = err
-		}
-		return r.err
-	}
-	r.client.seen()
-	r.pace(r.got, int(r.frames))
-	r.frames = 0
 	switch {
-	case long:
-		r.message.extend(r.got)
-	case r.fd != nil:
-		r.pending = r.input[:len(r.pending)+r.got]
+	case n > 0: // an error comes again with the next call
+	case r.clock == lingering && errors.Is(err, os.ErrDeadlineExceeded):
+		r.busy = false
+		return nil
 	default:
-		r.pending = r.own[:len(r.pending)+r.got]
+		return cutOff{err}
 	}
-	return nil // an error comes again with the next call
+	r.note(r.client.seen())
+	r.pace(n, int(r.frames))
+	r.frames = 0
+	if long {
+		r.message.extend(n)
+	} else {
+		r.pending = r.buf[:len(r.pending)+n]
+	}
+	return nil
 }
 
-// makeRoom sets where to read to. It reports whether that is the message itself.
-func (r *reader) makeRoom() (long bool) {
+// note takes note that something was received.
+func (r *reader) note(at time.Time) {
+	now := at.UnixMilli()
+	r.busy = now-r.last < busyWithin.Milliseconds()
+	r.last = now
+}
+
+// room returns where to read to: nil stands for the start of an input. long says that it is the message itself.
+func (r *reader) room() (into []byte, long bool) {
 	size := len(input{})
-	if r.fd == nil {
-		size = len(r.own)
+	if !r.isSocket() {
+		size = len(r.buf)
 	}
 	switch m := &r.message; {
-	case len(r.pending) > 0: // a part of a frame, which begins its buffer from here on
-		buf := r.own
-		if r.fd != nil {
-			if r.input == nil { // it came with the handshake
-				r.input = inputs.Get().(*input)
-			}
-			buf = r.input[:]
+	case len(r.pending) > 0: // a part of a frame, which begins the buffer from here on
+		if r.buf == nil { // it came with the handshake
+			r.buf = inputs.Get().(*input)[:]
 		}
-		r.into = buf[copy(buf, r.pending):]
-		r.pending = buf[:len(r.pending)]
+		n := copy(r.buf, r.pending)
+		r.pending, into = r.buf[:n], r.buf[n:]
 	case m.left >= uint64(size):
-		r.into, long = m.room(size), true
-	case r.fd != nil:
-		r.into = nil
-	default:
-		r.into = r.own
+		into, long = m.room(size), true
+	case !r.isSocket():
+		into = r.buf
 	}
 	if r.client.Closing() { // see pace
-		r.into = r.into[:min(len(r.into), len(input{}))]
+		into = into[:min(len(into), len(input{}))]
 	}
-	return long
+	return into, long
 }
 
 // take takes bytes off what is pending. They are gone with the next call of receive.
@@ -152,23 +177,30 @@ func (r *reader) take(n int) []byte {
 // release gives the input back that is not needed any more.
 func (r *reader) release() {
 	r.pending = nil
-	if r.input != nil {
-		inputs.Put(r.input)
-		r.input = nil
+	if r.isSocket() && r.buf != nil {
+		inputs.Put((*input)(r.buf))
+		r.buf = nil
 	}
 }
 
-// setClock is called before waiting for the peer. The time of a message begins with the first wait for the rest of it;
-// between two, none runs.
+// setClock is called before waiting for the peer. The time of a message begins with the first wait for the rest of it.
+// Between two there is no limit, but a reader that is busy waits in its goroutine for a moment only.
 func (r *reader) setClock() {
-	timeout := r.client.opts.MessageTimeout
-	switch inside := r.inside(); {
-	case timeout == 0:
-	case inside && r.clock != running:
-		_ = r.conn.SetReadDeadline(time.Now().Add(timeout))
-		r.clock = running
-	case !inside && r.clock != noClock:
-		_ = r.conn.SetReadDeadline(time.Time{})
+	c := r.client
+	switch {
+	case r.inside():
+		if r.clock != running && c.opts.MessageTimeout > 0 {
+			_ = c.conn.raw.SetReadDeadline(time.Now().Add(c.opts.MessageTimeout))
+			r.clock = running
+		}
+	case r.busy && c.opts.Poller != nil && r.isSocket():
+		if r.clock != lingering || r.lingers-r.last < busyWithin.Milliseconds() {
+			until := time.Now().Add(2 * busyWithin) // so that this need not be done for each message
+			_ = c.conn.raw.SetReadDeadline(until)
+			r.clock, r.lingers = lingering, until.UnixMilli()
+		}
+	case r.clock != noClock:
+		_ = c.conn.raw.SetReadDeadline(time.Time{})
 		r.clock = noClock
 	}
 }

@@ -9,44 +9,59 @@ import (
 	"github.com/fanqie/tank-websocket-go-server/actor"
 )
 
-// Read is the reader edge: it runs until the connection ends, calling the owner for each message. All functions in
-// this file run in its goroutine, which is another one now and then, see reader.shouldRenew.
+// Read is the reader edge: it runs until the connection ends, calling the owner for each message, in this goroutine, and later in others:
+// one at a time, and none while nothing comes, see reader.rest. All functions in this file run there.
 //
 // Before anything is read it calls greet, unless that is nil. That may block, like Owner.Received.
 func (c *Client) Read(greet func()) {
-	var err error
-	renewed := false
-	defer func() {
-		if !renewed {
-			c.readEnded(err)
-			_, closed := err.(peerClosed)
-			c.ref.Post(readerEnded{closed: closed})
-			c.conn.reader.release()
-			c.conn.reader.message.forget()
-			c.owner.ReaderDone()
-		}
-	}()
-	if greet != nil {
-		err = errAborted // unless the line below returns
-		err = actor.Try(func() error { c.greet(greet); return nil })
-		if err == nil {
-			renewed = true
-			go c.Read(nil) // the stack has grown, see reader.shouldRenew
-		}
+	if greet == nil {
+		c.read(false)
 		return
 	}
-	for err == nil {
-		if err = c.conn.reader.receive(); err == nil {
+	err := errAborted // unless the line below returns
+	defer func() {
+		if err != nil {
+			c.readerEnds(err)
+		}
+	}()
+	if err = actor.Try(func() error { c.greet(greet); return nil }); err == nil {
+		go c.read(false) // the stack has grown
+	}
+}
+
+// read reads until the connection ends, or the reader goes on elsewhere. woken says that there may be something to read.
+func (c *Client) read(woken bool) {
+	r := c.conn.reader
+	err, elsewhere := error(nil), false
+	defer func() {
+		if !elsewhere {
+			c.readerEnds(err)
+		}
+	}()
+	for ; err == nil; woken = false {
+		if elsewhere = !woken && r.rest(); elsewhere {
+			return
+		}
+		if err = r.receive(); err == nil {
 			err = errAborted // unless the line below returns
 			err = actor.Try(c.takeFrames)
 			c.owner.Paused()
 		}
-		if err == nil && c.conn.reader.shouldRenew() {
-			renewed = true
-			go c.Read(nil)
-			return
-		}
 	}
+}
+
+// readerEnds is the end of the reader, of which err is the reason.
+func (c *Client) readerEnds(err error) {
+	c.readEnded(err)
+	_, closed := err.(peerClosed)
+	c.ref.Post(readerEnded{closed: closed})
+	r := c.conn.reader
+	r.release()
+	r.message.forget()
+	if r.polled {
+		c.opts.Poller.Forget(&r.socket)
+	}
+	c.owner.ReaderDone()
 }
 
 var (

@@ -11,4 +11,4 @@ type socket struct{ raw syscall.RawConn }
 
 func (socket) TryWrite([]byte) (int, error) { panic("client: no socket can be tried here") }
 
-func (*reader) fill(uintptr) bool { panic("client: no socket can be tried here") }
+func (*reader) readSocket([]byte) (int, error) { panic("client: no socket can be tried here") }

@@ -1,7 +1,6 @@
 package client_test
 
 import (
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -13,13 +12,22 @@ import (
 
 	"github.com/fanqie/tank-websocket-go-server/client"
 	"github.com/fanqie/tank-websocket-go-server/internal/budget"
+	"github.com/fanqie/tank-websocket-go-server/internal/poller"
 	"github.com/fanqie/tank-websocket-go-server/internal/wstest"
 )
 
+// eachWay runs a test twice: with a goroutine for each connection, and with a poller, where the system has one.
+func eachWay(t *testing.T, test func(t *testing.T, p *poller.Poller)) {
+	t.Run("goroutines", func(t *testing.T) { test(t, nil) })
+	if p := poller.New(); p != nil {
+		t.Run("poller", func(t *testing.T) { test(t, p) })
+	}
+}
+
 // newSocketPair is newPair with real sockets.
-func newSocketPair(t *testing.T) *pair {
+func newSocketPair(t *testing.T, p *poller.Poller) *pair {
 	t.Helper()
-	return dialSocketPair(t, &net.Dialer{}, func(*client.Options) {})
+	return dialSocketPair(t, &net.Dialer{}, func(o *client.Options) { o.Poller = p })
 }
 
 // dialSocketPair is newSocketPair with a dialer and options to choose.
@@ -61,8 +69,8 @@ func TestInputInPieces(t *testing.T) {
 	stream := masked(pong, "") + masked(text, "1") + masked(pong, strings.Repeat("x", 125)) + masked(pong, "2") +
 		masked(text, long) + masked(text, "3") + masked(pong, "") + masked(pong, "") + masked(text, "4") + masked(pong, "end")
 	for _, piece := range []int{1, 2, 5, 6, 7, 130, 4095, 4096, 4097, len(stream)} {
-		t.Run(fmt.Sprint(piece), func(t *testing.T) {
-			p := newSocketPair(t)
+		eachWay(t, func(t *testing.T, poller *poller.Poller) {
+			p := newSocketPair(t, poller)
 			go func() {
 				for rest := stream; len(rest) > 0; {
 					n := min(piece, len(rest))
@@ -72,7 +80,7 @@ func TestInputInPieces(t *testing.T) {
 			}()
 			for _, want := range []string{"1", long, "3", "4"} {
 				if got := <-p.received; got != "false "+want {
-					t.Fatalf("got %.40q, want %.40q", got, want)
+					t.Fatalf("in pieces of %d: got %.40q, want %.40q", piece, got, want)
 				}
 			}
 			p.Cut("end")
@@ -81,8 +89,10 @@ func TestInputInPieces(t *testing.T) {
 	}
 }
 
-func TestPongIsASignOfLife(t *testing.T) {
-	p := newSocketPair(t)
+func TestPongIsASignOfLife(t *testing.T) { eachWay(t, testPongIsASignOfLife) }
+
+func testPongIsASignOfLife(t *testing.T, poller *poller.Poller) {
+	p := newSocketPair(t, poller)
 	p.Ping() // which takes the sign that it has just connected
 	p.expectFrames(t, "\x89\x00")
 	io.WriteString(p.conn, masked(0xA, ""))
@@ -98,8 +108,10 @@ func TestPongIsASignOfLife(t *testing.T) {
 }
 
 // A reader that was renewed ends once, like any other.
-func TestReaderEndsOnce(t *testing.T) {
-	p := newSocketPair(t)
+func TestReaderEndsOnce(t *testing.T) { eachWay(t, testReaderEndsOnce) }
+
+func testReaderEndsOnce(t *testing.T, poller *poller.Poller) {
+	p := newSocketPair(t, poller)
 	io.WriteString(p.conn, masked(1, "renews the reader"))
 	<-p.received
 	io.WriteString(p.conn, masked(1, "and goes on"))
@@ -115,10 +127,14 @@ func TestReaderEndsOnce(t *testing.T) {
 
 // A connection that only answers the heartbeat waits with as small a stack as one that never received anything.
 func TestAnsweringTheHeartbeatCostsNoStack(t *testing.T) {
+	eachWay(t, testAnsweringTheHeartbeatCostsNoStack)
+}
+
+func testAnsweringTheHeartbeatCostsNoStack(t *testing.T, poller *poller.Poller) {
 	const connections = 500
 	pairs := make([]*pair, connections)
 	for i := range pairs {
-		pairs[i] = newSocketPair(t)
+		pairs[i] = newSocketPair(t, poller)
 	}
 	stacks := func() uint64 {
 		var m runtime.MemStats

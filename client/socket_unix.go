@@ -62,25 +62,54 @@ func again(call func(fd int, p []byte) (int, error), fd uintptr, p []byte) (n in
 	}
 }
 
-// fill reads what has come, or reports false when nothing has, for net to wait.
-func (r *reader) fill(fd uintptr) bool {
-	into := r.into
+// intake is one wait for what a peer sends.
+type intake struct {
+	r    *reader
+	into []byte // nil: an input, which is taken when something has come
+	n    int
+	err  error
+	read func(fd uintptr) bool // do, made once
+}
+
+var intakes = sync.Pool{New: func() any {
+	i := &intake{}
+	i.read = i.do
+	return i
+}}
+
+// readSocket reads what has come to a socket, or waits for it.
+func (r *reader) readSocket(into []byte) (int, error) {
+	i := intakes.Get().(*intake)
+	defer intakes.Put(i)
+	i.r, i.into = r, into
+	err := r.socket.Raw.Read(i.read)
+	if i.err != nil {
+		err = i.err
+	}
+	n := i.n
+	*i = intake{read: i.read}
+	return n, err
+}
+
+// do reads what has come, or reports false when nothing has, for net to wait.
+func (i *intake) do(fd uintptr) bool {
+	into := i.into
 	if into == nil {
-		r.input = inputs.Get().(*input)
-		into = r.input[:]
+		i.r.buf = inputs.Get().(*input)[:]
+		into = i.r.buf
 	}
 	n, err := again(syscall.Read, fd, into)
 	switch {
 	case err == nil && n > 0:
-		r.got = n
+		i.n = n
 		return true
 	case err == nil:
-		r.err = io.EOF
+		i.err = io.EOF
 	case err != syscall.EAGAIN:
-		r.err = os.NewSyscallError("read", err)
+		i.err = os.NewSyscallError("read", err)
 	}
-	if r.into == nil {
-		r.release()
+	if i.into == nil {
+		i.r.release()
 	}
-	return r.err != nil
+	return i.err != nil
 }

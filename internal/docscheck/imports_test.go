@@ -26,17 +26,18 @@ var layers = map[string][]string{
 	"actor":            {},
 	"broker":           {},
 	"internal/budget":  {},
+	"internal/poller":  {"actor"},
 	"internal/metrics": {},
 	"internal/wire":    {},
 	"internal/memnet":  {}, // the network of tests, and so of tanktest alone
 	"internal/wstest":  {}, // the client's side of tests, and so of tanktest alone; nothing of the server's
 	"internal/link":    {"actor", "broker", "internal/wire", "topic"},
 	"topic":            {"actor", "internal/budget", "internal/metrics", "internal/wire"},
-	"client":           {"actor", "internal/budget", "internal/metrics", "internal/wire", "github.com/coder/websocket"},
+	"client":           {"actor", "internal/budget", "internal/metrics", "internal/poller", "internal/wire", "github.com/coder/websocket"},
 	"clients/js":       {}, // the browser's side: files that a handler serves
 	"inspector":        {"."},
 	"internal/hub":     {"actor", "broker", "internal/link", "internal/budget", "internal/metrics", "internal/wire", "topic", "client"},
-	".":                {"actor", "broker", "internal/budget", "internal/hub", "internal/metrics", "internal/wire", "client", "github.com/google/uuid"},
+	".":                {"actor", "broker", "internal/budget", "internal/hub", "internal/metrics", "internal/poller", "internal/wire", "client", "github.com/google/uuid"},
 	"tanktest":         {".", "internal/memnet", "internal/wstest"}, // for tests of programs that use the library
 
 	"broker/brokertest": {"actor", "broker"}, // for tests of brokers, and of programs that use several instances

@@ -30,10 +30,13 @@ var most = map[string]time.Duration{
 
 	suite.Curves:      10 * time.Minute,
 	suite.QuickCurves: 2 * time.Minute,
+
+	suite.Cores:      time.Duration(suite.Layouts()) * 5 * time.Minute,
+	suite.QuickCores: time.Duration(suite.Layouts()) * time.Minute,
 }
 
 // published are the modes whose complete runs go to the directory results.
-var published = []string{suite.Full, suite.Curves}
+var published = []string{suite.Full, suite.Curves, suite.Cores}
 
 // options are the command line's.
 type options struct {
@@ -46,11 +49,11 @@ type options struct {
 
 func main() {
 	var o options
-	flag.StringVar(&o.mode, "mode", suite.Quick, "quick (under 2 minutes), full (under 20), groups: several servers and a broker (under 10), or curves: what more work costs (under 10; curves-quick: under 2)")
+	flag.StringVar(&o.mode, "mode", suite.Quick, "quick (under 2 minutes), full (under 20), groups: several servers and a broker (under 10), curves: what more work costs (under 10; curves-quick: under 2), or cores: what more cores bring (under 5 for each number of cores; cores-quick: under 1)")
 	flag.StringVar(&o.contenders, "contenders", "", "comma-separated names; all by default: "+strings.Join(report.Names(), ","))
 	flag.StringVar(&o.scenarios, "scenarios", "", "comma-separated parts of scenarios' names; all by default")
 	flag.IntVar(&o.rounds, "rounds", 0, "rounds of each scenario; as many as the mode has by default")
-	flag.StringVar(&o.out, "out", "", "directory for results; by default results for a complete run of full or curves, else .cache/results")
+	flag.StringVar(&o.out, "out", "", "directory for results; by default results for a complete run of full, curves or cores, else .cache/results")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -123,6 +126,11 @@ func prepare(ctx context.Context, root, cache, mode string, wanted []string) (li
 	for _, name := range wanted {
 		if !slices.Contains(report.Names(), name) {
 			return nil, nil, nil, fmt.Errorf("no contender %q; there are %s", name, strings.Join(report.Names(), ", "))
+		}
+	}
+	if strings.HasPrefix(mode, suite.Cores) {
+		if _, err := exec.LookPath(proc.TasksetProgram); err != nil {
+			return nil, nil, nil, fmt.Errorf("the mode cores needs taskset of util-linux: %w", err)
 		}
 	}
 	server, err := setup.BuildServer(ctx, root, cache)

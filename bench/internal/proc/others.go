@@ -44,6 +44,9 @@ func busy() (sum time.Duration) {
 	return sum
 }
 
+// Own is the processor time of this process.
+func Own() time.Duration { return used(syscall.RUSAGE_SELF) }
+
 func used(who int) time.Duration {
 	var u syscall.Rusage
 	if syscall.Getrusage(who, &u) != nil {

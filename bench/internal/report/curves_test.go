@@ -59,6 +59,7 @@ func TestCoresPage(t *testing.T) {
 		"# More cores",
 		"| 100 | 0 | 0 | **both share the same cores**",
 		"| 1000 | 0-1 | 2,3 | each has its own |",
+		"| scenario | figure | column | tank | gws |\n| --- | --- | --- | ---: | ---: |\n| `subscribers` | server CPU | 1000 | 0.50x | - |",
 		"| tank | 100 ns | 200 ns (0.50x) |", // twice the cost is half as good
 		"| tank | 1.00 k/s | 3.00 k/s (3.00x) |",
 		"| gws | 5.00 /s | - |",

@@ -15,10 +15,7 @@ type Layout struct {
 
 // writeLayouts says what shares cores with what.
 func (r *Results) writeLayouts(b *strings.Builder) {
-	if len(r.Layouts) == 0 {
-		return
-	}
-	b.WriteString("\nThe server, and the load generator with its clients, are bound to cores with `taskset`. In parentheses is how many times as good a figure is as the same contender's in the first column.\n\n")
+	b.WriteString("\nThe server, and the load generator with its clients, are bound to cores with `taskset`.\n\n")
 	b.WriteString("| column | the server's cores | the load generator's cores | |\n| --- | --- | --- | --- |\n")
 	for _, l := range r.Layouts {
 		how := "each has its own"

@@ -23,7 +23,10 @@ func (r *Results) Markdown(charts []string) string {
 		fmt.Fprintf(&b, "\n![%s](%s)\n", strings.TrimSuffix(name, ".svg"), name)
 	}
 	if r.is(curvesMode) || r.is(coresMode) {
-		r.writeLayouts(&b)
+		if r.is(coresMode) {
+			r.writeLayouts(&b)
+			r.writeGrowth(&b)
+		}
 		for _, c := range r.curves() {
 			c.write(&b, r.is(coresMode))
 		}

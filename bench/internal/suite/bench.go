@@ -166,14 +166,14 @@ func (b *bench) awaitSubscriptions() error {
 
 // usage is what a stretch of time took of processors.
 type usage struct {
-	start  time.Time
-	server time.Duration
+	start        time.Time
+	server, load time.Duration
 }
 
 // begin begins a stretch.
 func (b *bench) begin() (usage, error) {
 	cpu, err := b.cpu()
-	return usage{time.Now(), cpu}, err
+	return usage{time.Now(), cpu, proc.Own()}, err
 }
 
 // since is what the server's processors worked since begin.
@@ -200,6 +200,7 @@ func (b *bench) load(f *load.Fleet, unit string, units float64, work func() erro
 	if err != nil {
 		return nil, err
 	}
+	own := proc.Own()
 	cpu, err := b.since(u)
 	if err != nil {
 		return nil, err
@@ -214,6 +215,7 @@ func (b *bench) load(f *load.Fleet, unit string, units float64, work func() erro
 	}
 	elapsed := end.Sub(u.start)
 	v := values{
+		"load":  (own - u.load).Seconds() / elapsed.Seconds(),
 		unit:    units / elapsed.Seconds(),
 		"cpu":   float64(cpu.Nanoseconds()) / units,
 		"cores": cpu.Seconds() / elapsed.Seconds(),

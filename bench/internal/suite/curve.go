@@ -2,6 +2,7 @@ package suite
 
 import (
 	"context"
+	"strings"
 
 	"github.com/fanqie/tank-websocket-go-server/bench/internal/report"
 )
@@ -19,7 +20,7 @@ type curve struct {
 // at is one point of the curve.
 func (c curve) at(point string, run func(context.Context, Contender) (values, error)) *scenario {
 	return &scenario{
-		name:   c.name + "-" + point,
+		name:   c.name + "-" + inNames.Replace(point),
 		title:  c.title,
 		detail: c.detail,
 		rounds: c.rounds,
@@ -33,6 +34,9 @@ func (c curve) at(point string, run func(context.Context, Contender) (values, er
 		run:     run,
 	}
 }
+
+// inNames is for what the command line names a point.
+var inNames = strings.NewReplacer(" ", "-", ",", "")
 
 // costMetrics are what a delivery costs.
 var costMetrics = []report.Metric{

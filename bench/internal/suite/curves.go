@@ -31,7 +31,7 @@ type curveSizes struct {
 var (
 	fullCurves = curveSizes{
 		subscribers: []int{100, 300, 1000, 3000, 10_000},
-		messages:    200,
+		messages:    100,
 		topics:      []int{1, 10, 100, 1000, 10_000, 100_000},
 		clients:     1000,
 		deliveries:  200_000,
@@ -52,6 +52,9 @@ var (
 		rounds:      1,
 	}
 )
+
+// curveBursts is how many bursts there are at most. The smallest take a millisecond.
+const curveBursts = 20
 
 // curves are the scenarios of the mode.
 func curves(sizes curveSizes) []*scenario {
@@ -77,7 +80,7 @@ func burstCurve(c curve, subscribers []int, messages int) (list []*scenario) {
 	for _, n := range subscribers {
 		size := burstSize{n, messages, messageBytes}
 		list = append(list, c.at(strconv.Itoa(n), func(ctx context.Context, who Contender) (values, error) {
-			return measureBurst(ctx, who, size, payload.Plain(size.bytes), size.queueFor())
+			return measureBurst(ctx, who, size, payload.Plain(size.bytes), size.queueFor(), curveBursts)
 		}))
 	}
 	return list
@@ -94,7 +97,7 @@ func payloadCurve(sizes curveSizes) (list []*scenario) {
 	for _, bytes := range sizes.payloads {
 		size := burstSize{sizes.clients, min(sizes.messages, sizes.bytes/bytes), bytes}
 		list = append(list, c.at(strconv.Itoa(bytes), func(ctx context.Context, who Contender) (values, error) {
-			return measureBurst(ctx, who, size, payload.Plain(bytes), size.queueFor())
+			return measureBurst(ctx, who, size, payload.Plain(bytes), size.queueFor(), curveBursts)
 		}))
 	}
 	return list

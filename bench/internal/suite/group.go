@@ -126,7 +126,7 @@ func measureGroupBurst(ctx context.Context, c Contender, size burstSize) (values
 			return nil, b.explain(fmt.Errorf("warming up: %w", err))
 		}
 		job.Messages = size.messages
-		v, err := repeated(func() (values, error) { return b.groupOnce(f, size.subscribers, job) })
+		v, err := repeated(mostBursts, func() (values, error) { return b.groupOnce(f, size.subscribers, job) })
 		if err != nil {
 			return nil, b.explain(err)
 		}

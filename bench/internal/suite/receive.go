@@ -66,7 +66,7 @@ func measureReceive(ctx context.Context, c Contender, size receiveSize) (values,
 	if _, err := pour(max(1, size.burst/20)); err != nil {
 		return nil, fmt.Errorf("warming up for a burst: %w", err)
 	}
-	bursts, err := repeated(func() (values, error) { return pour(size.burst) })
+	bursts, err := repeated(mostBursts, func() (values, error) { return pour(size.burst) })
 	if err != nil {
 		return nil, fmt.Errorf("at once: %w", err)
 	}

@@ -36,6 +36,11 @@ func Run(ctx context.Context, c Config) *report.Results {
 		Skipped:  make(map[string]string),
 		Failures: []report.Failure{},
 	}
+	if c.Mode == Cores || c.Mode == QuickCores {
+		for _, l := range machineLayouts() {
+			r.Layouts = append(r.Layouts, l.report())
+		}
+	}
 	chosen := slices.DeleteFunc(scenarios(c.Mode), func(s *scenario) bool { return !matches(s.name, c.Scenarios) })
 	if c.Rounds > 0 {
 		for _, s := range chosen {

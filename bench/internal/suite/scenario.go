@@ -62,6 +62,9 @@ const (
 
 	Curves      = "curves"
 	QuickCurves = "curves-quick"
+
+	Cores      = "cores"
+	QuickCores = "cores-quick"
 )
 
 // Does reports whether a contender has anything to do in a mode.
@@ -84,6 +87,10 @@ func scenarios(mode string) []*scenario {
 		return curves(fullCurves)
 	case QuickCurves:
 		return curves(quickCurves)
+	case Cores:
+		return onCores(coreWorks(2), machineLayouts())
+	case QuickCores:
+		return onCores(quickCoreWorks(), machineLayouts())
 	case Full:
 		return []*scenario{
 			burst("burst-1000", burstSize{1000, 1000, 128}, 3).withVariants(),
@@ -115,8 +122,8 @@ func scenarios(mode string) []*scenario {
 		burst("payload-16384", burstSize{100, 30, 16 << 10}, 1),
 		topics("topics-2000x1", topicsSize{2000, 1, 10}, 1),
 		churn(churnSize{100, 100}, 1),
-		receive(receiveSize{500, 16, 40_000, 500, 500}, 1),
-		receive(receiveSize{100, 16 << 10, 2000, 200, 20}, 1),
+		receive(receiveSize{500, 16, 40_000, 300, 200}, 1),
+		receive(receiveSize{100, 16 << 10, 4000, 200, 20}, 1),
 		hot(hotSize{10, 50, 100, 60}, 1),
 		frozen(frozenSize{400, 100, 4 << 10, 40, 5}, 1),
 		idle(2000, 1),

@@ -54,7 +54,7 @@ func measureSpread(ctx context.Context, c Contender, s spread) (values, error) {
 	if _, err := b.spreadOnce(f, s, 1); err != nil {
 		return nil, b.explain(fmt.Errorf("warming up: %w", err))
 	}
-	v, err := repeated(func() (values, error) { return b.spreadOnce(f, s, s.messages()) })
+	v, err := repeated(curveBursts, func() (values, error) { return b.spreadOnce(f, s, s.messages()) })
 	return v, b.explain(err)
 }
 

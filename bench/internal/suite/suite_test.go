@@ -51,6 +51,7 @@ func TestMain(m *testing.M) {
 	if err != nil {
 		panic(err)
 	}
+	burstTime = 100 * time.Millisecond
 	code := m.Run()
 	os.RemoveAll(dir)
 	os.Exit(code)
@@ -135,7 +136,7 @@ func TestEveryGoContenderDelivers(t *testing.T) {
 		} {
 			t.Run(c.Name+"/"+name, func(t *testing.T) {
 				t.Parallel()
-				v, err := measureBurst(t.Context(), c, size, payload.JSON(size.bytes), config)
+				v, err := measureBurst(t.Context(), c, size, payload.JSON(size.bytes), config, mostBursts)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -188,7 +189,7 @@ func TestDroppedMessagesAreNoticed(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 		defer cancel()
 		size := burstSize{50, 2000, 1024}
-		_, err := measureBurst(ctx, c, size, payload.Plain(size.bytes), contender.Config{Queue: size.warmUp()})
+		_, err := measureBurst(ctx, c, size, payload.Plain(size.bytes), contender.Config{Queue: size.warmUp()}, mostBursts)
 		if err == nil {
 			t.Error("a burst into small queues was delivered in full")
 		}

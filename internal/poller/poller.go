@@ -1,0 +1,169 @@
+// Package poller waits for many sockets at once, so that a connection from which nothing comes needs no goroutine.
+//
+// A Poller has one descriptor of the kernel's (epoll), in which each socket is armed for one event, and which is itself waited for like any
+// connection: by a goroutine, not a thread. That goroutine is an edge. It posts what is ready to an actor, which alone knows the sockets,
+// and starts a goroutine for each.
+//
+//	socket's goroutine --wait--> actor --arms--> kernel --> edge --ready--> actor --> socket's goroutine, a new one
+//	whoever closes the socket --release--> actor --> socket's goroutine, a new one
+package poller
+
+import (
+	"context"
+	"iter"
+	"syscall"
+
+	"github.com/fanqie/tank-websocket-go-server/actor"
+)
+
+// Owner is told when its socket is worth reading from.
+type Owner interface {
+	// Readable is called in a goroutine of its own when there is something to read, or the socket has failed or was released, and at
+	// times without a reason.
+	Readable()
+}
+
+// Socket is what a Poller knows of a connection.
+type Socket struct {
+	// Immutable.
+	Raw   syscall.RawConn
+	Owner Owner
+
+	// Owned by the poller's actor.
+	number   int  // index+1 in sockets, 0 before it is there
+	waiting  bool // the owner is to be told
+	released bool // it is closed
+}
+
+// Poller is the handle of a poller. It is safe for concurrent use.
+//
+// It has a descriptor and a goroutine while there are sockets that it was given by Wait and not by Forget.
+type Poller struct{ ref *actor.Ref[message] }
+
+// New makes a Poller, or returns nil where the system has none.
+func New() *Poller {
+	if !supported {
+		return nil
+	}
+	p := &Poller{}
+	l := &lobby{poller: p}
+	p.ref = actor.Spawn(actor.Options{Restarts: -1}, l.receive)
+	return p
+}
+
+// Wait has the owner of a socket told, once, when there is something to read. The caller is the socket's goroutine, and must not touch the
+// connection any more: the owner may be told before Wait returns. It never blocks.
+func (p *Poller) Wait(s *Socket) { p.ref.Post(wait{s}) }
+
+// Release has the owner told now if it waits, and whenever it waits again. It is for whoever closes the socket, behind that, because the
+// kernel says nothing of sockets that are closed. It never blocks.
+func (p *Poller) Release(s *Socket) { p.ref.Post(release{s}) }
+
+// Forget ends what Wait has begun. The caller is the socket's goroutine, which has not called Wait since its owner was told. It waits for
+// the actor, and, behind the last socket, for the end of the poller's goroutine.
+func (p *Poller) Forget(s *Socket) {
+	ended, _ := actor.Call(context.Background(), p.ref, func(r actor.Request[<-chan struct{}]) message { return forget{r, s} })
+	if ended != nil {
+		<-ended
+	}
+}
+
+// message is what the actor understands.
+type message interface{ handle(*lobby) }
+
+type (
+	wait    struct{ *Socket }
+	release struct{ *Socket }
+	forget  struct { // answered with what is closed when the poller's goroutine has ended, or nil when it goes on
+		actor.Request[<-chan struct{}]
+		*Socket
+	}
+	ready struct { // from the edge
+		from    *waiting
+		numbers []int32
+	}
+)
+
+// lobby is the actor's state: the sockets, each at its number. All its methods run in the actor.
+type lobby struct {
+	poller  *Poller
+	kernel  *waiting // nil: there are no sockets
+	sockets []*Socket
+	free    []int // numbers
+}
+
+func (l *lobby) receive(mail iter.Seq[message]) {
+	for m := range mail {
+		m.handle(l)
+	}
+}
+
+func (m wait) handle(l *lobby) {
+	s := m.Socket
+	s.waiting = true
+	if s.released || l.arm(s) != nil {
+		s.tell()
+	}
+}
+
+// arm has the kernel look at a socket.
+func (l *lobby) arm(s *Socket) error {
+	if l.kernel == nil {
+		k, err := newWaiting(l.poller.ref)
+		if err != nil {
+			return err
+		}
+		l.kernel = k
+	}
+	if s.number > 0 {
+		return l.kernel.arm(s, false)
+	}
+	if n := len(l.free); n > 0 {
+		s.number = l.free[n-1]
+		l.free = l.free[:n-1]
+		l.sockets[s.number-1] = s
+	} else {
+		l.sockets = append(l.sockets, s)
+		s.number = len(l.sockets)
+	}
+	return l.kernel.arm(s, true)
+}
+
+// tell tells the owner that it need not wait any more, if it does.
+func (s *Socket) tell() {
+	if s.waiting {
+		s.waiting = false
+		go s.Owner.Readable()
+	}
+}
+
+func (m release) handle(*lobby) {
+	m.released = true
+	m.tell()
+}
+
+func (m ready) handle(l *lobby) {
+	if m.from != l.kernel {
+		return // its sockets are forgotten
+	}
+	for _, n := range m.numbers {
+		if s := l.sockets[n-1]; s != nil { // it may be another one by now, whose owner looks for nothing
+			s.tell()
+		}
+	}
+}
+
+func (m forget) handle(l *lobby) {
+	if m.number > 0 {
+		l.sockets[m.number-1] = nil
+		l.free = append(l.free, m.number)
+		m.number = 0
+	}
+	if l.kernel == nil || len(l.free) < len(l.sockets) {
+		m.Reply(nil)
+		return
+	}
+	ended := l.kernel.close()
+	l.kernel, l.sockets, l.free = nil, nil, nil
+	m.Reply(ended)
+}
