@@ -36,8 +36,9 @@ type Client struct {
 	waiting   atomic.Pointer[context.CancelFunc] // ends the reader's wait for a replay; nil: it does not wait
 
 	// Owned by the reader.
-	pending uint8 // requests that the hub was not seen to have handled, up to maxPending
-	noted   bool  // that it names topics with white space around them
+	changes *hub.Changes // requests that are put off to be posted together, see client.Owner; nil: none
+	pending uint8        // requests that the hub was not seen to have handled, up to maxPending
+	noted   bool         // that it names topics with white space around them
 }
 
 // ID returns the connection's UUID.

@@ -35,6 +35,9 @@ func (o *owner) Received(data []byte, binary bool) {
 	}
 }
 
+// Paused gives the hub what was put off.
+func (o *owner) Paused() { (*Client)(o).post() }
+
 // receive understands a text message of a plain socket.
 func (c *Client) receive(data []byte) {
 	switch cmd := wire.Parse(data); {
@@ -70,15 +73,21 @@ func (c *Client) handleSubscribe(name string, ask *hub.Ask) (accepted bool) {
 		c.unsupported(ask.ID, "this topic does not tell who is in it")
 		return false
 	}
+	if c.m.config.topics.of(name).Presence.Info != nil {
+		c.post() // it may take its time
+	}
 	info, ok := c.presenceInfo(name)
 	if !ok {
 		return false
 	}
 	c.noteSpaces(name)
-	c.awaitPending()
-	c.m.hub.PostSubscribe(&c.session, name, info, ask)
-	if c.m.config.authorizeSubscribe != nil && c.session.Value.Load() != value { // a Renew meanwhile may have missed this subscription
-		c.reauthorize(name)
+	c.change().Subscribe(name, info, ask)
+	c.changed()
+	if c.m.config.authorizeSubscribe != nil {
+		c.post()
+		if c.session.Value.Load() != value { // a Renew meanwhile may have missed this subscription
+			c.reauthorize(name)
+		}
 	}
 	return true
 }
@@ -87,8 +96,8 @@ func (c *Client) handleUnsubscribe(topic string, id uint64) {
 	err := checkTopic(topic)
 	if err == nil {
 		c.noteSpaces(topic)
-		c.awaitPending()
-		c.m.hub.PostUnsubscribe(&c.session, topic, id)
+		c.change().Unsubscribe(topic, id)
+		c.changed()
 	}
 	c.answer(id, topic, err)
 }
@@ -98,28 +107,51 @@ func (c *Client) handleUnsubscribe(topic string, id uint64) {
 func (c *Client) noteSpaces(topic string) {
 	if c.m.feed.journal != nil && !c.noted && strings.TrimSpace(topic) != topic {
 		c.noted = true
+		c.post() // what came before is logged before
 		c.m.hub.Report(spacesEntry{client: c, topic: topic, at: time.Now()})
 	}
 }
 
 // maxPending is how many requests of one client may be with the hub: enough to keep both busy, and not enough for a client to
 // delay other clients.
-const maxPending = 8
+const maxPending = 32
 
-// awaitPending is called before each request that nobody waits for. It waits when too many are pending.
-func (c *Client) awaitPending() {
-	if c.pending == maxPending {
-		c.sync()
+// change returns what the next request that nobody waits for is to be added to.
+func (c *Client) change() *hub.Changes {
+	if c.changes == nil {
+		c.changes = hub.NewChanges(&c.session)
 	}
-	c.pending++
+	return c.changes
+}
+
+// changed is called when a request was added. It waits when too many are pending.
+func (c *Client) changed() {
+	switch c.pending++; {
+	case c.pending == maxPending:
+		c.sync()
+	case c.changes.IsFull():
+		c.post()
+	}
+}
+
+// post gives the hub what was put off. It does not wait.
+func (c *Client) post() {
+	if c.changes != nil {
+		c.m.hub.Post(c.changes)
+		c.changes = nil
+	}
 }
 
 // sync waits until the hub has handled all requests of the client.
 func (c *Client) sync() {
-	if c.pending > 0 {
-		c.pending = 0
+	switch {
+	case c.changes != nil:
+		c.m.hub.PostAndSync(c.changes)
+		c.changes = nil
+	case c.pending > 0:
 		c.m.hub.Sync()
 	}
+	c.pending = 0
 }
 
 // handlePublish publishes for the client, whose command has an id if it speaks tank.v2, unless that is refused.

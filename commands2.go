@@ -11,7 +11,7 @@ import (
 
 // receive2 understands one message. While the answers to earlier ones are more than the outbox may have, it waits.
 func (c *Client) receive2(data []byte, binary bool) {
-	c.session.Client.AwaitRoom(c.m.config.limits.OutboxBytes)
+	c.awaitQueued(c.m.config.limits.OutboxBytes)
 	if binary {
 		if !c.callMessageHandler(Message{Data: data, Binary: true}) {
 			c.unsupported(0, "this server takes no binary messages")
@@ -92,6 +92,7 @@ func (c *Client) handleSubscribe2(cmd *wire.Command2) {
 	ask.Handed = cancel
 	ask.Most, ask.Room = c.awaitRoom(), c.takeRoom
 	if c.handleSubscribe(cmd.Topic, ask) {
+		c.post()
 		c.await(handed, cancel)
 		c.awaitRoom()
 	}
@@ -102,10 +103,18 @@ func (c *Client) handleSubscribe2(cmd *wire.Command2) {
 func (c *Client) awaitRoom() (bytes int) {
 	if c.m.config.outboxPolicy == OutboxClose {
 		half := c.m.config.limits.OutboxBytes / 2
-		c.session.Client.AwaitRoom(half)
+		c.awaitQueued(half)
 		return half
 	}
 	return int(max(0, c.room()))
+}
+
+// awaitQueued waits until at most so many bytes are queued.
+func (c *Client) awaitQueued(most int) {
+	if c.session.Client.Queued() > int64(most) {
+		c.post() // the hub need not wait
+		c.session.Client.AwaitRoom(most)
+	}
 }
 
 // room returns how many bytes a replay may have that does not wait; less than 0, when that is too much already.

@@ -59,6 +59,10 @@ var eventTypes = [...]EventType{
 
 // Event sends a connection event. It runs in the hub's goroutine.
 func (f *feed) Event(e hub.Event) {
+	if f.journal == nil && !takes(f, f.connEvents) { // then it need not be made
+		f.m.counters.eventsDropped.Add(1)
+		return
+	}
 	f.Report(&ConnEvent{
 		EventType: eventTypes[e.Kind],
 		ClientID:  e.Session.ID,
@@ -125,11 +129,15 @@ func (c *Client) reportMissed(topic, why string) {
 // Report sends an event, or has something else logged. It runs in the hub's goroutine.
 func (f *feed) Report(what any) {
 	switch what := what.(type) {
-	case *ErrorEvent:
-		f.journal.add(errorEntry(*what)) // before a reader of the channel has it
+	case *ErrorEvent: // logged before a reader of the channel has it
+		if f.journal != nil {
+			f.journal.add(errorEntry(*what))
+		}
 		offer(f, f.errors, what)
-	case *ConnEvent:
-		f.journal.add(connEntry(*what)) // before a reader of the channel has it
+	case *ConnEvent: // logged before a reader of the channel has it
+		if f.journal != nil {
+			f.journal.add(connEntry(*what))
+		}
 		offer(f, f.connEvents, what)
 	case hub.BrokerUp:
 		f.journal.add(brokerEntry{what.At})
@@ -138,16 +146,16 @@ func (f *feed) Report(what any) {
 	}
 }
 
+// takes reports whether a channel has room, and is not closed. It runs in the hub's goroutine, which alone sends.
+func takes[E any](f *feed, to chan<- E) bool { return !f.ended && len(to) < cap(to) }
+
 // offer sends an event unless the channel is full, because its events are not read, or is closed. It runs in the hub's goroutine.
 func offer[E any](f *feed, to chan<- E, event E) {
-	if !f.ended {
-		select {
-		case to <- event:
-			return
-		default:
-		}
+	if takes(f, to) {
+		to <- event
+	} else {
+		f.m.counters.eventsDropped.Add(1)
 	}
-	f.m.counters.eventsDropped.Add(1)
 }
 
 // Ended closes the channels. It runs in the hub's goroutine. Events that come later are counted as dropped.

@@ -83,7 +83,7 @@ func (m *Manager) connect(w http.ResponseWriter, r *http.Request) bool {
 		m.reportUpgrade(r, c.session.UserID, err)
 		return false
 	}
-	c.session.Client, c.session.ConnectedAt = client.New(conn, m.clientOptions, (*owner)(c)), time.Now()
+	c.session.Client, c.session.ConnectedAt = client.New(conn, m.clientOptions, (*owner)(c)), time.Now().UnixNano()
 	address := c.session.Client.RemoteAddr()
 	if r.RemoteAddr != "" && r.RemoteAddr != address {
 		address = strings.Clone(wire.Clean(r.RemoteAddr))

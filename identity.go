@@ -148,7 +148,7 @@ func (m *Manager) identify(w http.ResponseWriter, r *http.Request) (c *Client, e
 		}
 	}
 	id := uuid.NewString()
-	who.UserID = strings.Clone(cmp.Or(who.UserID, id)) // a piece of the request would keep all of it
+	who.UserID = cmp.Or(strings.Clone(who.UserID), id) // a piece of the request would keep all of it
 	if invalid == nil {
 		invalid = wire.CheckUserID(who.UserID)
 	}

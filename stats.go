@@ -201,7 +201,7 @@ func (c *Client) Stats() ClientStats {
 		Dropped:       c.session.Client.Dropped(),
 		RTT:           c.session.Client.RTT(),
 		Closing:       c.session.Client.Closing(),
-		ConnectedAt:   c.session.ConnectedAt,
+		ConnectedAt:   time.Unix(0, c.session.ConnectedAt),
 		LastSeen:      c.session.Client.LastSeen(),
 	}
 }

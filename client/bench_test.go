@@ -58,6 +58,7 @@ func (o once) Accept() (net.Conn, error) {
 type silent struct{ gone chan struct{} }
 
 func (silent) Received([]byte, bool)      {}
+func (silent) Paused()                    {}
 func (silent) Failed(client.Fault, error) {}
 func (s silent) Gone(int, string)         { close(s.gone) }
 func (silent) ReaderDone()                {}
@@ -190,6 +191,7 @@ func (c *counting) Received(data []byte, binary bool) {
 func (*counting) Failed(client.Fault, error) {}
 func (c *counting) Gone(int, string)         { close(c.gone) }
 func (*counting) ReaderDone()                {}
+func (*counting) Paused()                    {}
 func (*counting) CloseBegun()                {}
 
 // BenchmarkReceive measures messages from a socket to the owner. Whoever sends them does a system call for each 64 KiB.

@@ -46,6 +46,9 @@ type Owner interface {
 	// Received is called in the reader's goroutine for each data message; data is valid only during the call.
 	// Text is valid UTF-8. It may block: meanwhile nothing is read from this client, and other clients do not wait.
 	Received(data []byte, binary bool)
+	// Paused is called in the reader's goroutine when all messages that have come were received, and before the reader waits for the rate,
+	// answers a ping or begins to close: what the owner has put off comes before that. It must not block.
+	Paused()
 	// Failed is called for each fault, before Gone, from any goroutine. It must not block.
 	Failed(kind Fault, err error)
 	// CloseBegun is called once, when the client begins to close, from any goroutine. It must not block.

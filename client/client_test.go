@@ -46,6 +46,7 @@ func (o *owner) Received(data []byte, binary bool) {
 	o.received <- fmt.Sprintf("%v %s", binary, data)
 	<-o.hold
 }
+func (o *owner) Paused()                        {}
 func (o *owner) Failed(f client.Fault, _ error) { o.failed <- f }
 func (o *owner) Gone(code int, reason string)   { o.gone <- fmt.Sprint(code, " ", reason) }
 func (o *owner) CloseBegun()                    {}

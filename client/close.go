@@ -122,6 +122,7 @@ func (c *Client) panicked(err *actor.PanicError) {
 
 // fail closes the connection over something the peer did, and reports that, unless it is closing already.
 func (c *Client) fail(why wire.Close, fault Fault, err error) {
+	c.owner.Paused()
 	c.failWith(closing{Close: why}, fault, err)
 }
 
@@ -129,6 +130,7 @@ func (c *Client) fail(why wire.Close, fault Fault, err error) {
 // they are not looked at any more (RFC 6455, section 7.1.7).
 func (c *Client) abandon(why wire.Close, fault Fault, err error) {
 	c.conn.reader.abandoned = true
+	c.owner.Paused()
 	c.failWith(closing{Close: why, ignoresPeer: true}, fault, err)
 }
 

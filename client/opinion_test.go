@@ -104,6 +104,7 @@ func (l *listener) Received(data []byte, binary bool) {
 func (l *listener) Failed(kind client.Fault, _ error) { l.fault = &kind }
 func (l *listener) CloseBegun()                       {}
 func (l *listener) ReaderDone()                       { close(l.done) }
+func (l *listener) Paused()                           {}
 
 func (l *listener) Gone(code int, _ string) {
 	switch {

@@ -53,6 +53,7 @@ var (
 // answerPing answers a ping, RFC 6455 section 5.5.3, unless there are too many of them.
 func (c *Client) answerPing(payload []byte) {
 	if c.mayControl(wire.TooManyPings, errPings) {
+		c.owner.Paused()
 		c.ref.Post(pong{bytes.Clone(payload)})
 	}
 }

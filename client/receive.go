@@ -45,6 +45,7 @@ func (c *Client) read(woken bool) {
 		if err = r.receive(); err == nil {
 			err = errAborted // unless the line below returns
 			err = actor.Try(c.takeFrames)
+			c.owner.Paused()
 		}
 	}
 }
@@ -153,6 +154,9 @@ func (c *Client) throttle(now time.Time, events int) (waited bool) {
 func (c *Client) wait(now time.Time, events int) (early bool) {
 	left := c.messages.takeAt(now, c.opts.Messages, events)
 	early = left > 0
+	if early {
+		c.owner.Paused()
+	}
 	for ; left > 0 && !c.Closing(); left -= closingCheck {
 		time.Sleep(min(left, closingCheck))
 	}

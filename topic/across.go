@@ -76,7 +76,7 @@ func (t *Topic) Notify(frames []byte) { t.ref.Post(notice{frames}) }
 func (t *Topic) hold(m *Member) {
 	if m.held == 0 {
 		t.held = append(t.held, m)
-		m.held = len(t.held)
+		m.held = int32(len(t.held)) // #nosec G115 -- 2^31 do not fit into memory
 	}
 }
 

@@ -241,7 +241,7 @@ func (p *presence) watch(m *Member) *wire.Here {
 	p.dense = p.crowded || p.dense && len(p.watchers) > 0
 	if m.watches == 0 {
 		p.watchers = append(p.watchers, m)
-		m.watches = len(p.watchers)
+		m.watches = int32(len(p.watchers)) // #nosec G115 -- 2^31 do not fit into memory
 	}
 	for _, u := range p.changed { // this watcher knows these, and the others do not yet
 		if u.isThere() {

@@ -93,7 +93,7 @@ func TestATopicThatPanicsKeepsItsSubscribersAndMessages(t *testing.T) {
 		h.publish("1")
 		h.Join(nil)
 		h.publish("2")
-		h.Leave(nil, false, nil)
+		h.Adopt(nil)
 		h.publish("3")
 		h.release()
 		s.want(t, "the subscriber", "hold", "1", "2", "3")

@@ -46,10 +46,14 @@ type Member struct {
 	ask   atomic.Pointer[Ask] // is answered then; nil: there is none, or it is
 	begun atomic.Bool         // the subscription has begun, or will not any more
 
+	// Set by Leave, which is called once.
+	done     func() // is called when it has left, see Leave; may be nil
+	vanished bool   // its user may come back
+
 	// Owned by the topic once it has the member.
-	place   int // index+1 in members, 0 while not a member
-	watches int // index+1 among those who are told who is present, 0 for others
-	held    int // index+1 among those who wait until the subscription at the broker is in force, 0 for others
+	place   int32 // index+1 in members, 0 while not a member
+	watches int32 // index+1 among those who are told who is present, 0 for others
+	held    int32 // index+1 among those who wait until the subscription at the broker is in force, 0 for others
 }
 
 // Asking gives the member something to ask, which is answered in the turn in which the subscription begins, or when it will not; nil:
@@ -193,12 +197,8 @@ type Message interface{ handle(*Topic) }
 type (
 	join  struct{ *Member }
 	adopt struct{ *Member }
-	leave struct {
-		*Member
-		vanished bool
-		done     func()
-	}
-	list struct{ actor.Request[[]Subscriber] }
+	leave struct{ *Member }
+	list  struct{ actor.Request[[]Subscriber] }
 )
 
 // Spawn makes a topic without subscribers.
@@ -285,7 +285,8 @@ func (t *Topic) Adopt(m *Member) { t.ref.Post(adopt{m}) }
 // must not block, and may be nil. A topic that is given up calls it too, although messages are lost then. A subscription that has not
 // begun is answered before. Leave never blocks.
 func (t *Topic) Leave(m *Member, vanished bool, done func()) {
-	if l := (leave{m, vanished, done}); !t.ref.Post(l) {
+	m.vanished, m.done = vanished, done
+	if l := (leave{m}); !t.ref.Post(l) {
 		l.Discard()
 	}
 }
@@ -385,7 +386,7 @@ func (m join) handle(t *Topic) {
 	isNew := m.place == 0
 	if isNew {
 		t.members = append(t.members, m.Member)
-		m.place = len(t.members)
+		m.place = int32(len(t.members)) // #nosec G115 -- 2^31 do not fit into memory
 		t.need(m.Member, 1)
 		t.presence.enter(m.Member)
 	}

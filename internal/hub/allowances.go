@@ -9,7 +9,7 @@ import (
 )
 
 // What a closed connection has left of its rates. All functions in this file run in the supervisor's
-// goroutine, but sourceOf, which runs in the edge that registers a session.
+// goroutine, but networkOf, which runs in the edge that registers a session.
 //
 // A connection has a rate of its own, also where others have the same user or address: a whole site may stand behind one
 // proxy. So that a client gains nothing by connecting again, a new connection begins with the emptiest allowance that a closed
@@ -22,12 +22,12 @@ type source struct {
 	network string
 }
 
-// sourceOf returns the origin of a session.
-func sourceOf(c *Session, address string) source {
-	if c.Authenticated {
-		return source{user: c.UserID}
+// source returns the origin of a session.
+func (s *Session) source() source {
+	if s.Authenticated {
+		return source{user: s.UserID}
 	}
-	return source{network: networkOf(address)}
+	return source{network: s.network}
 }
 
 // hostBits6 is how many bits of an IPv6 address name its network. The others are for its owner to choose.

@@ -36,7 +36,9 @@ type Registration struct {
 // Register makes a session of a connection. It returns ErrClosed when the instance is closing or closed, and ErrLimit when the
 // user has too many sessions that are being closed. A session whose user has too many others is registered, and closed.
 func (h *Hub) Register(s *Session, how Registration) error {
-	s.source = sourceOf(s, how.Address)
+	if !s.Authenticated {
+		s.network = networkOf(how.Address)
+	}
 	return h.ask(func(r actor.Request[struct{}]) message {
 		return register{r, s, unixNano(how.Expires), how.Hook, how.Hello}
 	})
@@ -89,20 +91,6 @@ func (h *Hub) Unsubscribe(s *Session, topic string, why EndReason) error {
 	return h.ask(func(r actor.Request[struct{}]) message {
 		return unsubscribe{Request: r, session: s, topic: topic, why: &why}
 	})
-}
-
-// PostSubscribe is Subscribe for a request of the client's own; ask is nil unless it speaks tank.v2. It does not wait: a client that is
-// rejected gets an error frame.
-func (h *Hub) PostSubscribe(s *Session, name, info string, ask *topic.Ask) {
-	m := subscribe{session: s, topic: name, info: info, ask: ask}
-	if !h.supervisor.Post(m) {
-		ask.Done()
-	}
-}
-
-// PostUnsubscribe is Unsubscribe for a request of the client's own, which has an id if it speaks tank.v2. It does not wait.
-func (h *Hub) PostUnsubscribe(s *Session, topic string, id uint64) {
-	h.supervisor.Post(unsubscribe{session: s, topic: topic, id: id})
 }
 
 // Sync waits until the supervisor has handled all that was posted to it before, or has ended.

@@ -23,7 +23,7 @@ func (m drainSome) handle(s *supervisor) {
 			s.post(m) // others want their turn
 			return
 		}
-		turn -= len(c.subscriptions)
+		turn -= c.subscriptions.len()
 		s.departures.pass()
 		s.closeDelivered(c)
 	}
@@ -36,13 +36,13 @@ func (m drainSome) handle(s *supervisor) {
 func (s *supervisor) closeDelivered(c *Session) {
 	c.leaving = true
 	waiting := new(atomic.Int32)
-	waiting.Store(int32(len(c.subscriptions) + 1)) // #nosec G115 -- 2^31 do not fit into memory
+	waiting.Store(int32(c.subscriptions.len() + 1)) // #nosec G115 -- 2^31 do not fit into memory
 	done := func() {
 		if waiting.Add(-1) == 0 {
 			c.Client.Close(wire.ShuttingDown)
 		}
 	}
-	for t := range c.subscriptions {
+	for t := range c.subscriptions.all() {
 		if s.leave(c, t, true, done) {
 			s.drained[c] = append(s.drained[c], t.topic.Name())
 		}

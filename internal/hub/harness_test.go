@@ -87,12 +87,27 @@ type owner struct {
 func (o *owner) Received(data []byte, _ bool) {
 	switch cmd := wire.Parse(data); cmd.Kind {
 	case wire.Subscribe:
-		o.x.PostSubscribe(o.session, cmd.Topic, "", nil)
+		o.x.postSubscribe(o.session, cmd.Topic, "", nil)
 	case wire.Unsubscribe:
-		o.x.PostUnsubscribe(o.session, cmd.Topic, 0)
+		o.x.postUnsubscribe(o.session, cmd.Topic, 0)
 	}
 }
 
+// postSubscribe posts a request of a client's own, without waiting.
+func (x *instance) postSubscribe(s *Session, topic, info string, ask *Ask) {
+	c := NewChanges(s)
+	c.Subscribe(topic, info, ask)
+	x.Post(c)
+}
+
+// postUnsubscribe posts a request of a client's own, without waiting.
+func (x *instance) postUnsubscribe(s *Session, topic string, id uint64) {
+	c := NewChanges(s)
+	c.Unsubscribe(topic, id)
+	x.Post(c)
+}
+
+func (o *owner) Paused()                    {}
 func (o *owner) Failed(client.Fault, error) {}
 func (o *owner) Gone(code int, reason string) {
 	o.x.Gone(o.session, code == 1006, fmt.Sprint(code, " ", reason))

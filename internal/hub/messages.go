@@ -20,14 +20,14 @@ type (
 		hook    bool        // a hook runs next, and then says HookDone
 		hello   *wire.Batch // what the client is told first; nil: nothing
 	}
-	subscribe struct { // with the zero Request, nobody waits: the request is the client's own
+	subscribe struct { // with the zero Request, nobody waits: the request is the client's own, one of Changes
 		actor.Request[struct{}]
 		session *Session
 		topic   string
 		info    string     // what others in the topic are told of the user, see topic.Member
 		ask     *topic.Ask // of a client that speaks tank.v2; else nil
 	}
-	unsubscribe struct { // with the zero Request, nobody waits: the request is the client's own
+	unsubscribe struct { // with the zero Request, nobody waits: the request is the client's own, one of Changes
 		actor.Request[struct{}]
 		session *Session
 		topic   string

@@ -54,7 +54,7 @@ func enter(t *testing.T, x *instance, l *memnet.Listener, user string, watches b
 }
 
 func (w *watcher) ask(x *instance, watches bool) {
-	x.PostSubscribe(w.session, "news", "", &Ask{ID: 1, Watch: watches})
+	x.postSubscribe(w.session, "news", "", &Ask{ID: 1, Watch: watches})
 	synctest.Wait()
 }
 

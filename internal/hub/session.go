@@ -2,7 +2,6 @@ package hub
 
 import (
 	"sync/atomic"
-	"time"
 
 	"github.com/fanqie/tank-websocket-go-server/client"
 	"github.com/fanqie/tank-websocket-go-server/topic"
@@ -15,27 +14,29 @@ type Session struct {
 	UserID        string
 	Authenticated bool // the authenticator has named the user
 	Client        *client.Client
-	ConnectedAt   time.Time
+	ConnectedAt   int64               // Unix nanoseconds
 	End           *SessionEnd         // nil: nobody waits for the end
 	Value         atomic.Pointer[any] // of the application's; once registered, written by Renew alone, and read by anyone
 	number        uint64              // of the connection, in the order in which they came
-	source        source              // whose allowance it inherits, and leaves
+	network       string              // see source
 
 	// Owned by the supervisor.
 	expires       int64 // when its credentials expire, Unix nanoseconds; 0: never
 	heapPlace     int32 // index+1 in expiries; 0: its credentials do not expire
+	registered    bool  // it is among the sessions
 	rejected      bool  // its user has too many connections
 	leaving       bool  // its subscriptions are being ended, and it gets no more of them
 	warning       uint8 // how many seconds before they expire it is told; 0: not, or not any more
 	refusals      uint8 // of subscriptions, in a row, up to maxRefusals
-	place         int   // among the sessions of its user
-	subscriptions map[*liveTopic]*topic.Member
+	place         int32 // among the sessions of its user
+	slot          int32 // on the heartbeat wheel
+	turn          int32 // in that slot
+	subscriptions subscriptions
 	broadcast     *topic.Member // nil for a session that was rejected, or is leaving
-	slot          int           // on the heartbeat wheel
 	pinged        int           // the tick of the first ping without an answer
 
 	// Written by the supervisor alone, read by anyone.
-	subscribed atomic.Int64 // len(subscriptions)
+	subscribed atomic.Int64 // how many subscriptions there are
 }
 
 // Number returns how many connections there had been when this one was registered, itself included.

@@ -17,14 +17,14 @@ func (m subscribe) handle(s *supervisor) {
 		return
 	}
 	t := s.topics[m.topic]
-	if member, already := c.subscriptions[t]; already {
+	if member := c.subscriptions.of(t); member != nil {
 		if m.ask != nil {
 			t.topic.Ask(member, m.ask)
 		}
 		m.Reply(struct{}{})
 		return
 	}
-	if len(c.subscriptions) >= s.hub.config.Subscriptions {
+	if c.subscriptions.len() >= s.hub.config.Subscriptions {
 		s.tooManySubscriptions(m)
 		return
 	}
@@ -35,8 +35,8 @@ func (m subscribe) handle(s *supervisor) {
 		m.ask.Defer()
 	}
 	member := (&topic.Member{Subscriber: c.Client, User: c.UserID, Info: m.info}).Asking(m.ask)
-	c.subscriptions[t] = join(member, t, m.Request)
-	c.subscribed.Store(int64(len(c.subscriptions)))
+	c.subscriptions.add(t, join(member, t, m.Request))
+	c.subscribed.Store(int64(c.subscriptions.len()))
 	c.refusals = 0
 	s.joined(t)
 	s.announce(c, t)
@@ -48,7 +48,7 @@ const maxRefusals = 16
 // tooManySubscriptions refuses a request for one subscription too many. A client that goes on asking is closed.
 func (s *supervisor) tooManySubscriptions(m subscribe) {
 	c := m.session
-	err := fmt.Errorf("%w: the client has %d subscriptions", ErrLimit, len(c.subscriptions))
+	err := fmt.Errorf("%w: the client has %d subscriptions", ErrLimit, c.subscriptions.len())
 	if !m.refuse(wire.RefusedLimit, err) {
 		return
 	}
@@ -99,10 +99,18 @@ func (m unsubscribe) handle(s *supervisor) {
 		refuse(m.Request, c, wire.Refusal{ID: m.id, Code: wire.RefusedClosing, Message: ErrClosed.Error(), Topic: m.topic}, ErrClosed)
 		return
 	}
-	s.unsubscribe(c, t, m.why, func() {
+	s.unsubscribe(c, t, m.why, m.done())
+}
+
+// done returns what is to be done when the subscription has ended, or nil when nobody waits for that. Any goroutine may call what it returns.
+func (m unsubscribe) done() func() {
+	if m.id == 0 && !m.Awaited() {
+		return nil
+	}
+	return func() {
 		m.confirm()
 		m.Reply(struct{}{})
-	})
+	}
 }
 
 // confirmAbsence is confirm for a session without the subscription, which may have ended a moment ago: what the topic has still to deliver
@@ -123,17 +131,31 @@ func (m unsubscribe) confirm() {
 	}
 }
 
-// unsubscribe is leave for a session that goes on without the topic, and is told why if it speaks tank.v2.
+// unsubscribe is leave for a session that goes on without the topic, and is told why, unless that is nil, if it speaks tank.v2.
 func (s *supervisor) unsubscribe(c *Session, t *liveTopic, why *EndReason, done func()) {
 	name := t.topic.Name()
-	announced := s.leave(c, t, false, func() {
-		if e := c.Client.Encoding(); why != nil && e.IsV2() {
-			c.Client.Enqueue(wire.NewAnswers(e, wire.AppendEnd(nil, name, why.Code, why.Message), 1).About(name))
-		}
-		done()
-	})
-	if announced {
+	if why != nil && c.Client.Encoding().IsV2() {
+		done = after(func() { c.tellEnd(name, *why) }, done)
+	}
+	if s.leave(c, t, false, done) {
 		s.event(Event{Kind: Unsubscribed, Session: c, Topic: name})
+	}
+}
+
+// tellEnd tells a client that speaks tank.v2 that a subscription has ended. Any goroutine may call it.
+func (s *Session) tellEnd(topic string, why EndReason) {
+	e := s.Client.Encoding()
+	s.Client.Enqueue(wire.NewAnswers(e, wire.AppendEnd(nil, topic, why.Code, why.Message), 1).About(topic))
+}
+
+// after returns a function that does one thing, and then another one unless that is nil.
+func after(first, then func()) func() {
+	if then == nil {
+		return first
+	}
+	return func() {
+		first()
+		then()
 	}
 }
 
@@ -148,9 +170,8 @@ func whenAwaited(r actor.Request[struct{}]) func() {
 // leave ends a subscription, and with the last one the topic, once that has delivered everything. vanished and done are those of
 // topic.Leave. It reports whether the subscription was announced.
 func (s *supervisor) leave(c *Session, t *liveTopic, vanished bool, done func()) (announced bool) {
-	member := c.subscriptions[t]
-	delete(c.subscriptions, t)
-	c.subscribed.Store(int64(len(c.subscriptions)))
+	member := c.subscriptions.remove(t)
+	c.subscribed.Store(int64(c.subscriptions.len()))
 	announced = t.withdraw(c)
 	s.leaveTopic(t, member, vanished, done)
 	return announced
@@ -172,13 +193,11 @@ func (s *supervisor) leaveTopic(t *liveTopic, member *topic.Member, vanished boo
 	}
 	t.pendingEmpty++
 	s.list(t)
-	empty := topicEmpty{t}
-	t.topic.Leave(member, vanished, func() {
-		if done != nil {
-			done()
-		}
-		s.post(empty)
-	})
+	emptied := t.emptied
+	if done != nil {
+		emptied = after(done, emptied)
+	}
+	t.topic.Leave(member, vanished, emptied)
 }
 
 // leaveBroadcast ends a session's part in the topic of broadcasts, if it has one.
@@ -203,7 +222,7 @@ func (m countSubscribers) handle(s *supervisor) {
 // subscription returns the topic of that name, if a session is subscribed to it, or nil.
 func (s *supervisor) subscription(c *Session, name string) *liveTopic {
 	t := s.topics[name]
-	if _, subscribed := c.subscriptions[t]; !subscribed {
+	if c.subscriptions.of(t) == nil {
 		return nil
 	}
 	return t
@@ -221,14 +240,14 @@ func (m findMember) handle(s *supervisor) {
 		m.Fail(notSubscribed(m.topic))
 		return
 	}
-	m.Reply(membership{t.topic, m.session.subscriptions[t]})
+	m.Reply(membership{t.topic, m.session.subscriptions.of(t)})
 }
 
 func (m unsubscribeUser) handle(s *supervisor) {
 	n := 0
-	for _, c := range s.users[m.userID] {
+	for _, c := range s.sessionsOf(m.userID) {
 		if t := s.subscription(c, m.topic); t != nil && s.serves(c) {
-			s.unsubscribe(c, t, &ByServer, func() {})
+			s.unsubscribe(c, t, &ByServer, nil)
 			n++
 		}
 	}
@@ -240,8 +259,8 @@ func notSubscribed(name string) error {
 }
 
 func (m listSubscriptions) handle(*supervisor) {
-	list := make([]string, 0, len(m.session.subscriptions))
-	for t := range m.session.subscriptions {
+	list := make([]string, 0, m.session.subscriptions.len())
+	for t := range m.session.subscriptions.all() {
 		list = append(list, t.topic.Name())
 	}
 	m.Reply(list)

@@ -33,7 +33,7 @@ func TestNothingOfATopicComesBehindTheAnswerToUnsubscribe(t *testing.T) {
 			},
 		},
 		"behind another unsubscribe": {
-			func(x *instance, ann *Session) { x.PostUnsubscribe(ann, "news", 0) },
+			func(x *instance, ann *Session) { x.postUnsubscribe(ann, "news", 0) },
 			[]string{`{"topic":"news","data":"one"}`, `{"topic":"news","data":"two"}`, `{"id":7,"ok":{}}`},
 		},
 	} {
@@ -59,7 +59,7 @@ func testUnsubscribeFromABusyTopic(t *testing.T, before func(*instance, *Session
 	x.publish(t, "news", "two")
 	before(x, ann)
 	synctest.Wait()
-	x.PostUnsubscribe(ann, "news", 7)
+	x.postUnsubscribe(ann, "news", 7)
 	synctest.Wait()
 	close(g)
 	for _, want := range want {

@@ -74,12 +74,12 @@ func (m register) handle(s *supervisor) {
 		m.Fail(ErrLimit) // it is disconnected: even sessions that are rejected take a place until they are gone
 		return
 	}
-	s.sessions[c.ID] = c
+	s.sessions[c.ID], c.registered = c, true
 	if m.hello != nil {
 		c.Client.Enqueue(m.hello)
 	}
 	s.tellInterrupted(c)
-	c.Client.Inherit(s.allowances.left(c.source), !c.Authenticated)
+	c.Client.Inherit(s.allowances.left(c.source()), !c.Authenticated)
 	s.wheel.add(c)
 	s.expire(c, m.expires)
 	s.wakeFor(s.expiries.first())
@@ -90,7 +90,6 @@ func (m register) handle(s *supervisor) {
 	}
 	s.countSession(c, 1)
 	c.number = s.hub.accepted.Add(1)
-	c.subscriptions = make(map[*liveTopic]*topic.Member)
 	if !tooMany {
 		s.users.add(c)
 		c.broadcast = join(&topic.Member{Subscriber: c.Client}, s.broadcast, actor.Request[struct{}]{})
@@ -119,7 +118,7 @@ func (s *supervisor) tooManySessions(c *Session) {
 }
 
 // active reports whether a session is registered, and its subscriptions are not being ended.
-func (s *supervisor) active(c *Session) bool { return s.sessions[c.ID] == c && !c.leaving }
+func (s *supervisor) active(c *Session) bool { return c.registered && !c.leaving }
 
 // serves reports whether the requests of a session are handled: it is active, and topics were not told to end.
 func (s *supervisor) serves(c *Session) bool { return s.active(c) && s.hub.life.state() <= draining }
@@ -129,14 +128,14 @@ func (s *supervisor) open(c *Session) bool { return s.serves(c) && !c.Client.Clo
 
 func (m gone) handle(s *supervisor) {
 	c := m.session
-	if s.sessions[c.ID] != c || s.hub.life.state() >= ended {
+	if !c.registered || s.hub.life.state() >= ended {
 		c.end(nil)
 		return // it was never registered, or nobody counts any more
 	}
 	c.leaving = true
-	s.allowances.leave(c.source, c.Client.Allowance())
+	s.allowances.leave(c.source(), c.Client.Allowance())
 	turn := leaveAtOnce
-	for t := range c.subscriptions {
+	for t := range c.subscriptions.all() {
 		if turn--; turn < 0 {
 			s.post(m) // others want their turn
 			return
@@ -149,6 +148,7 @@ func (m gone) handle(s *supervisor) {
 	delete(s.drained, c)
 	s.leaveBroadcast(c, nil)
 	delete(s.sessions, c.ID)
+	c.registered = false
 	s.candidates.forget(c)
 	if s.evicted == c.Client {
 		s.evicted = nil
@@ -214,7 +214,7 @@ func (m awaitHooks) handle(s *supervisor) {
 
 func (m closeUser) handle(s *supervisor) {
 	n := 0
-	for _, c := range s.users[m.userID] {
+	for _, c := range s.sessionsOf(m.userID) {
 		if c.Client.Close(wire.ClosedByServer) {
 			n++
 		}
@@ -224,7 +224,7 @@ func (m closeUser) handle(s *supervisor) {
 
 func (m findSession) handle(s *supervisor) { m.Reply(s.sessions[m.id]) }
 
-func (m listUser) handle(s *supervisor) { m.Reply(slices.Clone(s.users[m.userID])) }
+func (m listUser) handle(s *supervisor) { m.Reply(slices.Clone(s.sessionsOf(m.userID))) }
 
 func (m listSessions) handle(s *supervisor) {
 	list := make([]*Session, 0, len(s.sessions))

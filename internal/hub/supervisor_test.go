@@ -118,7 +118,7 @@ func TestClientWithManySubscriptionsLeavesInTurns(t *testing.T) {
 	left := make(chan int)
 	m.supervisor.Post(look(func(s *supervisor) {
 		gone{session: clients[0], reason: "test"}.handle(s)
-		left <- len(clients[0].subscriptions)
+		left <- clients[0].subscriptions.len()
 	}))
 	if n := <-left; n != 2*leaveAtOnce+1 {
 		t.Fatalf("%d subscriptions are left after the first turn", n)
@@ -175,7 +175,7 @@ func crowdOf(t *testing.T, n, subscriptions int) (m *instance, clients []*Sessio
 	clients = m.all()
 	for _, c := range clients {
 		for i := range subscriptions {
-			m.PostSubscribe(c, fmt.Sprint(i), "", nil)
+			m.postSubscribe(c, fmt.Sprint(i), "", nil)
 		}
 	}
 	return m, clients
@@ -232,8 +232,8 @@ func TestSupervisorLeavesTheConnectionToOthers(t *testing.T) {
 		session := m.all()[0]
 		see(m, func(*supervisor) bool { session.leaving = true; return true })
 		before := l.last.Load().writes.Load()
-		m.PostSubscribe(session, "news", "", nil)
-		m.PostUnsubscribe(session, "news", 0)
+		m.postSubscribe(session, "news", "", nil)
+		m.postUnsubscribe(session, "news", 0)
 		synctest.Wait()
 		if spy := l.last.Load(); spy.writes.Load() == before || spy.bySupervisor.Load() {
 			t.Errorf("%d writes, by the supervisor: %v", spy.writes.Load()-before, spy.bySupervisor.Load())

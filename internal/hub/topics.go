@@ -25,6 +25,7 @@ type liveTopic struct {
 	listed       bool // it counts in Hub.liveTopics
 	joining      bool // its subscription at the broker is not yet in force
 
+	emptied     func()                // posts topicEmpty; any goroutine may call it
 	unannounced map[*Session]struct{} // subscriptions that are told of when that is in force; mostly nil
 
 	idleSince time.Time // when it became idle
@@ -72,6 +73,7 @@ func (s *supervisor) spawnTopic(name string) *topic.Topic {
 // newTopic makes a topic for its first subscriber.
 func (s *supervisor) newTopic(name string) *liveTopic {
 	t := &liveTopic{topic: s.spawnTopic(name)}
+	t.emptied = func() { s.post(topicEmpty{t}) }
 	s.topics[name] = t
 	s.enterLink(t)
 	s.hub.topics.add(t.topic)
@@ -131,7 +133,7 @@ func (s *supervisor) replace(t *liveTopic) {
 	for _, c := range s.sessions {
 		if t == s.broadcast && c.broadcast != nil {
 			t.topic.Adopt(c.broadcast)
-		} else if member, subscribed := c.subscriptions[t]; subscribed {
+		} else if member := c.subscriptions.of(t); member != nil {
 			t.topic.Adopt(member)
 		}
 	}

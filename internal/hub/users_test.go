@@ -19,7 +19,7 @@ func TestUsersAgainstAModel(t *testing.T) {
 				u.remove(list[i])
 				model[id] = slices.Delete(list, i, i+1)
 			} else {
-				c := &Session{UserID: id}
+				c := &Session{ID: "c", UserID: id}
 				u.add(c)
 				model[id] = append(list, c)
 			}
@@ -34,7 +34,7 @@ func TestUsersAgainstAModel(t *testing.T) {
 					r.Fatalf("%s has %d clients, want %d", id, len(u[id]), len(want))
 				}
 				for i, c := range u[id] {
-					if c.place != i || !slices.Contains(want, c) {
+					if int(c.place) != i || !slices.Contains(want, c) {
 						r.Fatalf("a client of %s with place %d is at %d", id, c.place, i)
 					}
 				}
@@ -53,7 +53,7 @@ func BenchmarkUserLeaves(b *testing.B) {
 				u := make(users)
 				clients := make([]*Session, n)
 				for i := range clients {
-					clients[i] = &Session{UserID: "ann"}
+					clients[i] = &Session{ID: "c", UserID: "ann"}
 					u.add(clients[i])
 				}
 				b.StartTimer()
@@ -63,5 +63,27 @@ func BenchmarkUserLeaves(b *testing.B) {
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n), "ns/client")
 		})
+	}
+}
+
+// TestSessionsOfAUserWithoutAName also has somebody claim the id of a connection.
+func TestSessionsOfAUserWithoutAName(t *testing.T) {
+	s := &supervisor{users: make(users), sessions: make(map[string]*Session)}
+	unnamed, claims := &Session{ID: "1", UserID: "1"}, &Session{ID: "2", UserID: "1"}
+	for _, want := range [][]*Session{{unnamed}, {claims, unnamed}} {
+		c := want[0]
+		s.sessions[c.ID] = c
+		s.users.add(c)
+		if got := s.sessionsOf("1"); !slices.Equal(got, want) {
+			t.Errorf("got %d sessions, want %d", len(got), len(want))
+		}
+	}
+	s.users.remove(unnamed)
+	delete(s.sessions, unnamed.ID)
+	if got := s.sessionsOf("1"); !slices.Equal(got, []*Session{claims}) {
+		t.Errorf("got %d sessions, want the one that claims the id", len(got))
+	}
+	if s.users.remove(claims); len(s.users) > 0 {
+		t.Errorf("%d users are left", len(s.users))
 	}
 }

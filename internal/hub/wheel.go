@@ -14,10 +14,10 @@ const (
 // wheel tells which sessions to ping and which to reap at each tick of the clock: one timer for all of them.
 // Owned by the supervisor.
 type wheel struct {
-	timeout int // in ticks
-	slots   []map[*Session]struct{}
-	now     int // ticks so far; slot now%len(slots) was pinged last
-	next    int // the slot for the next newcomer
+	timeout int          // in ticks
+	slots   [][]*Session // Invariant: each session has its slot, and its place there as its turn
+	now     int          // ticks so far; slot now%len(slots) was pinged last
+	next    int          // the slot for the next newcomer
 }
 
 func newWheel(interval, timeout time.Duration) *wheel {
@@ -26,7 +26,7 @@ func newWheel(interval, timeout time.Duration) *wheel {
 	if timeout%tick > 0 {
 		ticks++
 	}
-	return &wheel{timeout: int(ticks), slots: make([]map[*Session]struct{}, n)}
+	return &wheel{timeout: int(ticks), slots: make([][]*Session, n)}
 }
 
 // divide says into how many ticks an interval falls, and how long each is: short enough that pings are spread and the
@@ -39,18 +39,24 @@ func divide(interval, timeout time.Duration) (n int, tick time.Duration) {
 
 func (w *wheel) add(c *Session) {
 	w.next = (w.next + 1) % len(w.slots)
-	c.slot = w.next
-	if w.slots[c.slot] == nil {
-		w.slots[c.slot] = make(map[*Session]struct{})
-	}
-	w.slots[c.slot][c] = struct{}{}
+	slot := w.slots[w.next]
+	c.slot, c.turn = int32(w.next), int32(len(slot)) // #nosec G115 -- 2^31 do not fit into memory
+	w.slots[w.next] = append(slot, c)
 	c.pinged = w.now
 }
 
-func (w *wheel) remove(c *Session) { delete(w.slots[c.slot], c) }
+// remove puts the last session of a slot into the place of another one.
+func (w *wheel) remove(c *Session) {
+	slot := w.slots[c.slot]
+	last := len(slot) - 1
+	moved := slot[last]
+	slot[c.turn], moved.turn = moved, c.turn
+	slot[last] = nil
+	w.slots[c.slot] = slot[:last]
+}
 
 // at returns the sessions that are pinged at a tick. Early ticks may be negative.
-func (w *wheel) at(tick int) map[*Session]struct{} {
+func (w *wheel) at(tick int) []*Session {
 	n := len(w.slots)
 	return w.slots[(tick%n+n)%n]
 }
@@ -62,12 +68,12 @@ func (tick) handle(s *supervisor) {
 	s.allowances.expire()
 	w := s.wheel
 	w.now++
-	for c := range w.at(w.now - w.timeout) {
+	for _, c := range w.at(w.now - w.timeout) {
 		if w.now-c.pinged >= w.timeout {
 			c.Client.Reap()
 		}
 	}
-	for c := range w.at(w.now) {
+	for _, c := range w.at(w.now) {
 		s.hub.config.OutboxBytes.Observe(c.Client.Queued())
 		if c.Client.Ping() {
 			c.pinged = w.now
