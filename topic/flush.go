@@ -1,6 +1,9 @@
 package topic
 
-import "sync"
+import (
+	"runtime"
+	"sync"
+)
 
 // Who writes what a topic has delivered. A subscriber that was idle has no goroutine that does it.
 
@@ -12,13 +15,20 @@ const groupSize = 64
 type group struct {
 	members [groupSize]Subscriber
 	n       int
+	each    int // bytes that each has to write
 }
 
 var groups = sync.Pool{New: func() any { return new(group) }}
 
-// flush flushes them, in the topic's goroutine or one of its own. It must not be called twice.
+// flush flushes them, in the topic's goroutine or one of its own. It must not be called twice. Now and then it lets others go first:
+// to write a large batch to all takes milliseconds, and when a topic is flooded, goroutines that do it are always waiting.
 func (g *group) flush() {
+	written := 0
 	for i, s := range g.members[:g.n] {
+		if written += g.each; written > ownWork {
+			runtime.Gosched()
+			written = g.each
+		}
 		s.Flush()
 		g.members[i] = nil
 	}
@@ -35,6 +45,7 @@ func (t *Topic) flushLater(s Subscriber) {
 	}
 	if t.idle == nil {
 		t.idle = groups.Get().(*group)
+		t.idle.each = t.last
 	}
 	t.idle.members[t.idle.n] = s
 	t.idle.n++
@@ -53,7 +64,7 @@ func (t *Topic) flushIdle() {
 	t.idle = nil
 	switch {
 	case g == nil:
-	case g.n*(t.last+writeCost) <= ownWork:
+	case g.n*(g.each+writeCost) <= ownWork:
 		g.flush()
 	default:
 		go g.flush()

@@ -2,6 +2,7 @@ package topic_test
 
 import (
 	"fmt"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -126,4 +127,33 @@ func TestLongWorkIsNotInTheWayOfOtherTopics(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A flood of large batches to many does not keep the processor from others until all is written.
+func TestOthersGetTheProcessorBetweenLargeWrites(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	synctest.Test(t, func(t *testing.T) {
+		const members, size = 64, 100_000
+		h := spawn(t, topic.Options{})
+		var turns, written atomic.Int64 // turns are those of another goroutine
+		between, before := 0, int64(0)
+		for range members {
+			h.Join(&topic.Member{Subscriber: &sleeper{t: t, beforeRun: func() {
+				if now := turns.Load(); now != before {
+					before = now
+					between++
+				}
+				written.Add(1)
+			}}})
+		}
+		synctest.Wait()
+		h.publish(strings.Repeat("x", size))
+		for written.Load() < members {
+			turns.Add(1)
+			runtime.Gosched()
+		}
+		if between < members/4 { // half is the rule, but the scheduler may choose the same goroutine again
+			t.Errorf("others got the processor %d times between %d writes of %d bytes", between, members, size)
+		}
+	})
 }
