@@ -108,12 +108,12 @@ type Client struct {
 	holding    atomic.Uint32              // what the reader does with a complete message: notHolding, or another; then it cannot see pongs
 	heldUp     atomic.Bool                // the owner was busy with a message for longer than busyAfter since the last ping
 	pinging    atomic.Bool                // a ping waits for its turn
+	emptied    atomic.Bool                // what waited was discarded, and nothing will wait any more
+	unanswered atomic.Int32               // pings that were sent, less pongs
 	lastSeen   atomic.Int64               // when something was received, Unix nanoseconds
-	unanswered atomic.Int64               // pings that were sent, less pongs
 	pingedAt   atomic.Int64               // when the ping was written that has no answer yet, Unix nanoseconds; 0: every ping has one
 	rtt        atomic.Int64               // nanoseconds from the last ping that was answered to its answer; 0: none was answered
 	dropped    atomic.Uint64              // messages that were meant for this client and never written to its socket
-	emptied    atomic.Bool                // what waited was discarded, and nothing will wait any more
 	hardClose  atomic.Pointer[time.Timer] // stands behind the closing handshake
 
 	// Owned by whoever calls Ping and Reap.
@@ -121,8 +121,8 @@ type Client struct {
 
 	// Owned by the reader.
 	messages, pings meter
-	late            bool // the message at hand had to wait in the middle, because of the rate
-	latePings       int  // how many more pings may come at once, because the reader waited for the owner
+	late            bool  // the message at hand had to wait in the middle, because of the rate
+	latePings       int32 // how many more pings may come at once, because the reader waited for the owner
 }
 
 // New makes a client of an upgraded connection. Nothing is read before Read is called, which the caller has to do, in a

@@ -292,7 +292,7 @@ func (c *Client) finish() {
 // closeSocket runs in the actor or, with TLS, in a goroutine of its own.
 func (c *Client) closeSocket(socket net.Conn) {
 	socket.Close()
-	if r := c.conn.reader; c.opts.Poller != nil && r.isSocket() {
+	if r := c.conn.reader; c.opts.Poller != nil && r.isSocket {
 		c.opts.Poller.Release(&r.socket)
 	}
 	why := c.closing.Load()

@@ -102,10 +102,10 @@ func takeOver(w http.ResponseWriter) (raw net.Conn, buffered *bufio.Reader, err 
 func (c *Conn) newReader(early []byte, readBuffer int) {
 	r := &reader{pending: early, early: len(early) > 0}
 	r.socket = poller.Socket{Raw: rawSocket(c.raw), Owner: r}
-	if c.fd = r.socket.Raw; r.isSocket() {
-		c.try = socket{c.fd}
+	if r.isSocket = r.socket.Raw != nil; r.isSocket {
+		c.try = socket{r.socket.Raw}
 	} else {
-		c.fd = rawSocket(c.belowTLS())
+		r.socket.Raw = rawSocket(c.belowTLS())
 		c.try, _ = c.raw.(tryWriter)
 		r.buf = make([]byte, max(leastInput, cmp.Or(readBuffer, defaultReadBuffer)))
 	}

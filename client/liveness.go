@@ -62,8 +62,8 @@ type arrivals struct {
 
 // arrived returns what has arrived, if the connection knows. It does not block.
 func (c *Conn) arrived() (a arrivals, known bool) {
-	if c.fd != nil {
-		return socketArrivals(c.fd)
+	if c.socket() != nil {
+		return socketArrivals(c.socket())
 	}
 	socket := c.belowTLS()
 	if socket == nil {

@@ -24,27 +24,24 @@ const leastInput = wire.MaxClientHeader + wire.MaxControlPayload
 // Every connection has one, so it is small.
 type reader struct {
 	client  *Client       // set before anything is read
-	socket  poller.Socket // without Raw when the connection is more than a socket, and cannot be read without a buffer at hand
+	socket  poller.Socket // of the connection, or, with TLS, below it; without Raw when there is none
 	buf     []byte        // where is read to: of a socket, an input, or nil while nothing is pending
 	pending []byte        // received, and not looked at: a part of buf, or what came with the handshake
 	message incoming      // the message at hand
 	closing meter         // of what is read while the client is closing, see pace
 	last    int64         // when something was received last, Unix milliseconds
-	lingers int64         // until when it waits in its goroutine, Unix milliseconds; see clock
-	fresh   int64         // since when it has its goroutine, Unix milliseconds
+	lingers int64         // until when it waits in its goroutine, or, without a poller, does not go on in a new one; Unix milliseconds
 	clock   clock         // what the read deadline is for
 	inner   uint8         // frames that are not counted against the rate yet: all of a message but its first, and control frames among them
 	unpaced uint16        // bytes that were read while the client is closing, and are not counted in closing yet
 	frames  uint16        // that have begun since the last call of pace
 
+	isSocket  bool // the connection is nothing but a socket; else it cannot be read without a buffer at hand
 	abandoned bool // the peer's frames are not looked at any more
 	early     bool // pending came with the handshake, and was not looked at
 	busy      bool // things were received in a row, see busyWithin
 	polled    bool // the poller knows the socket
 }
-
-// isSocket reports whether the connection is nothing but a socket.
-func (r *reader) isSocket() bool { return r.socket.Raw != nil }
 
 // cutOff is why nothing more can be read: the network, or the peer's slowness, and not the protocol.
 type cutOff struct{ error }
@@ -78,10 +75,10 @@ const (
 func (r *reader) rest() bool {
 	c := r.client
 	switch {
-	case !r.isSocket(), r.early, r.inside():
+	case !r.isSocket, r.early, r.inside():
 	case c.opts.Poller == nil:
-		if now := time.Now().UnixMilli(); now-r.fresh >= renewal.Milliseconds() {
-			r.fresh = now
+		if now := time.Now().UnixMilli(); now >= r.lingers {
+			r.lingers = now + renewal.Milliseconds()
 			go c.read(true)
 			return true
 		}
@@ -112,7 +109,7 @@ func (r *reader) receive() error {
 	into, long := r.room()
 	var n int
 	var err error
-	if r.isSocket() {
+	if r.isSocket {
 		n, err = r.readSocket(into)
 	} else {
 		n, err = r.client.conn.raw.Read(into)
@@ -146,7 +143,7 @@ func (r *reader) note(at time.Time) {
 // room returns where to read to: nil stands for the start of an input. long says that it is the message itself.
 func (r *reader) room() (into []byte, long bool) {
 	size := len(input{})
-	if !r.isSocket() {
+	if !r.isSocket {
 		size = len(r.buf)
 	}
 	switch m := &r.message; {
@@ -158,7 +155,7 @@ func (r *reader) room() (into []byte, long bool) {
 		r.pending, into = r.buf[:n], r.buf[n:]
 	case m.left >= uint64(size):
 		into, long = m.room(size), true
-	case !r.isSocket():
+	case !r.isSocket:
 		into = r.buf
 	}
 	if r.client.Closing() { // see pace
@@ -177,7 +174,7 @@ func (r *reader) take(n int) []byte {
 // release gives the input back that is not needed any more.
 func (r *reader) release() {
 	r.pending = nil
-	if r.isSocket() && r.buf != nil {
+	if r.isSocket && r.buf != nil {
 		inputs.Put((*input)(r.buf))
 		r.buf = nil
 	}
@@ -193,7 +190,7 @@ func (r *reader) setClock() {
 			_ = c.conn.raw.SetReadDeadline(time.Now().Add(c.opts.MessageTimeout))
 			r.clock = running
 		}
-	case r.busy && c.opts.Poller != nil && r.isSocket():
+	case r.busy && c.opts.Poller != nil && r.isSocket:
 		if r.clock != lingering || r.lingers-r.last < busyWithin.Milliseconds() {
 			until := time.Now().Add(2 * busyWithin) // so that this need not be done for each message
 			_ = c.conn.raw.SetReadDeadline(until)

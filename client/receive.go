@@ -124,7 +124,7 @@ func (c *Client) greet(greet func()) {
 // so the heartbeat had to look away; and now the peer is given the time of a full heartbeat to show itself.
 func (c *Client) returned(began, called time.Time) {
 	took := time.Since(began)
-	c.latePings = int(min(1e6, took.Seconds()*float64(c.opts.Pings.PerSecond)))
+	c.latePings = int32(min(1e6, took.Seconds()*float64(c.opts.Pings.PerSecond)))
 	if took > busyAfter {
 		c.pingedAt.Store(0)
 		if took-called.Sub(began) > busyAfter {

@@ -46,9 +46,8 @@ const (
 
 // Conn is an upgraded connection.
 type Conn struct {
-	raw    net.Conn        // the hijacked connection: read by the reader, written by the writer edge, closed by the actor
-	try    tryWriter       // raw, for writes of the actor's that do not block; nil when raw cannot
-	fd     syscall.RawConn // the socket, also one below TLS; nil when there is none
+	raw    net.Conn  // the hijacked connection: read by the reader, written by the writer edge, closed by the actor
+	try    tryWriter // raw, for writes of the actor's that do not block; nil when raw cannot
 	reader *reader
 
 	writeBuffer int  // bytes; see Client.piece
@@ -85,6 +84,9 @@ func (c *Conn) encoding() wire.Encoding {
 	}
 	return wire.V1
 }
+
+// socket returns the socket, also one below TLS, or nil when there is none.
+func (c *Conn) socket() syscall.RawConn { return c.reader.socket.Raw }
 
 // gathers reports whether the socket writes several buffers in one system call.
 func (c *Conn) gathers() bool {

@@ -69,7 +69,7 @@ func (c *Client) writeAll(pieces net.Buffers) error {
 func (c *Client) limitWrite() (end func()) {
 	switch {
 	case c.opts.WriteTimeout == 0:
-	case c.try == nil && c.conn.fd != nil:
+	case c.try == nil && c.conn.socket() != nil:
 		return newWatch(c).end
 	default:
 		c.conn.raw.SetWriteDeadline(time.Now().Add(c.opts.WriteTimeout))
@@ -115,7 +115,7 @@ func (w *watch) look() {
 // sets a deadline, and was the last look.
 func (w *watch) progresses() bool {
 	timeout := w.c.opts.WriteTimeout
-	acked, ok := socketAcked(w.c.conn.fd)
+	acked, ok := socketAcked(w.c.conn.socket())
 	stalled := w.known && acked == w.acked
 	w.set.Store(!ok || stalled)
 	switch {
@@ -187,8 +187,8 @@ func join(pieces net.Buffers) []byte {
 // one that does not: a full socket is not writable again before much of what it holds is acknowledged. With TLS the watch looks
 // at it, see limitWrite.
 func (c *Client) acked() (bytes uint64) {
-	if c.try != nil && c.conn.fd != nil {
-		bytes, _ = socketAcked(c.conn.fd)
+	if c.try != nil && c.conn.socket() != nil {
+		bytes, _ = socketAcked(c.conn.socket())
 	}
 	return bytes
 }
