@@ -6,6 +6,7 @@ import (
 	"math"
 	"net"
 	"net/http/httptest"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -95,6 +96,44 @@ func discard(c *wstest.Conn) {
 	for {
 		if _, err := c.Read(buf); err != nil {
 			return
+		}
+	}
+}
+
+// BenchmarkConnects has so many clients connect, from 64 goroutines: each operation is one connection, from dialing until it is
+// registered. What the clients need is included. There are two file descriptors for each, and 9,000 connections at most.
+func BenchmarkConnects(b *testing.B) {
+	const most, dialers = 9000, 64
+	m, addr := unlimited(b)
+	n := min(b.N, most)
+	conns := make([]*wstest.Conn, n)
+	b.ResetTimer()
+	before := cpuTime(b)
+	var wg sync.WaitGroup
+	for d := range dialers {
+		wg.Go(func() {
+			for i := d; i < n; i += dialers {
+				conn, err := net.Dial("tcp", addr)
+				if err == nil {
+					conns[i], err = wstest.Upgrade(conn, wstest.Handshake{})
+				}
+				if err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	for !b.Failed() && m.GetClientCount() < n {
+		time.Sleep(time.Millisecond)
+	}
+	b.ReportMetric(float64((cpuTime(b)-before).Nanoseconds())/float64(n), "cpu-ns/connect")
+	b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "connects/s")
+	b.StopTimer()
+	for _, c := range conns {
+		if c != nil {
+			c.Close()
 		}
 	}
 }
