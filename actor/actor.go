@@ -62,7 +62,7 @@ type Ref[M any] struct {
 	// For any goroutine: closed when the actor has ended; nil until a caller asks for it.
 	done atomic.Pointer[chan struct{}]
 
-	panics []time.Time // within RestartWindow; owned by the actor's goroutine
+	panics *[]time.Time // within RestartWindow; nil: there was none; owned by the actor's goroutine
 }
 
 // Spawn makes an actor. receive is called with mail, never by two goroutines at once; see the package documentation
@@ -224,14 +224,17 @@ func (r *Ref[M]) exhausted() bool {
 		r.restarts.Add(1)
 		return false
 	}
-	now := time.Now()
-	for len(r.panics) > 0 && now.Sub(r.panics[0]) > RestartWindow {
-		r.panics = r.panics[1:]
+	if r.panics == nil {
+		r.panics = new([]time.Time)
 	}
-	if len(r.panics) >= budget {
+	now, panics := time.Now(), *r.panics
+	for len(panics) > 0 && now.Sub(panics[0]) > RestartWindow {
+		panics = panics[1:]
+	}
+	if len(panics) >= budget {
 		return true
 	}
-	r.panics = append(r.panics, now)
+	*r.panics = append(panics, now)
 	r.restarts.Add(1)
 	return false
 }
