@@ -84,6 +84,29 @@ func TestMessageTimeoutOfAClientWithoutAGoroutine(t *testing.T) {
 	<-p.gone
 }
 
+// Without a limit on the time of a message, what was set for the wait before it must not run on into it.
+func TestReaderWaitsInsideAMessageWithoutATimeout(t *testing.T) {
+	p := newSocketPair(t, poller.New())
+	for range 2 { // in a row
+		io.WriteString(p.conn, masked(1, "whole"))
+		<-p.received
+	}
+	io.WriteString(p.conn, masked(1, "half")[:7])
+	time.Sleep(250 * time.Millisecond) // longer than a reader lingers
+	stacks := make([]byte, 1<<20)
+	for range 20 {
+		for _, stack := range strings.Split(string(stacks[:runtime.Stack(stacks, true)]), "\n\n") {
+			if strings.Contains(stack, "client.(*Client).read(") && !strings.Contains(stack, "[IO wait") {
+				t.Fatalf("the reader does not wait:\n%s", stack)
+			}
+		}
+	}
+	io.WriteString(p.conn, masked(1, "half")[7:])
+	<-p.received
+	p.Cut("end")
+	<-p.gone
+}
+
 // A reader goes to sleep and is woken while a peer sends at all paces: nothing is missed, whatever comes in between.
 func TestNothingIsMissedBetweenTwoGoroutines(t *testing.T) {
 	p := newSocketPair(t, poller.New())

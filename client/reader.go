@@ -186,8 +186,12 @@ func (r *reader) setClock() {
 	c := r.client
 	switch {
 	case r.inside():
-		if r.clock != running && c.opts.MessageTimeout > 0 {
-			_ = c.conn.raw.SetReadDeadline(time.Now().Add(c.opts.MessageTimeout))
+		if r.clock != running {
+			var end time.Time
+			if c.opts.MessageTimeout > 0 {
+				end = time.Now().Add(c.opts.MessageTimeout)
+			}
+			_ = c.conn.raw.SetReadDeadline(end)
 			r.clock = running
 		}
 	case r.busy && c.opts.Poller != nil && r.isSocket:
