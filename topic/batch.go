@@ -118,11 +118,11 @@ func (t *Topic) room(size int) int {
 	return max(size, min(t.last, size*(t.ref.Left()+1)))
 }
 
-// deliverBatch delivers the batch to every member.
+// deliverBatch delivers the batch to every member, but those who have it from another instance.
 func (t *Topic) deliverBatch() {
 	if b := t.batch; b != nil {
 		t.finish(b)
-		t.deliverTo(b, t.members)
+		t.deliverTo(b, t.lacking())
 	}
 	t.acknowledge()
 }
