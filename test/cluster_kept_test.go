@@ -403,6 +403,92 @@ func TestKeptPositionsThatAreStillToCome(t *testing.T) {
 	})
 }
 
+// TestKeptPositionsBehindWhatIsStillToCome: what comes late to an instance, and is not kept any more, is not for clients that stand behind it
+// because they come from another instance. The others get it.
+func TestKeptPositionsBehindWhatIsStillToCome(t *testing.T) {
+	run := func(name string, happen func(w *brokertest.Network, n *clusterNode, c *tanktest.ClientV2), come func(stays *tanktest.ClientV2)) {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w, nodes := keepingCluster(t, 2)
+				stays := nodes[1].DialV2("/")
+				stays.Subscribe("news")
+				c := nodes[0].DialV2("/")
+				c.Subscribe("news")
+				nodes[1].broker.Delay(time.Second)
+				happen(w, nodes[0], c)
+				publishOn(t, nodes[0], "other", "beside it")
+				fresh := joinCluster(t, w, keepMany)
+				synctest.Wait()
+				higher, err := fresh.Position("news")
+				must(t, err)
+				if at := c.Position("news"); higher.Seq <= at.Seq {
+					t.Fatalf("the topic stands at %v and %v", at, higher)
+				}
+				var back []*tanktest.ClientV2
+				for _, at := range []tank.Position{c.Position("news"), higher} {
+					b := nodes[1].DialV2("/")
+					for range 2 {
+						if got := b.Subscribe("news", tanktest.Since(at)); !got.Recovered || got.Position != at {
+							t.Errorf("behind %v: %+v", at, got)
+						}
+					}
+					back = append(back, b)
+				}
+				asked := nodes[1].DialV2("/")
+				asked.Subscribe("news", tanktest.Since(higher))
+				asked.Subscribe("news", tanktest.Last(1))
+				publishOn(t, nodes[0], "news", "after")
+				for _, b := range back {
+					b.Expect("news", "after")
+				}
+				for _, s := range []*tanktest.ClientV2{stays, asked} {
+					come(s)
+					s.Expect("news", "after")
+				}
+				must(t, nodes[0].Reset("news"))
+				for _, b := range append(back, stays) {
+					b.ExpectReset("news")
+					b.ExpectNothing()
+				}
+			})
+		})
+	}
+	run("a reset", func(_ *brokertest.Network, n *clusterNode, c *tanktest.ClientV2) {
+		must(t, n.Reset("news"))
+		c.ExpectReset("news")
+	}, func(s *tanktest.ClientV2) { s.ExpectReset("news") })
+	run("messages", func(w *brokertest.Network, n *clusterNode, c *tanktest.ClientV2) {
+		publishOn(t, n, "news", "one")
+		publishOn(t, n, "news", "two")
+		expectAll(c, "news", "one", "two")
+		w.Forget("news", 0)
+	}, func(s *tanktest.ClientV2) { expectAll(s, "news", "one", "two") })
+}
+
+// TestKeptPositionsOfOthersEndWithTheEpoch: in the next one, numbers that are lower than that of the client are news to it.
+func TestKeptPositionsOfOthersEndWithTheEpoch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, nodes := keepingCluster(t, 2)
+		nodes[1].DialV2("/").Subscribe("news")
+		for range 2 {
+			publishOn(t, nodes[0], "other", "beside it")
+		}
+		at, err := nodes[0].Position("news")
+		must(t, err)
+		c := nodes[1].DialV2("/")
+		if got := c.Subscribe("news", tanktest.Since(at)); at.Seq == 0 || !got.Recovered {
+			t.Errorf("behind %v: %+v", at, got)
+		}
+		w.Restart()
+		synctest.Wait()
+		publishOn(t, nodes[0], "news", "anew")
+		c.ExpectReset("news")
+		if m := c.ExpectTopic("news", "anew"); m.Seq >= at.Seq {
+			t.Errorf("number %d in the epoch behind %v proves nothing", m.Seq, at)
+		}
+	})
+}
+
 // TestKeptIsWholeUpToTheLimit: what is loaded together with what has come meanwhile is one message more than is to be kept.
 func TestKeptIsWholeUpToTheLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -126,11 +126,11 @@ func (t *Topic) room(size, before int) int {
 	return size + min(like*t.ref.Left(), max(0, maxBatch-before))
 }
 
-// deliverBatch delivers the batch to every member.
+// deliverBatch delivers the batch to every member, but those who have it from another instance.
 func (t *Topic) deliverBatch() {
 	if b := t.batch; b != nil {
 		t.finish(b)
-		t.deliverTo(b, t.members)
+		t.deliverTo(b, t.lacking())
 	}
 	t.acknowledge()
 }

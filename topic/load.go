@@ -195,11 +195,12 @@ func (s *shared) waits(m *Member) bool {
 	return s != nil && slices.ContainsFunc(s.asks, func(a ask) bool { return a.Member == m })
 }
 
-// leave drops what a member that leaves has asked.
+// leave forgets a member that leaves, and drops what it has asked.
 func (s *shared) leave(m *Member) {
-	if s == nil || len(s.asks) == 0 {
+	if s == nil {
 		return
 	}
+	delete(s.leaders, m)
 	s.asks = slices.DeleteFunc(s.asks, func(a ask) bool {
 		if a.Member == m {
 			a.Discard()

@@ -126,6 +126,7 @@ func (t *Topic) answer(m *Member, a *Ask) {
 	}
 	to := m.Subscriber
 	reply, parts := t.reply(a)
+	t.lead(m, reply.At.Seq)
 	t.counters.countReply(reply)
 	if reply.Missed != "" && a.Missed != nil {
 		a.Missed(reply.Missed)

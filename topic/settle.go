@@ -68,6 +68,7 @@ func (s *shared) nextEpoch(t *Topic, epoch string) {
 		s.past = append(s.past[max(0, len(s.past)-maxPast+1):], *before)
 	}
 	t.epoch.Store(&epoch)
+	s.leaders = nil
 	s.receipts = slices.DeleteFunc(s.receipts, func(m settle) bool {
 		over := m.at.Epoch != epoch
 		if over {

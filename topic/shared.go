@@ -18,11 +18,12 @@ type shared struct {
 	tries     int                // of loading the same
 	needed    []uint64           // from where on those who wait need something; empty while something is loaded
 	ahead     ahead
-	gathering bool     // more may need something
-	asks      []ask    // that wait for it, of members
-	reads     []read   // that wait for it
-	receipts  []settle // of what has not come yet
-	past      []string // the last epochs before this one
+	leaders   map[*Member]uint64 // who stands at a higher number than the topic, and at which
+	gathering bool               // more may need something
+	asks      []ask              // that wait for it, of members
+	reads     []read             // that wait for it
+	receipts  []settle           // of what has not come yet
+	past      []string           // the last epochs before this one
 }
 
 // began says that the broker has said where the topic stands.
@@ -80,7 +81,9 @@ func (t *Topic) resetAt(seq uint64) {
 	t.deliverBatch()
 	t.goOnAt(seq)
 	t.shared.least, t.shared.oldest = seq, true // the broker has no more either
-	t.tellPositions()
+	for _, m := range t.lacking() {
+		t.tellPosition(m)
+	}
 	t.goOn()
 }
 
@@ -107,6 +110,9 @@ func (t *Topic) take(p *Arrival) {
 	default:
 		if asObject := t.append(&p.Publication, p.Seq); asObject {
 			t.appendObject(p.Publication)
+		}
+		if len(t.shared.leaders) > 0 {
+			t.deliverBatch() // by itself, as not all get it
 		}
 	}
 }
