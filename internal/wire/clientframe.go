@@ -92,7 +92,7 @@ func (k MaskKey) Unmask(p []byte) MaskKey {
 		p = p[8:]
 	}
 	for i := range p {
-		p[i] ^= byte(k)
+		p[i] ^= byte(k) // #nosec G115 -- the lowest byte is the next one
 		k = MaskKey(bits.RotateLeft32(uint32(k), -8))
 	}
 	return k

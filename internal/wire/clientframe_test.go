@@ -2,6 +2,7 @@ package wire_test
 
 import (
 	"bytes"
+	"math"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -14,7 +15,7 @@ func TestClientHeaderInParts(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		op := rapid.SampledFrom([]byte{wstest.Continuation, wstest.Text, wstest.Binary, wstest.Close, wstest.Ping, wstest.Pong}).Draw(t, "opcode")
 		fin, control := rapid.Bool().Draw(t, "fin"), op >= wstest.Close
-		most := 1 << 40
+		most := math.MaxInt
 		if control {
 			fin, most = true, wire.MaxControlPayload
 		}
