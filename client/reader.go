@@ -188,12 +188,12 @@ func (r *reader) release() {
 func (r *reader) setClock() {
 	c := r.client
 	switch {
-	case r.inside():
-		if r.clock != running && c.opts.MessageTimeout > 0 {
+	case r.inside() && c.opts.MessageTimeout > 0:
+		if r.clock != running {
 			_ = c.conn.raw.SetReadDeadline(time.Now().Add(c.opts.MessageTimeout))
 			r.clock = running
 		}
-	case r.busy && c.opts.Poller != nil && r.isSocket():
+	case r.busy && c.opts.Poller != nil && r.isSocket() && !r.inside():
 		if r.clock != lingering || r.lingers-r.last < busyWithin.Milliseconds() {
 			until := time.Now().Add(2 * busyWithin) // so that this need not be done for each message
 			_ = c.conn.raw.SetReadDeadline(until)
