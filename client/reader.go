@@ -2,6 +2,8 @@ package client
 
 import (
 	"errors"
+	"io"
+	"net"
 	"os"
 	"sync"
 	"time"
@@ -115,7 +117,7 @@ func (r *reader) receive() error {
 	if r.isSocket() {
 		n, err = r.readSocket(into)
 	} else {
-		n, err = r.client.conn.raw.Read(into)
+		n, err = readSome(r.client.conn.raw, into)
 	}
 	switch {
 	case n > 0: // an error comes again with the next call
@@ -134,6 +136,19 @@ func (r *reader) receive() error {
 		r.pending = r.buf[:len(r.pending)+n]
 	}
 	return nil
+}
+
+// emptyReads is how many reads of a connection may return nothing, and no error, in a row: as many as bufio allows.
+const emptyReads = 100
+
+// readSome reads from a connection that may belong to middleware, and return nothing now and then.
+func readSome(conn net.Conn, into []byte) (n int, err error) {
+	for range emptyReads {
+		if n, err = conn.Read(into); n != 0 || err != nil {
+			return n, err
+		}
+	}
+	return 0, io.ErrNoProgress
 }
 
 // note takes note that something was received.
