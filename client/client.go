@@ -117,8 +117,9 @@ type Client struct {
 
 	// Owned by the reader.
 	messages, pings meter
-	late            bool // the message at hand had to wait in the middle, because of the rate
-	latePings       int  // how many more pings may come at once, because the reader waited for the owner
+	late            bool          // the message at hand had to wait in the middle, because of the rate
+	behind          time.Duration // how long the reader held messages since it last caught up: pings of that time may come at once
+	freeAt          int64         // when it last ended to hold one, Unix milliseconds
 }
 
 // New makes a client of an upgraded connection. Nothing is read before Read is called, which the caller has to do, in a

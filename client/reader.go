@@ -155,6 +155,9 @@ func readSome(conn net.Conn, into []byte) (n int, err error) {
 func (r *reader) note(at time.Time) {
 	now := at.UnixMilli()
 	r.busy = now-r.last < busyWithin.Milliseconds()
+	if c := r.client; now-max(r.last, c.freeAt) >= busyWithin.Milliseconds() { // it waited for the peer
+		c.behind = 0
+	}
 	r.last = now
 }
 

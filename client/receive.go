@@ -119,11 +119,15 @@ func (c *Client) greet(greet func()) {
 	greet()
 }
 
+// mostBehind is how far behind a reader may be for all pings of that time to come at once.
+const mostBehind = time.Hour
+
 // returned ends what the reader held since began: the owner has returned, which was called then or later. Meanwhile pongs were not seen,
 // so the heartbeat had to look away; and now the peer is given the time of a full heartbeat to show itself.
 func (c *Client) returned(began, called time.Time) {
 	took := time.Since(began)
-	c.latePings = int(min(1e6, took.Seconds()*float64(c.opts.Pings.PerSecond)))
+	c.behind = min(c.behind+took, mostBehind)
+	c.freeAt = began.Add(took).UnixMilli()
 	if took > busyAfter {
 		c.pingedAt.Store(0)
 		if took-called.Sub(began) > busyAfter {
