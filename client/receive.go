@@ -51,12 +51,12 @@ func (c *Client) read(woken bool) {
 
 // readerEnds is the end of the reader, of which err is the reason.
 func (c *Client) readerEnds(err error) {
+	r := c.conn.reader
+	r.release()
+	r.message.forget() // before it lingers
 	c.readEnded(err)
 	_, closed := err.(peerClosed)
 	c.ref.Post(readerEnded{closed: closed})
-	r := c.conn.reader
-	r.release()
-	r.message.forget()
 	if r.polled {
 		c.opts.Poller.Forget(&r.socket)
 	}
