@@ -122,7 +122,7 @@ type Client struct {
 	// Owned by the reader.
 	messages, pings meter
 	late            bool  // the message at hand had to wait in the middle, because of the rate
-	latePings       int32 // how many more pings may come at once, because the reader waited for the owner
+	behind          int32 // microseconds for which the reader held messages since it last caught up: pings of that time may come at once
 }
 
 // New makes a client of an upgraded connection. Nothing is read before Read is called, which the caller has to do, in a

@@ -556,3 +556,28 @@ func TestMessagesAreJoinedUpToTheWriteBuffer(t *testing.T) {
 		}
 	})
 }
+
+// A peer that sends many messages is read from more slowly. Its pings, which keep to their rate, wait behind these, and come all at once.
+func TestPingsBehindManyMessagesAreNotTooMany(t *testing.T) {
+	limit := func(o *client.Options) {
+		o.Messages, o.Pings = client.Rate{PerSecond: 20, Burst: 1}, client.Rate{PerSecond: 10, Burst: 5}
+	}
+	eachKind(t, func(t *testing.T, newPair func(*testing.T, int, func(*client.Options)) *pair) {
+		p := newPair(t, 1000, limit)
+		go io.Copy(io.Discard, p.conn)
+		go func() {
+			io.WriteString(p.conn, strings.Repeat(masked(1, "m"), 60)) // which take 3 s
+			for range 25 {
+				io.WriteString(p.conn, masked(9, ""))
+				time.Sleep(110 * time.Millisecond)
+			}
+		}()
+		time.Sleep(4 * time.Second)
+		p.expectFaults(t)
+		go io.WriteString(p.conn, strings.Repeat(masked(9, ""), 10)) // and none of that time is left
+		synctest.Wait()
+		p.expectFaults(t, client.PingFault)
+		p.conn.Close()
+		<-p.gone
+	})
+}

@@ -188,7 +188,7 @@ func (c *Client) linger() {
 	buf := inputs.Get().(*input)
 	defer inputs.Put(buf)
 	for {
-		n, err := c.conn.raw.Read(buf[:])
+		n, err := readSome(c.conn.raw, buf[:])
 		if err != nil {
 			return
 		}

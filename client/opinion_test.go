@@ -274,6 +274,43 @@ func TestFramesAgreeWithASecondOpinion(t *testing.T) {
 	})
 }
 
+// idling is a connection of middleware of which some reads return nothing, and no error, as io.Reader allows.
+type idling struct {
+	*recorded
+	idle  int // reads that do before each other one; negative: all
+	since int
+}
+
+func (i *idling) Read(p []byte) (int, error) {
+	if i.since++; i.idle < 0 || i.since <= i.idle {
+		return 0, nil
+	}
+	i.since = 0
+	return i.recorded.Read(p)
+}
+
+func TestReadsThatReturnNothing(t *testing.T) {
+	sent := append(wstest.Masked(wstest.Fin|wstest.Text, "hello"), wstest.Masked(wstest.Fin|wstest.Close, wstest.ClosePayload(1000, ""))...)
+	for _, test := range []struct {
+		idle     int
+		messages []string
+		end      string
+	}{
+		{1, []string{"false hello"}, closed(1000)},
+		{99, []string{"false hello"}, closed(1000)},
+		{-1, nil, hungUp},
+	} {
+		conn := &idling{recorded: &recorded{sent: bytes.Clone(sent), piece: 3, end: io.EOF}, idle: test.idle}
+		upgraded, err := client.Upgrade(hijacked{httptest.NewRecorder(), conn}, upgradeRequest(), client.UpgradeOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := listen(upgraded, nil); !slices.Equal(got.messages, test.messages) || got.end != test.end {
+			t.Errorf("%d empty reads before each other: got %q, and then %s; want %q, and then %s", test.idle, got.messages, got.end, test.messages, test.end)
+		}
+	}
+}
+
 // TestFramesOverSocketsAgreeWithASecondOpinion is the same where the connection has no buffer of its own.
 func TestFramesOverSocketsAgreeWithASecondOpinion(t *testing.T) {
 	eachWay(t, testFramesOverSocketsAgreeWithASecondOpinion)

@@ -71,16 +71,30 @@ func (c *Client) ponged() {
 	}
 }
 
+// isLate reports whether the ping at hand may be one that came while the reader held messages. There are as many of those as the rate allows
+// in that time.
+func (c *Client) isLate() bool {
+	if c.opts.Pings == (Rate{}) {
+		return false
+	}
+	each := int32(max(1, c.opts.Pings.each().Microseconds())) // #nosec G115 -- a second at most
+	late := c.behind >= each
+	if late {
+		c.behind -= each
+	}
+	return late
+}
+
 // mayControl counts a control frame of the peer's against the rate of pings. When there are too many, it closes the client and
 // reports false.
 func (c *Client) mayControl(why wire.Close, err error) bool {
 	switch {
 	case c.Closing():
 		return false
-	case c.latePings == 0 && c.pings.take(c.opts.Pings, 1) > 0:
+	case c.isLate():
+	case c.pings.take(c.opts.Pings, 1) > 0:
 		c.abandon(why, PingFault, err)
 		return false
 	}
-	c.latePings = max(0, c.latePings-1)
 	return true
 }

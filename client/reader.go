@@ -2,6 +2,8 @@ package client
 
 import (
 	"errors"
+	"io"
+	"net"
 	"os"
 	"sync"
 	"time"
@@ -29,7 +31,7 @@ type reader struct {
 	pending []byte        // received, and not looked at: a part of buf, or what came with the handshake
 	message incoming      // the message at hand
 	closing meter         // of what is read while the client is closing, see pace
-	last    int64         // when something was received last, Unix milliseconds
+	last    int64         // when something was received last, or the owner has returned it, Unix milliseconds
 	lingers int64         // until when it waits in its goroutine, or, without a poller, does not go on in a new one; Unix milliseconds
 	clock   clock         // what the read deadline is for
 	inner   uint8         // frames that are not counted against the rate yet: all of a message but its first, and control frames among them
@@ -112,7 +114,7 @@ func (r *reader) receive() error {
 	if r.isSocket {
 		n, err = r.readSocket(into)
 	} else {
-		n, err = r.client.conn.raw.Read(into)
+		n, err = readSome(r.client.conn.raw, into)
 	}
 	switch {
 	case n > 0: // an error comes again with the next call
@@ -133,10 +135,26 @@ func (r *reader) receive() error {
 	return nil
 }
 
+// emptyReads is how many reads of a connection may return nothing, and no error, in a row: as many as bufio allows.
+const emptyReads = 100
+
+// readSome reads from a connection that may belong to middleware, and return nothing now and then.
+func readSome(conn net.Conn, into []byte) (n int, err error) {
+	for range emptyReads {
+		if n, err = conn.Read(into); n != 0 || err != nil {
+			return n, err
+		}
+	}
+	return 0, io.ErrNoProgress
+}
+
 // note takes note that something was received.
 func (r *reader) note(at time.Time) {
 	now := at.UnixMilli()
 	r.busy = now-r.last < busyWithin.Milliseconds()
+	if !r.busy { // it waited for the peer
+		r.client.behind = 0
+	}
 	r.last = now
 }
 
@@ -185,16 +203,12 @@ func (r *reader) release() {
 func (r *reader) setClock() {
 	c := r.client
 	switch {
-	case r.inside():
+	case r.inside() && c.opts.MessageTimeout > 0:
 		if r.clock != running {
-			var end time.Time
-			if c.opts.MessageTimeout > 0 {
-				end = time.Now().Add(c.opts.MessageTimeout)
-			}
-			_ = c.conn.raw.SetReadDeadline(end)
+			_ = c.conn.raw.SetReadDeadline(time.Now().Add(c.opts.MessageTimeout))
 			r.clock = running
 		}
-	case r.busy && c.opts.Poller != nil && r.isSocket:
+	case r.busy && c.opts.Poller != nil && r.isSocket && !r.inside():
 		if r.clock != lingering || r.lingers-r.last < busyWithin.Milliseconds() {
 			until := time.Now().Add(2 * busyWithin) // so that this need not be done for each message
 			_ = c.conn.raw.SetReadDeadline(until)

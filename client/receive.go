@@ -52,12 +52,12 @@ func (c *Client) read(woken bool) {
 
 // readerEnds is the end of the reader, of which err is the reason.
 func (c *Client) readerEnds(err error) {
+	r := c.conn.reader
+	r.release()
+	r.message.forget() // before it lingers
 	c.readEnded(err)
 	_, closed := err.(peerClosed)
 	c.ref.Post(readerEnded{closed: closed})
-	r := c.conn.reader
-	r.release()
-	r.message.forget()
 	if r.polled {
 		c.opts.Poller.Forget(&r.socket)
 	}
@@ -120,11 +120,15 @@ func (c *Client) greet(greet func()) {
 	greet()
 }
 
+// mostBehind is how far behind a reader may be for all pings of that time to come at once.
+const mostBehind = 30 * time.Minute
+
 // returned ends what the reader held since began: the owner has returned, which was called then or later. Meanwhile pongs were not seen,
 // so the heartbeat had to look away; and now the peer is given the time of a full heartbeat to show itself.
 func (c *Client) returned(began, called time.Time) {
 	took := time.Since(began)
-	c.latePings = int32(min(1e6, took.Seconds()*float64(c.opts.Pings.PerSecond)))
+	c.behind = int32(min(int64(c.behind)+took.Microseconds(), mostBehind.Microseconds())) // #nosec G115 -- it fits
+	c.conn.reader.last = began.Add(took).UnixMilli()
 	if took > busyAfter {
 		c.pingedAt.Store(0)
 		if took-called.Sub(began) > busyAfter {

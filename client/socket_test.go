@@ -162,3 +162,37 @@ func testAnsweringTheHeartbeatCostsNoStack(t *testing.T, poller *poller.Poller) 
 		<-p.gone
 	}
 }
+
+// A peer that does not hang up has its connection until the close timeout, and not the memory of the message that it was closed for.
+func TestNothingOfAMessageIsKeptWhileClosing(t *testing.T) {
+	heap := func() uint64 {
+		var m runtime.MemStats
+		for range 2 { // behind the second, pools have nothing of before
+			runtime.GC()
+		}
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	before := heap()
+	pairs := make([]*pair, 20)
+	for i := range pairs {
+		pairs[i] = dialSocketPair(t, &net.Dialer{}, func(o *client.Options) { o.CloseTimeout, o.MessageTimeout = time.Minute, 200*time.Millisecond })
+		frame := masked(2, strings.Repeat("x", 1<<20))
+		io.WriteString(pairs[i].conn, frame[:len(frame)-1])
+	}
+	for _, p := range pairs {
+		if fault := <-p.failed; fault != client.TimeoutFault {
+			t.Fatal("fault", fault)
+		}
+	}
+	after := heap()
+	for end := time.Now().Add(10 * time.Second); after > before+5<<20 && time.Now().Before(end); after = heap() {
+	}
+	if after > before+5<<20 {
+		t.Errorf("%d bytes are held", after-before)
+	}
+	for _, p := range pairs {
+		p.Cut("end")
+		<-p.gone
+	}
+}
