@@ -242,9 +242,9 @@ func WithCompression(level, threshold int) Option {
 	return func(c *config) { c.compress, c.compressionLevel, c.compressionThreshold = true, level, threshold }
 }
 
-// WithPoller says whether connections from which nothing comes wait together, in one goroutine, or in one for each. The first takes a
-// third of the memory. It needs Linux, and a connection that is a
-// mere TCP or Unix socket: those with TLS in this process have a goroutine each in any case. Default: true.
+// WithPoller says whether connections from which nothing comes wait together, in one goroutine, or in one for each. The first takes
+// little more than half of the memory. It needs Linux, and a connection that is a mere TCP or Unix socket: those with TLS in this process
+// have a goroutine each in any case. Default: true.
 func WithPoller(on bool) Option {
 	return func(c *config) { c.noPoller = !on }
 }
