@@ -73,7 +73,7 @@ func (c *Client) countFrame() {
 	}
 	if r.inner++; r.inner == eventFrames {
 		r.inner = 0
-		c.chargeFrames(1)
+		c.chargeFrames()
 	}
 }
 

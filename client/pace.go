@@ -38,9 +38,9 @@ func (r *reader) pace(bytes, frames int) {
 // eventFrames is how many frames inside of a message count as one message: they may be empty, and there may be any number.
 const eventFrames = 64
 
-// chargeFrames counts frames against the rate of messages, in the middle of one.
-func (c *Client) chargeFrames(events int) {
-	if c.wait(time.Now(), events) {
+// chargeFrames counts eventFrames frames against the rate of messages, in the middle of one.
+func (c *Client) chargeFrames() {
+	if c.wait(time.Now(), 1) {
 		c.late = true
 	}
 }

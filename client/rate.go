@@ -24,12 +24,7 @@ type meter struct {
 }
 
 // take counts n events at once, maxCharge at most, and returns how early they come.
-func (m *meter) take(r Rate, n int) (early time.Duration) {
-	if r == (Rate{}) {
-		return 0
-	}
-	return m.takeAt(time.Now(), r, n)
-}
+func (m *meter) take(r Rate, n int) (early time.Duration) { return m.takeAt(time.Now(), r, n) }
 
 // takeAt is take at the time that it is now.
 func (m *meter) takeAt(at time.Time, r Rate, n int) (early time.Duration) {

@@ -78,12 +78,16 @@ func curves(sizes curveSizes) []*scenario {
 func burstCurve(c curve, subscribers []int, messages int) (list []*scenario) {
 	c.metrics = costMetrics
 	for _, n := range subscribers {
-		size := burstSize{n, messages, messageBytes}
-		list = append(list, c.at(strconv.Itoa(n), func(ctx context.Context, who Contender) (values, error) {
-			return measureBurst(ctx, who, size, payload.Plain(size.bytes), size.queueFor(), curveBursts)
-		}))
+		list = append(list, c.burst(n, burstSize{n, messages, messageBytes}))
 	}
 	return list
+}
+
+// burst is the point of a curve that a burst measures.
+func (c curve) burst(at int, size burstSize) *scenario {
+	return c.at(strconv.Itoa(at), func(ctx context.Context, who Contender) (values, error) {
+		return measureBurst(ctx, who, size, payload.Plain(size.bytes), size.queueFor(), curveBursts)
+	})
 }
 
 func payloadCurve(sizes curveSizes) (list []*scenario) {
@@ -95,10 +99,7 @@ func payloadCurve(sizes curveSizes) (list []*scenario) {
 		axis: "bytes of a message", lines: curveLines, rounds: sizes.rounds, metrics: costMetrics,
 	}
 	for _, bytes := range sizes.payloads {
-		size := burstSize{sizes.clients, min(sizes.messages, sizes.bytes/bytes), bytes}
-		list = append(list, c.at(strconv.Itoa(bytes), func(ctx context.Context, who Contender) (values, error) {
-			return measureBurst(ctx, who, size, payload.Plain(bytes), size.queueFor(), curveBursts)
-		}))
+		list = append(list, c.burst(bytes, burstSize{sizes.clients, min(sizes.messages, sizes.bytes/bytes), bytes}))
 	}
 	return list
 }
