@@ -654,12 +654,19 @@ func (m *model) doFlood(p *player, s step) {
 
 func (p *player) ping(n int) {
 	p.put(nil)
+	each := int64(time.Second/time.Microsecond) / int64(modelLimits.PingsPerSecond)
+	if time.Now().UnixMilli()-p.busyAt.Load() >= 100 {
+		p.behind.Store(0)
+	}
 	var sent []byte
 	for range n {
 		payload := fmt.Sprint(len(p.pings))
 		sent = append(sent, frame(opPing, payload)...)
 		switch {
 		case p.closing != nil:
+		case p.behind.Load() >= each: // it waited behind messages
+			p.behind.Add(-each)
+			p.pings = append(p.pings, payload)
 		case p.pinging.take(modelLimits.PingsPerSecond, modelLimits.PingBurst, false) > 0:
 			p.blame("1008 too many pings", "2008")
 			p.deaf, p.closing.final = true, true

@@ -135,15 +135,17 @@ type player struct {
 	handle *tank.Client
 
 	// What it does.
-	frozen  bool        // it does not read
-	hungUp  bool        // it has dropped the connection
-	rest    []byte      // of a frame that it has begun to send
-	inFrame atomic.Bool // the same, for the peer's own goroutine
-	then    func()      // what that frame will do
-	stalled time.Time   // when it began to
-	sign    time.Time   // its last sign of life, while it is silent
-	maybe   time.Time   // the last thing that may have been taken for one
-	pings   []string    // payloads sent
+	frozen  bool         // it does not read
+	hungUp  bool         // it has dropped the connection
+	rest    []byte       // of a frame that it has begun to send
+	inFrame atomic.Bool  // the same, for the peer's own goroutine
+	then    func()       // what that frame will do
+	stalled time.Time    // when it began to
+	sign    time.Time    // its last sign of life, while it is silent
+	maybe   time.Time    // the last thing that may have been taken for one
+	pings   []string     // payloads sent
+	busyAt  atomic.Int64 // when it sent last, or the instance has waited for its rate; Unix milliseconds
+	behind  atomic.Int64 // how long the instance has waited since it last caught up, in microseconds: pings of that time may come at once
 
 	// What the model says.
 	topics   map[string]bool         // subscriptions, and all
@@ -644,6 +646,13 @@ func (p *player) put(b []byte) {
 	p.write(b)
 }
 
+func (p *player) write(b []byte) {
+	if now := time.Now().UnixMilli(); len(b) > 0 && now-p.busyAt.Swap(now) >= 100 {
+		p.behind.Store(0)
+	}
+	p.peer.write(b)
+}
+
 // say sends a text message. effect is what it does when the instance looks at it.
 func (p *player) say(text string, effect func()) {
 	p.put(frame(opText, text))
@@ -660,6 +669,8 @@ func (p *player) heard(effect func()) {
 		time.Sleep(early - 1)
 		p.m.settle() // before it has an effect
 		time.Sleep(time.Nanosecond)
+		p.behind.Add(early.Microseconds())
+		p.busyAt.Store(time.Now().UnixMilli())
 	}
 	if p.closing == nil {
 		effect()
