@@ -69,7 +69,7 @@ type Ref[M any] struct {
 // for what is expected of it. No goroutine runs until the first message comes.
 func Spawn[M any](opts Options, receive func(mail iter.Seq[M])) *Ref[M] {
 	r := &Ref[M]{receive: receive, opts: opts, created: time.Now().UnixNano()}
-	r.mailbox.init(opts.Limit, r.schedule)
+	r.mailbox.init(opts.Limit, r)
 	r.mail = r.each
 	return r
 }

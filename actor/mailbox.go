@@ -21,14 +21,26 @@ const keptCapacity = 8
 // slows down only those who can afford to wait: the callers of Put.
 type Mailbox[M any] struct {
 	// Immutable.
-	wake  func()
-	limit int
+	owner owner
+	bound *bound[M] // nil: there is none
 
 	idle atomic.Bool // the owner found the queue empty and comes back only when woken; written with mu held
 
-	mu      sync.Mutex // guards everything below
-	closed  bool       // Invariant: no message is added once set
-	queue   []M
+	mu     sync.Mutex // guards everything below, and what bound points to
+	closed bool       // Invariant: no message is added once set
+	queue  []M
+}
+
+// owner is who empties a mailbox.
+type owner interface {
+	// schedule is called, in the sender's goroutine and with no lock held, whenever a message (or Close) comes to a mailbox whose owner
+	// found it empty. It must not block and has to see to it that the owner calls Receive again.
+	schedule()
+}
+
+// bound is what a mailbox with a limit has beside its queue. Most have none.
+type bound[M any] struct {
+	limit   int
 	size    int          // sum of the sizes of the queued messages
 	waiting []*waiter[M] // callers of Put, in order of arrival; Invariant: empty unless the queue is not
 }
@@ -40,14 +52,12 @@ type waiter[M any] struct {
 	admitted chan error // buffered, one value: nil once the message is queued, or ErrStopped
 }
 
-// init makes an empty mailbox whose owner is idle.
-//
-// wake is called, in the sender's goroutine and with no lock held, whenever a message (or Close) comes to a mailbox
-// whose owner found it empty. It must not block and has to see to it that the owner calls Receive again.
-//
-// limit bounds the sum of the sizes given to Put; zero means no bound.
-func (b *Mailbox[M]) init(limit int, wake func()) {
-	b.limit, b.wake = limit, wake
+// init makes an empty mailbox whose owner is idle. limit bounds the sum of the sizes given to Put; zero means no bound.
+func (b *Mailbox[M]) init(limit int, owner owner) {
+	b.owner = owner
+	if limit > 0 {
+		b.bound = &bound[M]{limit: limit}
+	}
 	b.idle.Store(true)
 }
 
@@ -86,7 +96,7 @@ func (b *Mailbox[M]) TryPut(msg M, size int) (queued bool, err error) {
 	switch {
 	case b.closed:
 		err = ErrStopped
-	case len(b.waiting) == 0 && b.fits(size):
+	case b.hasRoom(size):
 		b.add(msg, size)
 		return true, nil
 	}
@@ -97,7 +107,9 @@ func (b *Mailbox[M]) TryPut(msg M, size int) (queued bool, err error) {
 // add queues a message. Called with mu held, which it releases.
 func (b *Mailbox[M]) add(msg M, size int) {
 	b.queue = append(b.queue, msg)
-	b.size += size
+	if b.bound != nil {
+		b.bound.size += size
+	}
 	b.unlockAndWake()
 }
 
@@ -115,12 +127,12 @@ func (b *Mailbox[M]) Put(ctx context.Context, msg M, size int) error {
 		b.mu.Unlock()
 		return ErrStopped
 	}
-	if len(b.waiting) == 0 && b.fits(size) {
+	if b.hasRoom(size) {
 		b.add(msg, size)
 		return nil
 	}
 	w := &waiter[M]{msg: msg, size: size, admitted: make(chan error, 1)}
-	b.waiting = append(b.waiting, w)
+	b.bound.waiting = append(b.bound.waiting, w)
 	b.mu.Unlock()
 
 	select {
@@ -129,9 +141,9 @@ func (b *Mailbox[M]) Put(ctx context.Context, msg M, size int) error {
 	case <-ctx.Done():
 	}
 	b.mu.Lock()
-	i := slices.Index(b.waiting, w)
+	i := slices.Index(b.bound.waiting, w)
 	if i >= 0 {
-		b.waiting = slices.Delete(b.waiting, i, i+1)
+		b.bound.waiting = slices.Delete(b.bound.waiting, i, i+1)
 	}
 	b.mu.Unlock()
 	if i < 0 { // let in, or refused, in the meantime
@@ -159,8 +171,11 @@ func (b *Mailbox[M]) Receive(reuse []M) (batch []M, open bool) {
 		}
 		return nil, !b.closed
 	}
-	batch, b.queue, b.size = b.queue, reuse[:0], 0
-	b.admit()
+	batch, b.queue = b.queue, reuse[:0]
+	if b.bound != nil {
+		b.bound.size = 0
+		b.admit()
+	}
 	return batch, true
 }
 
@@ -173,10 +188,12 @@ func (b *Mailbox[M]) Close() {
 		return
 	}
 	b.closed = true
-	for _, w := range b.waiting {
-		w.admitted <- ErrStopped
+	if b.bound != nil {
+		for _, w := range b.bound.waiting {
+			w.admitted <- ErrStopped
+		}
+		b.bound.waiting = nil
 	}
-	b.waiting = nil
 	b.unlockAndWake()
 }
 
@@ -197,25 +214,28 @@ func (b *Mailbox[M]) Len() int {
 	return len(b.queue)
 }
 
-// fits reports whether a message of the given size may be queued now. Called with mu held.
-func (b *Mailbox[M]) fits(size int) bool {
-	return b.limit <= 0 || b.size == 0 || b.size+size <= b.limit
+// hasRoom reports whether a message of the given size may be queued now, before which nobody waits. Called with mu held.
+func (b *Mailbox[M]) hasRoom(size int) bool {
+	return b.bound == nil || len(b.bound.waiting) == 0 && b.bound.fits(size)
 }
 
-// admit moves waiting messages into the queue while they fit. Called with mu held.
+// admit moves waiting messages into the queue while they fit. Called with mu held, of a mailbox with a limit.
 func (b *Mailbox[M]) admit() {
 	n := 0
-	for _, w := range b.waiting {
-		if !b.fits(w.size) {
+	for _, w := range b.bound.waiting {
+		if !b.bound.fits(w.size) {
 			break
 		}
 		b.queue = append(b.queue, w.msg)
-		b.size += w.size
+		b.bound.size += w.size
 		w.admitted <- nil
 		n++
 	}
-	b.waiting = slices.Delete(b.waiting, 0, n)
+	b.bound.waiting = slices.Delete(b.bound.waiting, 0, n)
 }
+
+// fits reports whether a message of the given size fits behind those that are queued.
+func (b *bound[M]) fits(size int) bool { return b.size == 0 || b.size+size <= b.limit }
 
 // unlockAndWake releases mu and wakes an idle owner.
 func (b *Mailbox[M]) unlockAndWake() {
@@ -225,6 +245,6 @@ func (b *Mailbox[M]) unlockAndWake() {
 	}
 	b.mu.Unlock()
 	if wake {
-		b.wake()
+		b.owner.schedule()
 	}
 }
