@@ -1,7 +1,6 @@
 package tank
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -154,7 +153,9 @@ func (c *Client) callMessageHandler(msg Message) bool {
 		return false
 	}
 	c.sync()
-	msg.Data = bytes.Clone(msg.Data)
+	data := make([]byte, len(msg.Data)) // bytes.Clone takes longer
+	copy(data, msg.Data)
+	msg.Data = data
 	_ = c.guard("message handler panicked", "", func() error {
 		c.m.config.handleMessage(c, msg)
 		return nil

@@ -3,11 +3,11 @@ package client
 import "time"
 
 // Allowance is what a client has used up of its rates. It is full again by itself, as time goes on. The zero Allowance is full.
-type Allowance struct{ messages, pings int64 } // when each is full again, Unix nanoseconds
+type Allowance struct{ messages, pings int64 } // the instant when each is full again, in nanoseconds
 
 // IsFull reports whether nothing is used up.
 func (a Allowance) IsFull() bool {
-	now := time.Now().UnixNano()
+	now := int64(instant())
 	return a.messages <= now && a.pings <= now
 }
 
@@ -31,7 +31,7 @@ func (c *Client) Allowance() Allowance { return Allowance{c.messages.full.Load()
 // and of the messages, the client waits for the first one no longer than for any other.
 func (c *Client) Inherit(a Allowance, shared bool) {
 	if shared {
-		a = Allowance{messages: min(a.messages, time.Now().Add(c.opts.Messages.refill(0)).UnixNano())}
+		a = Allowance{messages: min(a.messages, int64(instant()+c.opts.Messages.refill(0)))}
 	}
 	c.messages.full.Store(a.messages)
 	c.pings.full.Store(a.pings)

@@ -7,7 +7,7 @@ import (
 
 // The WebSocket library's own decompression is not used: v1.8.15 puts a connection's decompressor back into a pool that
 // all connections share while it is still reading, when a close frame comes inside a compressed message. So compression
-// is negotiated here, the library sees frames without the bit that marks them as compressed, and inflates nothing.
+// is negotiated here, and messages are inflated here, too.
 
 // negotiateDeflate returns the answer to the client's offers of permessage-deflate, or "" when there is none that can
 // be accepted (RFC 7692, section 7.1). There is never context takeover, so that messages can be compressed once for

@@ -40,8 +40,9 @@ const eventFrames = 64
 
 // chargeFrames counts eventFrames frames against the rate of messages, in the middle of one.
 func (c *Client) chargeFrames() {
-	if c.wait(time.Now(), 1) {
+	if c.wait(instant(), 1) {
 		c.late = true
+		c.conn.reader.last = instant()
 	}
 }
 

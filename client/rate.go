@@ -20,22 +20,21 @@ const maxCharge = 1000
 
 // meter counts events against a Rate. The allowance of the zero meter is full.
 type meter struct {
-	full atomic.Int64 // when the allowance is full again, Unix nanoseconds; one goroutine writes it, any reads it
+	full atomic.Int64 // the instant when the allowance is full again, in nanoseconds; one goroutine writes it, any reads it
 }
 
 // take counts n events at once, maxCharge at most, and returns how early they come.
-func (m *meter) take(r Rate, n int) (early time.Duration) { return m.takeAt(time.Now(), r, n) }
+func (m *meter) take(r Rate, n int) (early time.Duration) { return m.takeAt(instant(), r, n) }
 
-// takeAt is take at the time that it is now.
-func (m *meter) takeAt(at time.Time, r Rate, n int) (early time.Duration) {
+// takeAt is take, at the instant that it is now.
+func (m *meter) takeAt(at time.Duration, r Rate, n int) (early time.Duration) {
 	if r == (Rate{}) {
 		return 0
 	}
-	now, each := at.UnixNano(), int64(r.each())
-	full := max(now, m.full.Load())
-	full = min(full, now+int64(r.Burst+maxCharge)*each) // it is never further ahead: the clock was set back
-	m.full.Store(full + int64(min(n, maxCharge))*each)
-	return time.Duration(max(0, full-now-int64(r.Burst-1)*each))
+	each := r.each()
+	full := max(at, time.Duration(m.full.Load()))
+	m.full.Store(int64(full + time.Duration(min(n, maxCharge))*each))
+	return max(0, full-at-time.Duration(r.Burst-1)*each)
 }
 
 // refill is how long a meter takes to be full, of whose allowance nothing is left, and so many events more are charged.

@@ -31,8 +31,8 @@ type reader struct {
 	pending []byte        // received, and not looked at: a part of buf, or what came with the handshake
 	message incoming      // the message at hand
 	closing meter         // of what is read while the client is closing, see pace
-	last    int64         // when something was received last, or the owner has returned it, Unix milliseconds
-	lingers int64         // until when it waits in its goroutine, or, without a poller, does not go on in a new one; Unix milliseconds
+	last    time.Duration // the instant when something was received last, or the owner has returned it
+	lingers time.Duration // the instant up to which it waits in its goroutine, or, without a poller, does not go on in a new one
 	clock   clock         // what the read deadline is for
 	inner   uint8         // frames that are not counted against the rate yet: all of a message but its first, and control frames among them
 	unpaced uint16        // bytes that were read while the client is closing, and are not counted in closing yet
@@ -79,8 +79,8 @@ func (r *reader) rest() bool {
 	switch {
 	case !r.isSocket, r.early, r.inside():
 	case c.opts.Poller == nil:
-		if now := time.Now().UnixMilli(); now >= r.lingers {
-			r.lingers = now + renewal.Milliseconds()
+		if now := instant(); now >= r.lingers {
+			r.lingers = now + renewal
 			go c.read(true)
 			return true
 		}
@@ -104,7 +104,7 @@ func (r *reader) inside() bool { return r.message.open || len(r.pending) > 0 }
 // stack.
 func (r *reader) receive() error {
 	if r.early {
-		r.early = false
+		r.early, r.last = false, instant()
 		return nil
 	}
 	r.setClock()
@@ -124,7 +124,7 @@ func (r *reader) receive() error {
 	default:
 		return cutOff{err}
 	}
-	r.note(r.client.seen())
+	r.note(startedInstant + r.client.seen().Sub(started))
 	r.pace(n, int(r.frames))
 	r.frames = 0
 	if long {
@@ -148,10 +148,9 @@ func readSome(conn net.Conn, into []byte) (n int, err error) {
 	return 0, io.ErrNoProgress
 }
 
-// note takes note that something was received.
-func (r *reader) note(at time.Time) {
-	now := at.UnixMilli()
-	r.busy = now-r.last < busyWithin.Milliseconds()
+// note takes note that something was received now.
+func (r *reader) note(now time.Duration) {
+	r.busy = now-r.last < busyWithin
 	if !r.busy { // it waited for the peer
 		r.client.behind = 0
 	}
@@ -209,10 +208,9 @@ func (r *reader) setClock() {
 			r.clock = running
 		}
 	case r.busy && c.opts.Poller != nil && r.isSocket && !r.inside():
-		if r.clock != lingering || r.lingers-r.last < busyWithin.Milliseconds() {
-			until := time.Now().Add(2 * busyWithin) // so that this need not be done for each message
-			_ = c.conn.raw.SetReadDeadline(until)
-			r.clock, r.lingers = lingering, until.UnixMilli()
+		if r.clock != lingering || r.lingers-r.last < busyWithin {
+			r.clock, r.lingers = lingering, r.last+2*busyWithin // so that this need not be done for each message
+			_ = c.conn.raw.SetReadDeadline(time.Now().Add(2 * busyWithin))
 		}
 	case r.clock != noClock:
 		_ = c.conn.raw.SetReadDeadline(time.Time{})

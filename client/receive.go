@@ -97,14 +97,15 @@ const (
 // busyAfter is how long the owner may be busy before a pong that came meanwhile says nothing about the peer any more.
 const busyAfter = 10 * time.Millisecond
 
-// hand gives a message to the owner, once the rate allows it.
+// hand gives a message to the owner, once the rate allows it. That it was received when the last before it was returned is close enough,
+// if both came at once: to read the clock takes longer than most of what is done for a small message.
 func (c *Client) hand(data []byte, binary bool, events int) {
-	began := time.Now()
+	began := c.conn.reader.last
 	called := began
 	defer func() { c.returned(began, called) }()
 	c.holding.Store(holdingRate)
 	if c.throttle(began, events) {
-		called = time.Now()
+		called = instant()
 	}
 	if !c.Closing() {
 		c.holding.Store(holdingOwner)
@@ -114,7 +115,7 @@ func (c *Client) hand(data []byte, binary bool, events int) {
 
 // greet calls greet, which is the owner's.
 func (c *Client) greet(greet func()) {
-	began := time.Now()
+	began := instant()
 	defer func() { c.returned(began, began) }()
 	c.holding.Store(holdingOwner)
 	greet()
@@ -125,13 +126,14 @@ const mostBehind = 30 * time.Minute
 
 // returned ends what the reader held since began: the owner has returned, which was called then or later. Meanwhile pongs were not seen,
 // so the heartbeat had to look away; and now the peer is given the time of a full heartbeat to show itself.
-func (c *Client) returned(began, called time.Time) {
-	took := time.Since(began)
+func (c *Client) returned(began, called time.Duration) {
+	now := instant()
+	took := now - began
 	c.behind = int32(min(int64(c.behind)+took.Microseconds(), mostBehind.Microseconds())) // #nosec G115 -- it fits
-	c.conn.reader.last = began.Add(took).UnixMilli()
+	c.conn.reader.last = now
 	if took > busyAfter {
 		c.pingedAt.Store(0)
-		if took-called.Sub(began) > busyAfter {
+		if now-called > busyAfter {
 			c.heldUp.Store(true)
 		}
 	}
@@ -144,7 +146,7 @@ const closingCheck = 50 * time.Millisecond
 
 // throttle waits until it is time for one more message. What the peer sends meanwhile waits in the socket, and then with
 // the peer. A message that costs more than one event makes the next one wait.
-func (c *Client) throttle(now time.Time, events int) (waited bool) {
+func (c *Client) throttle(now time.Duration, events int) (waited bool) {
 	waited = c.wait(now, events)
 	if waited || c.late {
 		c.opts.Counters.Throttled.Add(1)
@@ -155,7 +157,7 @@ func (c *Client) throttle(now time.Time, events int) (waited bool) {
 
 // wait counts events against the rate of messages. It waits until they may come, or the client is closing, and reports
 // whether it had to.
-func (c *Client) wait(now time.Time, events int) (early bool) {
+func (c *Client) wait(now time.Duration, events int) (early bool) {
 	left := c.messages.takeAt(now, c.opts.Messages, events)
 	early = left > 0
 	if early {

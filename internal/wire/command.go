@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"strings"
 )
 
 // Kind says what a client wants with a text message.
@@ -39,7 +40,7 @@ func Parse(text []byte) Command {
 	if topic, ok := bytes.CutPrefix(text, unsubPrefix); ok {
 		return Command{Kind: Unsubscribe, Topic: string(topic)}
 	}
-	if start := bytes.TrimLeft(text, jsonSpace); len(start) == 0 || start[0] != '{' {
+	if !beginsObject(text) {
 		return Command{Problem: Problem{kind: notACommand}}
 	}
 	return parsePublish(json.NewDecoder(bytes.NewReader(text)))
@@ -47,6 +48,16 @@ func Parse(text []byte) Command {
 
 // jsonSpace is white space, RFC 8259 section 2.
 const jsonSpace = " \t\r\n"
+
+// beginsObject reports whether a text, white space before it aside, may be an object of JSON.
+func beginsObject(text []byte) bool {
+	for _, b := range text {
+		if strings.IndexByte(jsonSpace, b) < 0 {
+			return b == '{'
+		}
+	}
+	return false
+}
 
 // parsePublish reads token by token, because encoding/json's decoding into a struct accepts names in any case,
 // repeated names and null.
