@@ -7,6 +7,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -66,7 +67,7 @@ func main() {
 func run(ctx context.Context, o options) error {
 	limit, ok := most[o.mode]
 	if !ok {
-		return fmt.Errorf("no mode %q", o.mode)
+		return fmt.Errorf("no mode %q; there are %s", o.mode, strings.Join(slices.Sorted(maps.Keys(most)), ", "))
 	}
 	if err := suite.CheckScenarios(o.mode, split(o.scenarios)); err != nil {
 		return err
