@@ -59,7 +59,7 @@ func (c *Client) RemoteAddr() string {
 }
 
 // Topics returns the names of the topics that the client is subscribed to, sorted. It is empty after the connection
-// has ended.
+// has ended, and does not block.
 func (c *Client) Topics() []string {
 	topics := c.m.hub.SubscriptionsOf(&c.session)
 	slices.Sort(topics)

@@ -22,8 +22,11 @@
 //
 //   - A publish, and [Client.SendTopic], wait for room in their one topic, no longer than the context or Limits.PublishTimeout.
 //     They never wait for clients.
-//   - [Manager.PublishMessage], [Manager.Position], [Manager.History] and [Manager.Reset] also wait for their topic to deliver what was
-//     published before, no longer than that.
+//   - [Manager.PublishMessage], [Manager.Position], [Manager.History], [Manager.Presence] and [Manager.Reset] also wait for their topic to
+//     deliver what was published before, no longer than that.
+//   - With [WithBroker], a publish waits for the broker, no longer than that. So do [Client.Subscribe], [Manager.CloseUser],
+//     [Manager.SendToUser] and [Manager.UnsubscribeUser].
+//   - [Client.Renew] waits for the subscribe authorizer.
 //   - A loop over [Manager.Subscribe] waits for publications.
 //   - [Manager.Shutdown] waits until all is done, little longer than its context.
 //   - A request waits for [Manager.Start], no longer than 2 s.

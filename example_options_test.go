@@ -190,7 +190,7 @@ func ExampleWithLimits() {
 	// closed with 1009 message too big
 }
 
-// Where each connection says something all the time, a poller has nothing to do.
+// Where each client sends something all the time, no connection is idle, and the poller saves nothing.
 func ExampleWithPoller() {
 	tkws := tank.NewInstance(tank.WithPoller(false))
 	server, stop := run(tkws)

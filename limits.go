@@ -78,7 +78,8 @@ type Limits struct {
 	// to one of these is told when messages may be missing. Default 256 MiB.
 	TotalHistoryBytes int
 	// PublishTimeout is how long BroadcastMessage, BroadcastTopicMessage, Client.SendTopic and publications by clients wait for room
-	// in the queue of a topic, and how long Manager.Position and Manager.Reset wait for a topic. Default 5 s.
+	// in the queue of a topic, how long Manager.Position, Manager.Presence and Manager.Reset wait for a topic, and how long calls without
+	// a context wait for the broker, see WithBroker. Default 5 s.
 	PublishTimeout time.Duration
 	// WriteTimeout is how long a write may make no progress. Then the client is disconnected: a client that stops reading, after less
 	// than twice that time. With TLS on other systems than Linux, the client has to take a whole write in that time: 16 KiB, or

@@ -242,9 +242,10 @@ func WithCompression(level, threshold int) Option {
 	return func(c *config) { c.compress, c.compressionLevel, c.compressionThreshold = true, level, threshold }
 }
 
-// WithPoller says whether connections from which nothing comes wait together, in one goroutine, or in one for each. The first takes
-// little more than half of the memory. It needs Linux, and a connection that is a mere TCP or Unix socket: those with TLS in this process
-// have a goroutine each in any case. Default: true.
+// WithPoller says whether idle connections, from which nothing comes, wait together in one goroutine, or each in a goroutine of its own.
+// Together they take little more than half of the memory. A connection from which something comes has a goroutine either way, so there
+// is nothing to gain where each connection sends something all the time. To wait together needs Linux, and connections that are mere TCP
+// or Unix sockets: on other systems, and with TLS in this process, each connection has its goroutine in any case. Default: true.
 func WithPoller(on bool) Option {
 	return func(c *config) { c.noPoller = !on }
 }

@@ -140,7 +140,7 @@ func (m *Manager) GetClientCount() int { return m.hub.Sessions() }
 func (m *Manager) GetTopicSubscriberCount(topic string) int { return m.hub.CountSubscribers(topic) }
 
 // GetAllTopics returns the statistics of every live topic actor, sorted by name; none after Shutdown.
-// It does not stop the topics, so the figures of a busy topic may be of slightly different moments.
+// It does not block, and does not stop the topics, so the figures of a busy topic may be of slightly different moments.
 func (m *Manager) GetAllTopics() []TopicStats { return m.topicStats(false) }
 
 // GetLingeringTopics is GetAllTopics for the topics that have no subscribers and keep nothing, and live on for a while; see

@@ -3,7 +3,7 @@
 //	http.Handle("/tank.js", tankjs.Handler())
 //	http.Handle("/tank.d.ts", tankjs.Handler())
 //
-// README.md describes the client, which npm has as tank-websocket.
+// README.md describes the client, which can also be bundled as the npm package tank-websocket.
 package tankjs
 
 import (

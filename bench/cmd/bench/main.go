@@ -7,6 +7,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -50,9 +51,9 @@ type options struct {
 func main() {
 	var o options
 	flag.StringVar(&o.mode, "mode", suite.Quick, "quick (under 2 minutes), full (under 20), groups: several servers and a broker (under 10), curves: what more work costs (under 10; curves-quick: under 2), or cores: what more cores bring (under 5 for each number of cores; cores-quick: under 1)")
-	flag.StringVar(&o.contenders, "contenders", "", "comma-separated names; all by default: "+strings.Join(report.Names(), ","))
-	flag.StringVar(&o.scenarios, "scenarios", "", "comma-separated parts of scenarios' names; all by default")
-	flag.IntVar(&o.rounds, "rounds", 0, "rounds of each scenario; as many as the mode has by default")
+	flag.StringVar(&o.contenders, "contenders", "", "comma-separated names; by default all that the mode has, of "+strings.Join(report.Names(), ","))
+	flag.StringVar(&o.scenarios, "scenarios", "", "comma-separated parts of scenarios' names, listed when none matches; by default all that the mode has")
+	flag.IntVar(&o.rounds, "rounds", 0, "rounds of each scenario; by default as many as the mode has")
 	flag.StringVar(&o.out, "out", "", "directory for results; by default results for a complete run of full, curves or cores, else .cache/results")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -66,7 +67,7 @@ func main() {
 func run(ctx context.Context, o options) error {
 	limit, ok := most[o.mode]
 	if !ok {
-		return fmt.Errorf("no mode %q", o.mode)
+		return fmt.Errorf("no mode %q; there are %s", o.mode, strings.Join(slices.Sorted(maps.Keys(most)), ", "))
 	}
 	if err := suite.CheckScenarios(o.mode, split(o.scenarios)); err != nil {
 		return err
