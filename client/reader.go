@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"errors"
 	"io"
 	"net"
@@ -43,6 +44,20 @@ type reader struct {
 	early     bool // pending came with the handshake, and was not looked at
 	busy      bool // things were received in a row, see busyWithin
 	polled    bool // the poller knows the socket
+}
+
+// newReader gives the connection its reader, of which early was received.
+func (c *Conn) newReader(early []byte, readBuffer int) {
+	r := &reader{pending: early, early: len(early) > 0}
+	r.socket = poller.Socket{Raw: rawSocket(c.raw), Owner: r}
+	if r.isSocket = r.socket.Raw != nil; r.isSocket {
+		c.try = socket{r.socket.Raw}
+	} else {
+		r.socket.Raw = rawSocket(c.belowTLS())
+		c.try, _ = c.raw.(tryWriter)
+		r.buf = make([]byte, max(leastInput, cmp.Or(readBuffer, defaultReadBuffer)))
+	}
+	c.reader = r
 }
 
 // cutOff is why nothing more can be read: the network, or the peer's slowness, and not the protocol.
