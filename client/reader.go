@@ -31,12 +31,12 @@ type reader struct {
 	buf     []byte        // where is read to: of a socket, an input, or nil while nothing is pending
 	pending []byte        // received, and not looked at: a part of buf, or what came with the handshake
 	message incoming      // the message at hand
-	closing meter         // of what is read while the client is closing, see pace
+	paced   meter         // of what is read while the client is closing, see pace
 	last    int64         // when something was received last, or the owner has returned it, Unix milliseconds
-	lingers int64         // until when it waits in its goroutine, or, without a poller, does not go on in a new one; Unix milliseconds
+	stays   int64         // until when it stays in its goroutine: waits there, or, without a poller, does not go on in a new one; Unix milliseconds
 	clock   clock         // what the read deadline is for
 	inner   uint8         // frames that are not counted against the rate yet: all of a message but its first, and control frames among them
-	unpaced uint16        // bytes that were read while the client is closing, and are not counted in closing yet
+	unpaced uint16        // bytes that were read while the client is closing, and are not counted in paced yet
 	frames  uint16        // that have begun since the last call of pace
 
 	isSocket  bool // the connection is nothing but a socket; else it cannot be read without a buffer at hand
@@ -69,10 +69,10 @@ func (e cutOff) Unwrap() error { return e.error }
 type clock uint8
 
 const (
-	noClock   clock = iota // there is none
-	running                // for the message at hand, or the control frame
-	outdated               // for one that has ended
-	lingering              // for the next message, see rest
+	noClock  clock = iota // there is none
+	running               // for the message at hand, or the control frame
+	outdated              // for one that has ended
+	staying               // for the next message, see rest
 )
 
 var errAbandoned = errors.New("the peer's frames are not looked at any more")
@@ -94,8 +94,8 @@ func (r *reader) rest() bool {
 	switch {
 	case !r.isSocket, r.early, r.inside():
 	case c.opts.Poller == nil:
-		if now := time.Now().UnixMilli(); now >= r.lingers {
-			r.lingers = now + renewal.Milliseconds()
+		if now := time.Now().UnixMilli(); now >= r.stays {
+			r.stays = now + renewal.Milliseconds()
 			go c.read(true)
 			return true
 		}
@@ -133,7 +133,7 @@ func (r *reader) receive() error {
 	}
 	switch {
 	case n > 0: // an error comes again with the next call
-	case r.clock == lingering && errors.Is(err, os.ErrDeadlineExceeded):
+	case r.clock == staying && errors.Is(err, os.ErrDeadlineExceeded):
 		r.busy = false
 		return nil
 	default:
@@ -224,10 +224,10 @@ func (r *reader) setClock() {
 			r.clock = running
 		}
 	case r.busy && c.opts.Poller != nil && r.isSocket && !r.inside():
-		if r.clock != lingering || r.lingers-r.last < busyWithin.Milliseconds() {
+		if r.clock != staying || r.stays-r.last < busyWithin.Milliseconds() {
 			until := time.Now().Add(2 * busyWithin) // so that this need not be done for each message
 			_ = c.conn.raw.SetReadDeadline(until)
-			r.clock, r.lingers = lingering, until.UnixMilli()
+			r.clock, r.stays = staying, until.UnixMilli()
 		}
 	case r.clock != noClock:
 		_ = c.conn.raw.SetReadDeadline(time.Time{})
