@@ -50,7 +50,7 @@ type config struct {
 	errorBuffer        int
 	connEventBuffer    int
 
-	noPoller             bool
+	poller               bool
 	compress             bool // for this instance, whatever the upgrader says
 	compressionLevel     int
 	compressionThreshold int
@@ -64,6 +64,7 @@ func newConfig(opts []Option) *config {
 		connEventBuffer:   DefaultEventBuffer,
 		protocols:         []Protocol{V1, V2},
 
+		poller:               true,
 		compressionLevel:     DefaultCompressionLevel,
 		compressionThreshold: DefaultCompressionThreshold,
 	}
@@ -246,7 +247,7 @@ func WithCompression(level, threshold int) Option {
 // little more than half of the memory. It needs Linux, and a connection that is a mere TCP or Unix socket: those with TLS in this process
 // have a goroutine each in any case. Default: true.
 func WithPoller(on bool) Option {
-	return func(c *config) { c.noPoller = !on }
+	return func(c *config) { c.poller = on }
 }
 
 // WithErrorBuffer sets how many unread events the channel Errors holds. Default 1024.
