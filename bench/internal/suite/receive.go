@@ -49,23 +49,23 @@ func measureReceive(ctx context.Context, c Contender, size receiveSize) (values,
 	}
 	text := b.dialect.say(payload.Plain(size.bytes))
 	f.Arm(endless, nil)
-	drip := func(messages int) (values, error) {
-		return b.received(messages, func() error { return f.Drip(b.ctx, text, messages, size.rate) })
+	oneByOne := func(messages int) (values, error) {
+		return b.received(messages, func() error { return f.SendOneByOne(b.ctx, text, messages, size.rate) })
 	}
-	pour := func(each int) (values, error) {
-		return b.received(each*size.clients, func() error { return f.Pour(b.ctx, text, each) })
+	atOnce := func(each int) (values, error) {
+		return b.received(each*size.clients, func() error { return f.SendAtOnce(b.ctx, text, each) })
 	}
-	if _, err := drip(max(size.clients, size.messages()/10)); err != nil {
+	if _, err := oneByOne(max(size.clients, size.messages()/10)); err != nil {
 		return nil, fmt.Errorf("warming up: %w", err)
 	}
-	v, err := drip(size.messages())
+	v, err := oneByOne(size.messages())
 	if err != nil {
 		return nil, fmt.Errorf("one by one: %w", err)
 	}
-	if _, err := pour(max(1, size.burst/20)); err != nil {
+	if _, err := atOnce(max(1, size.burst/20)); err != nil {
 		return nil, fmt.Errorf("warming up for a burst: %w", err)
 	}
-	bursts, err := repeated(mostBursts, func() (values, error) { return pour(size.burst) })
+	bursts, err := repeated(mostBursts, func() (values, error) { return atOnce(size.burst) })
 	if err != nil {
 		return nil, fmt.Errorf("at once: %w", err)
 	}
