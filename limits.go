@@ -198,7 +198,7 @@ func (l *Limits) pingRate() client.Rate {
 func (c *config) clientOptions(outboxes *budget.Budget, returnWithin func() time.Duration, writeLatency *metrics.Histogram) *client.Options {
 	l := c.limits
 	var p *poller.Poller
-	if !c.noPoller {
+	if c.poller {
 		p = poller.New()
 	}
 	return &client.Options{

@@ -50,7 +50,7 @@ type config struct {
 	errorBuffer        int
 	connEventBuffer    int
 
-	noPoller             bool
+	poller               bool
 	compress             bool // for this instance, whatever the upgrader says
 	compressionLevel     int
 	compressionThreshold int
@@ -64,6 +64,7 @@ func newConfig(opts []Option) *config {
 		connEventBuffer:   DefaultEventBuffer,
 		protocols:         []Protocol{V1, V2},
 
+		poller:               true,
 		compressionLevel:     DefaultCompressionLevel,
 		compressionThreshold: DefaultCompressionThreshold,
 	}
@@ -247,7 +248,7 @@ func WithCompression(level, threshold int) Option {
 // is nothing to gain where each connection sends something all the time. To wait together needs Linux, and connections that are mere TCP
 // or Unix sockets: on other systems, and with TLS in this process, each connection has its goroutine in any case. Default: true.
 func WithPoller(on bool) Option {
-	return func(c *config) { c.noPoller = !on }
+	return func(c *config) { c.poller = on }
 }
 
 // WithErrorBuffer sets how many unread events the channel Errors holds. Default 1024.

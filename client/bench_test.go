@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"runtime"
 	"strings"
 	"sync/atomic"
@@ -177,37 +176,24 @@ func BenchmarkOutbox(b *testing.B) {
 
 // counting is an owner that counts messages.
 type counting struct {
+	silent
 	want int
 	n    int
-	done chan struct{}
-	gone chan struct{}
+	done chan struct{} // is closed when there are so many
 }
 
-func (c *counting) Received(data []byte, binary bool) {
+func (c *counting) Received([]byte, bool) {
 	if c.n++; c.n == c.want {
 		close(c.done)
 	}
 }
-func (*counting) Failed(client.Fault, error) {}
-func (c *counting) Gone(int, string)         { close(c.gone) }
-func (*counting) ReaderDone()                {}
-func (*counting) Paused()                    {}
-func (*counting) CloseBegun()                {}
 
 // BenchmarkReceive measures messages from a socket to the owner. Whoever sends them does a system call for each 64 KiB.
 func BenchmarkReceive(b *testing.B) {
 	for _, size := range []int{16, 1 << 10, 16 << 10} {
 		b.Run(fmt.Sprintf("%dB", size), func(b *testing.B) {
-			upgraded := make(chan *client.Conn, 1)
-			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				c, err := client.Upgrade(w, r, client.UpgradeOptions{})
-				if err != nil {
-					b.Error(err)
-				}
-				upgraded <- c
-			}))
-			defer server.Close()
-			conn, err := net.Dial("tcp", server.Listener.Addr().String())
+			addr, upgraded := upgrades(b)
+			conn, err := net.Dial("tcp", addr)
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -221,7 +207,7 @@ func BenchmarkReceive(b *testing.B) {
 			b.ReportAllocs()
 			b.ResetTimer()
 			n := (b.N + each - 1) / each * each
-			owner := &counting{want: n, done: make(chan struct{}), gone: make(chan struct{})}
+			owner := &counting{silent: silent{make(chan struct{})}, want: n, done: make(chan struct{})}
 			c := client.New(<-upgraded, &client.Options{OutboxBytes: 1 << 20, MessageBytes: 1 << 20, MessageTimeout: time.Minute, Counters: &client.Counters{}, Budget: budget.New(0, nil)}, owner)
 			go c.Read(nil)
 			for range n / each {

@@ -140,6 +140,8 @@ func (c *Client) failWith(why closing, fault Fault, err error) {
 	}
 }
 
+var errTimeout = errors.New("a message did not come to its end within the message timeout")
+
 // readEnded finds out why reading ended and starts closing accordingly, if that has not begun.
 func (c *Client) readEnded(err error) {
 	var peer peerClosed

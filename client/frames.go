@@ -25,27 +25,27 @@ func (c *Client) takeFrames() error {
 		case m.inFrame:
 			m.add(r.take(int(min(m.left, uint64(len(r.pending)))))) // #nosec G115 -- it is a length
 		default:
-			if whole, err := c.takeFrame(); err != nil {
+			if taken, err := c.takeFrame(); err != nil {
 				return err
-			} else if !whole {
+			} else if !taken {
 				return c.checkText()
 			}
 		}
 	}
 }
 
-// takeFrame takes a frame of control, or the header of another, and its payload, too, if that is a whole message. It reports false
-// when more has to come.
-func (c *Client) takeFrame() (bool, error) {
+// takeFrame takes a control frame, or the header of another, and its payload, too, if that is a whole message. It reports false when more
+// has to come.
+func (c *Client) takeFrame() (taken bool, err error) {
 	r := c.conn.reader
 	h, n, err := wire.ParseClientHeader(r.pending, c.conn.deflate)
-	whole := n + int(min(h.Payload, wire.MaxControlPayload)) // #nosec G115 -- it is not more
-	if err != nil || n == 0 || h.Op.IsControl() && len(r.pending) < whole {
+	control := n + int(min(h.Payload, wire.MaxControlPayload)) // #nosec G115 -- it is not more
+	if err != nil || n == 0 || h.Op.IsControl() && len(r.pending) < control {
 		return false, err
 	}
 	c.countFrame()
 	if h.Op.IsControl() {
-		payload := r.take(whole)[n:]
+		payload := r.take(control)[n:]
 		h.Key.Unmask(payload)
 		return true, c.takeControl(h.Op, payload)
 	}
@@ -62,6 +62,14 @@ func (c *Client) takeFrame() (bool, error) {
 		c.endMessage(data)
 	}
 	return true, nil
+}
+
+// mostRaw returns the most bytes of a message before inflating it: incompressible data grows a little.
+func (c *Client) mostRaw() int {
+	if c.conn.deflate {
+		return c.opts.MessageBytes + c.opts.MessageBytes/1024 + 64
+	}
+	return c.opts.MessageBytes
 }
 
 // countFrame counts a frame that has begun.
@@ -111,6 +119,8 @@ func (c *Client) endFrame() {
 		c.endMessage(m.gather().raw)
 	}
 }
+
+var errNotUTF8 = errors.New("text message is not valid UTF-8 (RFC 6455, section 8.1)")
 
 // endMessage looks at a complete message.
 func (c *Client) endMessage(raw []byte) {

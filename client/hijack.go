@@ -3,7 +3,6 @@ package client
 import (
 	"bufio"
 	"bytes"
-	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -12,7 +11,6 @@ import (
 	"time"
 
 	"github.com/fanqie/tank-websocket-go-server/actor"
-	"github.com/fanqie/tank-websocket-go-server/internal/poller"
 )
 
 // hijacker stands between net/http and the WebSocket library, which checks the opening handshake and has nothing to do with what follows.
@@ -96,18 +94,4 @@ func takeOver(w http.ResponseWriter) (raw net.Conn, buffered *bufio.Reader, err 
 		return raw, brw.Reader, nil
 	}
 	return nil, nil, fmt.Errorf("the connection cannot be hijacked: %w", err)
-}
-
-// newReader gives the connection its reader, of which early was received.
-func (c *Conn) newReader(early []byte, readBuffer int) {
-	r := &reader{pending: early, early: len(early) > 0}
-	r.socket = poller.Socket{Raw: rawSocket(c.raw), Owner: r}
-	if r.isSocket = r.socket.Raw != nil; r.isSocket {
-		c.try = socket{r.socket.Raw}
-	} else {
-		r.socket.Raw = rawSocket(c.belowTLS())
-		c.try, _ = c.raw.(tryWriter)
-		r.buf = make([]byte, max(leastInput, cmp.Or(readBuffer, defaultReadBuffer)))
-	}
-	c.reader = r
 }

@@ -3,6 +3,7 @@ package client
 import (
 	"errors"
 	"slices"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/fanqie/tank-websocket-go-server/internal/wire"
@@ -79,6 +80,23 @@ func (m *incoming) extend(n int) {
 	m.unmask((*raw)[len(*raw)-n:])
 }
 
+// scratch is where a message is put together. An idle connection has none.
+type scratch struct {
+	raw, inflated []byte
+	watch         stopwatch
+}
+
+var scratches = sync.Pool{New: func() any { return new(scratch) }}
+
+// keptMessage is the largest buffer in bytes that is used again.
+const keptMessage = 64 << 10
+
+func (s *scratch) giveBack() {
+	if cap(s.raw) <= keptMessage && cap(s.inflated) <= keptMessage {
+		scratches.Put(s)
+	}
+}
+
 // gather returns where the message is put together.
 func (m *incoming) gather() *scratch {
 	if m.parts == nil {
@@ -104,4 +122,27 @@ func (m *incoming) isDoomed() bool {
 	raw := m.parts.raw
 	m.valid += validPrefix(raw[m.valid:])
 	return utf8.FullRune(raw[m.valid:])
+}
+
+// validPrefix returns how many bytes of text are good UTF-8. What follows is a part of a character, or will never be good.
+func validPrefix(text []byte) int {
+	good := len(text)
+	for n := 1; n < utf8.UTFMax && n <= len(text); n++ {
+		if tail := text[len(text)-n:]; utf8.RuneStart(tail[0]) {
+			if !utf8.FullRune(tail) {
+				good -= n
+			}
+			break
+		}
+	}
+	if utf8.Valid(text[:good]) {
+		return good
+	}
+	for good = 0; ; {
+		r, size := utf8.DecodeRune(text[good:])
+		if r == utf8.RuneError && size <= 1 {
+			return good
+		}
+		good += size
+	}
 }

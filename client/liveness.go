@@ -75,7 +75,7 @@ func (c *Conn) arrived() (a arrivals, known bool) {
 	return arrivals{}, false
 }
 
-// seen takes note that something was read, and returns when. It runs in the reader.
+// seen takes note that something was read, and returns when. It runs in the reader, and in New.
 func (c *Client) seen() time.Time {
 	now := time.Now()
 	c.alive.Store(true)

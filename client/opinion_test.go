@@ -317,20 +317,12 @@ func TestFramesOverSocketsAgreeWithASecondOpinion(t *testing.T) {
 }
 
 func testFramesOverSocketsAgreeWithASecondOpinion(t *testing.T, p *poller.Poller) {
-	upgraded := make(chan *client.Conn)
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c, err := client.Upgrade(w, r, client.UpgradeOptions{})
-		if err != nil {
-			t.Error(err)
-		}
-		upgraded <- c
-	}))
-	defer server.Close()
+	addr, upgraded := upgrades(t)
 	rapid.Check(t, func(t *rapid.T) {
 		sent := anyFrames().Draw(t, "sent")
 		piece := rapid.SampledFrom([]int{1, 3, 139, 4095, 4096, 4097, 1 << 20}).Draw(t, "piece")
 		piece = max(piece, len(sent)/300)
-		conn, err := net.Dial("tcp", server.Listener.Addr().String())
+		conn, err := net.Dial("tcp", addr)
 		if err != nil {
 			t.Fatal(err)
 		}

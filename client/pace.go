@@ -29,7 +29,7 @@ func (r *reader) pace(bytes, frames int) {
 	unpaced := int(r.unpaced) + bytes + frames*pacedFrame
 	r.unpaced = uint16(unpaced % len(input{}))
 	if events := unpaced / len(input{}); events > 0 {
-		if early := r.closing.take(closingRate, events); early >= leastNap {
+		if early := r.paced.take(closingRate, events); early >= leastNap {
 			time.Sleep(min(early, closingCheck))
 		}
 	}

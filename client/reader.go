@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"errors"
 	"io"
 	"net"
@@ -30,12 +31,12 @@ type reader struct {
 	buf     []byte        // where is read to: of a socket, an input, or nil while nothing is pending
 	pending []byte        // received, and not looked at: a part of buf, or what came with the handshake
 	message incoming      // the message at hand
-	closing meter         // of what is read while the client is closing, see pace
+	paced   meter         // of what is read while the client is closing, see pace
 	last    time.Duration // the instant when something was received last, or the owner has returned it
-	lingers time.Duration // the instant up to which it waits in its goroutine, or, without a poller, does not go on in a new one
+	stays   time.Duration // the instant up to which it stays in its goroutine: waits there, or, without a poller, does not go on in a new one
 	clock   clock         // what the read deadline is for
 	inner   uint8         // frames that are not counted against the rate yet: all of a message but its first, and control frames among them
-	unpaced uint16        // bytes that were read while the client is closing, and are not counted in closing yet
+	unpaced uint16        // bytes that were read while the client is closing, and are not counted in paced yet
 	frames  uint16        // that have begun since the last call of pace
 
 	isSocket  bool // the connection is nothing but a socket; else it cannot be read without a buffer at hand
@@ -43,6 +44,20 @@ type reader struct {
 	early     bool // pending came with the handshake, and was not looked at
 	busy      bool // things were received in a row, see busyWithin
 	polled    bool // the poller knows the socket
+}
+
+// newReader gives the connection its reader, of which early was received.
+func (c *Conn) newReader(early []byte, readBuffer int) {
+	r := &reader{pending: early, early: len(early) > 0}
+	r.socket = poller.Socket{Raw: rawSocket(c.raw), Owner: r}
+	if r.isSocket = r.socket.Raw != nil; r.isSocket {
+		c.try = socket{r.socket.Raw}
+	} else {
+		r.socket.Raw = rawSocket(c.belowTLS())
+		c.try, _ = c.raw.(tryWriter)
+		r.buf = make([]byte, max(leastInput, cmp.Or(readBuffer, defaultReadBuffer)))
+	}
+	c.reader = r
 }
 
 // cutOff is why nothing more can be read: the network, or the peer's slowness, and not the protocol.
@@ -54,10 +69,10 @@ func (e cutOff) Unwrap() error { return e.error }
 type clock uint8
 
 const (
-	noClock   clock = iota // there is none
-	running                // for the message at hand, or the control frame
-	outdated               // for one that has ended
-	lingering              // for the next message, see rest
+	noClock  clock = iota // there is none
+	running               // for the message at hand, or the control frame
+	outdated              // for one that has ended
+	staying               // for the next message, see rest
 )
 
 var errAbandoned = errors.New("the peer's frames are not looked at any more")
@@ -79,8 +94,8 @@ func (r *reader) rest() bool {
 	switch {
 	case !r.isSocket, r.early, r.inside():
 	case c.opts.Poller == nil:
-		if now := instant(); now >= r.lingers {
-			r.lingers = now + renewal
+		if now := instant(); now >= r.stays {
+			r.stays = now + renewal
 			go c.read(true)
 			return true
 		}
@@ -118,7 +133,7 @@ func (r *reader) receive() error {
 	}
 	switch {
 	case n > 0: // an error comes again with the next call
-	case r.clock == lingering && errors.Is(err, os.ErrDeadlineExceeded):
+	case r.clock == staying && errors.Is(err, os.ErrDeadlineExceeded):
 		r.busy = false
 		return nil
 	default:
@@ -208,8 +223,8 @@ func (r *reader) setClock() {
 			r.clock = running
 		}
 	case r.busy && c.opts.Poller != nil && r.isSocket && !r.inside():
-		if r.clock != lingering || r.lingers-r.last < busyWithin {
-			r.clock, r.lingers = lingering, r.last+2*busyWithin // so that this need not be done for each message
+		if r.clock != staying || r.stays-r.last < busyWithin {
+			r.clock, r.stays = staying, r.last+2*busyWithin // so that this need not be done for each message
 			_ = c.conn.raw.SetReadDeadline(time.Now().Add(2 * busyWithin))
 		}
 	case r.clock != noClock:

@@ -1,10 +1,7 @@
 package client
 
 import (
-	"errors"
-	"sync"
 	"time"
-	"unicode/utf8"
 
 	"github.com/fanqie/tank-websocket-go-server/actor"
 )
@@ -64,28 +61,7 @@ func (c *Client) readerEnds(err error) {
 	c.owner.ReaderDone()
 }
 
-var (
-	errAborted error = &actor.PanicError{Value: "a callback ended the reader's goroutine"}
-	errNotUTF8       = errors.New("text message is not valid UTF-8 (RFC 6455, section 8.1)")
-	errTimeout       = errors.New("a message did not come to its end within the message timeout")
-)
-
-// scratch is where a message is put together. An idle connection has none.
-type scratch struct {
-	raw, inflated []byte
-	watch         stopwatch
-}
-
-var scratches = sync.Pool{New: func() any { return new(scratch) }}
-
-// keptMessage is the largest buffer in bytes that is used again.
-const keptMessage = 64 << 10
-
-func (s *scratch) giveBack() {
-	if cap(s.raw) <= keptMessage && cap(s.inflated) <= keptMessage {
-		scratches.Put(s)
-	}
-}
+var errAborted error = &actor.PanicError{Value: "a callback ended the reader's goroutine"}
 
 // What the reader does with a complete message: nothing, wait until the rate allows it, or wait for the owner to return it.
 const (
@@ -167,35 +143,4 @@ func (c *Client) wait(now time.Duration, events int) (early bool) {
 		time.Sleep(min(left, closingCheck))
 	}
 	return early
-}
-
-// validPrefix returns how many bytes of text are good UTF-8. What follows is a part of a character, or will never be good.
-func validPrefix(text []byte) int {
-	good := len(text)
-	for n := 1; n < utf8.UTFMax && n <= len(text); n++ {
-		if tail := text[len(text)-n:]; utf8.RuneStart(tail[0]) {
-			if !utf8.FullRune(tail) {
-				good -= n
-			}
-			break
-		}
-	}
-	if utf8.Valid(text[:good]) {
-		return good
-	}
-	for good = 0; ; {
-		r, size := utf8.DecodeRune(text[good:])
-		if r == utf8.RuneError && size <= 1 {
-			return good
-		}
-		good += size
-	}
-}
-
-// mostRaw returns the most bytes of a message before inflating it: incompressible data grows a little.
-func (c *Client) mostRaw() int {
-	if c.conn.deflate {
-		return c.opts.MessageBytes + c.opts.MessageBytes/1024 + 64
-	}
-	return c.opts.MessageBytes
 }

@@ -37,16 +37,8 @@ func dialSocketPair(t *testing.T, dialer *net.Dialer, configure func(*client.Opt
 		OutboxBytes: 1 << 20, MessageBytes: 1 << 20, CloseTimeout: 5 * time.Second, Counters: &client.Counters{}, Budget: budget.New(0, nil),
 	}}
 	configure(p.opts)
-	upgraded := make(chan *client.Conn, 1)
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c, err := client.Upgrade(w, r, client.UpgradeOptions{})
-		if err != nil {
-			t.Error(err)
-		}
-		upgraded <- c
-	}))
-	t.Cleanup(server.Close)
-	conn, err := dialer.Dial("tcp", server.Listener.Addr().String())
+	addr, upgraded := upgrades(t)
+	conn, err := dialer.Dial("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,6 +49,20 @@ func dialSocketPair(t *testing.T, dialer *net.Dialer, configure func(*client.Opt
 	p.Client = client.New(<-upgraded, p.opts, p.owner)
 	go p.Read(nil)
 	return p
+}
+
+// upgrades returns the address of a server, and the connections that it has upgraded.
+func upgrades(tb testing.TB) (addr string, upgraded <-chan *client.Conn) {
+	conns := make(chan *client.Conn, 1)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, err := client.Upgrade(w, r, client.UpgradeOptions{})
+		if err != nil {
+			tb.Error(err)
+		}
+		conns <- c
+	}))
+	tb.Cleanup(server.Close)
+	return server.Listener.Addr().String(), conns
 }
 
 // masked is a client frame.

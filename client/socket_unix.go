@@ -44,7 +44,7 @@ func (s socket) TryWrite(p []byte) (int, error) {
 
 // do reports true in any case: net would wait otherwise.
 func (a *attempt) do(fd uintptr) bool {
-	n, err := again(tryWrite, fd, a.p)
+	n, err := again(rawWrite, fd, a.p)
 	if err == nil {
 		a.n = n
 	} else if err != syscall.EAGAIN {

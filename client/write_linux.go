@@ -8,10 +8,10 @@ import (
 // longWrite is the number of bytes past which a write takes so long that other goroutines should get the processor meanwhile.
 const longWrite = 256 << 10
 
-// tryWrite is syscall.Write to a socket that does not block, without telling Go's scheduler. That takes the processor away from goroutines
+// rawWrite is syscall.Write to a socket that does not block, without telling Go's scheduler. That takes the processor away from goroutines
 // in system calls that last. Such a write does not last; but it makes a peer runnable, and so is just where the system may run something
 // else for some milliseconds, after which the goroutine would have to queue up for a processor.
-func tryWrite(fd int, p []byte) (int, error) {
+func rawWrite(fd int, p []byte) (int, error) {
 	if len(p) > longWrite {
 		return syscall.Write(fd, p)
 	}

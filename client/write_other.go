@@ -4,5 +4,5 @@ package client
 
 import "syscall"
 
-// tryWrite writes to a socket that does not block.
-func tryWrite(fd int, p []byte) (int, error) { return syscall.Write(fd, p) }
+// rawWrite is syscall.Write.
+func rawWrite(fd int, p []byte) (int, error) { return syscall.Write(fd, p) }

@@ -9,7 +9,7 @@ import (
 )
 
 // Publications that a broker has numbered, and that are answered when the topic has delivered them. All functions in this file run in the
-// topic's actor, but the exported ones and Discard.
+// topic's actor, but the exported ones.
 
 // settle is answered when what has a number is delivered, or will not be.
 type settle struct {

@@ -146,7 +146,7 @@ func afterJoins(e *env) {
 		}
 		b.unsubscribe(r)
 	}
-	always.numbers(0, stop())
+	always.numbers(stop())
 }
 
 func afterFails(e *env) {

@@ -145,7 +145,7 @@ func downAndUpUnderLoad(e *env) {
 		m.publish(name, text(fmt.Sprint(n)))
 		for _, r := range list[2*i : 2*i+2] {
 			e.wait(func() bool { return r.has(fmt.Sprint(n)) }, "for %s, what was published at the end", r.label)
-			r.numbers(0, n+1)
+			r.numbers(n + 1)
 		}
 	}
 }

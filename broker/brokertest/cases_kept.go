@@ -158,7 +158,7 @@ func keptBesidePlain(e *env) {
 		}
 	}
 	for _, r := range list {
-		r.numbers(0, 20)
+		r.numbers(20)
 	}
 	e.breakServer()
 	a.waitDown()

@@ -65,8 +65,8 @@ func unsubscribeUnderLoad(e *env) {
 		a.unsubscribe(r)
 	}
 	n := stop()
-	always.numbers(0, n)
-	other.numbers(0, n)
+	always.numbers(n)
+	other.numbers(n)
 }
 
 func unsubscribeWaits(e *env) {
@@ -191,13 +191,13 @@ func aReceiverThatBlocks(e *env) {
 			b.publish("calm", text(fmt.Sprint(i/10)))
 		}
 	}
-	if missing := other.numbers(0, n); missing > 0 {
+	if missing := other.numbers(n); missing > 0 {
 		e.Errorf("brokertest: expected that a Receiver that blocks costs other nodes nothing; %s misses %d", other.label, missing)
 	}
 	slow.open()
-	slow.numbers(0, n)
-	beside.numbers(0, n)
-	calm.numbers(0, n/10)
+	slow.numbers(n)
+	beside.numbers(n)
+	calm.numbers(n / 10)
 	again := a.listen("again")
 	b.publish("again", text("hello"))
 	again.expect(text("hello"))

@@ -138,16 +138,16 @@ func printed(p broker.Publication) string {
 	return fmt.Sprintf("%+q", fmt.Sprintf("%+v", p))
 }
 
-// numbers waits until a receiver has what a flood has published from first to before end, or was told that something is missing, and
+// numbers waits until a receiver has what a flood has published, from 0 to before end, or was told that something is missing, and
 // checks that nothing is missing without a word, comes twice, or out of order. It returns how many are missing.
-func (r *receiver) numbers(first, end int) (missing int) {
+func (r *receiver) numbers(end int) (missing int) {
 	r.env.Helper()
 	arrived := func() bool {
 		last := r.told.last.Load()
 		return last != nil && (last.value.method == "Lost" || last.value.message.Data == fmt.Sprint(end-1))
 	}
 	r.env.wait(arrived, "for %s, each of %d publications or a call of Lost", r.label, end)
-	next, told := first, false
+	next, told := 0, false
 	for _, t := range r.told.all() {
 		switch t.method {
 		case "Lost":

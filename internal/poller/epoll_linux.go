@@ -15,22 +15,22 @@ const readable = syscall.EPOLLIN | syscall.EPOLLRDHUP | syscall.EPOLLONESHOT
 // maxEvents is how many sockets are told of at a time.
 const maxEvents = 128
 
-// waiting is a descriptor of the kernel's that waits for sockets.
-type waiting struct {
+// epoll is a descriptor of the kernel's that waits for sockets, see epoll(7).
+type epoll struct {
 	// Immutable.
 	fd    int
 	file  *os.File // of fd, for Go to wait for it
 	ended chan struct{}
 	ref   *actor.Ref[message]
 
-	// Owned by the actor.
-	arming  syscall.EpollEvent
+	// Owned by the actor: what do is to do, and what came of it.
 	op      int
+	event   syscall.EpollEvent
 	failed  error
 	control func(fd uintptr) // do, made once
 }
 
-func newWaiting(ref *actor.Ref[message]) (*waiting, error) {
+func newEpoll(ref *actor.Ref[message]) (*epoll, error) {
 	fd, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, os.NewSyscallError("epoll_create1", err)
@@ -39,43 +39,44 @@ func newWaiting(ref *actor.Ref[message]) (*waiting, error) {
 		_ = syscall.Close(fd)
 		return nil, os.NewSyscallError("fcntl", err)
 	}
-	w := &waiting{fd: fd, file: os.NewFile(uintptr(fd), "epoll"), ended: make(chan struct{}), ref: ref} // #nosec G115 -- a descriptor is not negative
-	w.control = w.do
-	raw, err := w.file.SyscallConn()
+	e := &epoll{fd: fd, file: os.NewFile(uintptr(fd), "epoll"), ended: make(chan struct{}), ref: ref} // #nosec G115 -- a descriptor is not negative
+	e.control = e.do
+	raw, err := e.file.SyscallConn()
 	if err != nil {
-		_ = w.file.Close()
+		_ = e.file.Close()
 		return nil, err
 	}
-	go w.run(raw)
-	return w, nil
+	go e.run(raw)
+	return e, nil
 }
 
 // close ends it, and returns what is closed when its goroutine has ended. The actor calls it.
-func (w *waiting) close() <-chan struct{} {
-	_ = w.file.Close()
-	return w.ended
+func (e *epoll) close() <-chan struct{} {
+	_ = e.file.Close()
+	return e.ended
 }
 
 // arm has a socket waited for. The actor calls it.
-func (w *waiting) arm(s *Socket, first bool) error {
-	w.op = syscall.EPOLL_CTL_MOD
+func (e *epoll) arm(s *Socket, first bool) error {
+	e.op = syscall.EPOLL_CTL_MOD
 	if first {
-		w.op = syscall.EPOLL_CTL_ADD
+		e.op = syscall.EPOLL_CTL_ADD
 	}
-	w.arming = syscall.EpollEvent{Events: readable, Fd: int32(s.number)} // #nosec G115 -- there are not so many descriptors
-	if err := s.Raw.Control(w.control); err != nil {
+	e.event = syscall.EpollEvent{Events: readable, Fd: int32(s.number)} // #nosec G115 -- there are not so many descriptors
+	if err := s.Raw.Control(e.control); err != nil {
 		return err
 	}
-	return w.failed
+	return e.failed
 }
 
-func (w *waiting) do(fd uintptr) {
-	w.failed = os.NewSyscallError("epoll_ctl", syscall.EpollCtl(w.fd, w.op, int(fd), &w.arming)) // #nosec G115 -- it is a descriptor
+// do makes the system call of arm. A closure for each would be allocated.
+func (e *epoll) do(fd uintptr) {
+	e.failed = os.NewSyscallError("epoll_ctl", syscall.EpollCtl(e.fd, e.op, int(fd), &e.event)) // #nosec G115 -- it is a descriptor
 }
 
 // run is the edge.
-func (w *waiting) run(raw syscall.RawConn) {
-	defer close(w.ended)
+func (e *epoll) run(raw syscall.RawConn) {
+	defer close(e.ended)
 	var events [maxEvents]syscall.EpollEvent
 	n := 0
 	look := func(fd uintptr) bool {
@@ -85,9 +86,9 @@ func (w *waiting) run(raw syscall.RawConn) {
 	}
 	for raw.Read(look) == nil && n > 0 { // else it is closed
 		numbers := make([]int32, n)
-		for i, e := range events[:n] {
-			numbers[i] = e.Fd
+		for i, event := range events[:n] {
+			numbers[i] = event.Fd
 		}
-		w.ref.Post(ready{w, numbers})
+		e.ref.Post(ready{e, numbers})
 	}
 }

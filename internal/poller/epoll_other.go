@@ -10,9 +10,9 @@ import (
 
 const supported = false
 
-// waiting is not there.
-type waiting struct{}
+// epoll is not there.
+type epoll struct{}
 
-func newWaiting(*actor.Ref[message]) (*waiting, error) { return nil, errors.ErrUnsupported }
-func (*waiting) arm(*Socket, bool) error               { return errors.ErrUnsupported }
-func (*waiting) close() <-chan struct{}                { return nil }
+func newEpoll(*actor.Ref[message]) (*epoll, error) { return nil, errors.ErrUnsupported }
+func (*epoll) arm(*Socket, bool) error             { return errors.ErrUnsupported }
+func (*epoll) close() <-chan struct{}              { return nil }

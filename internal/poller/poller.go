@@ -79,7 +79,7 @@ type (
 		*Socket
 	}
 	ready struct { // from the edge
-		from    *waiting
+		from    *epoll
 		numbers []int32
 	}
 )
@@ -87,7 +87,7 @@ type (
 // lobby is the actor's state: the sockets, each at its number. All its methods run in the actor.
 type lobby struct {
 	poller  *Poller
-	kernel  *waiting // nil: there are no sockets
+	kernel  *epoll // nil: there are no sockets
 	sockets []*Socket
 	free    []int // numbers
 }
@@ -109,7 +109,7 @@ func (m wait) handle(l *lobby) {
 // arm has the kernel look at a socket.
 func (l *lobby) arm(s *Socket) error {
 	if l.kernel == nil {
-		k, err := newWaiting(l.poller.ref)
+		k, err := newEpoll(l.poller.ref)
 		if err != nil {
 			return err
 		}

@@ -13,7 +13,7 @@ const OpContinuation Opcode = 0x0
 // IsControl reports whether the opcode is that of a control frame, which may stand inside a message.
 func (o Opcode) IsControl() bool { return o >= OpClose }
 
-// Other bits of a frame's first byte.
+// rsv2And3 are the bits of a frame's first byte that no extension here uses.
 const rsv2And3 = 0x30
 
 // MaxClientHeader is the most bytes of a client's frame before its payload.
@@ -108,8 +108,7 @@ func ParseClose(payload []byte) (Close, error) {
 		return Close{}, errors.New("a close frame has half a code (RFC 6455, section 5.5.1)")
 	}
 	c := Close{Code: int(binary.BigEndian.Uint16(payload)), Reason: string(payload[2:])}
-	switch {
-	case c.Code < 1000, c.Code > 4999, c.Code > 1014 && c.Code < 3000, c.Code >= 1004 && c.Code <= 1006:
+	if c.Code < 1000 || c.Code > 4999 || c.Code > 1014 && c.Code < 3000 || c.Code >= 1004 && c.Code <= 1006 {
 		return Close{}, fmt.Errorf("a close frame has the code %d, which must not be sent (RFC 6455, section 7.4)", c.Code)
 	}
 	return c, nil

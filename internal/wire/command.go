@@ -64,19 +64,19 @@ func beginsObject(text []byte) bool {
 func parsePublish(d *json.Decoder) Command {
 	d.UseNumber() // one that is too large is still a number
 	if t, err := d.Token(); err != nil || t != json.Delim('{') {
-		return problem(d, malformed)
+		return malformedHere(d)
 	}
 	c := Command{Kind: Publish}
 	var haveTopic, haveData bool
 	for d.More() {
 		name, err := d.Token()
 		if err != nil {
-			return problem(d, malformed)
+			return malformedHere(d)
 		}
 		p := Problem{at: d.InputOffset()}
 		value, err := d.Token()
 		if err != nil {
-			return problem(d, malformed)
+			return malformedHere(d)
 		}
 		s, isString := value.(string)
 		switch {
@@ -107,7 +107,7 @@ func memberProblem(name string, haveTopic, haveData bool) problemKind {
 // ended looks at what comes behind the last member.
 func ended(d *json.Decoder, c Command, haveTopic, haveData bool) Command {
 	if t, err := d.Token(); err != nil || t != json.Delim('}') {
-		return problem(d, malformed)
+		return malformedHere(d)
 	}
 	end := d.InputOffset()
 	switch _, err := d.Token(); {
@@ -121,6 +121,7 @@ func ended(d *json.Decoder, c Command, haveTopic, haveData bool) Command {
 	return c
 }
 
-func problem(d *json.Decoder, kind problemKind) Command {
-	return Command{Problem: Problem{kind: kind, at: d.InputOffset()}}
+// malformedHere is the problem of what the decoder has just refused.
+func malformedHere(d *json.Decoder) Command {
+	return Command{Problem: Problem{kind: malformed, at: d.InputOffset()}}
 }

@@ -32,8 +32,8 @@ var most = map[string]time.Duration{
 	suite.Curves:      10 * time.Minute,
 	suite.QuickCurves: 2 * time.Minute,
 
-	suite.Cores:      time.Duration(suite.Layouts()) * 5 * time.Minute,
-	suite.QuickCores: time.Duration(suite.Layouts()) * time.Minute,
+	suite.Cores:      time.Duration(suite.CountLayouts()) * 5 * time.Minute,
+	suite.QuickCores: time.Duration(suite.CountLayouts()) * time.Minute,
 }
 
 // published are the modes whose complete runs go to the directory results.

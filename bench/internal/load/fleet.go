@@ -26,14 +26,14 @@ type Options struct {
 
 	Subprotocol string // to be agreed on; "": none
 	Greeted     bool   // the server speaks first: a connection is open when its first message has come
-	Mixed       bool   // of every two clients the second has none of these: no subprotocol, no greeting, no heartbeat
+	Mixed       bool   // of every two clients the second is plain
 
 	SmallBuffers bool // so that the kernel, on either side, holds little for a client that does not read
 }
 
-// plain is the options without a subprotocol.
+// plain is the options of a client without a subprotocol, and so without a greeting and a heartbeat.
 func (o Options) plain() Options {
-	o.Subprotocol = ""
+	o.Subprotocol, o.Greeted, o.Beats = "", false, false
 	return o
 }
 
@@ -110,20 +110,19 @@ func (f *Fleet) dialAll(ctx context.Context) error {
 		}
 		addrs = append(addrs, addr)
 	}
-	handshakes := [...][]byte{request(f.opts), request(f.opts)}
+	opts := [...]Options{f.opts, f.opts} // of every first client, and of every second
 	if f.opts.Mixed {
-		handshakes[1] = request(f.opts.plain())
+		opts[1] = f.opts.plain()
 	}
+	handshakes := [...][]byte{request(opts[0]), request(opts[1])}
 	for i := range f.clients {
 		fd, err := connect(addrs[i%len(addrs)], i, f.opts.SmallBuffers)
 		if err != nil {
 			return err
 		}
-		c := &client{fleet: f, fd: fd, number: i, subprotocol: f.opts.Subprotocol, greeted: f.opts.Greeted}
-		c.counter.lines, c.counter.beats = f.opts.Lines, f.opts.Beats
-		if f.opts.Mixed && i%2 == 1 {
-			c.subprotocol, c.greeted, c.counter.beats = "", false, false
-		}
+		own := &opts[i%2]
+		c := &client{fleet: f, fd: fd, number: i, subprotocol: own.Subprotocol, greeted: own.Greeted}
+		c.counter.lines, c.counter.beats = own.Lines, own.Beats
 		// Where lines are compressed, they have to be inflated to be counted.
 		c.counter.keep = f.opts.Lines && f.opts.Compress
 		f.clients[i] = c

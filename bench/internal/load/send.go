@@ -10,8 +10,8 @@ import (
 	"github.com/fanqie/tank-websocket-go-server/internal/wstest"
 )
 
-// Drip has one client after the other say the same, so many times in all, and so many times a second. What is late is said at once.
-func (f *Fleet) Drip(ctx context.Context, text string, messages, rate int) error {
+// SendOneByOne has one client after the other say the same, so many times in all, and so many times a second. What is late is said at once.
+func (f *Fleet) SendOneByOne(ctx context.Context, text string, messages, rate int) error {
 	frame := wstest.Masked(wstest.Fin|wstest.Text, text)
 	start := time.Now()
 	for i := range messages {
@@ -28,12 +28,12 @@ func (f *Fleet) Drip(ctx context.Context, text string, messages, rate int) error
 	return nil
 }
 
-// pourRest is how long Pour waits when no socket has room.
-const pourRest = 200 * time.Microsecond
+// roomPoll is how long SendAtOnce waits when no socket has room.
+const roomPoll = 200 * time.Microsecond
 
-// Pour has each client say the same, so many times without a pause, all clients side by side: whose socket is full does not hold up
+// SendAtOnce has each client say the same, so many times without a pause, all clients side by side: whose socket is full does not hold up
 // the others.
-func (f *Fleet) Pour(ctx context.Context, text string, messages int) error {
+func (f *Fleet) SendAtOnce(ctx context.Context, text string, messages int) error {
 	frame := wstest.Masked(wstest.Fin|wstest.Text, text)
 	all := make([]byte, 0, messages*len(frame))
 	for range messages {
@@ -63,7 +63,7 @@ func (f *Fleet) Pour(ctx context.Context, text string, messages int) error {
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
-			time.Sleep(pourRest)
+			time.Sleep(roomPoll)
 		}
 	}
 	return nil

@@ -112,7 +112,7 @@ func goals() []goal {
 // Judge sets the bars.
 func (r *Results) Judge() {
 	r.Bars = nil
-	if r.is(curvesMode) || r.is(coresMode) {
+	if r.hasCurves() {
 		return
 	}
 	if r.Mode == groupMode {

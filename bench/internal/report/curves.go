@@ -16,6 +16,9 @@ const (
 
 func (r *Results) is(mode string) bool { return strings.HasPrefix(r.Mode, mode) }
 
+// hasCurves reports whether the scenarios are points of curves.
+func (r *Results) hasCurves() bool { return r.is(curvesMode) || r.is(coresMode) }
+
 // curve is the scenarios that are its points, in order.
 type curve struct{ points []*Scenario }
 

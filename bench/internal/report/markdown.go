@@ -22,7 +22,7 @@ func (r *Results) Markdown(charts []string) string {
 	for _, name := range charts {
 		fmt.Fprintf(&b, "\n![%s](%s)\n", strings.TrimSuffix(name, ".svg"), name)
 	}
-	if r.is(curvesMode) || r.is(coresMode) {
+	if r.hasCurves() {
 		if r.is(coresMode) {
 			r.writeLayouts(&b)
 			r.writeGrowth(&b)

@@ -22,15 +22,48 @@ type work struct {
 // figure is a metric, with a title that can stand alone; "": it has one.
 type figure struct{ key, title string }
 
+// coreSizes is how much the mode cores does.
+type coreSizes struct {
+	burst   burstSize
+	steady  steadySize
+	topics  topicsSize
+	churn   churnSize
+	hot     hotSize
+	receive receiveSize
+	rounds  int
+}
+
+var (
+	fullCores = coreSizes{
+		burst:   burstSize{1000, 500, messageBytes},
+		steady:  steadySize{500, 100, 2},
+		topics:  topicsSize{2000, 1, 20},
+		churn:   churnSize{200, 300},
+		hot:     hotSize{10, 50, 100, 150},
+		receive: receiveSize{500, 16, 20_000, 1000, 1000},
+		rounds:  2,
+	}
+	quickCores = coreSizes{
+		burst:   burstSize{200, 200, messageBytes},
+		steady:  steadySize{100, 100, 1},
+		topics:  topicsSize{200, 1, 10},
+		churn:   churnSize{50, 50},
+		hot:     hotSize{5, 20, 100, 50},
+		receive: receiveSize{100, 16, 5000, 300, 100},
+		rounds:  1,
+	}
+)
+
 // coreWorks are what the mode cores has done.
-func coreWorks(rounds int) []work {
+func coreWorks(sizes coreSizes) []work {
+	rounds := sizes.rounds
 	return []work{
-		{burst("burst", burstSize{1000, 500, messageBytes}, rounds).withLoad(), []figure{{"deliveries", ""}, {"cpu", ""}, {"cores", ""}, {"load", ""}}},
-		{steady(steadySize{500, 100, 2}, rounds), []figure{{"p50", ""}, {"p99", "latency p99"}, {"cpu", ""}}},
-		{topics("topics", topicsSize{2000, 1, 20}, rounds), []figure{{"publishes64", ""}, {"publishes1", ""}}},
-		{churn(churnSize{200, 300}, rounds), []figure{{"changes", ""}}},
-		{hot(hotSize{10, 50, 100, 150}, rounds), []figure{{"deliveries", ""}, {"flooded", "p99 of the other topic, flooded"}}},
-		{receive(receiveSize{500, 16, 20_000, 1000, 1000}, rounds), []figure{{"burst rate", "messages received at once"}, {"cpu", ""}}},
+		{burst("burst", sizes.burst, rounds).withLoad(), []figure{{"deliveries", ""}, {"cpu", ""}, {"cores", ""}, {"load", ""}}},
+		{steady(sizes.steady, rounds), []figure{{"p50", ""}, {"p99", "latency p99"}, {"cpu", ""}}},
+		{topics("topics", sizes.topics, rounds), []figure{{"publishes64", ""}, {"publishes1", ""}}},
+		{churn(sizes.churn, rounds), []figure{{"changes", ""}}},
+		{hot(sizes.hot, rounds), []figure{{"deliveries", ""}, {"flooded", "p99 of the other topic, flooded"}}},
+		{receive(sizes.receive, rounds), []figure{{"burst rate", "messages received at once"}, {"cpu", ""}}},
 	}
 }
 
@@ -43,22 +76,6 @@ func (w work) metrics() (list []report.Metric) {
 				list = append(list, m)
 			}
 		}
-	}
-	return list
-}
-
-// quickCoreWorks are the same with less to do, to see that they work.
-func quickCoreWorks() []work {
-	list := coreWorks(1)
-	for i, s := range []*scenario{
-		burst("burst", burstSize{200, 200, messageBytes}, 1).withLoad(),
-		steady(steadySize{100, 100, 1}, 1),
-		topics("topics", topicsSize{200, 1, 10}, 1),
-		churn(churnSize{50, 50}, 1),
-		hot(hotSize{5, 20, 100, 50}, 1),
-		receive(receiveSize{100, 16, 5000, 300, 100}, 1),
-	} {
-		list[i].scenario = s
 	}
 	return list
 }

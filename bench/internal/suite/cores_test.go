@@ -54,7 +54,7 @@ func TestCores(t *testing.T) {
 		t.Fatal(err)
 	}
 	l := layout{server: all[:1], load: all[len(all)-1:]}
-	for _, w := range quickCoreWorks() {
+	for _, w := range coreWorks(quickCores) {
 		for _, s := range onCores([]work{w}, []layout{l}) {
 			t.Run(s.name, func(t *testing.T) {
 				if len(s.metrics) != len(w.figures) {

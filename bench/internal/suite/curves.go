@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strconv"
 
-	"github.com/fanqie/tank-websocket-go-server/bench/internal/contender"
 	"github.com/fanqie/tank-websocket-go-server/bench/internal/payload"
 )
 
@@ -131,6 +130,3 @@ func CurveVariants(server string) []Contender {
 		{Name: "tank-mixed", Command: command, dialect: mixed},
 	}
 }
-
-// queueOf is room for all messages that may wait for one client.
-func queueOf(messages int) contender.Config { return burstSize{messages: messages}.queueFor() }

@@ -98,7 +98,7 @@ func (b *bench) idleBurst(f *load.Fleet, connections int) error {
 		return err
 	}
 	text := b.dialect.say(payload.Plain(saidBytes))
-	_, err := b.received(connections, func() error { return f.Pour(b.ctx, text, 1) })
+	_, err := b.received(connections, func() error { return f.SendAtOnce(b.ctx, text, 1) })
 	return err
 }
 

@@ -57,5 +57,5 @@ func machineLayouts() []layout {
 	return layouts(cores)
 }
 
-// Layouts is how many layouts the mode cores has here.
-func Layouts() int { return len(machineLayouts()) }
+// CountLayouts returns how many layouts the mode cores has here.
+func CountLayouts() int { return len(machineLayouts()) }

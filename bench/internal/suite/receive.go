@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/fanqie/tank-websocket-go-server/bench/internal/contender"
-	"github.com/fanqie/tank-websocket-go-server/bench/internal/load"
 	"github.com/fanqie/tank-websocket-go-server/bench/internal/payload"
 	"github.com/fanqie/tank-websocket-go-server/bench/internal/report"
 )
@@ -50,34 +49,31 @@ func measureReceive(ctx context.Context, c Contender, size receiveSize) (values,
 	}
 	text := b.dialect.say(payload.Plain(size.bytes))
 	f.Arm(endless, nil)
-	drip := func(messages int) (values, error) {
-		return b.received(messages, func() error { return f.Drip(b.ctx, text, messages, size.rate) })
+	oneByOne := func(messages int) (values, error) {
+		return b.received(messages, func() error { return f.SendOneByOne(b.ctx, text, messages, size.rate) })
 	}
-	pour := func(each int) (values, error) {
-		return b.received(each*size.clients, func() error { return f.Pour(b.ctx, text, each) })
+	atOnce := func(each int) (values, error) {
+		return b.received(each*size.clients, func() error { return f.SendAtOnce(b.ctx, text, each) })
 	}
-	if _, err := drip(max(size.clients, size.messages()/10)); err != nil {
+	if _, err := oneByOne(max(size.clients, size.messages()/10)); err != nil {
 		return nil, fmt.Errorf("warming up: %w", err)
 	}
-	v, err := drip(size.messages())
+	v, err := oneByOne(size.messages())
 	if err != nil {
 		return nil, fmt.Errorf("one by one: %w", err)
 	}
-	if _, err := pour(max(1, size.burst/20)); err != nil {
+	if _, err := atOnce(max(1, size.burst/20)); err != nil {
 		return nil, fmt.Errorf("warming up for a burst: %w", err)
 	}
-	bursts, err := repeated(mostBursts, func() (values, error) { return pour(size.burst) })
+	bursts, err := repeated(mostBursts, func() (values, error) { return atOnce(size.burst) })
 	if err != nil {
 		return nil, fmt.Errorf("at once: %w", err)
 	}
 	for key := range bursts {
 		v["burst "+key] = bursts[key]
 	}
-	return v, b.silent(f)
+	return v, f.Verify(all(0)) // no client was told anything
 }
-
-// silent checks that no client of a fleet was told anything.
-func (b *bench) silent(f *load.Fleet) error { return f.Verify(all(0)) }
 
 // receivePoll is how often the server is asked how many messages it has got. To answer costs it about as much as some hundred of them.
 const receivePoll = 10 * time.Millisecond
@@ -95,15 +91,8 @@ func (b *bench) received(messages int, send func() error) (values, error) {
 	if err := send(); err != nil {
 		return nil, err
 	}
-	got := 0
-	for deadline := time.Now().Add(subscribeTime); ; time.Sleep(receivePoll) {
-		st, err := b.Stats(b.ctx)
-		if err != nil {
-			return nil, err
-		}
-		if got = st.Received - before.Received; got >= messages || time.Now().After(deadline) {
-			break
-		}
+	if err := b.awaitReceived(before.Received + messages); err != nil {
+		return nil, err
 	}
 	elapsed := time.Since(u.start)
 	cpu, err := b.since(u)
@@ -112,8 +101,11 @@ func (b *bench) received(messages int, send func() error) (values, error) {
 	}
 	time.Sleep(receivePoll) // for surplus messages to show themselves
 	after, err := b.Stats(b.ctx)
-	if got = after.Received - before.Received; err == nil && got != messages {
-		err = fmt.Errorf("%d messages sent, %d received", messages, got)
+	if err != nil {
+		return nil, err
+	}
+	if got := after.Received - before.Received; got != messages {
+		return nil, fmt.Errorf("%d messages sent, %d received", messages, got)
 	}
 	v := values{
 		"cpu":  float64(cpu.Nanoseconds()) / float64(messages),
@@ -122,5 +114,18 @@ func (b *bench) received(messages int, send func() error) (values, error) {
 	if before.Allocations > 0 {
 		v["allocs"] = float64(after.Allocations-before.Allocations) / float64(messages)
 	}
-	return v, err
+	return v, nil
+}
+
+// receiveTime is how long the server has to count what was sent.
+const receiveTime = 30 * time.Second
+
+// awaitReceived waits until the application has counted so many messages in all, or receiveTime is over: the caller counts again.
+func (b *bench) awaitReceived(total int) error {
+	for deadline := time.Now().Add(receiveTime); ; time.Sleep(receivePoll) {
+		st, err := b.Stats(b.ctx)
+		if err != nil || st.Received >= total || time.Now().After(deadline) {
+			return err
+		}
+	}
 }

@@ -88,9 +88,9 @@ func scenarios(mode string) []*scenario {
 	case QuickCurves:
 		return curves(quickCurves)
 	case Cores:
-		return onCores(coreWorks(2), machineLayouts())
+		return onCores(coreWorks(fullCores), machineLayouts())
 	case QuickCores:
-		return onCores(quickCoreWorks(), machineLayouts())
+		return onCores(coreWorks(quickCores), machineLayouts())
 	case Full:
 		return []*scenario{
 			burst("burst-1000", burstSize{1000, 1000, 128}, 3).withVariants(),

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/fanqie/tank-websocket-go-server/bench/internal/contender"
 	"github.com/fanqie/tank-websocket-go-server/bench/internal/control"
 	"github.com/fanqie/tank-websocket-go-server/bench/internal/load"
 	"github.com/fanqie/tank-websocket-go-server/bench/internal/payload"
@@ -20,6 +21,11 @@ func (s spread) subscriptions() int { return s.clients * s.each() }
 
 // messages is how many each topic gets.
 func (s spread) messages() int { return max(1, s.deliveries/s.subscriptions()) }
+
+// queueFor is room for all messages to a client, so that nobody has to drop anything.
+func (s spread) queueFor() contender.Config {
+	return burstSize{messages: s.messages() * s.each()}.queueFor()
+}
 
 // name is that of a topic, as control.Job has it.
 func (s spread) name(topic int) string {
@@ -39,7 +45,7 @@ func (s spread) names(client int) []string {
 }
 
 func measureSpread(ctx context.Context, c Contender, s spread) (values, error) {
-	b, err := newBench(ctx, c, queueOf(s.messages()*s.each()))
+	b, err := newBench(ctx, c, s.queueFor())
 	if err != nil {
 		return nil, err
 	}
