@@ -126,7 +126,20 @@ func (l *lobby) arm(s *Socket) error {
 		l.sockets = append(l.sockets, s)
 		s.number = len(l.sockets)
 	}
-	return l.kernel.arm(s, true)
+	err := l.kernel.arm(s, true)
+	if err != nil { // it is not there, and the next time is the first
+		l.drop(s)
+	}
+	return err
+}
+
+// drop takes a socket's number away, if it has one.
+func (l *lobby) drop(s *Socket) {
+	if s.number > 0 {
+		l.sockets[s.number-1] = nil
+		l.free = append(l.free, s.number)
+		s.number = 0
+	}
 }
 
 // tell tells the owner that it need not wait any more, if it does.
@@ -154,11 +167,7 @@ func (m ready) handle(l *lobby) {
 }
 
 func (m forget) handle(l *lobby) {
-	if m.number > 0 {
-		l.sockets[m.number-1] = nil
-		l.free = append(l.free, m.number)
-		m.number = 0
-	}
+	l.drop(m.Socket)
 	if l.kernel == nil || len(l.free) < len(l.sockets) {
 		m.Reply(nil)
 		return
