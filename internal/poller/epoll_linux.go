@@ -2,6 +2,7 @@ package poller
 
 import (
 	"os"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/fanqie/tank-websocket-go-server/actor"
@@ -22,6 +23,8 @@ type waiting struct {
 	file  *os.File // of fd, for Go to wait for it
 	ended chan struct{}
 	ref   *actor.Ref[message]
+
+	closed atomic.Bool // the edge is to end
 
 	// Owned by the actor.
 	arming  syscall.EpollEvent
@@ -52,6 +55,7 @@ func newWaiting(ref *actor.Ref[message]) (*waiting, error) {
 
 // close ends it, and returns what is closed when its goroutine has ended. The actor calls it.
 func (w *waiting) close() <-chan struct{} {
+	w.closed.Store(true)
 	_ = w.file.Close()
 	return w.ended
 }
@@ -83,11 +87,14 @@ func (w *waiting) run(raw syscall.RawConn) {
 		n, err = syscall.EpollWait(int(fd), events[:], 0) // #nosec G115 -- it is a descriptor
 		return n > 0 || err != nil
 	}
-	for raw.Read(look) == nil && n > 0 { // else it is closed
+	for raw.Read(look) == nil && n > 0 { // else it is closed, or a signal came, or the system has no room to wait for it
 		numbers := make([]int32, n)
 		for i, e := range events[:n] {
 			numbers[i] = e.Fd
 		}
 		w.ref.Post(ready{w, numbers})
+	}
+	if !w.closed.Load() {
+		w.ref.Post(ended{w})
 	}
 }

@@ -82,6 +82,7 @@ type (
 		from    *waiting
 		numbers []int32
 	}
+	ended struct{ from *waiting } // from the edge, which something has kept from going on
 )
 
 // lobby is the actor's state: the sockets, each at its number. All its methods run in the actor.
@@ -172,7 +173,25 @@ func (m forget) handle(l *lobby) {
 		m.Reply(nil)
 		return
 	}
+	m.Reply(l.end())
+}
+
+func (m ended) handle(l *lobby) {
+	if m.from != l.kernel {
+		return
+	}
+	for _, s := range l.sockets {
+		if s != nil {
+			s.number = 0
+			s.tell()
+		}
+	}
+	l.end()
+}
+
+// end gives up the kernel's descriptor. The next socket that waits gets another one.
+func (l *lobby) end() <-chan struct{} {
 	ended := l.kernel.close()
 	l.kernel, l.sockets, l.free = nil, nil, nil
-	m.Reply(ended)
+	return ended
 }

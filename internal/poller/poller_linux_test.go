@@ -251,6 +251,38 @@ func TestSocketsThatTheKernelRefusesWaitLater(t *testing.T) {
 	p.Forget(&other.Socket)
 }
 
+// Nobody else would tell those who wait.
+func TestSocketsGoOnWhenTheEdgeEnds(t *testing.T) {
+	p, l := poller.New(), listen(t)
+	ends := make([]*end, 10)
+	for i := range ends {
+		ends[i] = newEnd(t, l)
+	}
+	before := descriptors(t)
+	for range 3 {
+		for _, e := range ends {
+			p.Wait(&e.Socket)
+		}
+		p.Break()
+		for i, e := range ends {
+			select {
+			case <-e.told:
+			case <-time.After(10 * time.Second):
+				t.Fatalf("connection %d still waits", i)
+			}
+		}
+	}
+	for _, e := range ends {
+		p.Wait(&e.Socket)
+		e.say(t, "hello")
+		<-e.told
+		p.Forget(&e.Socket)
+	}
+	if got := descriptors(t); got != before {
+		t.Errorf("%d descriptors, want %d", got, before)
+	}
+}
+
 // TestPollerStorm has many sockets come, wait, be told, be closed by either side and go, all at once.
 func TestPollerStorm(t *testing.T) {
 	p, l := poller.New(), listen(t)
