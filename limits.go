@@ -38,7 +38,8 @@ type Limits struct {
 	// Default 32 KiB.
 	MessageBytes int
 	// MessageTimeout is the maximum time from the first byte of a received message to its last. A client that takes longer is
-	// closed with 1008. Default 10 s.
+	// closed with 1008, also when the server has read a message of very many fragments more slowly, see below: so each one comes
+	// to an end. Default 10 s.
 	MessageTimeout time.Duration
 	// MessagesPerSecond and MessageBurst limit the messages of one client, commands included: its rate per second, and how many
 	// it may send at once after a rest. Past the limit, the server reads the connection more slowly. No message is lost, and

@@ -14,12 +14,9 @@ type tryWriter interface {
 // rawSocket returns access to the file descriptor of a connection that is nothing but a socket, or nil. What wraps one,
 // as TLS does, has to see what is read and written.
 func rawSocket(c net.Conn) syscall.RawConn {
-	if !canTry {
-		return nil
-	}
 	switch c.(type) {
 	case *net.TCPConn, *net.UnixConn:
-		if raw, err := c.(syscall.Conn).SyscallConn(); err == nil {
+		if raw, err := c.(syscall.Conn).SyscallConn(); err == nil && unblock(raw) == nil {
 			return raw
 		}
 	}

@@ -2,10 +2,13 @@
 
 package client
 
-import "syscall"
+import (
+	"errors"
+	"syscall"
+)
 
-// canTry says that the socket of a connection can be read and written without blocking.
-const canTry = false
+// unblock says that no socket can be read and written without blocking.
+func unblock(syscall.RawConn) error { return errors.ErrUnsupported }
 
 type socket struct{ raw syscall.RawConn }
 

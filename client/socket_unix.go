@@ -3,16 +3,22 @@
 package client
 
 import (
+	"cmp"
 	"io"
 	"os"
 	"sync"
 	"syscall"
 )
 
-// canTry says that the socket of a connection can be read and written without blocking.
-const canTry = true
+// unblock has a socket not block. None of net's does; but whoever calls Fd of the file that File returns, as middleware may to look at an
+// option, makes both block.
+func unblock(raw syscall.RawConn) error {
+	var failed error
+	err := raw.Control(func(fd uintptr) { failed = syscall.SetNonblock(int(fd), true) })
+	return cmp.Or(err, failed)
+}
 
-// socket writes to a file descriptor that does not block, as all of net's do not.
+// socket writes to a file descriptor that does not block, see unblock.
 type socket struct{ raw syscall.RawConn }
 
 // attempt is one system call: its arguments and what came of it.

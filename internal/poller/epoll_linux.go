@@ -2,6 +2,7 @@ package poller
 
 import (
 	"os"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/fanqie/tank-websocket-go-server/actor"
@@ -22,6 +23,8 @@ type epoll struct {
 	file  *os.File // of fd, for Go to wait for it
 	ended chan struct{}
 	ref   *actor.Ref[message]
+
+	closed atomic.Bool // the edge is to end
 
 	// Owned by the actor: what do is to do, and what came of it.
 	op      int
@@ -52,6 +55,7 @@ func newEpoll(ref *actor.Ref[message]) (*epoll, error) {
 
 // close ends it, and returns what is closed when its goroutine has ended. The actor calls it.
 func (e *epoll) close() <-chan struct{} {
+	e.closed.Store(true)
 	_ = e.file.Close()
 	return e.ended
 }
@@ -84,11 +88,14 @@ func (e *epoll) run(raw syscall.RawConn) {
 		n, err = syscall.EpollWait(int(fd), events[:], 0) // #nosec G115 -- it is a descriptor
 		return n > 0 || err != nil
 	}
-	for raw.Read(look) == nil && n > 0 { // else it is closed
+	for raw.Read(look) == nil && n > 0 { // else it is closed, or a signal came, or the system has no room to wait for it
 		numbers := make([]int32, n)
 		for i, event := range events[:n] {
 			numbers[i] = event.Fd
 		}
 		e.ref.Post(ready{e, numbers})
+	}
+	if !e.closed.Load() {
+		e.ref.Post(ended{e})
 	}
 }

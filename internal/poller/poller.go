@@ -82,6 +82,7 @@ type (
 		from    *epoll
 		numbers []int32
 	}
+	ended struct{ from *epoll } // from the edge, which something has kept from going on
 )
 
 // lobby is the actor's state: the sockets, each at its number. All its methods run in the actor.
@@ -126,7 +127,20 @@ func (l *lobby) arm(s *Socket) error {
 		l.sockets = append(l.sockets, s)
 		s.number = len(l.sockets)
 	}
-	return l.kernel.arm(s, true)
+	err := l.kernel.arm(s, true)
+	if err != nil { // it is not there, and the next time is the first
+		l.drop(s)
+	}
+	return err
+}
+
+// drop takes a socket's number away, if it has one.
+func (l *lobby) drop(s *Socket) {
+	if s.number > 0 {
+		l.sockets[s.number-1] = nil
+		l.free = append(l.free, s.number)
+		s.number = 0
+	}
 }
 
 // tell tells the owner that it need not wait any more, if it does.
@@ -154,16 +168,30 @@ func (m ready) handle(l *lobby) {
 }
 
 func (m forget) handle(l *lobby) {
-	if m.number > 0 {
-		l.sockets[m.number-1] = nil
-		l.free = append(l.free, m.number)
-		m.number = 0
-	}
+	l.drop(m.Socket)
 	if l.kernel == nil || len(l.free) < len(l.sockets) {
 		m.Reply(nil)
 		return
 	}
+	m.Reply(l.end())
+}
+
+func (m ended) handle(l *lobby) {
+	if m.from != l.kernel {
+		return
+	}
+	for _, s := range l.sockets {
+		if s != nil {
+			s.number = 0
+			s.tell()
+		}
+	}
+	l.end()
+}
+
+// end gives up the kernel's descriptor. The next socket that waits gets another one.
+func (l *lobby) end() <-chan struct{} {
 	ended := l.kernel.close()
 	l.kernel, l.sockets, l.free = nil, nil, nil
-	m.Reply(ended)
+	return ended
 }

@@ -215,6 +215,74 @@ func TestWithoutDescriptorsTheOwnerIsTold(t *testing.T) {
 	p.Forget(&e.Socket)
 }
 
+// refusing is a socket for which the kernel has no room at first, as when a user waits for too many (max_user_watches).
+type refusing struct {
+	syscall.RawConn
+	refusals int
+}
+
+func (r *refusing) Control(do func(fd uintptr)) error {
+	if r.refusals > 0 {
+		r.refusals--
+		do(^uintptr(0))
+		return nil
+	}
+	return r.RawConn.Control(do)
+}
+
+func TestSocketsThatTheKernelRefusesWaitLater(t *testing.T) {
+	p, l := poller.New(), listen(t)
+	e, other := newEnd(t, l), newEnd(t, l)
+	e.Raw = &refusing{e.Raw, 2}
+	for range 2 {
+		p.Wait(&e.Socket)
+		<-e.told
+	}
+	p.Wait(&e.Socket)
+	other.say(t, "hello")
+	p.Wait(&other.Socket)
+	<-other.told // long behind whoever cannot wait
+	if len(e.told) > 0 {
+		t.Error("it still cannot wait")
+	}
+	e.say(t, "hello")
+	<-e.told
+	p.Forget(&e.Socket)
+	p.Forget(&other.Socket)
+}
+
+// Nobody else would tell those who wait.
+func TestSocketsGoOnWhenTheEdgeEnds(t *testing.T) {
+	p, l := poller.New(), listen(t)
+	ends := make([]*end, 10)
+	for i := range ends {
+		ends[i] = newEnd(t, l)
+	}
+	before := descriptors(t)
+	for range 3 {
+		for _, e := range ends {
+			p.Wait(&e.Socket)
+		}
+		p.Break()
+		for i, e := range ends {
+			select {
+			case <-e.told:
+			case <-time.After(10 * time.Second):
+				t.Fatalf("connection %d still waits", i)
+			}
+		}
+	}
+	for _, e := range ends {
+		p.Wait(&e.Socket)
+		e.say(t, "hello")
+		<-e.told
+		p.Forget(&e.Socket)
+	}
+	if got := descriptors(t); got != before {
+		t.Errorf("%d descriptors, want %d", got, before)
+	}
+}
+
 // TestPollerStorm has many sockets come, wait, be told, be closed by either side and go, all at once.
 func TestPollerStorm(t *testing.T) {
 	p, l := poller.New(), listen(t)
