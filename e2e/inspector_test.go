@@ -149,6 +149,7 @@ func (p *page) waitFirst(name string) {
 }
 
 func TestInspectorShowsAnInstance(t *testing.T) {
+	t.Parallel()
 	x := inspect(t, 40)
 	light := open(t, x.server, "inspector", look{height: 1100})
 	dark := open(t, x.server, "inspector", look{dark: true, height: 1100})
@@ -194,6 +195,7 @@ func TestInspectorShowsAnInstance(t *testing.T) {
 }
 
 func TestInspectorShowsATopicAndAClient(t *testing.T) {
+	t.Parallel()
 	x := inspect(t, 40)
 	p := open(t, x.server, "inspector", look{height: 760})
 	p.waitFirst("news")
@@ -272,6 +274,7 @@ func TestInspectorPagesThroughAHundredThousandTopics(t *testing.T) {
 }
 
 func TestInspectorSaysWhenNobodyAnswersAndComesBack(t *testing.T) {
+	t.Parallel()
 	x := inspect(t, 10)
 	p := open(t, x.server, "inspector", look{})
 	p.waitFirst("news")
@@ -297,6 +300,7 @@ func TestInspectorSaysWhenNobodyAnswersAndComesBack(t *testing.T) {
 }
 
 func TestInspectorGoesWhereOneGoesWhateverIsInTheFilter(t *testing.T) {
+	t.Parallel()
 	x := inspect(t, 10)
 	p := open(t, x.server, "inspector", look{})
 	p.waitFirst("news")

@@ -218,6 +218,7 @@ func drawKeptStep(t *rapid.T) keptStep {
 
 // TestKeptGroupsKeepTheirPromises runs random programs over two and three instances.
 func TestKeptGroupsKeepTheirPromises(t *testing.T) {
+	t.Parallel() // its time is that of bubbles
 	rapid.Check(t, func(rt *rapid.T) {
 		size := rapid.IntRange(2, 3).Draw(rt, "instances")
 		steps := rapid.SliceOfN(rapid.Custom(drawKeptStep), 10, 60).Draw(rt, "steps")

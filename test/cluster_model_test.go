@@ -158,6 +158,7 @@ func drawGroupStep(t *rapid.T) groupStep {
 
 // TestGroupsKeepTheirPromises runs random programs over two and three instances.
 func TestGroupsKeepTheirPromises(t *testing.T) {
+	t.Parallel() // its time is that of bubbles
 	rapid.Check(t, func(rt *rapid.T) {
 		size := rapid.IntRange(2, 3).Draw(rt, "instances")
 		steps := rapid.SliceOfN(rapid.Custom(drawGroupStep), 10, 60).Draw(rt, "steps")

@@ -62,6 +62,7 @@ type losing struct {
 
 // TestLossesAreToldExactly runs random programs of publications to clients that read now and then.
 func TestLossesAreToldExactly(t *testing.T) {
+	t.Parallel() // its time is that of bubbles
 	rapid.Check(t, func(rt *rapid.T) {
 		policy := uniform([]tank.OutboxPolicy{tank.OutboxDropOldest, tank.OutboxKeepLatest}).Draw(rt, "policy")
 		steps := lossSteps.Draw(rt, "steps")

@@ -30,6 +30,7 @@ import (
 // TestModel runs random programs of steps against an instance and a model of it, each in a bubble of its own. After each
 // step, when everything has come to rest, everything observable has to agree. model_actions_test.go has the steps.
 func TestModel(t *testing.T) {
+	t.Parallel() // its time is that of bubbles
 	rapid.Check(t, func(rt *rapid.T) {
 		policy := uniform([]tank.OutboxPolicy{tank.OutboxClose, tank.OutboxClose, tank.OutboxDropOldest, tank.OutboxKeepLatest}).Draw(rt, "policy")
 		program := programs.Draw(rt, "program")

@@ -74,6 +74,7 @@ type visits struct {
 
 // TestPresenceAsInTheModel runs random programs of users who come and go.
 func TestPresenceAsInTheModel(t *testing.T) {
+	t.Parallel() // its time is that of bubbles
 	rapid.Check(t, func(rt *rapid.T) {
 		steps := presenceSteps.Draw(rt, "steps")
 		var failure error

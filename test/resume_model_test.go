@@ -55,6 +55,7 @@ func (w *world) serve() {
 // TestNothingIsMissedOrSaidToBe runs random programs of publications, cuts, resumes, pauses, evictions, resets and restarts. Whoever is
 // told that it has recovered gets each message once and in order; whoever is not has missed something, or cannot know.
 func TestNothingIsMissedOrSaidToBe(t *testing.T) {
+	t.Parallel() // its time is that of bubbles
 	rapid.Check(t, func(rt *rapid.T) {
 		steps := rapid.SliceOfN(rapid.Custom(drawResumeStep), 10, 60).Draw(rt, "steps")
 		var failure string

@@ -59,6 +59,7 @@ type holders struct {
 
 // TestCredentialsAsInTheModel runs random programs of clients whose credentials expire.
 func TestCredentialsAsInTheModel(t *testing.T) {
+	t.Parallel() // its time is that of bubbles
 	rapid.Check(t, func(rt *rapid.T) {
 		steps := tokenSteps.Draw(rt, "steps")
 		var failure error
