@@ -100,8 +100,8 @@ func (m *Manager) Stats() Stats {
 		LingeringTopics: m.hub.LingeringTopics(),
 		Accepted:        m.hub.Accepted(),
 		Refused:         m.counters.refused.Load(),
-		MessagesIn:      c.MessagesIn.Load(),
-		BytesIn:         c.BytesIn.Load(),
+		MessagesIn:      c.In.Messages(),
+		BytesIn:         c.In.Bytes(),
 		MessagesIgnored: m.counters.ignored.Load(),
 		Published:       uint64(m.histograms.batchMessages.Sum()), // #nosec G115 -- a count
 		MessagesOut:     c.Out.Messages(),

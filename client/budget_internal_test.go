@@ -13,7 +13,7 @@ func TestBudgetCallsOncePerLook(t *testing.T) {
 	calls := 0
 	opts := &Options{Counters: &Counters{}, Budget: budget.New(1000, func() { calls++ })}
 	queue := func(bytes int) *Client {
-		c := &Client{opts: opts, written: new(written)}
+		c := &Client{opts: opts, written: new(tally)}
 		c.out.outbox.add(wire.NewBatch(make([]byte, bytes), 0), bytes)
 		c.hold()
 		return c
@@ -49,7 +49,7 @@ func TestBudgetIsCheckedWhenTheSlotsAreGivenBack(t *testing.T) {
 	opts.Budget = budget.New(20_000, func() { calls++ })
 	b := wire.NewBatch(make([]byte, 10), 1)
 	queue := func(batches int) *Client {
-		c := &Client{opts: opts, written: new(written)}
+		c := &Client{opts: opts, written: new(tally)}
 		c.ref = actor.Spawn(actor.Options{}, c.receive)
 		c.out.writing = true // for ever
 		for range batches {

@@ -31,14 +31,13 @@ type Options struct {
 
 // Counters are summed over all clients that share Options. Any goroutine may read them.
 type Counters struct {
-	MessagesIn atomic.Uint64 // data messages received
-	BytesIn    atomic.Uint64 // bytes of those, headers and compression aside
-	Out        Out
-	Dropped    atomic.Uint64 // data messages that were meant for a client and never written to its socket
-	Lost       atomic.Uint64 // of those, the ones that a notice to the client names
-	Evicted    atomic.Uint64 // clients closed because too much was queued, see SlowFault
-	Throttled  atomic.Uint64 // data messages that were received later because of Options.Messages
-	Waits      atomic.Uint64 // times that a writer edge waited for a full socket
+	In        Tally         // data messages received, and their bytes, headers and compression aside
+	Out       Tally         // data messages written to sockets, and all bytes written, headers included
+	Dropped   atomic.Uint64 // data messages that were meant for a client and never written to its socket
+	Lost      atomic.Uint64 // of those, the ones that a notice to the client names
+	Evicted   atomic.Uint64 // clients closed because too much was queued, see SlowFault
+	Throttled atomic.Uint64 // data messages that were received later because of Options.Messages
+	Waits     atomic.Uint64 // times that a writer edge waited for a full socket
 }
 
 // Owner hears what becomes of a client.
@@ -84,7 +83,7 @@ type Client struct {
 	opts    *Options
 	ref     *actor.Ref[message]
 	try     tryWriter // for writes that do not block; nil when the connection has none
-	written *written  // counts what is written
+	written *tally    // counts what is written
 
 	// For any goroutine.
 	queued  atomic.Int64            // bytes of the frames accepted and not yet written
@@ -128,9 +127,9 @@ type Client struct {
 // New makes a client of an upgraded connection. Nothing is read before Read is called, which the caller has to do, in a
 // goroutine for itself; or Cut, if the client is not wanted after all.
 func New(conn *Conn, opts *Options, owner Owner) *Client {
-	c := &Client{opts: opts, try: conn.try, encoding: conn.encoding(), written: opts.Counters.Out.part(), conn: conn, owner: owner}
+	c := &Client{opts: opts, try: conn.try, encoding: conn.encoding(), written: opts.Counters.Out.part(writtenTogether), conn: conn, owner: owner}
 	c.seen() // having just connected
-	conn.reader.client = c
+	conn.reader.client, conn.received = c, opts.Counters.In.part(1)
 	c.ref = actor.Spawn(actor.Options{OnPanic: c.panicked}, c.receive)
 	return c
 }

@@ -148,8 +148,8 @@ func (c *Client) endMessage(raw []byte) {
 	case !m.binary && !utf8.Valid(data[m.valid:]):
 		c.fail(wire.NotUTF8, ProtocolFault, errNotUTF8)
 	default:
-		c.opts.Counters.MessagesIn.Add(1)
-		c.opts.Counters.BytesIn.Add(uint64(len(data)))
+		c.conn.received.messages.Add(1)
+		c.conn.received.bytes.Add(uint64(len(data)))
 		c.hand(data, m.binary, events)
 	}
 }

@@ -14,7 +14,7 @@ import (
 func TestOutboxAgainstAModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		opts := &Options{Counters: &Counters{}, Budget: budget.New(0, nil)}
-		c := &Client{opts: opts, written: new(written)}
+		c := &Client{opts: opts, written: new(tally)}
 		o := &c.out.outbox
 		var begun, waiting []*wire.Batch
 		check := func() {

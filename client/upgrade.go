@@ -50,6 +50,8 @@ type Conn struct {
 	try    tryWriter // raw, for writes of the actor's that do not block; nil when raw cannot
 	reader *reader
 
+	received *tally // counts what is received; set with the reader's client
+
 	writeBuffer int  // bytes; see Client.piece
 	deflate     bool // permessage-deflate was negotiated, without context takeover in either direction
 	v2          bool // tank.v2 was negotiated
