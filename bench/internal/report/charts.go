@@ -13,10 +13,13 @@ type chartFile struct{ name, svg string }
 
 // charts draws what there are results for.
 func (r *Results) charts() []chartFile {
-	var list []chartFile
-	if r.is(curvesMode) {
+	switch {
+	case r.is(curvesMode):
 		return r.curveCharts()
+	case r.is(coresMode): // two columns are no chart
+		return nil
 	}
+	var list []chartFile
 	if svg := r.deliveries(); svg != "" {
 		list = append(list, chartFile{"deliveries.svg", svg})
 	}
