@@ -19,7 +19,8 @@ const tryFlags = syscall.MSG_DONTWAIT | syscall.MSG_NOSIGNAL
 func rawWrite(fd int, p []byte) (n int, err error) {
 	var sent uintptr
 	var errno syscall.Errno
-	if data := unsafe.SliceData(p); len(p) <= longWrite {
+	data := unsafe.SliceData(p) // #nosec G103 -- for a system call
+	if len(p) <= longWrite {
 		sent, _, errno = syscall.RawSyscall6(syscall.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(data)), uintptr(len(p)), tryFlags, 0, 0) // #nosec G103 G115 -- the system call takes a pointer, and a descriptor
 	} else {
 		sent, _, errno = syscall.Syscall6(syscall.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(data)), uintptr(len(p)), tryFlags, 0, 0) // #nosec G103 G115 -- the system call takes a pointer, and a descriptor
