@@ -122,20 +122,26 @@ func (p prometheusServer) query(expr string) []sample {
 func (i *instance) traffic() (stop func()) {
 	ws, asks := i.subscribe("ann", "news"), i.dialV2("bob")
 	ctx, cancel := context.WithCancel(context.Background())
-	var wg sync.WaitGroup
-	wg.Go(func() {
+	reading, endReading := context.WithCancel(context.Background()) // which closes the connection, so it ends last
+	var writer, reader sync.WaitGroup
+	writer.Go(func() {
 		for tick := time.Tick(time.Millisecond); ctx.Err() == nil; <-tick {
 			i.publish("news", "hello", ws)
 			i.send(ws, "nobody handles this")
 			i.send(asks, `{"id":1,"msg":"a request"}`)
 		}
 	})
-	wg.Go(func() {
-		for ctx.Err() == nil {
-			_, _, _ = asks.Read(ctx)
+	reader.Go(func() {
+		for reading.Err() == nil {
+			_, _, _ = asks.Read(reading)
 		}
 	})
-	return func() { cancel(); wg.Wait() }
+	return func() {
+		cancel()
+		writer.Wait()
+		endReading()
+		reader.Wait()
+	}
 }
 
 // TestARealPrometheusShowsTheDashboard asks it every question that the dashboard would ask, with honor_labels and without,
