@@ -10,3 +10,6 @@ var (
 
 // instant is the time since 1970 by a clock that nobody has set since the program began. It is read faster than time.Now.
 func instant() time.Duration { return startedInstant + time.Since(started) }
+
+// instantOf is what instant returned at a time.
+func instantOf(at time.Time) time.Duration { return startedInstant + at.Sub(started) }

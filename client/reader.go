@@ -139,7 +139,7 @@ func (r *reader) receive() error {
 	default:
 		return cutOff{err}
 	}
-	r.note(startedInstant + r.client.seen().Sub(started))
+	r.note(instantOf(r.client.seen()))
 	r.pace(n, int(r.frames))
 	r.frames = 0
 	if long {

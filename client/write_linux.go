@@ -16,17 +16,13 @@ const tryFlags = syscall.MSG_DONTWAIT | syscall.MSG_NOSIGNAL
 // rawWrite writes to a socket what that takes at once, without telling Go's scheduler. That takes the processor away from goroutines
 // in system calls that last. Such a write does not last; but it makes a peer runnable, and so is just where the system may run something
 // else for some milliseconds, after which the goroutine would have to queue up for a processor.
-func rawWrite(fd int, p []byte) (n int, err error) {
-	var sent uintptr
-	var errno syscall.Errno
-	data := unsafe.SliceData(p) // #nosec G103 -- for a system call
-	if len(p) <= longWrite {
-		sent, _, errno = syscall.RawSyscall6(syscall.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(data)), uintptr(len(p)), tryFlags, 0, 0) // #nosec G103 G115 -- the system call takes a pointer, and a descriptor
-	} else {
-		sent, _, errno = syscall.Syscall6(syscall.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(data)), uintptr(len(p)), tryFlags, 0, 0) // #nosec G103 G115 -- the system call takes a pointer, and a descriptor
+func rawWrite(fd int, p []byte) (int, error) {
+	if len(p) > longWrite {
+		return syscall.SendmsgN(fd, p, nil, nil, tryFlags)
 	}
+	n, _, errno := syscall.RawSyscall6(syscall.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), tryFlags, 0, 0) // #nosec G103 G115 -- the system call takes a pointer, and a descriptor
 	if errno != 0 {
 		return 0, errno
 	}
-	return int(sent), nil // #nosec G115 -- at most len(p)
+	return int(n), nil // #nosec G115 -- at most len(p)
 }
