@@ -655,9 +655,7 @@ func (m *model) doFlood(p *player, s step) {
 func (p *player) ping(n int) {
 	p.put(nil)
 	each := int64(time.Second/time.Microsecond) / int64(modelLimits.PingsPerSecond)
-	if time.Now().UnixMilli()-p.busyAt.Load() >= 100 {
-		p.behind.Store(0)
-	}
+	p.sends()
 	var sent []byte
 	for range n {
 		payload := fmt.Sprint(len(p.pings))

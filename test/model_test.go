@@ -648,10 +648,17 @@ func (p *player) put(b []byte) {
 }
 
 func (p *player) write(b []byte) {
-	if now := time.Now().UnixMilli(); len(b) > 0 && now-p.busyAt.Swap(now) >= 100 {
-		p.behind.Store(0)
+	if len(b) > 0 {
+		p.sends()
 	}
 	p.peer.write(b)
+}
+
+// sends takes note that something is sent. Behind a pause the instance has caught up.
+func (p *player) sends() {
+	if now := time.Now().UnixMilli(); now-p.busyAt.Swap(now) >= 100 {
+		p.behind.Store(0)
+	}
 }
 
 // say sends a text message. effect is what it does when the instance looks at it.
