@@ -261,7 +261,8 @@ func TestAFrozenPageIsTooSlow(t *testing.T) {
 	t.Parallel()
 	t.Run("drop", func(t *testing.T) {
 		t.Parallel()
-		r := openRoom(t, tank.WithOutboxPolicy(tank.OutboxDropOldest), longHeartbeat)
+		patient := tank.WithLimits(tank.Limits{WriteTimeout: time.Minute})
+		r := openRoom(t, tank.WithOutboxPolicy(tank.OutboxDropOldest), patient, longHeartbeat)
 		n := r.publishTooMuch()
 		r.seesTwo("while bob is frozen")
 		r.frozen.signal(syscall.SIGCONT, "renderer")
@@ -286,7 +287,13 @@ func TestAFrozenPageIsTooSlow(t *testing.T) {
 		r.bob.wait(`told_.length > 1`)
 		r.publish(n, "")
 		r.bob.hasAll(n + 1)
-		if why := eval[string](r.bob, `told_[1].why + " " + states_.find(({ state }) => state === "waiting").code`); why != "evicted 1013" {
+		if evicted := r.m.Stats().Evicted; evicted != 1 {
+			t.Errorf("%d clients were evicted", evicted)
+		}
+		switch why := eval[string](r.bob, `told_[1].why + " " + states_.find(({ state }) => state === "waiting").code`); why {
+		case "evicted 1013":
+		case "evicted 1006": // the system's buffer ends within a message, and has no room for a close frame
+		default:
 			t.Errorf("bob is told %s", why)
 		}
 		r.ann.wait(`here_.length > 1`)
