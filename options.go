@@ -246,7 +246,8 @@ func WithCompression(level, threshold int) Option {
 // WithPoller says whether idle connections, from which nothing comes, wait together in one goroutine, or each in a goroutine of its own.
 // Together they take little more than half of the memory. A connection from which something comes has a goroutine either way, so there
 // is nothing to gain where each connection sends something all the time. To wait together needs Linux, and connections that are mere TCP
-// or Unix sockets: on other systems, and with TLS in this process, each connection has its goroutine in any case. Default: true.
+// or Unix sockets: on other systems, and with TLS in this process, each connection has its goroutine in any case. Stats.Parked counts those
+// that wait together. Default: true.
 func WithPoller(on bool) Option {
 	return func(c *config) { c.poller = on }
 }

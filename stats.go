@@ -50,6 +50,7 @@ type Stats struct {
 	State           State         `json:"state"`
 	Clients         int           `json:"clients"`
 	ClientsV2       int           `json:"clients_v2"`       // of them, those that speak tank.v2
+	Parked          int           `json:"parked"`           // clients from which nothing comes, and that wait together; see WithPoller
 	Topics          int           `json:"topics"`           // that have subscribers, or keep messages
 	LingeringTopics int           `json:"lingering_topics"` // that have neither, and live on for a while; see docs/history.md
 	Accepted        uint64        `json:"accepted"`         // requests that became a connection
@@ -96,6 +97,7 @@ func (m *Manager) Stats() Stats {
 		State:           State(m.hub.State()),
 		Clients:         m.GetClientCount(),
 		ClientsV2:       m.hub.SessionsV2(),
+		Parked:          m.parked(),
 		Topics:          m.hub.Topics(),
 		LingeringTopics: m.hub.LingeringTopics(),
 		Accepted:        m.hub.Accepted(),
@@ -129,6 +131,14 @@ func (m *Manager) Stats() Stats {
 		PanicsRecovered: m.counters.panicsRecovered.Load(),
 		Uptime:          m.hub.Uptime(),
 	}
+}
+
+// parked returns how many clients the poller waits for.
+func (m *Manager) parked() int {
+	if p := m.clientOptions.Poller; p != nil {
+		return p.Waiting()
+	}
+	return 0
 }
 
 // GetClientCount returns the number of connected clients, including those that are being closed, for up to the close

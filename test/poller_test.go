@@ -73,7 +73,7 @@ func eventually(t *testing.T, what string, is func() bool) {
 func TestOneOfManyTalks(t *testing.T) {
 	for _, polled := range []bool{true, false} {
 		t.Run(fmt.Sprint("poller=", polled), func(t *testing.T) {
-			_, dial, readers := talkers(t, tank.WithPoller(polled))
+			m, dial, readers := talkers(t, tank.WithPoller(polled))
 			crowd := make([]*talker, 400)
 			for i := range crowd {
 				crowd[i] = dial()
@@ -82,7 +82,8 @@ func TestOneOfManyTalks(t *testing.T) {
 			if polled && runtime.GOOS == "linux" {
 				want = 0
 			}
-			eventually(t, "idle connections keep their goroutines, or lose them", func() bool { return readers() == want })
+			atRest := func() bool { return readers() == want && m.Stats().Parked == len(crowd)-want }
+			eventually(t, "idle connections keep their goroutines, or lose them", atRest)
 			stop := make(chan struct{})
 			var talking sync.WaitGroup
 			talking.Go(func() {
@@ -108,7 +109,7 @@ func TestOneOfManyTalks(t *testing.T) {
 			}
 			close(stop)
 			talking.Wait()
-			eventually(t, "idle connections keep their goroutines, or lose them", func() bool { return readers() == want })
+			eventually(t, "idle connections keep their goroutines, or lose them", atRest)
 		})
 	}
 }
@@ -174,7 +175,7 @@ func TestShutdownWakesWhoeverWaits(t *testing.T) {
 	}
 	m.Shutdown(context.Background())
 	answering.Wait()
-	if n := readers(); n != 0 {
-		t.Errorf("%d readers are left", n)
+	if n, parked := readers(), m.Stats().Parked; n != 0 || parked != 0 {
+		t.Errorf("%d readers are left, and %d connections are parked", n, parked)
 	}
 }

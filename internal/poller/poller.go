@@ -11,6 +11,7 @@ package poller
 import (
 	"context"
 	"iter"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/fanqie/tank-websocket-go-server/actor"
@@ -38,7 +39,10 @@ type Socket struct {
 // Poller is the handle of a poller. It is safe for concurrent use.
 //
 // It has a descriptor and a goroutine while there are sockets that it was given by Wait and not by Forget.
-type Poller struct{ ref *actor.Ref[message] }
+type Poller struct {
+	ref     *actor.Ref[message]
+	waiting atomic.Int64 // sockets whose owners are to be told. Written by the actor
+}
 
 // New makes a Poller, or returns nil where the system has none.
 func New() *Poller {
@@ -67,6 +71,9 @@ func (p *Poller) Forget(s *Socket) {
 		<-ended
 	}
 }
+
+// Waiting returns for how many sockets it waits. It never blocks.
+func (p *Poller) Waiting() int { return int(p.waiting.Load()) }
 
 // message is what the actor understands.
 type message interface{ handle(*lobby) }
@@ -102,8 +109,9 @@ func (l *lobby) receive(mail iter.Seq[message]) {
 func (m wait) handle(l *lobby) {
 	s := m.Socket
 	s.waiting = true
+	l.poller.waiting.Add(1)
 	if s.released || l.arm(s) != nil {
-		s.tell()
+		l.tell(s)
 	}
 }
 
@@ -143,17 +151,18 @@ func (l *lobby) drop(s *Socket) {
 	}
 }
 
-// tell tells the owner that it need not wait any more, if it does.
-func (s *Socket) tell() {
+// tell tells a socket's owner that it need not wait any more, if it does.
+func (l *lobby) tell(s *Socket) {
 	if s.waiting {
 		s.waiting = false
+		l.poller.waiting.Add(-1)
 		go s.Owner.Readable()
 	}
 }
 
-func (m release) handle(*lobby) {
+func (m release) handle(l *lobby) {
 	m.released = true
-	m.tell()
+	l.tell(m.Socket)
 }
 
 func (m ready) handle(l *lobby) {
@@ -162,7 +171,7 @@ func (m ready) handle(l *lobby) {
 	}
 	for _, n := range m.numbers {
 		if s := l.sockets[n-1]; s != nil { // it may be another one by now, whose owner looks for nothing
-			s.tell()
+			l.tell(s)
 		}
 	}
 }
@@ -183,7 +192,7 @@ func (m ended) handle(l *lobby) {
 	for _, s := range l.sockets {
 		if s != nil {
 			s.number = 0
-			s.tell()
+			l.tell(s)
 		}
 	}
 	l.end()

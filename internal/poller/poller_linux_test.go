@@ -237,13 +237,16 @@ func TestSocketsThatTheKernelRefusesWaitLater(t *testing.T) {
 	for range 2 {
 		p.Wait(&e.Socket)
 		<-e.told
+		if n := p.Waiting(); n != 0 {
+			t.Errorf("%d wait", n)
+		}
 	}
 	p.Wait(&e.Socket)
 	other.say(t, "hello")
 	p.Wait(&other.Socket)
 	<-other.told // long behind whoever cannot wait
-	if len(e.told) > 0 {
-		t.Error("it still cannot wait")
+	if len(e.told) > 0 || p.Waiting() != 1 {
+		t.Errorf("it still cannot wait; %d wait", p.Waiting())
 	}
 	e.say(t, "hello")
 	<-e.told
@@ -270,6 +273,9 @@ func TestSocketsGoOnWhenTheEdgeEnds(t *testing.T) {
 			case <-time.After(10 * time.Second):
 				t.Fatalf("connection %d still waits", i)
 			}
+		}
+		if n := p.Waiting(); n != 0 {
+			t.Errorf("%d still wait", n)
 		}
 	}
 	for _, e := range ends {
@@ -323,5 +329,8 @@ func TestPollerStorm(t *testing.T) {
 		})
 	}
 	all.Wait()
+	if n := p.Waiting(); n != 0 {
+		t.Errorf("%d wait", n)
+	}
 	t.Log(told.Load(), "times somebody was told")
 }

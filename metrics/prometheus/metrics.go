@@ -84,6 +84,8 @@ var statMetrics = []statMetric{
 		func(s tank.Stats) float64 { return float64(s.Clients) }),
 	gauge("v2_clients", "Connected clients that speak tank.v2.",
 		func(s tank.Stats) float64 { return float64(s.ClientsV2) }),
+	gauge("parked_clients", "Connected clients from which nothing comes, and that wait together for that.",
+		func(s tank.Stats) float64 { return float64(s.Parked) }),
 	gauge("present_users", "Users who are in topics that know who is in them, counted once for each topic.",
 		func(s tank.Stats) float64 { return float64(s.Present) }),
 	gauge("topics", "Topics that have subscribers or keep messages.",

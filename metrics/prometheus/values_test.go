@@ -157,6 +157,9 @@ func TestValuesAreThoseOfStats(t *testing.T) {
 	if got := number(of(families["tank_uptime_seconds"], "chat")); got <= 0 || got > s.Uptime.Seconds() {
 		t.Errorf("tank_uptime_seconds is %v; a moment later it was %v", got, s.Uptime)
 	}
+	if got := number(of(families["tank_parked_clients"], "chat")); got != float64(s.Parked) {
+		t.Errorf("tank_parked_clients is %v, want %d", got, s.Parked)
+	}
 	if got := number(of(families["tank_outbox_memory_bytes"], "chat")); got != float64(s.OutboxMemory) {
 		t.Errorf("tank_outbox_memory_bytes is %v, want %d", got, s.OutboxMemory)
 	}
@@ -309,6 +312,9 @@ func TestHistogramsAreThoseOfTheInstance(t *testing.T) {
 	}
 }
 
+// metricsOfEach is how many metrics there are of an instance.
+const metricsOfEach = 42
+
 func TestNothingForLintersToFind(t *testing.T) {
 	i := eventful(t)
 	registry := prometheus.NewPedanticRegistry()
@@ -321,8 +327,8 @@ func TestNothingForLintersToFind(t *testing.T) {
 	for _, p := range problems {
 		t.Errorf("%s: %s", p.Metric, p.Text)
 	}
-	if n, err := testutil.GatherAndCount(registry); err != nil || n != 2*41 {
-		t.Errorf("gathered %d metrics (%v), want 41 of each instance", n, err)
+	if n, err := testutil.GatherAndCount(registry); err != nil || n != 2*metricsOfEach {
+		t.Errorf("gathered %d metrics (%v), want %d of each instance", n, err, metricsOfEach)
 	}
 }
 
