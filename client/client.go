@@ -104,7 +104,7 @@ type Client struct {
 	// For any goroutine.
 	alive      atomic.Bool                // something was read, or a message returned by the owner, since the last ping
 	taking     atomic.Bool                // a socket that was full has taken something since the last ping
-	holding    atomic.Uint32              // what the reader does with a complete message: notHolding, or another; then it cannot see pongs
+	holding    atomic.Uint32              // what the reader does with a message: notHolding, or another; then it cannot see pongs
 	heldUp     atomic.Bool                // the owner was busy with a message for longer than busyAfter since the last ping
 	pinging    atomic.Bool                // a ping waits for its turn
 	emptied    atomic.Bool                // what waited was discarded, and nothing will wait any more

@@ -29,6 +29,7 @@ type owner struct {
 	failed     chan client.Fault
 	gone       chan string
 	readerDone atomic.Bool
+	paused     atomic.Int64 // calls of Paused
 }
 
 func newOwner() *owner {
@@ -46,7 +47,7 @@ func (o *owner) Received(data []byte, binary bool) {
 	o.received <- fmt.Sprintf("%v %s", binary, data)
 	<-o.hold
 }
-func (o *owner) Paused()                        {}
+func (o *owner) Paused()                        { o.paused.Add(1) }
 func (o *owner) Failed(f client.Fault, _ error) { o.failed <- f }
 func (o *owner) Gone(code int, reason string)   { o.gone <- fmt.Sprint(code, " ", reason) }
 func (o *owner) CloseBegun()                    {}
@@ -492,6 +493,29 @@ func TestReapSparesWhoeverShowedASignOfLifeOrCannotBeHeard(t *testing.T) {
 	}
 }
 
+// While fragments wait for the rate, a pong would wait behind them.
+func TestReapSparesWhoseFragmentsWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPairOn(t, func(_ *pair, l net.Listener) net.Listener { return opaque{l} }, 1000, func(o *client.Options) {
+			o.Messages = client.Rate{PerSecond: 1, Burst: 1}
+		})
+		io.WriteString(p.conn, unfinished(2*64))
+		for wait := time.Second; wait > 0; wait -= 100 * time.Millisecond {
+			synctest.Wait()
+			p.Ping()
+			p.Reap() // cannot be heard
+			time.Sleep(100 * time.Millisecond)
+		}
+		synctest.Wait()
+		p.Reap() // just back
+		p.expectFaults(t)
+		p.Ping()
+		p.Reap()
+		p.expectFaults(t, client.HeartbeatFault)
+		<-p.gone
+	})
+}
+
 func TestWriteThatDoesNotBlockIsNoSignOfLife(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPair(t, 1000, nil)
@@ -557,27 +581,78 @@ func TestMessagesAreJoinedUpToTheWriteBuffer(t *testing.T) {
 	})
 }
 
-// A peer that sends many messages is read from more slowly. Its pings, which keep to their rate, wait behind these, and come all at once.
+// What the owner has put off comes before the answer to a ping: a peer that has the pong knows that all before it was looked at.
+func TestOwnerPausesBeforeAPong(t *testing.T) {
+	eachKind(t, func(t *testing.T, newPair func(*testing.T, int, func(*client.Options)) *pair) {
+		p := newPair(t, 1000, nil)
+		p.hold = make(chan struct{})
+		go io.WriteString(p.conn, masked(1, "before")+masked(9, "?")+masked(1, "behind"))
+		<-p.received
+		before := p.paused.Load()
+		p.hold <- struct{}{}
+		if got := <-p.received; got != "false behind" {
+			t.Errorf("got %q", got)
+		}
+		if paused := p.paused.Load() - before; paused != 1 {
+			t.Errorf("the owner paused %d times between two messages, want once, for the ping", paused)
+		}
+		p.expectFrames(t, "\x8a\x01?")
+		close(p.hold)
+		p.conn.Close()
+		<-p.gone
+	})
+}
+
+// The fragments of a message that wait for the rate do not make the message wait for as long again.
+func TestManyFragmentsWaitOnce(t *testing.T) {
+	limit := func(o *client.Options) { o.Messages = client.Rate{PerSecond: 1, Burst: 1} }
+	eachKind(t, func(t *testing.T, newPair func(*testing.T, int, func(*client.Options)) *pair) {
+		p := newPair(t, 1000, limit)
+		began := time.Now()
+		go io.WriteString(p.conn, unfinished(2*64-1)+masked(0, ""))
+		<-p.received
+		if took := time.Since(began); took != 2*time.Second { // three events, the first of which is free: 64 fragments twice, and a message
+			t.Errorf("the message took %v", took)
+		}
+		p.conn.Close()
+		<-p.gone
+	})
+}
+
+// A peer that sends many messages, or a message in many fragments, is read from more slowly. Its pings, which keep to their rate, wait
+// behind these, and come all at once.
 func TestPingsBehindManyMessagesAreNotTooMany(t *testing.T) {
 	limit := func(o *client.Options) {
 		o.Messages, o.Pings = client.Rate{PerSecond: 20, Burst: 1}, client.Rate{PerSecond: 10, Burst: 5}
 	}
-	eachKind(t, func(t *testing.T, newPair func(*testing.T, int, func(*client.Options)) *pair) {
-		p := newPair(t, 1000, limit)
-		go io.Copy(io.Discard, p.conn)
-		go func() {
-			io.WriteString(p.conn, strings.Repeat(masked(1, "m"), 60)) // which take 3 s
-			for range 25 {
-				io.WriteString(p.conn, masked(9, ""))
-				time.Sleep(110 * time.Millisecond)
-			}
-		}()
-		time.Sleep(4 * time.Second)
-		p.expectFaults(t)
-		go io.WriteString(p.conn, strings.Repeat(masked(9, ""), 10)) // and none of that time is left
-		synctest.Wait()
-		p.expectFaults(t, client.PingFault)
-		p.conn.Close()
-		<-p.gone
-	})
+	for what, frames := range map[string]string{ // 60 events, which take 3 s
+		"messages":  strings.Repeat(masked(1, "m"), 60),
+		"fragments": unfinished(60*64-1) + masked(0, ""),
+	} {
+		t.Run(what, func(t *testing.T) {
+			eachKind(t, func(t *testing.T, newPair func(*testing.T, int, func(*client.Options)) *pair) {
+				p := newPair(t, 1000, limit)
+				go io.Copy(io.Discard, p.conn)
+				go func() {
+					io.WriteString(p.conn, frames)
+					for range 25 {
+						io.WriteString(p.conn, masked(9, ""))
+						time.Sleep(110 * time.Millisecond)
+					}
+				}()
+				time.Sleep(4 * time.Second)
+				p.expectFaults(t)
+				go io.WriteString(p.conn, strings.Repeat(masked(9, ""), 10)) // and none of that time is left
+				synctest.Wait()
+				p.expectFaults(t, client.PingFault)
+				p.conn.Close()
+				<-p.gone
+			})
+		})
+	}
+}
+
+// unfinished is a message of which so many fragments have come behind its first, and not the last.
+func unfinished(n int) string {
+	return string(wstest.Masked(wstest.Text, "m")) + strings.Repeat(string(wstest.Masked(0, "")), n)
 }

@@ -40,9 +40,10 @@ const eventFrames = 64
 
 // chargeFrames counts eventFrames frames against the rate of messages, in the middle of one.
 func (c *Client) chargeFrames() {
-	if c.wait(instant(), 1) {
+	began := instant()
+	if c.wait(began, 1) {
 		c.late = true
-		c.conn.reader.last = instant()
+		c.looksAgain(began, instant())
 	}
 }
 
@@ -72,8 +73,8 @@ func (c *Client) ponged() {
 	}
 }
 
-// isLate reports whether the ping at hand may be one that came while the reader held messages. There are as many of those as the rate allows
-// in that time.
+// isLate reports whether the ping at hand may be one that came while the reader held messages, or fragments. There are as many of those as
+// the rate allows in that time.
 func (c *Client) isLate() bool {
 	if c.opts.Pings == (Rate{}) {
 		return false

@@ -63,7 +63,7 @@ func (c *Client) readerEnds(err error) {
 
 var errAborted error = &actor.PanicError{Value: "a callback ended the reader's goroutine"}
 
-// What the reader does with a complete message: nothing, wait until the rate allows it, or wait for the owner to return it.
+// What the reader does with a message: nothing, wait until the rate allows it or more of it, or wait for the owner to return it.
 const (
 	notHolding uint32 = iota
 	holdingRate
@@ -79,7 +79,6 @@ func (c *Client) hand(data []byte, binary bool, events int) {
 	began := c.conn.reader.last
 	called := began
 	defer func() { c.returned(began, called) }()
-	c.holding.Store(holdingRate)
 	if c.throttle(began, events) {
 		called = instant()
 	}
@@ -100,18 +99,23 @@ func (c *Client) greet(greet func()) {
 // mostBehind is how far behind a reader may be for all pings of that time to come at once.
 const mostBehind = 30 * time.Minute
 
-// returned ends what the reader held since began: the owner has returned, which was called then or later. Meanwhile pongs were not seen,
-// so the heartbeat had to look away; and now the peer is given the time of a full heartbeat to show itself.
+// returned ends what the reader held since began: the owner has returned, which was called then or later.
 func (c *Client) returned(began, called time.Duration) {
 	now := instant()
+	if now-called > busyAfter {
+		c.heldUp.Store(true)
+	}
+	c.looksAgain(began, now)
+}
+
+// looksAgain ends what the reader held since began. Meanwhile pings and pongs were not seen, so the heartbeat had to look away; and now the
+// peer is given the time of a full heartbeat to show itself.
+func (c *Client) looksAgain(began, now time.Duration) {
 	took := now - began
 	c.behind = int32(min(int64(c.behind)+took.Microseconds(), mostBehind.Microseconds())) // #nosec G115 -- it fits
 	c.conn.reader.last = now
 	if took > busyAfter {
 		c.pingedAt.Store(0)
-		if now-called > busyAfter {
-			c.heldUp.Store(true)
-		}
 	}
 	c.alive.Store(true)
 	c.holding.Store(notHolding)
@@ -137,6 +141,7 @@ func (c *Client) wait(now time.Duration, events int) (early bool) {
 	left := c.messages.takeAt(now, c.opts.Messages, events)
 	early = left > 0
 	if early {
+		c.holding.Store(holdingRate)
 		c.owner.Paused()
 	}
 	for ; left > 0 && !c.Closing(); left -= closingCheck {

@@ -1,6 +1,7 @@
 package test
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -155,29 +156,41 @@ func TestClientStats(t *testing.T) {
 	})
 }
 
-// TestRTTIsThePeersAndNotTheHandlers: the pongs of a peer wait while a message handler is busy with what it said.
+// TestRTTIsThePeersAndNotTheHandlers: the pongs of a peer wait while a message handler is busy with what it said, or the rate makes what
+// it said wait.
 func TestRTTIsThePeersAndNotTheHandlers(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		s := serve(t, tank.WithHeartbeat(10*time.Second, 5*time.Second),
-			tank.WithMessageHandler(func(*tank.Client, tank.Message) { time.Sleep(25 * time.Second) }))
-		p := s.connect(handshake{path: "/?user_id=ann", buffer: 1 << 10})
-		c := s.GetAllClients()[0]
-		p.write(frame(opText, "keep busy"))
-		for range 4 {
-			if op, payload, err := p.receive(); op != opPing || err != nil {
-				t.Fatalf("got %d %q %v, want a ping", op, payload, err)
-			}
-			if rtt := c.Stats().RTT; rtt != 0 && rtt != time.Second {
-				t.Errorf("RTT is %v of a peer that takes a second", rtt)
-			}
-			time.Sleep(time.Second)
-			p.write(frame(opPong, ""))
-			synctest.Wait()
-		}
-		if c.Stats().RTT == 0 {
-			t.Error("there is no RTT after the handler has returned")
-		}
-	})
+	for what, c := range map[string]struct {
+		said  []byte
+		takes time.Duration
+	}{
+		"handler":   {frame(opText, "keep busy"), 25 * time.Second},
+		"fragments": {append(begun(opText, 0), bytes.Repeat(begun(0, 0), 26*64)...), 0},
+	} {
+		t.Run(what, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				s := serve(t, tank.WithHeartbeat(10*time.Second, 5*time.Second),
+					tank.WithLimits(tank.Limits{MessagesPerSecond: 1, MessageBurst: 1, MessageTimeout: time.Minute}),
+					tank.WithMessageHandler(func(*tank.Client, tank.Message) { time.Sleep(c.takes) }))
+				p := s.connect(handshake{path: "/?user_id=ann", buffer: 1 << 10})
+				client := s.GetAllClients()[0]
+				go p.write(c.said)
+				for range 4 {
+					if op, payload, err := p.receive(); op != opPing || err != nil {
+						t.Fatalf("got %d %q %v, want a ping", op, payload, err)
+					}
+					if rtt := client.Stats().RTT; rtt != 0 && rtt != time.Second {
+						t.Errorf("RTT is %v of a peer that takes a second", rtt)
+					}
+					time.Sleep(time.Second)
+					p.write(frame(opPong, ""))
+					synctest.Wait()
+				}
+				if client.Stats().RTT == 0 {
+					t.Error("there is no RTT in the end")
+				}
+			})
+		})
+	}
 }
 
 // TestRTTOverRealSockets: there, idle connections are read from in another way.
