@@ -13,6 +13,7 @@ import (
 	"github.com/fanqie/tank-websocket-go-server/client"
 	"github.com/fanqie/tank-websocket-go-server/internal/budget"
 	"github.com/fanqie/tank-websocket-go-server/internal/poller"
+	"github.com/fanqie/tank-websocket-go-server/internal/wire"
 	"github.com/fanqie/tank-websocket-go-server/internal/wstest"
 )
 
@@ -53,16 +54,61 @@ func dialSocketPair(t *testing.T, dialer *net.Dialer, configure func(*client.Opt
 
 // upgrades returns the address of a server, and the connections that it has upgraded.
 func upgrades(tb testing.TB) (addr string, upgraded <-chan *client.Conn) {
+	return upgradesOf(tb, func(c net.Conn) net.Conn { return c })
+}
+
+// upgradesOf is upgrades of a server whose ends of connections are what wrap makes of them.
+func upgradesOf(tb testing.TB, wrap func(net.Conn) net.Conn) (addr string, upgraded <-chan *client.Conn) {
 	conns := make(chan *client.Conn, 1)
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, err := client.Upgrade(w, r, client.UpgradeOptions{})
 		if err != nil {
 			tb.Error(err)
 		}
 		conns <- c
 	}))
+	server.Listener = wrapping{server.Listener, wrap}
+	server.Start()
 	tb.Cleanup(server.Close)
 	return server.Listener.Addr().String(), conns
+}
+
+// embedding is a connection of middleware that embeds a socket, and sees what is written.
+type embedding struct {
+	*net.TCPConn
+	seen chan string
+}
+
+func (e embedding) Write(p []byte) (int, error) {
+	e.seen <- string(p)
+	return e.TCPConn.Write(p)
+}
+
+func TestSocketThatMiddlewareEmbedsIsNotWrittenPast(t *testing.T) {
+	seen := make(chan string, 10)
+	addr, upgraded := upgradesOf(t, func(c net.Conn) net.Conn { return embedding{c.(*net.TCPConn), seen} })
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	if _, err := wstest.Upgrade(conn, wstest.Handshake{}); err != nil {
+		t.Fatal(err)
+	}
+	o := newOwner()
+	c := client.New(<-upgraded, &client.Options{OutboxBytes: 1000, Counters: &client.Counters{}, Budget: budget.New(0, nil)}, o)
+	go c.Read(nil)
+	<-seen // the handshake
+	c.Send(text("hello"))
+	want := string(text("hello").Frames[wire.V1])
+	if _, err := io.ReadFull(conn, make([]byte, len(want))); err != nil {
+		t.Fatal(err)
+	}
+	if len(seen) != 1 || <-seen != want {
+		t.Error("the middleware has not seen what was written")
+	}
+	c.Cut("end")
+	<-o.gone
 }
 
 // masked is a client frame.

@@ -144,7 +144,7 @@ func (w *watch) end() {
 // writeSome writes until the deadline. A system may call a socket writable only when much of its buffer is free (a third, with
 // Linux). So when nothing was taken, another look is needed to tell a peer that reads slowly from one that does not.
 func (c *Client) writeSome(pieces *net.Buffers) (int64, error) {
-	n, err := pieces.WriteTo(c.conn.raw)
+	n, err := c.writePieces(pieces)
 	if n > 0 || c.try == nil || !errors.Is(err, os.ErrDeadlineExceeded) {
 		return n, err
 	}
@@ -155,6 +155,17 @@ func (c *Client) writeSome(pieces *net.Buffers) (int64, error) {
 		err = failed
 	}
 	return int64(took), err
+}
+
+// writePieces writes pieces, or, where the connection does not gather, the only one. net.Buffers would write past a connection that embeds
+// a socket, as middleware's may: straight to the socket.
+func (c *Client) writePieces(pieces *net.Buffers) (int64, error) {
+	if c.conn.gathers() {
+		return pieces.WriteTo(c.conn.raw)
+	}
+	n, err := c.conn.raw.Write((*pieces)[0])
+	*pieces = skip(*pieces, n)
+	return int64(n), err
 }
 
 // skip takes n bytes off the pieces, and every piece that is empty then: no write would ever take that one off.
