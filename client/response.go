@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"net/textproto"
@@ -70,8 +71,15 @@ func (h *hijacker) accept() error {
 	if err := raw.SetWriteDeadline(time.Now().Add(cmp.Or(h.opts.WriteTimeout, defaultAnswerTimeout))); err != nil {
 		return err
 	}
-	if _, err := raw.Write(answer.Bytes()); err != nil {
-		return fmt.Errorf("answering the handshake: %w", err)
+	for answer.Len() > 0 { // middleware may take it in parts
+		n, err := raw.Write(answer.Bytes())
+		if err == nil && n == 0 {
+			err = io.ErrNoProgress
+		}
+		if err != nil {
+			return fmt.Errorf("answering the handshake: %w", err)
+		}
+		answer.Next(n)
 	}
 	return raw.SetWriteDeadline(time.Time{})
 }

@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/fanqie/tank-websocket-go-server/client"
@@ -71,6 +72,25 @@ func upgradesOf(tb testing.TB, wrap func(net.Conn) net.Conn) (addr string, upgra
 	server.Start()
 	tb.Cleanup(server.Close)
 	return server.Listener.Addr().String(), conns
+}
+
+// sparing takes a few bytes at a time, as no Write should, and some of middleware do.
+type sparing struct{ net.Conn }
+
+func (s sparing) Write(p []byte) (int, error) { return s.Conn.Write(p[:min(len(p), 7)]) }
+
+func TestMiddlewareThatTakesAFewBytesAtATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		few := func(_ *pair, l net.Listener) net.Listener {
+			return wrapping{l, func(c net.Conn) net.Conn { return sparing{c} }}
+		}
+		p := newPairOn(t, few, 1000, nil)
+		hello := text("hello, middleware")
+		p.Send(hello)
+		p.expectFrames(t, string(hello.Frames[wire.V1]))
+		p.Cut("end")
+		<-p.gone
+	})
 }
 
 // embedding is a connection of middleware that embeds a socket, and sees what is written.
