@@ -58,6 +58,7 @@ func (ping) handle(c *Client) {
 	if c.out.closeFrame != closeNone || c.gone {
 		return
 	}
+	c.out.pings = true
 	c.out.urgent(wire.AppendHeader(nil, wire.OpPing, 0))
 	if c.encoding.IsV2() {
 		c.out.urgent(wire.AppendBeat(nil)) // pages cannot see pings
@@ -71,7 +72,7 @@ func (m pong) handle(c *Client) {
 	}
 	if len(c.out.control) > maxControl {
 		c.out.control = c.out.control[:0]
-		if c.pinging.Load() { // the heartbeat's ping was among them
+		if c.out.pings { // the heartbeat's ping was among them
 			ping{}.handle(c)
 		}
 	}

@@ -557,6 +557,29 @@ func TestHeartbeatDoesNotOvertakeWhatTheSocketTakes(t *testing.T) {
 	})
 }
 
+// The answer to a peer's ping, which comes before the ping, is not taken for it.
+func TestRTTBeginsWithThePingItself(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newLentPair(t, 10, nil)
+		long := text(strings.Repeat("x", 50))
+		p.Deliver(long)
+		io.WriteString(p.conn, masked(9, ""))
+		synctest.Wait() // the answer waits for whoever delivers
+		p.Ping()
+		p.Flush()
+		time.Sleep(5 * time.Second) // for which the peer does not read
+		p.expectFrames(t, "\x8a\x00"+string(long.Frames[wire.V1])+"\x89\x00")
+		time.Sleep(time.Second)
+		io.WriteString(p.conn, masked(0xA, ""))
+		synctest.Wait()
+		if p.RTT() != time.Second {
+			t.Errorf("RTT is %v of a peer that takes a second", p.RTT())
+		}
+		p.Cut("end")
+		<-p.gone
+	})
+}
+
 func TestMessagesAreJoinedUpToTheWriteBuffer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPair(t, 1, func(o *client.Options) { o.OutboxBytes = 1 << 20 })

@@ -35,6 +35,7 @@ type output struct {
 	control    []byte // control frames, which go before data: a peer that is busy still wants its pong
 	outbox     outbox // data
 	writing    bool   // the writer edge is at work: no other goroutine may write
+	pings      bool   // a ping is among the control frames
 	losing     bool   // messages were dropped since the outbox was empty
 	closeFrame closeState
 }
@@ -97,7 +98,9 @@ func (c *Client) load() {
 	switch o := &c.out; {
 	case len(o.rest) > 0:
 	case len(o.control) > 0:
-		if c.pinging.Swap(false) { // a ping is among them, or was, and has its turn now
+		if o.pings { // it has its turn now
+			o.pings = false
+			c.pinging.Store(false)
 			c.pingedAt.Store(time.Now().UnixNano())
 		}
 		o.rest, o.control = o.control, nil
