@@ -383,6 +383,50 @@ func TestCleanEndSaysGoodbyeInTLS(t *testing.T) {
 	})
 }
 
+// hiding is a connection of middleware that hides the one with TLS below it.
+type hiding struct{ net.Conn }
+
+// Close and CloseWrite are those of TLS whose peer does not read.
+func (h hiding) Close() error {
+	time.Sleep(5 * time.Second)
+	return h.Conn.Close()
+}
+
+func (h hiding) CloseWrite() error {
+	time.Sleep(5 * time.Second)
+	return nil
+}
+
+// Whoever delivers may be the one who closes the socket, and has others to deliver to.
+func TestWhoeverDeliversDoesNotWaitForAGoodbye(t *testing.T) {
+	for name, end := range map[string]func(*pair){
+		"cut":            func(p *pair) { p.Cut("end") },
+		"protocol error": func(p *pair) { p.conn.Write([]byte{0x83, 0x80}) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := newPairOn(t, func(_ *pair, l net.Listener) net.Listener {
+					return wrapping{l, func(c net.Conn) net.Conn { return hiding{c} }}
+				}, 1000, nil)
+				began := time.Now()
+				if _, idle := p.Deliver(text("x")); !idle {
+					t.Fatal("somebody else writes")
+				}
+				end(p)
+				synctest.Wait()
+				p.Flush()
+				synctest.Wait()
+				p.Lag("topic") // which waits for the actor
+				if took := time.Since(began); took != 0 {
+					t.Errorf("whoever delivers has waited for %v", took)
+				}
+				p.conn.Close()
+				<-p.gone
+			})
+		})
+	}
+}
+
 func TestPeerThatStallsIsCutAtTheCloseTimeout(t *testing.T) {
 	for name, sent := range map[string][]byte{
 		"silent":                     nil,

@@ -240,8 +240,8 @@ func (c *Client) closeWrite() {
 	conn, ok := c.conn.raw.(interface{ CloseWrite() error }) // TCP, TLS
 	switch {
 	case !ok:
-	case c.conn.belowTLS() != nil:
-		go conn.CloseWrite() // which may wait for the peer
+	case c.try == nil:
+		go conn.CloseWrite() // of TLS, it may wait for the peer
 	default:
 		conn.CloseWrite()
 	}
@@ -282,16 +282,16 @@ func (c *Client) finish() {
 	c.ref.Stop()
 	socket := c.conn.belowTLS()
 	switch {
-	case socket == nil:
-		c.closeSocket(c.conn.raw)
-	case c.peerClosed:
-		go c.closeSocket(c.conn.raw) // tls.Conn.Close says goodbye first, for which it may wait 5 s
-	default:
+	case socket != nil && !c.peerClosed:
 		c.closeSocket(socket)
+	case c.try == nil:
+		go c.closeSocket(c.conn.raw) // tls.Conn.Close, which middleware may hide, says goodbye first, for which it may wait 5 s
+	default:
+		c.closeSocket(c.conn.raw)
 	}
 }
 
-// closeSocket runs in the actor or, with TLS, in a goroutine of its own.
+// closeSocket runs in the actor or, where closing may take long, in a goroutine of its own.
 func (c *Client) closeSocket(socket net.Conn) {
 	socket.Close()
 	if r := c.conn.reader; c.opts.Poller != nil && r.isSocket {
