@@ -26,6 +26,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type owner struct {
 	received   chan string
 	hold       chan struct{} // closed: Received returns
+	panics     bool          // it panics then
 	failed     chan client.Fault
 	gone       chan string
 	readerDone atomic.Bool
@@ -46,6 +47,9 @@ func newOwner() *owner {
 func (o *owner) Received(data []byte, binary bool) {
 	o.received <- fmt.Sprintf("%v %s", binary, data)
 	<-o.hold
+	if o.panics {
+		panic("the owner is broken")
+	}
 }
 func (o *owner) Paused()                        { o.paused.Add(1) }
 func (o *owner) Failed(f client.Fault, _ error) { o.failed <- f }
@@ -453,6 +457,25 @@ func TestPeerThatStallsIsCutAtTheCloseTimeout(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A callback may close the client and then panic: the peer answers, and waits for the end.
+func TestPanicBehindCloseDoesNotHoldUpTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPair(t, 1000, nil)
+		p.hold, p.panics = make(chan struct{}), true
+		p.conn.Write([]byte{0x81, 0x81, 0, 0, 0, 0, 'x'})
+		<-p.received
+		p.Close(wire.Close{Code: 4000})
+		began := time.Now()
+		close(p.hold)
+		p.expectFrames(t, "\x88\x02\x0f\xa0")
+		p.conn.Write(peerClose)
+		<-p.gone
+		if took := time.Since(began); took > 0 {
+			t.Errorf("gone after %v", took)
+		}
+	})
 }
 
 func TestGoneDoesNotWaitForAnOwnerThatIsBusy(t *testing.T) {

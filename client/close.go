@@ -158,7 +158,10 @@ func (c *Client) readEnded(err error) {
 	case cut.error != nil:
 		c.lost(cut.error)
 	case errors.As(err, &panicked):
-		c.fail(wire.InternalError, ReadFault, err)
+		c.abandon(wire.InternalError, ReadFault, err)
+		if c.closing.Load().ignoresPeer { // else it has begun before, and the peer may wait for the end
+			c.linger()
+		}
 	default:
 		c.abandon(wire.ProtocolError, ProtocolFault, err)
 		c.linger()

@@ -235,6 +235,42 @@ func testAnsweringTheHeartbeatCostsNoStack(t *testing.T, poller *poller.Poller) 
 	}
 }
 
+// A socket that is closed with something unread on it is reset, and what it has not sent yet is lost.
+func TestPanicLosesNothingThatWasWritten(t *testing.T) {
+	addr, upgraded := upgrades(t)
+	dialer := &net.Dialer{Control: withSmallBuffers}
+	raw, err := dialer.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { raw.Close() })
+	conn, err := wstest.Upgrade(raw, wstest.Handshake{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := newOwner()
+	o.hold, o.panics = make(chan struct{}), true
+	c := client.New(<-upgraded, &client.Options{
+		OutboxBytes: 1 << 20, MessageBytes: 1000, CloseTimeout: time.Minute, Counters: &client.Counters{}, Budget: budget.New(0, nil),
+	}, o)
+	go c.Read(nil)
+	long := text(strings.Repeat("x", 60<<10)) // more than such a peer takes before it reads
+	c.Send(long)
+	io.WriteString(conn, masked(1, "one"))
+	<-o.received
+	io.WriteString(conn, masked(1, "another"))
+	close(o.hold)
+	<-o.failed
+	got, err := io.ReadAll(conn)
+	if want := string(long.Frames[wire.V1]) + "\x88\x10\x03\xf3internal error"; err != nil || string(got) != want {
+		t.Errorf("got %d bytes (%v), want %d", len(got), err, len(want))
+	}
+	conn.Close()
+	if got := <-o.gone; got != "1011 internal error" {
+		t.Errorf("gone with %q", got)
+	}
+}
+
 // A peer that does not hang up has its connection until the close timeout, and not the memory of the message that it was closed for.
 func TestNothingOfAMessageIsKeptWhileClosing(t *testing.T) {
 	heap := func() uint64 {
