@@ -647,6 +647,30 @@ func TestRTTBeginsWithThePingItself(t *testing.T) {
 	})
 }
 
+// A pong may wait behind many messages, none of which takes long.
+func TestRTTIsNotThatOfManyMessages(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newLentPair(t, 1000, nil)
+		p.hold = make(chan struct{})
+		for _, messages := range []int{1, 50, 500, 1} { // at once: some 70 are read at a time
+			p.Ping()
+			time.Sleep(time.Second)
+			io.WriteString(p.conn, strings.Repeat(masked(1, "m"), messages)+masked(0xA, ""))
+			for range messages {
+				<-p.received
+				time.Sleep(9 * time.Millisecond)
+				p.hold <- struct{}{}
+			}
+			synctest.Wait()
+			if least := time.Second; p.RTT() < least || p.RTT() > least+10*time.Millisecond {
+				t.Errorf("behind %d messages, RTT is %v of a peer that takes a second", messages, p.RTT())
+			}
+		}
+		p.Cut("end")
+		<-p.gone
+	})
+}
+
 func TestMessagesAreJoinedUpToTheWriteBuffer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPair(t, 1, func(o *client.Options) { o.OutboxBytes = 1 << 20 })

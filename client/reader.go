@@ -41,9 +41,12 @@ type reader struct {
 
 	isSocket  bool // the connection is nothing but a socket; else it cannot be read without a buffer at hand
 	abandoned bool // the peer's frames are not looked at any more
-	early     bool // pending came with the handshake, and was not looked at
-	busy      bool // things were received in a row, see busyWithin
-	polled    bool // the poller knows the socket
+
+	held int32 // microseconds for which messages were held since nothing was left to read: a pong may have waited for so long
+
+	early  bool // pending came with the handshake, and was not looked at
+	busy   bool // things were received in a row, see busyWithin
+	polled bool // the poller knows the socket
 }
 
 // newReader gives the connection its reader, of which early was received.
@@ -138,6 +141,9 @@ func (r *reader) receive() error {
 		return nil
 	default:
 		return cutOff{err}
+	}
+	if n < cmp.Or(len(into), len(input{})) { // that was all
+		r.held = 0
 	}
 	r.note(instantOf(r.client.seen()))
 	r.pace(n, int(r.frames))

@@ -111,14 +111,21 @@ func (c *Client) returned(began, called time.Duration) {
 // looksAgain ends what the reader held since began. Meanwhile pings and pongs were not seen, so the heartbeat had to look away; and now the
 // peer is given the time of a full heartbeat to show itself.
 func (c *Client) looksAgain(began, now time.Duration) {
+	r := c.conn.reader
 	took := now - began
-	c.behind = int32(min(int64(c.behind)+took.Microseconds(), mostBehind.Microseconds())) // #nosec G115 -- it fits
-	c.conn.reader.last = now
-	if took > busyAfter {
+	c.behind = longer(c.behind, took)
+	r.held = longer(r.held, took)
+	r.last = now
+	if r.held > int32(busyAfter.Microseconds()) { // #nosec G115 -- it fits
 		c.pingedAt.Store(0)
 	}
 	c.alive.Store(true)
 	c.holding.Store(notHolding)
+}
+
+// longer returns microseconds and what comes to them, mostBehind at most.
+func longer(micros int32, by time.Duration) int32 {
+	return int32(min(int64(micros)+by.Microseconds(), mostBehind.Microseconds())) // #nosec G115 -- it fits
 }
 
 // closingCheck is how often a reader that waits checks whether the connection has ended meanwhile.
