@@ -82,6 +82,12 @@ func (t *Topic) sharePresence(now bool) {
 	}
 }
 
+// knowsHere reports whether the user of an id is here: one who has gone may have come back as another user of that id.
+func (p *presence) knowsHere(id string) bool {
+	u := p.users[id]
+	return u != nil && u.isHere()
+}
+
 // takeShared returns what the others are to be told, and records that they know.
 func (p *presence) takeShared(now time.Time) (s Shared) {
 	switch {
@@ -101,7 +107,7 @@ func (p *presence) takeShared(now time.Time) (s Shared) {
 		case s.All || s.Crowd > 0:
 		case here:
 			s.In = append(s.In, u.Present)
-		case u.shared:
+		case u.shared && !p.knowsHere(u.User):
 			s.Out = append(s.Out, u.User)
 		}
 		u.unshared, u.shared = false, u.isHere()

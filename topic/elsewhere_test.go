@@ -39,3 +39,34 @@ func TestInstancesAreBounded(t *testing.T) {
 		}
 	})
 }
+
+// TestWhoComesBackAtOnceIsHereForOthers, too, although nobody here watches who comes and goes.
+func TestWhoComesBackAtOnceIsHereForOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		options := topic.Options{
+			Presence:   topic.Presence{Enabled: true, Grace: time.Second, Max: 10},
+			OnPresence: func(x *topic.Topic, due time.Time) { time.AfterFunc(max(0, time.Until(due)), x.TellPresence) },
+			OnShare:    func(*topic.Topic, topic.Shared) {},
+		}
+		elsewhere := spawn2(t, options)
+		options.OnShare = func(_ *topic.Topic, s topic.Shared) { go elsewhere.Hear(t.Context(), "node", s) }
+		h := spawn2(t, options)
+		enter := func(user string) *topic.Member {
+			m := &topic.Member{Subscriber: new(inbox), User: user}
+			h.Join(m)
+			return m
+		}
+		enter("ann")
+		bob := enter("bob")
+		time.Sleep(10*time.Second + 500*time.Millisecond)
+		h.Leave(bob, false, nil)
+		enter("bob")
+		for range 100 {
+			time.Sleep(100 * time.Millisecond)
+			here, err := elsewhere.Present(t.Context())
+			if err != nil || here.Users != 2 {
+				t.Fatalf("%+v, %v are there for another instance, want 2", here, err)
+			}
+		}
+	})
+}
