@@ -141,8 +141,7 @@ func (m heard) handle(t *Topic) {
 	if m.All || m.Crowd > 0 {
 		p.keepOnly(other, m.In)
 	}
-	p.there += m.Crowd - other.crowd
-	other.crowd = m.Crowd
+	p.setCrowd(other, m.Crowd)
 	for _, of := range m.In {
 		p.enterElsewhere(other, of)
 	}
@@ -153,6 +152,14 @@ func (m heard) handle(t *Topic) {
 		delete(p.instances, m.node)
 	}
 	t.notePresent()
+}
+
+// setCrowd notes how many users without names an instance has, of which watchers are told the number alone.
+func (p *presence) setCrowd(other *instance, users int) {
+	if users != other.crowd {
+		p.there += users - other.crowd
+		other.crowd, p.recount = users, true
+	}
 }
 
 // keepOnly removes the users of an instance that are not among these.
@@ -200,7 +207,7 @@ func (p *presence) forgetSilent(now time.Time) {
 	for node, other := range p.instances {
 		if now.Sub(other.heardAt) >= silentFor {
 			p.keepOnly(other, nil)
-			p.there -= other.crowd
+			p.setCrowd(other, 0)
 			delete(p.instances, node)
 		}
 	}

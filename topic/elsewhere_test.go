@@ -70,3 +70,38 @@ func TestWhoComesBackAtOnceIsHereForOthers(t *testing.T) {
 		}
 	})
 }
+
+// TestCrowdsElsewhereAreTold as they grow, although no names change.
+func TestCrowdsElsewhereAreTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := spawn2(t, topic.Options{
+			Presence:   topic.Presence{Enabled: true, Grace: time.Second, Max: 3},
+			OnPresence: func(x *topic.Topic, due time.Time) { time.AfterFunc(max(0, time.Until(due)), x.TellPresence) },
+			OnShare:    func(*topic.Topic, topic.Shared) {},
+		})
+		w := &watcher{t: t}
+		h.Join((&topic.Member{Subscriber: w, User: "ann"}).Asking(&topic.Ask{ID: 1, Watch: true}))
+		for _, crowd := range []int{10, 20, 5, 0} {
+			if err := h.Hear(t.Context(), "node", topic.Shared{Crowd: crowd, All: crowd == 0}); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(2 * time.Second)
+			synctest.Wait()
+			if w.n != uint64(1+crowd) || (w.users != nil) != (crowd == 0) {
+				t.Errorf("the watcher knows %d, %v; want %d", w.n, w.users, 1+crowd)
+			}
+		}
+		if err := h.Hear(t.Context(), "node", topic.Shared{Crowd: 10}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Second)
+		if err := h.Hear(t.Context(), "other", topic.Shared{Crowd: 10}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(14 * time.Second) // the first is silent for long
+		synctest.Wait()
+		if w.n != 11 {
+			t.Errorf("the watcher knows %d, want 11", w.n)
+		}
+	})
+}

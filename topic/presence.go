@@ -35,6 +35,7 @@ type presence struct {
 	watchers []*Member
 	crowded  bool      // there are so many users that watchers are told no names
 	dense    bool      // some watcher has been told no names
+	recount  bool      // how many there are has changed, and no name with that
 	told     time.Time // when watchers were told last
 	due      time.Time // when the owner is to call TellPresence; zero: it is not asked to
 
@@ -239,6 +240,7 @@ func (p *presence) watch(m *Member) *wire.Here {
 	p.expire(time.Now())
 	p.count()
 	p.dense = p.crowded || p.dense && len(p.watchers) > 0
+	p.recount = p.recount && len(p.watchers) > 0
 	if m.watches == 0 {
 		p.watchers = append(p.watchers, m)
 		m.watches = int32(len(p.watchers)) // #nosec G115 -- 2^31 do not fit into memory
@@ -278,14 +280,14 @@ func (p *presence) change(now time.Time) *wire.Here {
 	p.told = now
 	p.count()
 	in, out := p.settle()
-	wasDense := p.dense
-	p.dense = p.crowded
+	wasDense, recount := p.dense, p.recount
+	p.dense, p.recount = p.crowded, false
 	switch {
 	case !p.crowded && wasDense:
 		h := p.all()
 		h.Out = out // for watchers who have been told names all the same
 		return h
-	case len(in)+len(out) == 0 && p.crowded == wasDense:
+	case len(in)+len(out) == 0 && p.crowded == wasDense && !recount:
 		return nil
 	}
 	h := p.number()
@@ -305,7 +307,7 @@ func (p *presence) nextDue() (at time.Time) {
 	if len(p.vanished) > 0 {
 		earlier(p.vanished[0].at.Add(p.Grace))
 	}
-	if len(p.changed) > 0 || len(p.watchers) > 0 && p.crowded != p.dense {
+	if len(p.changed) > 0 || len(p.watchers) > 0 && (p.crowded != p.dense || p.recount) {
 		earlier(p.told.Add(tellEvery))
 	}
 	earlier(p.shareDue())
