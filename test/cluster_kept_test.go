@@ -871,3 +871,47 @@ func TestKeptNumbersOfLosses(t *testing.T) {
 		}
 	})
 }
+
+// TestSendTopicWhileSomethingIsLoaded comes behind what is loaded, like all else behind the subscription.
+func TestSendTopicWhileSomethingIsLoaded(t *testing.T) {
+	for name, test := range map[string]struct {
+		goOn func(*brokertest.Node, *tanktest.Client)
+		err  error
+	}{
+		"it is":              {func(n *brokertest.Node, _ *tanktest.Client) { n.ReleaseAfter() }, nil},
+		"it cannot be":       {func(n *brokertest.Node, _ *tanktest.Client) { time.Sleep(time.Minute); n.ReleaseAfter() }, tank.ErrBusy},
+		"the client leaves":  {func(_ *brokertest.Node, c *tanktest.Client) { c.Send(`{"unsub":"news"}`) }, tank.ErrNotFound},
+		"the client is lost": {func(_ *brokertest.Node, c *tanktest.Client) { c.Cut() }, tank.ErrClosed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w, nodes := keepingCluster(t, 1)
+				since := nodes[0].DialV2("/").Subscribe("news").Position
+				publishOn(t, nodes[0], "news", "one")
+				fresh := joinCluster(t, w, keepMany, tank.WithLimits(tank.Limits{PublishTimeout: time.Hour}))
+				synctest.Wait()
+				fresh.broker.HoldAfter()
+				defer fresh.broker.ReleaseAfter()
+				c := fresh.Dial("/", tanktest.Subprotocols("tank.v2"))
+				c.Send(fmt.Sprintf(`{"id":1,"sub":"news","since":[%q,%d]}`, since.Epoch, since.Seq))
+				synctest.Wait()
+				sent := make(chan error, 1)
+				go func() { sent <- fresh.GetAllClients()[0].SendTopic("news", "snapshot") }()
+				synctest.Wait()
+				test.goOn(fresh.broker, c)
+				if err := <-sent; !errors.Is(err, test.err) {
+					t.Fatalf("SendTopic returned %v, want %v", err, test.err)
+				}
+				if test.err != nil {
+					return
+				}
+				c.Next() // hello
+				for _, want := range []string{`{"id":1,"ok":`, `"one"`, `["news",0,"snapshot"]`} {
+					if got := c.Next().Data; !strings.Contains(got, want) {
+						t.Errorf("got %s, want %s", got, want)
+					}
+				}
+			})
+		})
+	}
+}

@@ -152,8 +152,8 @@ func (t *Topic) goOn() {
 	if t.joining {
 		return
 	}
-	held, asks, reads := t.held, s.asks, s.reads
-	t.held, s.asks, s.reads = nil, nil, nil
+	held, asks, reads, directs := t.held, s.asks, s.reads, s.directs
+	t.held, s.asks, s.reads, s.directs = nil, nil, nil, nil
 	s.gathering = true
 	for _, m := range held {
 		m.held = 0
@@ -165,6 +165,9 @@ func (t *Topic) goOn() {
 	for _, r := range reads {
 		r.handle(t)
 	}
+	for _, d := range directs {
+		d.handle(t)
+	}
 	s.gathering = false
 	switch {
 	case len(s.needed) > 0:
@@ -174,7 +177,8 @@ func (t *Topic) goOn() {
 	}
 }
 
-// deferAll is for something that could not be loaded, and is tried again. Clients do not wait for that; whoever reads is told.
+// deferAll is for something that could not be loaded, and is tried again. Clients do not wait for that; whoever reads, or sends to one of
+// them, is told.
 func (t *Topic) deferAll(err error) {
 	s := t.shared
 	s.tries = 0
@@ -187,7 +191,10 @@ func (t *Topic) deferAll(err error) {
 	for _, r := range s.reads {
 		r.Fail(err)
 	}
-	s.reads = nil
+	for _, d := range s.directs {
+		d.Fail(err)
+	}
+	s.reads, s.directs = nil, nil
 }
 
 // waits reports whether a member has asked for something that is still to be loaded. A client may not let that pile up.
@@ -206,6 +213,12 @@ func (s *shared) leave(m *Member) {
 			a.Discard()
 		}
 		return a.Member == m
+	})
+	s.directs = slices.DeleteFunc(s.directs, func(d direct) bool {
+		if d.member == m {
+			d.Reply(false)
+		}
+		return d.member == m
 	})
 }
 

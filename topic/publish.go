@@ -79,8 +79,8 @@ func NewPublish(p *wire.Publication) Message {
 }
 
 // Send gives a publication to one member alone, behind what was published before, blocking while the mailbox is full and until the
-// member has it. It reports false when the member has left, or did not take it. It returns actor.ErrStopped after Stop, or the
-// context's error, after which the publication may still be sent. Only edges may call it.
+// member has it. It reports false when the member has left, or did not take it. It returns actor.ErrStopped after Stop, why what the
+// member waits for could not be loaded, or the context's error, after which the publication may still be sent. Only edges may call it.
 func (t *Topic) Send(ctx context.Context, m *Member, p *wire.Publication) (taken bool, err error) {
 	return actor.CallPut(ctx, t.ref, p.Bytes(), func(r actor.Request[bool]) Message { return direct{r, m, p} })
 }
@@ -107,7 +107,11 @@ func (m sampled) handle(t *Topic) {
 
 func (m direct) handle(t *Topic) {
 	t.deliverBatch()
-	if m.member.place == 0 || t.aborted.Load() {
+	switch {
+	case t.shared != nil && m.member.place == 0 && m.member.held > 0: // its subscription begins when something is loaded
+		t.shared.directs = append(t.shared.directs, m)
+		return
+	case m.member.place == 0 || t.aborted.Load():
 		m.Reply(false)
 		return
 	}

@@ -22,6 +22,7 @@ type shared struct {
 	gathering bool               // more may need something
 	asks      []ask              // that wait for it, of members
 	reads     []read             // that wait for it
+	directs   []direct           // that wait for it, for members who do
 	receipts  []settle           // of what has not come yet
 	past      []string           // the last epochs before this one
 }
@@ -98,7 +99,7 @@ func (s *shared) end() {
 	for _, m := range s.receipts {
 		m.Discard()
 	}
-	s.asks, s.reads, s.receipts = nil, nil, nil
+	s.asks, s.reads, s.directs, s.receipts = nil, nil, nil, nil
 }
 
 // take publishes what has come, unless it has come before.

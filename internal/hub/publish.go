@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/fanqie/tank-websocket-go-server/actor"
@@ -174,8 +175,8 @@ func (h *Hub) SendWithin(timeout time.Duration, s *Session, p *wire.Publication)
 			return nil
 		case err == nil: // it has left meanwhile, or did not take it
 			last = found.member
-		case !errors.Is(err, actor.ErrStopped):
-			return translate(err)
+		case !errors.Is(err, actor.ErrStopped): // also when what comes before it could not be loaded
+			return fmt.Errorf("%w: %w", ErrBusy, err)
 		}
 	}
 }
