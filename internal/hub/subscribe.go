@@ -90,7 +90,7 @@ func (m unsubscribe) handle(s *supervisor) {
 	c := m.session
 	t := s.subscription(c, m.topic)
 	switch {
-	case t == nil && s.active(c):
+	case t == nil && s.active(c) && (m.id == 0 || s.serves(c)):
 		m.Fail(notSubscribed(m.topic))
 		s.confirmAbsence(m)
 		return

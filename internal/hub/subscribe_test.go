@@ -36,6 +36,17 @@ func TestNothingOfATopicComesBehindTheAnswerToUnsubscribe(t *testing.T) {
 			func(x *instance, ann *Session) { x.postUnsubscribe(ann, "news", 0) },
 			[]string{`{"topic":"news","data":"one"}`, `{"topic":"news","data":"two"}`, `{"id":7,"ok":{}}`},
 		},
+		"behind another unsubscribe, in a shutdown": {
+			func(x *instance, ann *Session) {
+				x.postUnsubscribe(ann, "news", 0)
+				go x.shutdown(context.Background())
+			},
+			[]string{
+				`{"topic":"news","data":"one"}`,
+				`{"error":{"code":"shutting_down","message":"tank: closed","topic":"news"}}`,
+				`{"topic":"news","data":"two"}`,
+			},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { testUnsubscribeFromABusyTopic(t, c.before, c.want) })
