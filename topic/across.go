@@ -123,6 +123,7 @@ func (t *Topic) isNew(key string) bool {
 	t.keys.expire(t.history.edge(t.seq), now)
 	owned := ownedKey{key: strings.Clone(key)} // it may be a piece of something large
 	if _, known := t.keys.find(owned); known {
+		t.account()
 		return false
 	}
 	t.keys.add(owned, t.seq+1, now)

@@ -171,6 +171,26 @@ func TestKeysAreBounded(t *testing.T) {
 	})
 }
 
+// TestKeysThatAreForgottenCountNoMore, also if it is a repetition that finds them too old.
+func TestKeysThatAreForgottenCountNoMore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		held := budget.New(0, nil)
+		h := spawn2(t, topic.Options{Budget: held})
+		s := newReader2()
+		for i := range 100 {
+			h.asked(s, 0, "x", fmt.Sprint("key ", i), "ann")
+		}
+		time.Sleep(time.Minute)
+		h.asked(s, 0, "x", "new", "ann")
+		time.Sleep(time.Minute + 1)
+		h.asked(s, 1, "x", "new", "ann")
+		s.want(t, `{"id":1,"ok":{"seq":101,"duplicate":true}}`)
+		if h.Kept() > 2<<10 || held.Held() != h.Kept() {
+			t.Errorf("for one key, %d bytes are kept, %d counted", h.Kept(), held.Held())
+		}
+	})
+}
+
 func TestWhoeverIsAdoptedIsToldTheNewNumbering(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		old := spawn2(t, topic.Options{})

@@ -52,6 +52,7 @@ func (m publishAsked) handle(t *Topic) {
 		now := time.Now().UnixNano()
 		t.keys.expire(t.history.edge(t.seq), now)
 		if seq, known := t.keys.find(key); known {
+			t.account()
 			t.receipts = append(t.receipts, receipt{m, seq, true})
 			return
 		}
