@@ -3,12 +3,14 @@ package hub
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/fanqie/tank-websocket-go-server/actor"
 	"github.com/fanqie/tank-websocket-go-server/client"
 	"github.com/fanqie/tank-websocket-go-server/internal/wire"
 	"github.com/fanqie/tank-websocket-go-server/internal/wstest"
@@ -297,5 +299,33 @@ func TestPublicationToATopicThatEndsIsAnswered(t *testing.T) {
 		if err != nil || string(frame.Payload) != `{"id":7,"ok":{}}` {
 			t.Fatalf("got %q, %v", frame.Payload, err)
 		}
+	})
+}
+
+// TestTopicsThatKeepNothingAnyMoreAreNotListed: one that is given up has lost what it kept, and in the same moment its last subscriber.
+func TestTopicsThatKeepNothingAnyMoreAreNotListed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := start(t, keeping(1<<30))
+		dial(t, serveHTTP(t, x), "ann", 64<<10)
+		ann := x.all()[0]
+		if err := x.Subscribe(ann, "kept", ""); err != nil {
+			t.Fatal(err)
+		}
+		x.publish1(t, "kept", 100)
+		x.position(t, "kept")
+		see(x, func(s *supervisor) int {
+			given := s.topics["kept"].topic
+			for range actor.DefaultRestarts + 1 {
+				given.Join(nil) // which panics
+			}
+			for err := error(nil); err == nil; runtime.Gosched() {
+				_, err = given.TryPut(topic.NewPublish(&wire.Publication{Data: "x"}))
+			}
+			time.Sleep(time.Second) // it has told of its end
+			unsubscribe{session: ann, topic: "kept"}.handle(s)
+			return 0
+		})
+		synctest.Wait()
+		x.wantTopics(t, "given up", 1)
 	})
 }

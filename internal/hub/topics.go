@@ -127,6 +127,7 @@ func (m topicStopped) handle(s *supervisor) {
 func (s *supervisor) replace(t *liveTopic) {
 	old := t.topic
 	t.kept, t.swept, t.reminded = false, time.Time{}, time.Time{}
+	s.list(t)
 	t.topic = s.spawnTopic(old.Name())
 	s.enterLink(t)
 	s.leaveLink(old)
