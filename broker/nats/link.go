@@ -323,7 +323,9 @@ func (b *Broker) reported(sub *nats.Subscription, err error) bool {
 			return true // that is permitted to be so
 		}
 		ours = ours || strings.Contains(err.Error(), `"`+k.from) || strings.Contains(err.Error(), `"`+k.to)
-		k.denied(err, cmp.Or(b.conn.Opts.InboxPrefix, nats.InboxPrefix))
+		if b.conn != nil { // else nothing was asked: a connection of the user's is not in use before Open
+			k.denied(err, cmp.Or(b.conn.Opts.InboxPrefix, nats.InboxPrefix))
+		}
 	}
 	if ours || b.options.Conn == nil {
 		b.log.Warn("natsbroker: NATS reports", "error", err)

@@ -612,6 +612,25 @@ func TestPermissionsOfAStream(t *testing.T) {
 	}
 }
 
+// TestErrorsBeforeOpen: a connection of the user's may report errors before its Broker is opened.
+func TestErrorsBeforeOpen(t *testing.T) {
+	s := startServer(t, withJetStream(t), func(o *server.Options) {
+		may := &server.Permissions{Publish: &server.SubjectPermission{Deny: []string{"secret"}}}
+		o.Users = []*server.User{{Username: "u", Password: "p", Permissions: may}}
+	})
+	reported := make(chan error, 1)
+	handler := nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { reported <- err })
+	nc := plainClient(t, s.url(), nats.UserInfo("u", "p"), handler, Prepare)
+	b, err := New(Options{Conn: nc, Mode: JetStream})
+	must(t, err)
+	must(t, nc.Publish("secret", nil))
+	if err := <-reported; !errors.Is(err, nats.ErrPermissionViolation) {
+		t.Errorf("reported %v", err)
+	}
+	must(t, b.Open(new(diary)))
+	must(t, b.Close(timeout(t, patience)))
+}
+
 func TestStreamOptions(t *testing.T) {
 	for want, o := range map[string]Options{
 		"only the mode": {Stream: StreamOptions{Replicas: 1}}, "1 to 5": {Mode: JetStream, Stream: StreamOptions{Replicas: 6}},
