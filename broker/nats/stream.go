@@ -296,6 +296,9 @@ func (k *keeper) subscribeHint(conn *nats.Conn) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.hint = sub
+	if sub != nil && k.b.stopped() { // Close may not see it any more
+		_ = sub.Unsubscribe()
+	}
 }
 
 func (k *keeper) unsubscribeHint() {

@@ -170,7 +170,7 @@ func (b *Broker) ask(conn *nats.Conn, f *feed) error {
 		return err
 	}
 	b.mu.Lock()
-	wanted := b.feeds[f.to] == f
+	wanted := b.feeds[f.to] == f && !b.ended // Close does not look at what comes later
 	if wanted {
 		f.sub = sub
 		f.inForce.Store(false)

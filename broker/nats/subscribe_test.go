@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -139,6 +140,43 @@ func TestFlaps(t *testing.T) {
 	}
 	close(stop)
 	wg.Wait()
+}
+
+// TestCloseWhileSubscribing: nothing is left on a connection of the user's.
+func TestCloseWhileSubscribing(t *testing.T) {
+	s := startServer(t)
+	names := make([]string, 3000)
+	for i := range names {
+		names[i] = strconv.Itoa(i)
+	}
+	for _, mode := range modes {
+		nc := plainClient(t, s.url(), Prepare)
+		n := upNode(t, Options{Conn: nc, Mode: mode})
+		ctx, cancel := context.WithCancel(context.Background())
+		done := make(chan error, 1)
+		before := nc.NumSubscriptions()
+		go func() { done <- n.Subscribe(ctx, n.wish(names...)) }()
+		await(t, "begun", func() bool { return nc.NumSubscriptions() > before })
+		cancel()
+		<-done
+		must(t, n.Close(timeout(t, patience)))
+		if left := nc.NumSubscriptions(); left > 0 {
+			t.Errorf("%d subscriptions are left", left)
+		}
+	}
+}
+
+// TestCloseRightAfterOpen: nothing is left on a connection of the user's.
+func TestCloseRightAfterOpen(t *testing.T) {
+	s := startServer(t, withJetStream(t))
+	nc := plainClient(t, s.url(), Prepare)
+	for range 300 {
+		n := open(t, Options{Conn: nc, Mode: JetStream})
+		must(t, n.Close(timeout(t, patience)))
+		if left := nc.NumSubscriptions(); left > 1 { // NATS has one for answers
+			t.Fatalf("%d subscriptions are left", left)
+		}
+	}
 }
 
 // TestPermissions: what a node may not do is an error, or is reported.
