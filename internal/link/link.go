@@ -98,7 +98,8 @@ type (
 	elapsed struct{}               // of the backoff
 	called  struct {               // the edge has called the broker
 		subscribed []*feed
-		err        error
+		refused    []*feed // those among them that are not in force
+		err        error   // why
 	}
 	shut struct{ actor.Request[struct{}] } // answered when the edge is not at work, and will not be
 )

@@ -218,6 +218,54 @@ func spawnKept(t *testing.T, name string) *topic.Topic {
 	return kept
 }
 
+// TestTopicsThatAreRefused keep no others from being in force, whether these come with them or later.
+func TestTopicsThatAreRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var calls atomic.Int64
+		b := &scripted{}
+		b.subscribe = func(_ context.Context, subs []broker.Subscription) error {
+			calls.Add(1)
+			for _, s := range subs {
+				if strings.HasPrefix(s.Name, "secret") {
+					return errScripted
+				}
+			}
+			return nil
+		}
+		l, o := start(t, b)
+		var list []*topic.Topic
+		enter := func(name string) {
+			to := spawn(t, name)
+			l.Enter(to)
+			list = append(list, to)
+		}
+		for i := range 1000 {
+			enter(fmt.Sprint("news", i))
+		}
+		enter("secret1")
+		enter("secret2")
+		time.Sleep(time.Second)
+		enter("later")
+		time.Sleep(3 * time.Second)
+		for _, to := range list {
+			if live := isLive(to); live == strings.HasPrefix(to.Name(), "secret") {
+				t.Errorf("%s: %v", to.Name(), live)
+			}
+		}
+		if n := o.failures(); calls.Load() > 200 || n < 4 || n > 10 {
+			t.Errorf("%d calls, and %d failures are told", calls.Load(), n)
+		}
+		for i := range 1000 {
+			enter(fmt.Sprint("secret of ", i))
+		}
+		calls.Store(0)
+		time.Sleep(2 * time.Second)
+		if n := calls.Load(); n > 200 {
+			t.Errorf("%d calls for what is refused", n)
+		}
+	})
+}
+
 // TestTopicsThatAreNotKept do not wait for what the broker does not answer for others.
 func TestTopicsThatAreNotKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

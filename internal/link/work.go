@@ -54,11 +54,14 @@ func (hurry) handle(l *Link) {
 func (m called) handle(l *Link) {
 	l.calling = false
 	for _, f := range m.subscribed {
-		f.subscribed = m.err == nil
-		switch {
-		case f.gone:
+		f.subscribed = true
+		if f.gone {
 			l.ended = append(l.ended, f)
-		case m.err != nil:
+		}
+	}
+	for _, f := range m.refused {
+		f.subscribed = false
+		if !f.gone {
 			l.wanted[f] = struct{}{}
 		}
 	}
@@ -70,7 +73,7 @@ func (m called) handle(l *Link) {
 		l.backoff = longer(l.backoff)
 		l.timer = time.AfterFunc(l.backoff, func() { l.ref.Post(elapsed{}) })
 		if !l.IsDown() { // which was reported
-			l.owner.Failed(fmt.Errorf("subscribing to %d topics: %w", len(m.subscribed), m.err))
+			l.owner.Failed(fmt.Errorf("subscribing to %d topics: %w", len(m.refused), m.err))
 		}
 	}
 }
@@ -146,31 +149,62 @@ func (l *Link) has(kept bool) bool {
 
 // call makes and ends subscriptions at the broker. It is an edge: it may block.
 func (l *Link) call(subscribe, unsubscribe []*feed) {
+	var refused []*feed
 	var err error
 	if len(subscribe) > 0 {
 		ctx, cancel := context.WithTimeout(l.ctx, callTimeout)
 		defer cancel()
-		if panicked := actor.Recovered(func() { err = l.broker.Subscribe(ctx, subscriptions(subscribe)) }); panicked != nil {
-			err = panicked
-		}
-		if err == nil {
-			err = awaitPlaces(ctx, subscribe)
-		}
-	}
-	if err == nil {
-		for _, f := range subscribe {
-			if f.topic != nil && !f.people {
-				f.topic.InForce()
-				l.owner.InForce(f.topic)
-			}
-		}
+		refused, err = l.subscribe(ctx, subscribe)
 	}
 	if len(unsubscribe) > 0 {
 		if panicked := actor.Recovered(func() { l.broker.Unsubscribe(subscriptions(unsubscribe)) }); panicked != nil {
 			l.owner.Failed(panicked)
 		}
 	}
-	l.ref.Post(called{subscribe, err})
+	l.ref.Post(called{subscribe, refused, err})
+}
+
+// maxParts is how many times a call may be divided, so that a broker that refuses everything is not asked for each topic.
+const maxParts = 32
+
+// subscribe makes subscriptions, and returns those that could not be made, and why. The broker may refuse one for a reason that is not that
+// of the others, so they are divided until it is alone.
+func (l *Link) subscribe(ctx context.Context, feeds []*feed) (refused []*feed, why error) {
+	parts := [][]*feed{feeds}
+	for divided := 0; len(parts) > 0; {
+		part := parts[len(parts)-1]
+		parts = parts[:len(parts)-1]
+		err := l.enforce(ctx, part)
+		switch half := len(part) / 2; {
+		case err == nil:
+		case half > 0 && divided < maxParts && ctx.Err() == nil && !l.IsDown():
+			divided++
+			parts = append(parts, part[:half], part[half:])
+		default:
+			refused, why = append(refused, part...), err
+		}
+	}
+	return refused, why
+}
+
+// enforce makes subscriptions, all of them or none.
+func (l *Link) enforce(ctx context.Context, feeds []*feed) (err error) {
+	if panicked := actor.Recovered(func() { err = l.broker.Subscribe(ctx, subscriptions(feeds)) }); panicked != nil {
+		err = panicked
+	}
+	if err == nil {
+		err = awaitPlaces(ctx, feeds)
+	}
+	if err != nil {
+		return err
+	}
+	for _, f := range feeds {
+		if f.topic != nil && !f.people {
+			f.topic.InForce()
+			l.owner.InForce(f.topic)
+		}
+	}
+	return nil
 }
 
 // awaitPlaces waits until all know where they stand who have to.
