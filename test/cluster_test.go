@@ -622,6 +622,7 @@ func TestWhatComesFromOutsideIsChecked(t *testing.T) {
 			"\x00talk":           {Data: "{"},
 			"\x00here\x00news":   {Data: `{"node":7}`},
 			"\x00here\x00absent": {Data: `{}`},
+			"":                   {Data: "{", JSON: true},
 		} {
 			_, err := stranger.Publish(context.Background(), name, data)
 			must(t, err)
@@ -639,8 +640,8 @@ func TestWhatComesFromOutsideIsChecked(t *testing.T) {
 				reported++
 			}
 		}
-		if reported != 5 {
-			t.Errorf("%d errors are reported, want 5", reported)
+		if reported != 6 {
+			t.Errorf("%d errors are reported, want 6", reported)
 		}
 	})
 }

@@ -101,8 +101,7 @@ func (f *feed) arrive(messages []broker.Message) {
 // check looks at what comes from outside.
 func check(p *wire.Publication) error {
 	switch {
-	case p.Topic == "": // which may be binary
-	case !utf8.ValidString(p.Data):
+	case p.Topic != "" && !utf8.ValidString(p.Data): // what goes to all clients may be binary
 		return errors.New("its text is not valid UTF-8")
 	case p.JSON && !json.Valid([]byte(p.Data)):
 		return errors.New("its JSON is malformed")
