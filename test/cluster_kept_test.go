@@ -759,6 +759,34 @@ func TestKeptIsLoadedLater(t *testing.T) {
 	})
 }
 
+// TestKeptIsLoadedUpToTheLimitInBytes: an instance that loads messages keeps as many as one that they have come to, less a block.
+func TestKeptIsLoadedUpToTheLimitInBytes(t *testing.T) {
+	for _, key := range []string{"", "a key of some length "} {
+		synctest.Test(t, func(t *testing.T) {
+			keeps := tank.WithTopics("news", tank.TopicOptions{History: tank.History{Bytes: 64 << 10}})
+			w := brokertest.NewKeepingNetwork()
+			one := joinCluster(t, w, keeps)
+			for i := range 3000 {
+				p := tank.Publication{Topic: "news", Data: "text"}
+				if key != "" {
+					p.Key = fmt.Sprint(key, i)
+				}
+				_, err := one.PublishMessage(context.Background(), p)
+				must(t, err)
+			}
+			came, err := one.History(context.Background(), "news", tank.Position{}, 0)
+			must(t, err)
+			two := joinCluster(t, w, keeps)
+			synctest.Wait()
+			loaded, err := two.History(context.Background(), "news", tank.Position{}, 0)
+			must(t, err)
+			if n, want := len(loaded.Messages), len(came.Messages); n < want*7/8 || n > want*9/8 {
+				t.Errorf("with the key %q, %d messages are loaded where %d are kept", key, n, want)
+			}
+		})
+	}
+}
+
 // TestQuestionsDoNotPileUp: of a client that does not wait for what cannot be loaded, one question is kept.
 func TestQuestionsDoNotPileUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

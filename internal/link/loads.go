@@ -129,7 +129,7 @@ func (l *Link) fill(ctx context.Context, name string, answer *topic.Loaded) erro
 			answer.Messages = append(answer.Messages, a)
 			if a.Seq <= answer.UpTo {
 				messages++
-				bytes += a.Bytes()
+				bytes += leastKept(&a)
 			}
 		}
 		surplus := 0 // of more than is needed, the first are dropped
@@ -137,10 +137,10 @@ func (l *Link) fill(ctx context.Context, name string, answer *topic.Loaded) erro
 			surplus = max(0, messages-most-1) // one says what is before the others
 		}
 		for i := range surplus {
-			bytes -= answer.Messages[i].Bytes()
+			bytes -= leastKept(&answer.Messages[i])
 		}
 		for most := answer.Limits.Bytes; most > 0 && bytes > most && surplus < messages; surplus++ {
-			bytes -= answer.Messages[surplus].Bytes()
+			bytes -= leastKept(&answer.Messages[surplus])
 		}
 		if surplus > 0 {
 			answer.Messages, answer.Whole = answer.Messages[surplus:], false
@@ -149,6 +149,13 @@ func (l *Link) fill(ctx context.Context, name string, answer *topic.Loaded) erro
 		more = page.More && len(page.Messages) > 0 && from < answer.UpTo
 	}
 	return nil
+}
+
+// leastKept returns the memory that a message takes at least where a topic keeps it: its frame and its number. A topic that has loaded
+// messages keeps as many as one that they have come to, so it drops by itself what is too much.
+func leastKept(a *topic.Arrival) int {
+	const rest = 16 // of the frame, and the number
+	return len(a.Data) + len(a.From) + len(a.Topic) + rest
 }
 
 // arrival returns what a topic gets of a message, or what is wrong with it: clients that could not read it would lose their connections.
