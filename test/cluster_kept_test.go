@@ -787,6 +787,43 @@ func TestKeptIsLoadedUpToTheLimitInBytes(t *testing.T) {
 	}
 }
 
+// TestKeptIsAsOldAsElsewhere: what an instance gets late, it keeps no longer than others.
+func TestKeptIsAsOldAsElsewhere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		keeps := tank.WithTopics("news", tank.TopicOptions{History: tank.History{Messages: 100, Age: 10 * time.Minute}})
+		w := brokertest.NewKeepingNetwork()
+		nodes := []*clusterNode{joinCluster(t, w, keeps), joinCluster(t, w, keeps)}
+		late := nodes[0].DialV2("/")
+		late.Subscribe("news")
+		nodes[1].DialV2("/").Subscribe("news")
+		nodes[0].broker.Cut()
+		synctest.Wait()
+		publishOn(t, nodes[1], "news", "old")
+		time.Sleep(20 * time.Minute)
+		publishOn(t, nodes[1], "news", "middle")
+		time.Sleep(8 * time.Minute)
+		publishOn(t, nodes[1], "news", "new")
+		nodes[0].broker.Heal()
+		for _, text := range []string{"old", "middle", "new"} {
+			late.ExpectTopic("news", text)
+		}
+		for _, want := range []string{"middle new", "new", ""} {
+			for i, n := range nodes {
+				page, err := n.History(context.Background(), "news", tank.Position{}, 0)
+				must(t, err)
+				var got []string
+				for _, p := range page.Messages {
+					got = append(got, p.Data)
+				}
+				if strings.Join(got, " ") != want {
+					t.Errorf("instance %d keeps %q, want %q", i+1, got, want)
+				}
+			}
+			time.Sleep(7 * time.Minute)
+		}
+	})
+}
+
 // TestQuestionsDoNotPileUp: of a client that does not wait for what cannot be loaded, one question is kept.
 func TestQuestionsDoNotPileUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -1,6 +1,10 @@
 package topic
 
-import "github.com/fanqie/tank-websocket-go-server/internal/wire"
+import (
+	"cmp"
+
+	"github.com/fanqie/tank-websocket-go-server/internal/wire"
+)
 
 // A topic whose messages a broker keeps. Their numbers and the epoch are the broker's, and mean the same on all instances. What lies before
 // the messages that the topic has itself is loaded from there when somebody asks for it, see load.go. All functions in this file run in the
@@ -25,6 +29,8 @@ type shared struct {
 	directs   []direct           // that wait for it, for members who do
 	receipts  []settle           // of what has not come yet
 	past      []string           // the last epochs before this one
+	first     int64              // when the first message of the batch was published, Unix nanoseconds; 0: just now
+	last      int64              // when the last one was
 }
 
 // began says that the broker has said where the topic stands.
@@ -109,6 +115,7 @@ func (t *Topic) take(p *Arrival) {
 	case p.Reset:
 		t.resetAt(p.Seq)
 	default:
+		t.noteTime(p)
 		if asObject := t.append(&p.Publication, p.Seq); asObject {
 			t.appendObject(p.Publication)
 		}
@@ -116,4 +123,28 @@ func (t *Topic) take(p *Arrival) {
 			t.deliverBatch() // by itself, as not all get it
 		}
 	}
+}
+
+// noteTime notes when a message was published that the batch is about to get. What is in a batch is dropped together when it is too old, so
+// a message that was published much later, or was under way for long and others were not, is for another batch.
+func (t *Topic) noteTime(p *Arrival) {
+	s, at := t.shared, int64(0)
+	if !p.At.IsZero() {
+		at = p.At.UnixNano()
+	}
+	if age := t.history.limits.Age; age > 0 && t.batch != nil && (at-s.first > int64(age/blockParts) || (at == 0) != (s.first == 0)) {
+		t.deliverBatch()
+	}
+	if t.batch == nil {
+		s.first = at
+	}
+	s.last = at
+}
+
+// times returns when the first and the last message of the batch were published. The nil shared has those that are published now.
+func (s *shared) times(now int64) (first, last int64) {
+	if s == nil {
+		return now, now
+	}
+	return cmp.Or(s.first, now), cmp.Or(s.last, now)
 }
