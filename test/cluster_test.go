@@ -426,6 +426,42 @@ func TestClusterLoops(t *testing.T) {
 	})
 }
 
+// TestClusterLoopsGetKeys as they were published, as without a broker, whoever has published.
+func TestClusterLoopsGetKeys(t *testing.T) {
+	for name, options := range map[string]func() []tank.Option{
+		"no broker": func() []tank.Option { return nil },
+		"broker":    func() []tank.Option { return []tank.Option{tank.WithBroker(brokertest.NewNetwork().Node())} },
+		"broker with history": func() []tank.Option {
+			return []tank.Option{tank.WithBroker(brokertest.NewKeepingNetwork().Node()), keepMany}
+		},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			m := tank.NewInstance(append(options(), anyMayPublish)...)
+			c := tanktest.Serve(t, m).DialV2("/?user_id=ann")
+			c.Subscribe("news")
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				want := []string{"server's", "client's", ""}
+				for p, err := range m.Subscribe(t.Context(), "news") {
+					if err != nil || p.Key != want[0] {
+						t.Errorf("%s: got the key %q and %v, want %q", name, p.Key, err, want[0])
+					}
+					if want = want[1:]; len(want) == 0 {
+						return
+					}
+				}
+			}()
+			synctest.Wait()
+			_, err := m.PublishMessage(t.Context(), tank.Publication{Topic: "news", Data: "x", Key: "server's"})
+			must(t, err)
+			c.Publish("news", "x", tanktest.Key("client's"))
+			must(t, m.Publish(t.Context(), "news", "x"))
+			<-done
+		})
+	}
+}
+
 // TestClusterLoopsAreNotToldOfGaps: they go on with what comes next.
 func TestClusterLoopsAreNotToldOfGaps(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/fanqie/tank-websocket-go-server/actor"
@@ -63,9 +64,10 @@ func (s batchSize) isFull() bool {
 	return s.v1 >= maxBatch || s.v2 >= maxBatch || s.objects >= maxBatch
 }
 
-// appendObject adds the message that append has encoded as it is.
+// appendObject adds the message that append has encoded as it is. A key that comes from a broker names its owner, which concerns nobody.
 func (t *Topic) appendObject(p wire.Publication) {
 	p.Topic = t.name
+	p.Key = p.Key[strings.LastIndexByte(p.Key, 0)+1:]
 	t.batch.Objects = append(t.batch.Objects, p)
 	t.size.objects += p.Bytes()
 }
