@@ -565,6 +565,21 @@ func TestClusterPresence(t *testing.T) {
 	})
 }
 
+// TestClusterPresenceTellsInfoAsItIs, also the longest, of characters that encoding/json escapes.
+func TestClusterPresenceTellsInfoAsItIs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		info := strings.Repeat("<", 1022)
+		_, nodes := presentCluster(t, 2, tank.Presence{Info: func(*tank.Client) any { return info }})
+		watcher := nodes[0].DialV2("/?user_id=ann")
+		watcher.Subscribe("news", tanktest.Watch())
+		nodes[1].Dial("/?user_id=bob").Subscribe("news")
+		expectHere(t, watcher, `2 +bob"`+info+`"`)
+		for len(nodes[0].Errors) > 0 {
+			t.Errorf("reported %+v", <-nodes[0].Errors)
+		}
+	})
+}
+
 // TestClusterPresenceMoves: who goes from one instance to another does not leave in between, however it left the first.
 func TestClusterPresenceMoves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/fanqie/tank-websocket-go-server/actor"
@@ -93,8 +94,11 @@ func (s shared) encode(node string) string {
 			p.In[of.User] = json.RawMessage(info)
 		}
 	}
-	text, _ := json.Marshal(p) // infos are valid
-	return string(text)
+	var text strings.Builder
+	e := json.NewEncoder(&text)
+	e.SetEscapeHTML(false) // which makes infos longer than they may be
+	_ = e.Encode(p)        // infos are valid
+	return text.String()
 }
 
 // hear gives the topic what other instances tell. It runs in a goroutine of the broker's.
