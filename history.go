@@ -150,7 +150,8 @@ func (m *Manager) History(ctx context.Context, topic string, since Position, mos
 // It returns when nothing is kept any more; buffers that clients are being sent may live on for as long as that takes. It waits for the
 // publish timeout at most (default 5 s, see Limits), and returns ErrInvalidTopic, ErrBusy, after which the topic may still begin anew, or
 // ErrClosed once Shutdown ends the topics. It may be called before Start. With WithBroker, the other instances do the same a moment later;
-// when they cannot be told, it returns ErrBroker, and the topic has begun anew here alone.
+// when they cannot be told, it returns ErrBroker, and the topic has begun anew here alone. Where the broker keeps messages, the numbers go on,
+// and the broker knows keys as before.
 func (m *Manager) Reset(topic string) error {
 	if err := checkTopic(topic); err != nil {
 		return err

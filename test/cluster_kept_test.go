@@ -689,6 +689,12 @@ func TestKeptKeys(t *testing.T) {
 		}
 		publishOn(t, nodes[0], "news", "next")
 		expectAll(c, "news", "once", "next")
+		must(t, nodes[1].Reset("news")) // which forgets no keys
+		at, err := nodes[0].PublishMessage(context.Background(), tank.Publication{Topic: "news", Data: "once", Key: "k"})
+		must(t, err)
+		if at != first {
+			t.Errorf("after a Reset at %+v, want %+v", at, first)
+		}
 	})
 }
 
