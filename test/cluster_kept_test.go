@@ -672,6 +672,26 @@ func TestKeptIsReset(t *testing.T) {
 	})
 }
 
+// TestResetsOfOthersWithoutAHistory do not touch the numbers, which are the broker's.
+func TestResetsOfOthersWithoutAHistory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, nodes := keepingCluster(t, 1)
+		other := joinCluster(t, w)
+		c := nodes[0].DialV2("/")
+		epoch := c.Subscribe("news").Position.Epoch
+		must(t, other.Reset("news"))
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		at, err := nodes[0].PublishMessage(ctx, tank.Publication{Topic: "news", Data: "one"})
+		must(t, err)
+		c.Expect("news", "one")
+		if now, err := nodes[0].Position("news"); err != nil || now != at || now.Epoch != epoch || ctx.Err() != nil {
+			t.Errorf("it stands at %+v, %v, and what is published at %+v in epoch %s (%v)", now, err, at, epoch, ctx.Err())
+		}
+	})
+}
+
 // TestKeptKeys: a repetition on another instance is a duplicate, with the number of the first.
 func TestKeptKeys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

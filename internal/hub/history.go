@@ -59,9 +59,10 @@ func (h *Hub) Reset(timeout time.Duration, name string) error {
 	return err
 }
 
-// PostReset is Reset without waiting.
+// PostReset is Reset without waiting. Where the broker keeps messages, a Reset is among them: only an instance whose topic has no history,
+// as while that is being deployed, tells of one otherwise.
 func (h *Hub) PostReset(name string) {
-	if t := h.topics.find(name); t != nil && name != Broadcast {
+	if t := h.topics.find(name); t != nil && name != Broadcast && !t.IsShared() {
 		t.PostReset()
 	}
 }
