@@ -474,7 +474,8 @@ var Tank = class {
   /** @param url may be relative to the page, and begin with http. */
   constructor(url, options = {}) {
     this.#options = options;
-    this.#report = options.onError ?? globalThis.reportError ?? console.error;
+    const report = options.onError ?? globalThis.reportError ?? console.error;
+    this.#report = async (error) => report(error);
     this.#call = guard(this.#report);
     this.#connection = new Connection(
       url,

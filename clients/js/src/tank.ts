@@ -25,7 +25,8 @@ export class Tank<Topics extends object = Record<string, unknown>> {
   /** @param url may be relative to the page, and begin with http. */
   constructor(url: string | URL, options: TankOptions = {}) {
     this.#options = options;
-    this.#report = options.onError ?? globalThis.reportError ?? console.error;
+    const report = options.onError ?? globalThis.reportError ?? console.error;
+    this.#report = async (error) => report(error); // browsers want no `this`, and what it throws is an unhandled rejection and harms nobody
     this.#call = guard(this.#report);
     this.#connection = new Connection(
       url,

@@ -450,3 +450,61 @@ test("an error without an id is reported", async (t) => {
   socket.hear({ error: { code: "unsupported", message: "no handler", retry: false } });
   assert.deepEqual(errors.map((e) => [e.code, e.message]), [["unsupported", "no handler"]]);
 });
+
+/** browserReport is reportError of a browser, which refuses any `this` but the global one. */
+function browserReport(t) {
+  const reported = [];
+  globalThis.reportError = function (error) {
+    if (this !== undefined && this !== globalThis) throw new TypeError("Illegal invocation");
+    reported.push(error);
+  };
+  t.after(() => delete globalThis.reportError);
+  return reported;
+}
+
+test("without onError, a browser reports errors that answer nothing, and those of a token", async (t) => {
+  const reported = browserReport(t);
+  let n = 0;
+  const token = () => {
+    if (n++) throw new Error("no session");
+    return "t";
+  };
+  const { socket } = await startOpen(t, { onError: undefined, token });
+  socket.hear({ error: { code: "unsupported", message: "no handler", retry: false } }, { expires: 60 });
+  await settle();
+  assert.deepEqual(reported.map((e) => e.message), ["no handler", "no session"]);
+});
+
+test("a renewal whose answer is lost is reported, and the others hear of the loss", async (t) => {
+  const reported = browserReport(t);
+  const { socket, tank, states } = await startOpen(t, { onError: undefined, token: "abc" });
+  socket.hear({ expires: 60 });
+  await settle();
+  const expected = assert.rejects(tank.request(1), { code: "lost" });
+  socket.lose();
+  await expected;
+  assert.equal(states.at(-1).state, "waiting");
+  assert.deepEqual(reported.map((e) => e.code), ["lost"]);
+});
+
+test("an onError that throws harms nobody", async (t) => {
+  const thrown = [];
+  const listeners = process.listeners("unhandledRejection");
+  process.removeAllListeners("unhandledRejection");
+  process.on("unhandledRejection", (error) => thrown.push(error.message));
+  t.after(() => {
+    process.removeAllListeners("unhandledRejection");
+    for (const listener of listeners) process.on("unhandledRejection", listener);
+  });
+  const bad = () => { throw new Error("bad"); };
+  const { socket, states, tank } = await startOpen(t, { onError: (error) => { throw error; }, reconnect: bad });
+  log(tank, "news", { onMessage: bad });
+  const good = log(tank, "news");
+  socket.answer({ epoch: "E", seq: 0 });
+  socket.hear(["news", 1, "a"]);
+  socket.lose(4000);
+  await settle();
+  assert.deepEqual(good.take().map((c) => c[0]), ["join", "message", "end"]);
+  assert.equal(states.at(-1).state, "closed");
+  assert.deepEqual(thrown, ["bad", "bad"]);
+});
