@@ -165,6 +165,8 @@ var Connection = class {
   #tries = 0;
   // attempts since a connection has lasted
   #openedAt = 0;
+  #probed = false;
+  // and nothing has come since
   #within;
   // of bye
   constructor(url, options, call, receive, changed) {
@@ -248,9 +250,12 @@ var Connection = class {
   // Each message renews the time limit, and nothing else does. A computer that slept finds its timers overdue although the server
   // is there, and a page in the background gets them late. So silence leads to a probe, and only its silence to a loss.
   #watch() {
+    this.#probed = false;
     this.#after(Math.min(this.f.ping * 1e3 + GRACE - ANSWER, LONGEST_TIMER), () => this.#probe());
   }
   #probe() {
+    if (this.#probed) return;
+    this.#probed = true;
     this.l(PROBE);
     this.#after(ANSWER, () => this.#lost(1006, "the server is silent"));
   }

@@ -33,6 +33,7 @@ export class Connection {
   #attempt = 0; // counts attempts and losses, so that who waited knows whether it still matters
   #tries = 0; // attempts since a connection has lasted
   #openedAt = 0;
+  #probed = false; // and nothing has come since
   #within: number | undefined; // of bye
 
   constructor(
@@ -130,10 +131,13 @@ export class Connection {
   // Each message renews the time limit, and nothing else does. A computer that slept finds its timers overdue although the server
   // is there, and a page in the background gets them late. So silence leads to a probe, and only its silence to a loss.
   #watch(): void {
+    this.#probed = false;
     this.#after(Math.min(this._hello!.ping * 1_000 + GRACE - ANSWER, LONGEST_TIMER), () => this.#probe());
   }
 
   #probe(): void {
+    if (this.#probed) return; // who asks again and again does not put the loss off
+    this.#probed = true;
     this._send(PROBE);
     this.#after(ANSWER, () => this.#lost(1006, "the server is silent"));
   }

@@ -323,6 +323,16 @@ test("connect ends a wait, and makes an open connection show that it is alive", 
   assert.deepEqual([tank.state, made.length], ["closed", 2]);
 });
 
+test("who calls connect again and again does not put a loss off", async (t) => {
+  const { clock, socket, tank } = await startOpen(t);
+  for (let i = 0; i < 5; i++) {
+    tank.connect();
+    await clock.pass(1_000);
+  }
+  assert.equal(socket.probes, 1);
+  assert.equal(tank.state, "waiting");
+});
+
 test("a heartbeat of months is watched, too", async (t) => {
   const { clock, socket } = await startOpen(t, {}, 10_000_000);
   await clock.pass(1_000);
