@@ -144,7 +144,7 @@ var Connection = class {
   // of bye
   constructor(url, options, call, receive, changed) {
     this.#url = String(new URL(url, globalThis.location?.href)).replace(/^http/, "ws");
-    this.#options = { WebSocket: globalThis.WebSocket, ...options };
+    this.#options = { ...options, WebSocket: options.WebSocket ?? globalThis.WebSocket };
     if (!this.#options.WebSocket) throw new TypeError("there is no WebSocket: pass the option");
     this.#call = call;
     this.#receive = receive;

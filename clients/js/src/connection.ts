@@ -44,7 +44,7 @@ export class Connection {
     changed: (info: StateInfo) => void,
   ) {
     this.#url = String(new URL(url, globalThis.location?.href)).replace(/^http/, "ws");
-    this.#options = { WebSocket: globalThis.WebSocket, ...options };
+    this.#options = { ...options, WebSocket: options.WebSocket ?? globalThis.WebSocket };
     if (!this.#options.WebSocket) throw new TypeError("there is no WebSocket: pass the option");
     this.#call = call;
     this.#receive = receive;

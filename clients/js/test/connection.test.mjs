@@ -35,6 +35,19 @@ test("mistakes in the constructor are thrown there", () => {
   if (WebSocket) globalThis.WebSocket = WebSocket;
 });
 
+test("an option that is undefined is none", async (t) => {
+  const { clock } = await start(t);
+  const { Socket, made } = sockets();
+  const { WebSocket } = globalThis;
+  globalThis.WebSocket = Socket;
+  t.after(() => (WebSocket ? (globalThis.WebSocket = WebSocket) : delete globalThis.WebSocket));
+  const tank = new Tank("ws://example.test", { WebSocket: undefined });
+  await settle();
+  assert.equal(made.length, 1);
+  tank.close();
+  await clock.pass(0);
+});
+
 test("a token is fetched anew for each attempt", async (t) => {
   let n = 0;
   const { made, clock, last, states } = await start(t, { token: async () => "t" + ++n });
