@@ -261,9 +261,10 @@ var Connection = class {
   }
   #lost(code, reason) {
     if (this.f && Date.now() - this.#openedAt > STABLE) this.#tries = 0;
+    const final = this.#isFinal(code, reason);
     this.#drop();
     const info = { code, reason };
-    if (this.#isFinal(code, reason)) return this.#end(info);
+    if (final) return this.#end(info);
     const within = this.#within;
     this.#within = void 0;
     info.delay = within === void 0 ? backoff(this.#tries++) : Math.random() * within;

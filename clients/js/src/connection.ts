@@ -144,9 +144,10 @@ export class Connection {
 
   #lost(code: number, reason: string): void {
     if (this._hello && Date.now() - this.#openedAt > STABLE) this.#tries = 0;
+    const final = this.#isFinal(code, reason); // it may call anything, so the socket is still there
     this.#drop();
     const info: StateInfo = { code, reason };
-    if (this.#isFinal(code, reason)) return this.#end(info);
+    if (final) return this.#end(info);
     const within = this.#within;
     this.#within = undefined;
     info.delay = within === undefined ? backoff(this.#tries++) : Math.random() * within;

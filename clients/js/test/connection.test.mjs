@@ -156,6 +156,22 @@ for (const [code, comesBack] of [
   });
 }
 
+test("reconnect may call the tank, which has no connection then", async (t) => {
+  let publication;
+  const { errors, socket, tank } = await startOpen(t, {
+    reconnect: () => {
+      publication = tank.publish("news", 1);
+      tank.subscribe("news");
+      tank.connect();
+      return true;
+    },
+  });
+  socket.lose(4000);
+  await assert.rejects(publication, { code: "offline" });
+  assert.deepEqual(errors, []);
+  assert.equal(tank.state, "waiting");
+});
+
 test("a handshake without hello fails after 10 s", async (t) => {
   const { clock, made, states, last } = await start(t);
   await clock.pass(9_999);
