@@ -319,7 +319,7 @@ var Topic = class {
     queueMicrotask(() => {
       if (!s.d) return;
       if (!this.#top) return this.g();
-      this.#settle(s, this.#top, false, void 0);
+      this.#settle(s, this.#top, false);
       s.k({ in: [...this.i?.users.keys() ?? []], out: [] });
     });
   }
@@ -346,7 +346,7 @@ var Topic = class {
       if (!this.#asked) return;
       this.#asked = false;
       if (error) this.#refused(error);
-      else this.#answered(ok, since, last);
+      else this.#answered(ok, since, last, presence);
     });
   }
   #refused(error) {
@@ -360,7 +360,7 @@ var Topic = class {
       for (const s of [...this.b]) if (s.d) s.h(new TankError(error.code, error.message, false));
     }
   }
-  #answered(ok, since, last) {
+  #answered(ok, since, last, presence) {
     const { epoch, seq, from = seq, recovered, why } = ok;
     this.#tries = 0;
     this.#top = [epoch, seq];
@@ -368,19 +368,13 @@ var Topic = class {
     const change = ok.here && this.#merge(ok.here);
     for (const s of [...this.b]) {
       const at = s.c;
-      const wanted = Math.max(from, seq - (s.a.last ?? 0));
-      if (!s.d) {
-      } else if (!at) {
-        if (!s.a.last || !recovered || from <= Math.max(0, seq - s.a.last)) {
-          this.#settle(s, [epoch, wanted], false, void 0);
-        }
-      } else if (same(at, since)) {
-        if (recovered) this.#settle(s, at, true, void 0);
-        else this.#settle(s, [epoch, last ? wanted : from], false, why);
-      } else if (at[0] !== epoch) {
-        this.#settle(s, [epoch, wanted], false, "epoch");
-      } else if (recovered && from <= at[1] && at[1] <= seq) {
-        this.#settle(s, at, true, void 0);
+      const asked = same(at, since);
+      const first = seq - (s.a.last ?? 0);
+      if (!s.d || s.a.presence && !presence) {
+      } else if (recovered && at && at[0] === epoch && from <= at[1] && at[1] <= seq) {
+        this.#settle(s, at, true);
+      } else if ((asked || !at || at[0] !== epoch) && (from <= Math.max(0, first) || !recovered && seq - first <= last)) {
+        this.#settle(s, [epoch, asked && !last ? from : Math.max(from, first)], false, asked ? why : at && "epoch");
       }
       if (change) s.k(change);
     }

@@ -43,7 +43,7 @@ export class Topic {
     queueMicrotask(() => { // so that who subscribes has the subscription before its handlers are called
       if (!s._waiting) return;
       if (!this.#top) return this._ask();
-      this.#settle(s, this.#top, false, undefined);
+      this.#settle(s, this.#top, false);
       s._here({ in: [...(this._presence?.users.keys() ?? [])], out: [] });
     });
   }
@@ -72,7 +72,7 @@ export class Topic {
       if (!this.#asked) return; // the connection is another one
       this.#asked = false;
       if (error) this.#refused(error);
-      else this.#answered(ok, since, last);
+      else this.#answered(ok, since, last, presence);
     });
   }
 
@@ -88,7 +88,7 @@ export class Topic {
     }
   }
 
-  #answered(ok: Subscribed, since: Position | undefined, last: number): void {
+  #answered(ok: Subscribed, since: Position | undefined, last: number, presence: true | undefined): void {
     const { epoch, seq, from = seq, recovered, why } = ok;
     this.#tries = 0;
     this.#top = [epoch, seq];
@@ -96,21 +96,15 @@ export class Topic {
     const change = ok.here && this.#merge(ok.here);
     for (const s of [...this._subs]) {
       const at = s._at;
-      const wanted = Math.max(from, seq - (s._options.last ?? 0));
-      if (!s._waiting) {
-        // It goes on as it did: what is replayed for others, it has seen.
-      } else if (!at) {
-        // A first `last` may reach further back than what others have asked for.
-        if (!s._options.last || !recovered || from <= Math.max(0, seq - s._options.last)) {
-          this.#settle(s, [epoch, wanted], false, undefined);
-        }
-      } else if (same(at, since)) {
-        if (recovered) this.#settle(s, at, true, undefined);
-        else this.#settle(s, [epoch, last ? wanted : from], false, why);
-      } else if (at[0] !== epoch) {
-        this.#settle(s, [epoch, wanted], false, "epoch");
-      } else if (recovered && from <= at[1] && at[1] <= seq) {
-        this.#settle(s, at, true, undefined);
+      const asked = same(at, since);
+      const first = seq - (s._options.last ?? 0);
+      if (!s._waiting || (s._options.presence && !presence)) {
+        // It goes on as it did: what is replayed for others, it has seen. Or it came behind the sub, which did not ask for presence.
+      } else if (recovered && at && at[0] === epoch && from <= at[1] && at[1] <= seq) {
+        this.#settle(s, at, true);
+      } else if ((asked || !at || at[0] !== epoch) && (from <= Math.max(0, first) || (!recovered && seq - first <= last))) {
+        // Its `last` does not reach further back than what was asked for.
+        this.#settle(s, [epoch, asked && !last ? from : Math.max(from, first)], false, asked ? why : at && "epoch");
       }
       if (change) s._here(change);
     }
@@ -118,7 +112,7 @@ export class Topic {
   }
 
   // The position moves, then it is told what that means: that the subscription is in force, or on one that was, that something is missing.
-  #settle(s: Sub, position: Position, recovered: boolean, why: string | undefined): void {
+  #settle(s: Sub, position: Position, recovered: boolean, why?: string): void {
     const from = s._at;
     s._at = position;
     s._waiting = false;

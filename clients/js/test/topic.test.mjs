@@ -346,6 +346,30 @@ test("who wants more of the last ones than a sub has asked for asks again", asyn
   assert.deepEqual(many.take(), [["join", false, undefined, [E, 5]]]);
 });
 
+test("who wants the last ones while another sub is on its way asks again", async (t) => {
+  const world = await startOpen(t);
+  const { socket, tank, last, clock } = world;
+  const why = "evicted";
+  const plain = [log(tank, "a"), log(tank, "b", { since: [E, 2] })];
+  const many = [log(tank, "a", { last: 5 }), log(tank, "b", { since: [E, 2], last: 5 })];
+  socket.answer({ epoch: E, seq: 10 });
+  socket.answer({ epoch: E, seq: 10, from: 10, recovered: false, why });
+  assert.deepEqual(plain.map((s) => s.take()), [[["join", false, undefined, [E, 10]]], [["join", false, why, [E, 10]]]]);
+  assert.deepEqual(socket.answer({ epoch: E, seq: 10, from: 5 }), { id: 3, sub: "a", last: 5 });
+  assert.deepEqual(socket.answer({ epoch: E, seq: 10, from: 5, recovered: false, why }), { id: 4, sub: "b", since: [E, 2], last: 5 });
+  assert.deepEqual(many.map((s) => s.take()), [[["join", false, undefined, [E, 5]]], [["join", false, why, [E, 5]]]]);
+  // And beside one that is recovered, with a position of another epoch.
+  socket.lose();
+  log(tank, "c", { since: [E, 9] });
+  const other = log(tank, "c", { since: ["D", 2], last: 5 });
+  await clock.next();
+  last().hello();
+  last().sent.splice(0, 2);
+  assert.deepEqual(last().answer({ epoch: E, seq: 10, from: 9, recovered: true }).since, [E, 9]);
+  assert.deepEqual(last().answer({ epoch: E, seq: 10, from: 5, recovered: false, why: "epoch" }).since, ["D", 2]);
+  assert.deepEqual(other.take(), [["join", false, "epoch", [E, 5]]]);
+});
+
 test("one subscription ends alone, and the last one unsubscribes, one task later", async (t) => {
   const { socket, news, tank, clock } = await joined(t);
   const other = log(tank, "news");
@@ -473,6 +497,16 @@ test("who joins later without a word gets the presence that is known, or asks fo
   assert.deepEqual(quiet.take(), [["join", false, undefined, [E, 0]]]);
   assert.equal(quiet.subscription.presence, undefined);
   assert.deepEqual(socket.sent, []);
+});
+
+test("who wants presence while another sub is on its way asks again", async (t) => {
+  const { socket, tank } = await startOpen(t);
+  const quiet = log(tank, "room");
+  const room = log(tank, "room", { presence: true });
+  socket.answer({ epoch: E, seq: 0 });
+  assert.deepEqual([quiet.take().length, room.take().length], [1, 0]);
+  assert.deepEqual(socket.answer({ epoch: E, seq: 0, here: { n: 1, in: { ann: {} } } }), { id: 2, sub: "room", presence: true });
+  assert.deepEqual(room.take(), [["join", false, undefined, [E, 0]], ["presence", 1, { ann: {} }]]);
 });
 
 test("a loop gets every message from its beginning on, and leaving it closes the subscription", async (t) => {
