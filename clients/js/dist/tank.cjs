@@ -150,7 +150,7 @@ var PROBE = `{"id":${Number.MAX_SAFE_INTEGER},"unsub":""}`;
 var backoff = (tries) => Math.random() * Math.min(LONGEST, FIRST * 2 ** tries);
 var Connection = class {
   e = "connecting";
-  f;
+  g;
   // of the connection that is open
   #url;
   #options;
@@ -228,7 +228,7 @@ var Connection = class {
       socket.onmessage = ({ data }) => this.#call(() => this.#received(data));
       socket.onclose = ({ code, reason }) => this.#lost(code, reason);
       socket.onerror = () => {
-        if (!this.f) this.#lost(1006, "");
+        if (!this.g) this.#lost(1006, "");
       };
     } catch (error) {
       if (attempt === this.#attempt) this.#lost(1006, String(error));
@@ -238,11 +238,11 @@ var Connection = class {
     const frame = typeof data === "string" ? JSON.parse(data) : data;
     if (!frame) return;
     if (frame.hello) {
-      this.f = frame.hello;
+      this.g = frame.hello;
       this.#openedAt = Date.now();
       this.#become("open", {});
     }
-    if (!this.f) return;
+    if (!this.g) return;
     this.#watch();
     if (frame.bye) this.#within = frame.bye.within;
     this.#receive(frame);
@@ -251,7 +251,7 @@ var Connection = class {
   // is there, and a page in the background gets them late. So silence leads to a probe, and only its silence to a loss.
   #watch() {
     this.#probed = false;
-    this.#after(Math.min(this.f.ping * 1e3 + GRACE - ANSWER, LONGEST_TIMER), () => this.#probe());
+    this.#after(Math.min(this.g.ping * 1e3 + GRACE - ANSWER, LONGEST_TIMER), () => this.#probe());
   }
   #probe() {
     if (this.#probed) return;
@@ -260,7 +260,7 @@ var Connection = class {
     this.#after(ANSWER, () => this.#lost(1006, "the server is silent"));
   }
   #lost(code, reason) {
-    if (this.f && Date.now() - this.#openedAt > STABLE) this.#tries = 0;
+    if (this.g && Date.now() - this.#openedAt > STABLE) this.#tries = 0;
     const final = this.#isFinal(code, reason);
     this.#drop();
     const info = { code, reason };
@@ -279,7 +279,7 @@ var Connection = class {
   #drop(code) {
     clearTimeout(this.#timer);
     this.#attempt++;
-    this.f = void 0;
+    this.g = void 0;
     const socket = this.#socket;
     if (!socket) return;
     this.#socket = void 0;
@@ -342,10 +342,10 @@ var Topic = class {
   x(s) {
     this.b.add(s);
     const { last, presence } = s.a;
-    if (!this.#top || s.c || last || presence && !this.i) return this.g();
+    if (!this.#top || s.c || last || presence && !this.i) return this.f();
     queueMicrotask(() => {
       if (!s.d) return;
-      if (!this.#top) return this.g();
+      if (!this.#top) return this.f();
       this.#settle(s, this.#top, false);
       s.k({ in: [...this.i?.users.keys() ?? []], out: [] });
     });
@@ -355,7 +355,7 @@ var Topic = class {
     if (!this.b.size) this.#idle(this);
   }
   /** _ask sends a sub for the subscriptions that wait, unless one is on its way. */
-  g() {
+  f() {
     if (this.#asked) return;
     let since;
     let last = 0;
@@ -381,10 +381,13 @@ var Topic = class {
       this.#asked = true;
       this.#timer = setTimeout(() => {
         this.#asked = false;
-        this.g();
+        this.f();
       }, backoff(this.#tries++));
     } else {
-      for (const s of [...this.b]) if (s.d) s.h(new TankError(error.code, error.message, false));
+      const waiting = [...this.b].filter((s) => s.d);
+      const watching = waiting.filter((s) => s.a.presence);
+      for (const s of watching.length ? watching : waiting) s.h(new TankError(error.code, error.message, false));
+      this.f();
     }
   }
   #answered(ok, since, last, presence) {
@@ -405,7 +408,7 @@ var Topic = class {
       }
       if (change) s.k(change);
     }
-    this.g();
+    this.f();
   }
   // The position moves, then it is told what that means: that the subscription is in force, or on one that was, that something is missing.
   #settle(s, position, recovered, why) {
@@ -432,7 +435,7 @@ var Topic = class {
       }
       s.s({ topic: this.j, data, seq, position: s.c, from });
     }
-    this.g();
+    this.f();
   }
   z(missed, seq) {
     if (this.#top && seq > this.#top[1]) this.#top = [this.#top[0], seq];
@@ -444,7 +447,7 @@ var Topic = class {
       if (gaps === "recover") s.d = true;
       else if (gaps === "report") this.#skip(s, seq - 1, "gap", void 0);
     }
-    this.g();
+    this.f();
   }
   // The position moves behind what is missing, and that is told, unless it was seen.
   #skip(s, seq, why, missed) {
@@ -456,7 +459,7 @@ var Topic = class {
   B() {
     this.#top = void 0;
     for (const s of this.b) s.d = true;
-    this.g();
+    this.f();
   }
   /** _end ends those that do not wait: an answer that is still to come is about a later sub. */
   h(error) {
@@ -517,11 +520,11 @@ var Tank = class {
   }
   /** The id of the connection, while it is open. */
   get client() {
-    return this.#connection.f?.client;
+    return this.#connection.g?.client;
   }
   /** The user id that the server has for this client, while it is open. */
   get user() {
-    return this.#connection.f?.user;
+    return this.#connection.g?.user;
   }
   /** Subscribes, now and on each new connection. Several subscriptions to one topic share one on the wire. It takes back a `close()` of the same task. */
   subscribe(name, options = {}) {
@@ -622,7 +625,7 @@ var Tank = class {
   #changed(info) {
     const { state } = this;
     if (state === "open") {
-      for (const topic of this.#topics.values()) topic.g();
+      for (const topic of this.#topics.values()) topic.f();
     } else {
       this.interrupted = false;
       const answers = [...this.#answers.values()];

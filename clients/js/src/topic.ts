@@ -84,7 +84,11 @@ export class Topic {
         this._ask();
       }, backoff(this.#tries++));
     } else {
-      for (const s of [...this._subs]) if (s._waiting) s._end(new TankError(error.code, error.message, false));
+      const waiting = [...this._subs].filter((s) => s._waiting);
+      const watching = waiting.filter((s) => s._options.presence);
+      // It may be presence that is refused, so those who do not want it ask again, without.
+      for (const s of watching.length ? watching : waiting) s._end(new TankError(error.code, error.message, false));
+      this._ask();
     }
   }
 

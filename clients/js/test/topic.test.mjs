@@ -233,6 +233,30 @@ test("a refusal ends who waits, and nobody else", async (t) => {
   assert.deepEqual(news.take(), [["message", 11, "x"]]);
 });
 
+test("a refusal of presence ends those who want it", async (t) => {
+  const { tank, last, clock, socket } = await startOpen(t);
+  socket.lose();
+  const quiet = log(tank, "room");
+  const room = log(tank, "room", { presence: true });
+  await clock.next();
+  last().hello();
+  assert.equal(last().refuse("unsupported").presence, true);
+  assert.deepEqual([quiet.take(), room.take()], [[], [["end", "unsupported"]]]);
+  assert.deepEqual(last().answer({ epoch: E, seq: 0 }), { id: 2, sub: "room" });
+  assert.deepEqual(quiet.take(), [["join", false, undefined, [E, 0]]]);
+  // What is refused for all ends all, also when somebody who does not wait has presence.
+  const other = [log(tank, "other"), log(tank, "other", { presence: true })];
+  last().refuse("forbidden");
+  last().refuse("forbidden");
+  assert.deepEqual(other.map((s) => s.take()), [[["end", "forbidden"]], [["end", "forbidden"]]]);
+  log(tank, "live", { presence: true });
+  last().answer({ epoch: E, seq: 0, here: { n: 0, in: {} } });
+  const late = log(tank, "live", { last: 1 });
+  assert.equal(last().refuse("forbidden").presence, true);
+  assert.deepEqual(late.take(), [["end", "forbidden"]]);
+  assert.deepEqual(last().sent, []);
+});
+
 test("a refusal that passes is asked again, later and later", async (t) => {
   t.mock.method(Math, "random", () => 1);
   const { tank, socket, clock } = await startOpen(t);
