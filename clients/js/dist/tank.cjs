@@ -56,6 +56,8 @@ var Subscription = class {
   #topic;
   #call;
   #open = true;
+  #watches = false;
+  // it has been told who is in the topic
   #error;
   #queue;
   // for a loop, from its beginning on
@@ -134,7 +136,11 @@ var Subscription = class {
   }
   /** @internal */
   k(change) {
-    if (this.#open && this.presence) this.#call(this.a.onPresence, this.presence, change);
+    const { presence } = this;
+    if (!this.#open || !presence) return;
+    if (!this.#watches) change = { in: [...presence.users.keys()], out: [] };
+    this.#watches = true;
+    this.#call(this.a.onPresence, presence, change);
   }
 };
 
@@ -347,7 +353,7 @@ var Topic = class {
       if (!s.d) return;
       if (!this.#top) return this.f();
       this.#settle(s, this.#top, false);
-      s.k({ in: [...this.i?.users.keys() ?? []], out: [] });
+      s.k({ in: [], out: [] });
     });
   }
   r(s) {
@@ -393,9 +399,9 @@ var Topic = class {
   #answered(ok, since, last, presence) {
     const { epoch, seq, from = seq, recovered, why } = ok;
     this.#tries = 0;
+    const change = ok.here && this.#merge(ok.here, true);
+    if (!change && !this.#top) this.i = void 0;
     this.#top = [epoch, seq];
-    if (ok.here) this.i = void 0;
-    const change = ok.here && this.#merge(ok.here);
     for (const s of [...this.b]) {
       const at = s.c;
       const asked = same(at, since);
@@ -467,16 +473,22 @@ var Topic = class {
     for (const s of [...this.b]) if (!s.d) s.h(new TankError(error.code, error.message, error.retry));
   }
   k(here) {
+    if (!this.i) return;
     const change = this.#merge(here);
     for (const s of [...this.b]) s.k(change);
   }
-  #merge(here) {
-    const users = new Map(here.in || here.out ? this.i?.users : void 0);
-    const out = (here.out ?? []).filter((user) => users.delete(user));
-    const come = Object.keys(here.in ?? {}).filter((user) => !users.has(user));
+  // A snapshot replaces what is known. What that changes is told, as of any other frame.
+  #merge(here, snapshot) {
+    const known = new Map(this.i?.users);
+    const listed = here.in || here.out;
+    const users = new Map(listed && !snapshot ? known : void 0);
+    for (const user of here.out ?? []) users.delete(user);
     for (const user in here.in) users.set(user, here.in[user]);
     this.i = { n: here.n, users };
-    return { in: come, out };
+    return {
+      in: [...users.keys()].filter((user) => !known.has(user)),
+      out: [...known.keys()].filter((user) => listed && !users.has(user))
+    };
   }
   /** _disconnected: the next connection has no subscriptions. */
   C() {

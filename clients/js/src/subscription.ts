@@ -18,6 +18,7 @@ export class Subscription<T = unknown> implements AsyncIterable<Message<T>> {
   readonly #topic: Topic;
   readonly #call: Guard;
   #open = true;
+  #watches = false; // it has been told who is in the topic
   #error: TankError | undefined;
   #queue: Message<T>[] | undefined; // for a loop, from its beginning on
   #wake: (() => void) | undefined; // the loop that waits
@@ -107,6 +108,10 @@ export class Subscription<T = unknown> implements AsyncIterable<Message<T>> {
 
   /** @internal */
   _here(change: PresenceChange): void {
-    if (this.#open && this.presence) this.#call(this._options.onPresence, this.presence, change);
+    const { presence } = this;
+    if (!this.#open || !presence) return;
+    if (!this.#watches) change = { in: [...presence.users.keys()], out: [] };
+    this.#watches = true;
+    this.#call(this._options.onPresence, presence, change);
   }
 }

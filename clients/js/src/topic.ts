@@ -2,7 +2,7 @@ import { backoff } from "./connection.js";
 import { TankError } from "./error.js";
 import type { Answer, Command, Details, Fault, Here, Subscribed } from "./frames.js";
 import type { Subscription } from "./subscription.js";
-import type { Position, Presence } from "./types.js";
+import type { Position, Presence, PresenceChange } from "./types.js";
 
 type Sub = Subscription<any>;
 
@@ -44,7 +44,7 @@ export class Topic {
       if (!s._waiting) return;
       if (!this.#top) return this._ask();
       this.#settle(s, this.#top, false);
-      s._here({ in: [...(this._presence?.users.keys() ?? [])], out: [] });
+      s._here({ in: [], out: [] });
     });
   }
 
@@ -95,9 +95,9 @@ export class Topic {
   #answered(ok: Subscribed, since: Position | undefined, last: number, presence: true | undefined): void {
     const { epoch, seq, from = seq, recovered, why } = ok;
     this.#tries = 0;
+    const change = ok.here && this.#merge(ok.here, true);
+    if (!change && !this.#top) this._presence = undefined; // what is known is of an earlier subscription
     this.#top = [epoch, seq];
-    if (ok.here) this._presence = undefined;
-    const change = ok.here && this.#merge(ok.here);
     for (const s of [...this._subs]) {
       const at = s._at;
       const asked = same(at, since);
@@ -179,17 +179,23 @@ export class Topic {
   }
 
   _here(here: Here): void {
+    if (!this._presence) return; // of an earlier subscription: the answer will have all of it
     const change = this.#merge(here);
     for (const s of [...this._subs]) s._here(change);
   }
 
-  #merge(here: Here): { in: string[]; out: string[] } {
-    const users = new Map(here.in || here.out ? this._presence?.users : undefined); // neither: there are too many to list
-    const out = (here.out ?? []).filter((user) => users.delete(user));
-    const come = Object.keys(here.in ?? {}).filter((user) => !users.has(user));
+  // A snapshot replaces what is known. What that changes is told, as of any other frame.
+  #merge(here: Here, snapshot?: boolean): PresenceChange {
+    const known = new Map(this._presence?.users);
+    const listed = here.in || here.out; // neither: there are too many to list
+    const users = new Map(listed && !snapshot ? known : undefined);
+    for (const user of here.out ?? []) users.delete(user);
     for (const user in here.in) users.set(user, here.in[user]);
     this._presence = { n: here.n, users };
-    return { in: come, out };
+    return {
+      in: [...users.keys()].filter((user) => !known.has(user)),
+      out: [...known.keys()].filter((user) => listed && !users.has(user)),
+    };
   }
 
   /** _disconnected: the next connection has no subscriptions. */

@@ -533,6 +533,65 @@ test("who wants presence while another sub is on its way asks again", async (t) 
   assert.deepEqual(room.take(), [["join", false, undefined, [E, 0]], ["presence", 1, { ann: {} }]]);
 });
 
+test("a snapshot changes what it changes", async (t) => {
+  const world = await startOpen(t);
+  const { socket, tank, last } = world;
+  const changes = [];
+  const watch = (name, options) => tank.subscribe("room", { presence: true, onPresence: (_, change) => changes.push([name, change]), ...options });
+  watch("first");
+  socket.answer({ epoch: E, seq: 0, here: { n: 2, in: { ann: {}, bob: {} } } });
+  watch("second", { last: 1 });
+  socket.answer({ epoch: E, seq: 0, from: 0, here: { n: 2, in: { ann: {}, bob: {} } } });
+  assert.deepEqual(changes.splice(0), [["first", { in: ["ann", "bob"], out: [] }], ["first", { in: [], out: [] }], ["second", { in: ["ann", "bob"], out: [] }]]);
+  await reconnect(world);
+  last().answer({ epoch: E, seq: 0, from: 0, recovered: true, here: { n: 2, in: { ann: {}, carol: {} } } });
+  assert.deepEqual(changes.splice(0), ["first", "second"].map((name) => [name, { in: ["carol"], out: ["bob"] }]));
+  last().hear({ topic: "room", here: { n: 10431 } }); // nobody has gone, but there are too many to tell names
+  assert.deepEqual(changes.splice(0), ["first", "second"].map((name) => [name, { in: [], out: [] }]));
+});
+
+test("presence that nobody watches on this connection is not known", async (t) => {
+  const world = await startOpen(t);
+  const { socket, tank, last } = world;
+  const first = log(tank, "room", { presence: true });
+  socket.answer({ epoch: E, seq: 0, here: { n: 1, in: { ann: {} } } });
+  log(tank, "room");
+  await settle();
+  first.subscription.close();
+  await reconnect(world);
+  last().answer({ epoch: E, seq: 0, from: 0, recovered: true });
+  const second = log(tank, "room", { presence: true });
+  await settle();
+  assert.deepEqual(second.take(), []);
+  last().answer({ epoch: E, seq: 0, here: { n: 1, in: { bob: {} } } });
+  assert.deepEqual(second.take(), [["join", false, undefined, [E, 0]], ["presence", 1, { bob: {} }]]);
+});
+
+test("an answer that says nothing of presence leaves it as it is", async (t) => {
+  const { socket, tank } = await startOpen(t);
+  const first = log(tank, "room", { presence: true });
+  log(tank, "room");
+  socket.answer({ epoch: E, seq: 0, here: { n: 1, in: { ann: {} } } });
+  first.subscription.close();
+  socket.hear(["room", 2, "b"]); // so there is a sub on its way, without presence
+  const second = log(tank, "room", { presence: true });
+  await settle();
+  assert.deepEqual(socket.answer({ epoch: E, seq: 2, from: 0, recovered: true }), { id: 2, sub: "room", since: [E, 0] });
+  socket.hear({ topic: "room", here: { n: 2, in: { bob: {} } } });
+  assert.deepEqual(second.take().slice(1), [["presence", 1, { ann: {} }], ["presence", 2, { ann: {}, bob: {} }]]);
+});
+
+test("what comes of an earlier subscription is not who is there", async (t) => {
+  const { socket, tank, clock } = await startOpen(t);
+  const first = log(tank, "room", { presence: true });
+  socket.answer({ epoch: E, seq: 0, here: { n: 1, in: { ann: {} } } });
+  first.subscription.close();
+  await clock.pass(0);
+  const second = log(tank, "room", { presence: true });
+  socket.hear({ topic: "room", here: { n: 2, in: { bob: {} } } });
+  assert.deepEqual(second.take(), []);
+});
+
 test("a loop gets every message from its beginning on, and leaving it closes the subscription", async (t) => {
   const { socket, news, clock } = await joined(t);
   const got = [];
