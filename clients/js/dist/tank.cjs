@@ -114,19 +114,19 @@ var Subscription = class {
     this.#open = false;
     this.#error = error;
     this.a.signal?.removeEventListener("abort", this.close);
-    this.#topic.r(this);
+    this.#topic.s(this);
     this.#wake?.();
     if (error) this.#call(this.a.onEnd, error);
   }
   /** @internal */
-  s(message) {
+  t(message) {
     if (!this.#open) return;
     this.#queue?.push(message);
     this.#wake?.();
     this.#call(this.a.onMessage, message);
   }
   /** @internal */
-  t(join) {
+  u(join) {
     this.m = true;
     if (this.#open) this.#call(this.a.onJoin, join);
   }
@@ -193,13 +193,13 @@ var Connection = class {
     return sends;
   }
   /** _close takes effect one task later, unless _keep is called before. */
-  u() {
+  v() {
     this.#closing ??= setTimeout(() => {
       this.#drop(1e3);
       if (this.e !== "closed") this.#end({});
     });
   }
-  v() {
+  w() {
     if (!this.#closing || this.e === "closed") return;
     clearTimeout(this.#closing);
     this.#closing = void 0;
@@ -334,6 +334,8 @@ var Topic = class {
   // the highest number that was seen on this connection; undefined without a subscription there
   #asked = false;
   // a sub has no answer, or a refused one waits to be sent again
+  #live = false;
+  // the server has a subscription
   #tries = 0;
   #timer;
   constructor(name, send, idle) {
@@ -342,10 +344,10 @@ var Topic = class {
     this.#idle = idle;
   }
   /** _onWire reports whether the server may have a subscription. */
-  get w() {
-    return this.#asked || !!this.#top;
+  get x() {
+    return this.#asked || this.#live;
   }
-  x(s) {
+  y(s) {
     this.b.add(s);
     const { last, presence } = s.a;
     if (!this.#top || s.c || last || presence && !this.i) return this.f();
@@ -356,7 +358,7 @@ var Topic = class {
       s.k({ in: [], out: [] });
     });
   }
-  r(s) {
+  s(s) {
     this.b.delete(s);
     if (!this.b.size) this.#idle(this);
   }
@@ -402,6 +404,7 @@ var Topic = class {
     const change = ok.here && this.#merge(ok.here, true);
     if (!change && !this.#top) this.i = void 0;
     this.#top = [epoch, seq];
+    this.#live = true;
     for (const s of [...this.b]) {
       const at = s.c;
       const asked = same(at, since);
@@ -422,10 +425,10 @@ var Topic = class {
     s.c = position;
     s.d = false;
     s.p = this.#top[1];
-    if (!s.m) s.t({ position, until: this.#top[1], recovered, why });
+    if (!s.m) s.u({ position, until: this.#top[1], recovered, why });
     else if (!recovered) s.o({ why: why ?? "", from, to: position, missed: void 0 });
   }
-  y(seq, data, { from, prev = seq - 1 } = {}) {
+  z(seq, data, { from, prev = seq - 1 } = {}) {
     if (this.#top && seq > this.#top[1]) this.#top = [this.#top[0], seq];
     for (const s of [...this.b]) {
       if (seq) {
@@ -439,15 +442,15 @@ var Topic = class {
         s.c = [at[0], seq];
         if (jumped) s.o({ why: "jump", from: at, to: [at[0], prev], missed: void 0 });
       }
-      s.s({ topic: this.j, data, seq, position: s.c, from });
+      s.t({ topic: this.j, data, seq, position: s.c, from });
     }
     this.f();
   }
-  z(missed, seq) {
+  A(missed, seq) {
     if (this.#top && seq > this.#top[1]) this.#top = [this.#top[0], seq];
     for (const s of [...this.b]) this.#skip(s, seq, "lost", missed);
   }
-  A(seq) {
+  B(seq) {
     for (const s of [...this.b]) {
       const { gaps = "recover" } = s.a;
       if (gaps === "recover") s.d = true;
@@ -462,7 +465,7 @@ var Topic = class {
     s.c = [at[0], seq];
     s.o({ why, from: at, to: s.c, missed });
   }
-  B() {
+  C() {
     this.#top = void 0;
     for (const s of this.b) s.d = true;
     this.f();
@@ -470,6 +473,7 @@ var Topic = class {
   /** _end ends those that do not wait: an answer that is still to come is about a later sub. */
   h(error) {
     this.#top = void 0;
+    this.#live = false;
     for (const s of [...this.b]) if (!s.d) s.h(new TankError(error.code, error.message, error.retry));
   }
   k(here) {
@@ -491,9 +495,9 @@ var Topic = class {
     };
   }
   /** _disconnected: the next connection has no subscriptions. */
-  C() {
+  r() {
     clearTimeout(this.#timer);
-    this.#asked = false;
+    this.#asked = this.#live = false;
     this.#top = void 0;
     for (const s of this.b) {
       s.d = true;
@@ -540,7 +544,7 @@ var Tank = class {
   }
   /** Subscribes, now and on each new connection. Several subscriptions to one topic share one on the wire. It takes back a `close()` of the same task. */
   subscribe(name, options = {}) {
-    this.#connection.v();
+    this.#connection.w();
     let topic = this.#topics.get(name);
     if (!topic) {
       topic = new Topic(name, (command, answer) => !!this.#send(command, answer), (t) => this.#idle(t));
@@ -549,7 +553,7 @@ var Tank = class {
     const subscription = new Subscription(topic, options, this.#call);
     if (options.signal?.aborted) subscription.close();
     else if (this.state === "closed") queueMicrotask(() => subscription.h(closed()));
-    else topic.x(subscription);
+    else topic.y(subscription);
     return subscription;
   }
   /**
@@ -575,7 +579,7 @@ var Tank = class {
   }
   /** Ends all subscriptions at once, and closes the connection for good, one task later, unless something is subscribed to by then. */
   close() {
-    this.#connection.u();
+    this.#connection.v();
     this.#endAll();
   }
   #endAll(error) {
@@ -601,7 +605,7 @@ var Tank = class {
   }
   #received(frame) {
     if (frame instanceof ArrayBuffer) return this.#call(this.#options.onMessage, frame);
-    if (Array.isArray(frame)) return this.#topics.get(frame[0])?.y(frame[1], frame[2], frame[3]);
+    if (Array.isArray(frame)) return this.#topics.get(frame[0])?.z(frame[1], frame[2], frame[3]);
     const { id, error, topic: name, expires, interrupted } = frame;
     const topic = this.#topics.get(name);
     if (id) {
@@ -610,9 +614,9 @@ var Tank = class {
       answer?.(frame.ok, error);
     } else if (error) this.#fail(error);
     else if (topic) {
-      if (frame.lost) topic.z(frame.lost, frame.seq);
-      else if (frame.gap) topic.A(frame.gap.seq);
-      else if (frame.reset) topic.B();
+      if (frame.lost) topic.A(frame.lost, frame.seq);
+      else if (frame.gap) topic.B(frame.gap.seq);
+      else if (frame.reset) topic.C();
       else if (frame.end) topic.h(frame.end);
       else if (frame.here) topic.k(frame.here);
     } else if ("msg" in frame) this.#call(this.#options.onMessage, frame.msg);
@@ -642,7 +646,7 @@ var Tank = class {
       this.interrupted = false;
       const answers = [...this.#answers.values()];
       this.#answers.clear();
-      for (const topic of this.#topics.values()) topic.C();
+      for (const topic of this.#topics.values()) topic.r();
       const lost = { code: "lost", message: "the connection ended before the answer, so it may have happened", retry: info.code !== 1009 };
       for (const answer of answers) answer(void 0, lost);
       if (state === "closed") this.#endAll(closed());
@@ -655,7 +659,8 @@ var Tank = class {
       const name = topic.j;
       if (topic.b.size || this.#topics.get(name) !== topic) return;
       this.#topics.delete(name);
-      if (topic.w) this.#connection.l(JSON.stringify({ unsub: name }));
+      if (topic.x) this.#connection.l(JSON.stringify({ unsub: name }));
+      topic.r();
     });
   }
 };

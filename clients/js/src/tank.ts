@@ -182,6 +182,7 @@ export class Tank<Topics extends object = Record<string, unknown>> {
       if (topic._subs.size || this.#topics.get(name) !== topic) return;
       this.#topics.delete(name);
       if (topic._onWire) this.#connection._send(JSON.stringify({ unsub: name }));
+      topic._disconnected(); // leaves no timer
     });
   }
 }

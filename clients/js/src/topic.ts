@@ -22,6 +22,7 @@ export class Topic {
   #idle: (topic: Topic) => void; // the last subscription was removed
   #top: Position | undefined; // the highest number that was seen on this connection; undefined without a subscription there
   #asked = false; // a sub has no answer, or a refused one waits to be sent again
+  #live = false; // the server has a subscription
   #tries = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
@@ -33,7 +34,7 @@ export class Topic {
 
   /** _onWire reports whether the server may have a subscription. */
   get _onWire(): boolean {
-    return this.#asked || !!this.#top;
+    return this.#asked || this.#live;
   }
 
   _add(s: Sub): void {
@@ -98,6 +99,7 @@ export class Topic {
     const change = ok.here && this.#merge(ok.here, true);
     if (!change && !this.#top) this._presence = undefined; // what is known is of an earlier subscription
     this.#top = [epoch, seq];
+    this.#live = true;
     for (const s of [...this._subs]) {
       const at = s._at;
       const asked = same(at, since);
@@ -175,6 +177,7 @@ export class Topic {
   /** _end ends those that do not wait: an answer that is still to come is about a later sub. */
   _end(error: Fault): void {
     this.#top = undefined;
+    this.#live = false;
     for (const s of [...this._subs]) if (!s._waiting) s._end(new TankError(error.code, error.message, error.retry));
   }
 
@@ -201,7 +204,7 @@ export class Topic {
   /** _disconnected: the next connection has no subscriptions. */
   _disconnected(): void {
     clearTimeout(this.#timer);
-    this.#asked = false;
+    this.#asked = this.#live = false;
     this.#top = undefined;
     for (const s of this._subs) {
       s._waiting = true;

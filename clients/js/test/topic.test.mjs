@@ -410,6 +410,33 @@ test("one subscription ends alone, and the last one unsubscribes, one task later
   socket.hear(["news", 12, "late"]);
 });
 
+test("a reset is no end: the last one still unsubscribes", async (t) => {
+  const { socket, news, clock, tank } = await joined(t);
+  news.subscription.close();
+  socket.hear({ topic: "news", reset: { epoch: "F", seq: 0 } });
+  await clock.pass(0);
+  assert.deepEqual(socket.take(), { unsub: "news" });
+  const other = log(tank, "other");
+  socket.answer({ epoch: E, seq: 0 });
+  socket.hear({ topic: "other", reset: { epoch: "F", seq: 0 } });
+  socket.refuse("forbidden"); // and the subscription stays
+  assert.deepEqual(other.take().at(-1), ["end", "forbidden"]);
+  await clock.pass(0);
+  assert.deepEqual(socket.take(), { unsub: "other" });
+});
+
+test("a subscription that ends before its sub is sent again leaves no timer", async (t) => {
+  t.mock.method(Math, "random", () => 1);
+  const { socket, tank, clock } = await startOpen(t);
+  const news = log(tank, "news");
+  socket.refuse("busy", true);
+  news.subscription.close();
+  await clock.pass(0);
+  tank.close();
+  await clock.pass(0);
+  assert.equal(clock.pending, 0);
+});
+
 test("a subscription that follows at once takes the place of the last one", async (t) => {
   const { socket, news, tank, clock } = await joined(t);
   news.subscription.close();
