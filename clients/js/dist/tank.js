@@ -17,9 +17,9 @@ var TankError = class extends Error {
 // src/subscription.ts
 var Subscription = class {
   /** @internal */
-  c;
+  b;
   /** @internal The answer to a sub says where to go on: until then, publications are ignored. */
-  d = true;
+  c = true;
   /** @internal An answer has told what there is up to here: a number that does not come has no publication, or is missing and told. */
   p = 0;
   /** @internal On this connection. */
@@ -41,7 +41,7 @@ var Subscription = class {
     this.#topic = topic;
     this.a = options;
     this.#call = call;
-    this.c = options.since ?? void 0;
+    this.b = options.since ?? void 0;
     options.signal?.addEventListener("abort", this.close);
   }
   get topic() {
@@ -49,7 +49,7 @@ var Subscription = class {
   }
   /** The number of the last message that was handed on, with its epoch. Undefined until the first answer, unless `since` was given. */
   get position() {
-    return this.c;
+    return this.b;
   }
   /** Who is in the topic, if that was asked for and answered. */
   get presence() {
@@ -101,11 +101,11 @@ var Subscription = class {
   /** @internal */
   u(join) {
     this.m = true;
-    if (this.#open) this.#call(this.a.onJoin, join);
+    this.#call(this.a.onJoin, join);
   }
   /** @internal */
   o(gap) {
-    if (this.#open && this.a.gaps !== "ignore") this.#call(this.a.onGap, gap);
+    if (this.a.gaps !== "ignore") this.#call(this.a.onGap, gap);
   }
   /** @internal */
   k(change) {
@@ -298,7 +298,7 @@ var guard = (report) => (f, ...args) => {
 var same = (a, b) => String(a) === String(b);
 var Topic = class {
   j;
-  b = /* @__PURE__ */ new Set();
+  d = /* @__PURE__ */ new Set();
   i;
   #send;
   #idle;
@@ -321,19 +321,23 @@ var Topic = class {
     return this.#asked || this.#live;
   }
   y(s) {
-    this.b.add(s);
+    this.d.add(s);
     const { last, presence } = s.a;
-    if (!this.#top || s.c || last || presence && !this.i) return this.f();
+    if (!this.#top || s.b || last || presence && !this.i) return this.f();
     queueMicrotask(() => {
-      if (!s.d) return;
+      if (!s.c || s.closed) return;
       if (!this.#top) return this.f();
       this.#settle(s, this.#top, false);
       s.k({ in: [], out: [] });
     });
   }
   s(s) {
-    this.b.delete(s);
-    if (!this.b.size) this.#idle(this);
+    this.d.delete(s);
+    if (!this.d.size) this.#idle(this);
+  }
+  // A handler may close others: what they do not get any more does not move their positions.
+  *#each() {
+    for (const s of [...this.d]) if (!s.closed) yield s;
   }
   /** _ask sends a sub for the subscriptions that wait, unless one is on its way. */
   f() {
@@ -342,7 +346,7 @@ var Topic = class {
     let last = 0;
     let presence;
     let waits = false;
-    for (const { a: _options, d: _waiting, c: _at } of this.b) {
+    for (const { a: _options, c: _waiting, b: _at } of this.d) {
       if (_options.presence) presence = true;
       if (!_waiting) continue;
       waits = true;
@@ -365,7 +369,7 @@ var Topic = class {
         this.f();
       }, backoff(this.#tries++));
     } else {
-      const waiting = [...this.b].filter((s) => s.d);
+      const waiting = [...this.d].filter((s) => s.c);
       const watching = waiting.filter((s) => s.a.presence);
       for (const s of watching.length ? watching : waiting) s.h(new TankError(error.code, error.message, false));
       this.f();
@@ -378,11 +382,11 @@ var Topic = class {
     if (!change && !this.#top) this.i = void 0;
     this.#top = [epoch, seq];
     this.#live = true;
-    for (const s of [...this.b]) {
-      const at = s.c;
+    for (const s of this.#each()) {
+      const at = s.b;
       const asked = same(at, since);
       const first = seq - (s.a.last ?? 0);
-      if (!s.d || s.a.presence && !presence) {
+      if (!s.c || s.a.presence && !presence) {
       } else if (recovered && at && at[0] === epoch && from <= at[1] && at[1] <= seq) {
         this.#settle(s, at, true);
       } else if ((asked || !at || at[0] !== epoch) && (from <= Math.max(0, first) || !recovered && seq - first <= last)) {
@@ -394,65 +398,65 @@ var Topic = class {
   }
   // The position moves, then it is told what that means: that the subscription is in force, or on one that was, that something is missing.
   #settle(s, position, recovered, why) {
-    const from = s.c;
-    s.c = position;
-    s.d = false;
+    const from = s.b;
+    s.b = position;
+    s.c = false;
     s.p = this.#top[1];
     if (!s.m) s.u({ position, until: this.#top[1], recovered, why });
     else if (!recovered) s.o({ why: why ?? "", from, to: position, missed: void 0 });
   }
   z(seq, data, { from, prev = seq - 1 } = {}) {
     if (this.#top && seq > this.#top[1]) this.#top = [this.#top[0], seq];
-    for (const s of [...this.b]) {
+    for (const s of this.#each()) {
       if (seq) {
-        const at = s.c;
-        if (s.d || !at || seq <= at[1]) continue;
+        const at = s.b;
+        if (s.c || !at || seq <= at[1]) continue;
         const jumped = prev > at[1] && prev > s.p;
         if (jumped && (s.a.gaps ?? "recover") === "recover") {
-          s.d = true;
+          s.c = true;
           continue;
         }
-        s.c = [at[0], seq];
+        s.b = [at[0], seq];
         if (jumped) s.o({ why: "jump", from: at, to: [at[0], prev], missed: void 0 });
       }
-      s.t({ topic: this.j, data, seq, position: s.c, from });
+      s.t({ topic: this.j, data, seq, position: s.b, from });
     }
     this.f();
   }
   A(missed, seq) {
     if (this.#top && seq > this.#top[1]) this.#top = [this.#top[0], seq];
-    for (const s of [...this.b]) this.#skip(s, seq, "lost", missed);
+    for (const s of this.#each()) this.#skip(s, seq, "lost", missed);
   }
   B(seq) {
-    for (const s of [...this.b]) {
+    for (const s of this.#each()) {
       const { gaps = "recover" } = s.a;
-      if (gaps === "recover") s.d = true;
+      if (gaps === "recover") s.c = true;
       else if (gaps === "report") this.#skip(s, seq - 1, "gap", void 0);
     }
     this.f();
   }
   // The position moves behind what is missing, and that is told, unless it was seen.
   #skip(s, seq, why, missed) {
-    const at = s.c;
-    if (s.d || !at || seq <= at[1]) return;
-    s.c = [at[0], seq];
-    s.o({ why, from: at, to: s.c, missed });
+    const at = s.b;
+    if (s.c || !at || seq <= at[1]) return;
+    s.b = [at[0], seq];
+    s.o({ why, from: at, to: s.b, missed });
   }
   C() {
     this.#top = void 0;
-    for (const s of this.b) s.d = true;
+    for (const s of this.d) s.c = true;
     this.f();
   }
   /** _end ends those that do not wait: an answer that is still to come is about a later sub. */
   h(error) {
     this.#top = void 0;
     this.#live = false;
-    for (const s of [...this.b]) if (!s.d) s.h(new TankError(error.code, error.message, error.retry));
+    for (const s of this.#each()) if (!s.c) s.h(new TankError(error.code, error.message, error.retry));
   }
   k(here) {
     if (!this.i) return;
     const change = this.#merge(here);
-    for (const s of [...this.b]) s.k(change);
+    for (const s of this.#each()) s.k(change);
   }
   // A snapshot replaces what is known. What that changes is told, as of any other frame.
   #merge(here, snapshot) {
@@ -472,8 +476,8 @@ var Topic = class {
     clearTimeout(this.#timer);
     this.#asked = this.#live = false;
     this.#top = void 0;
-    for (const s of this.b) {
-      s.d = true;
+    for (const s of this.d) {
+      s.c = true;
       s.m = false;
     }
   }
@@ -556,7 +560,7 @@ var Tank = class {
     this.#endAll();
   }
   #endAll(error) {
-    for (const topic of this.#topics.values()) for (const s of [...topic.b]) s.h(error);
+    for (const topic of this.#topics.values()) for (const s of [...topic.d]) s.h(error);
   }
   #ask(command, signal, key) {
     return new Promise((resolve, reject) => {
@@ -568,7 +572,7 @@ var Tank = class {
         else resolve(ok);
       });
       if (sent) signal?.addEventListener("abort", abort);
-      else reject(this.state === "closed" ? closed(key) : new TankError("offline", "there is no connection, so nothing was sent", true, key));
+      else reject(this.state === "closed" ? closed(key) : new TankError("offline", "there is no connection", true, key));
     });
   }
   #send(command, answer) {
@@ -630,7 +634,7 @@ var Tank = class {
   #idle(topic) {
     setTimeout(() => {
       const name = topic.j;
-      if (topic.b.size || this.#topics.get(name) !== topic) return;
+      if (topic.d.size || this.#topics.get(name) !== topic) return;
       this.#topics.delete(name);
       if (topic.x) this.#connection.l(JSON.stringify({ unsub: name }));
       topic.r();

@@ -98,12 +98,12 @@ export class Subscription<T = unknown> implements AsyncIterable<Message<T>> {
   /** @internal */
   _join(join: Join): void {
     this._joined = true;
-    if (this.#open) this.#call(this._options.onJoin, join);
+    this.#call(this._options.onJoin, join);
   }
 
   /** @internal */
   _gap(gap: Gap): void {
-    if (this.#open && this._options.gaps !== "ignore") this.#call(this._options.onGap, gap);
+    if (this._options.gaps !== "ignore") this.#call(this._options.onGap, gap);
   }
 
   /** @internal */

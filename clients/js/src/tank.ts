@@ -111,7 +111,7 @@ export class Tank<Topics extends object = Record<string, unknown>> {
         else resolve(ok);
       });
       if (sent) signal?.addEventListener("abort", abort);
-      else reject(this.state === "closed" ? closed(key) : new TankError("offline", "there is no connection, so nothing was sent", true, key));
+      else reject(this.state === "closed" ? closed(key) : new TankError("offline", "there is no connection", true, key));
     });
   }
 

@@ -42,7 +42,7 @@ export class Topic {
     const { last, presence } = s._options;
     if (!this.#top || s._at || last || (presence && !this._presence)) return this._ask();
     queueMicrotask(() => { // so that who subscribes has the subscription before its handlers are called
-      if (!s._waiting) return;
+      if (!s._waiting || s.closed) return;
       if (!this.#top) return this._ask();
       this.#settle(s, this.#top, false);
       s._here({ in: [], out: [] });
@@ -52,6 +52,11 @@ export class Topic {
   _remove(s: Sub): void {
     this._subs.delete(s);
     if (!this._subs.size) this.#idle(this);
+  }
+
+  // A handler may close others: what they do not get any more does not move their positions.
+  *#each(): Iterable<Sub> {
+    for (const s of [...this._subs]) if (!s.closed) yield s;
   }
 
   /** _ask sends a sub for the subscriptions that wait, unless one is on its way. */
@@ -100,7 +105,7 @@ export class Topic {
     if (!change && !this.#top) this._presence = undefined; // what is known is of an earlier subscription
     this.#top = [epoch, seq];
     this.#live = true;
-    for (const s of [...this._subs]) {
+    for (const s of this.#each()) {
       const at = s._at;
       const asked = same(at, since);
       const first = seq - (s._options.last ?? 0);
@@ -129,7 +134,7 @@ export class Topic {
 
   _published(seq: number, data: unknown, { from, prev = seq - 1 }: Details = {}): void {
     if (this.#top && seq > this.#top[1]) this.#top = [this.#top[0], seq];
-    for (const s of [...this._subs]) {
+    for (const s of this.#each()) {
       if (seq) {
         const at = s._at;
         if (s._waiting || !at || seq <= at[1]) continue;
@@ -148,11 +153,11 @@ export class Topic {
 
   _lost(missed: number, seq: number): void {
     if (this.#top && seq > this.#top[1]) this.#top = [this.#top[0], seq];
-    for (const s of [...this._subs]) this.#skip(s, seq, "lost", missed);
+    for (const s of this.#each()) this.#skip(s, seq, "lost", missed);
   }
 
   _mayLack(seq: number): void {
-    for (const s of [...this._subs]) {
+    for (const s of this.#each()) {
       const { gaps = "recover" } = s._options;
       if (gaps === "recover") s._waiting = true;
       else if (gaps === "report") this.#skip(s, seq - 1, "gap", undefined);
@@ -178,13 +183,13 @@ export class Topic {
   _end(error: Fault): void {
     this.#top = undefined;
     this.#live = false;
-    for (const s of [...this._subs]) if (!s._waiting) s._end(new TankError(error.code, error.message, error.retry));
+    for (const s of this.#each()) if (!s._waiting) s._end(new TankError(error.code, error.message, error.retry));
   }
 
   _here(here: Here): void {
     if (!this._presence) return; // of an earlier subscription: the answer will have all of it
     const change = this.#merge(here);
-    for (const s of [...this._subs]) s._here(change);
+    for (const s of this.#each()) s._here(change);
   }
 
   // A snapshot replaces what is known. What that changes is told, as of any other frame.

@@ -501,6 +501,25 @@ test("handlers may close and subscribe", async (t) => {
   assert.deepEqual(got, ["first 1", "third 2"]);
 });
 
+test("a subscription that another's handler closes stays where it is", async (t) => {
+  const world = await startOpen(t);
+  const { socket, tank, last } = world;
+  const closes = [];
+  const close = () => closes.shift()?.();
+  tank.subscribe("news", { onMessage: close, onGap: close, onJoin: close });
+  const others = Array.from({ length: 4 }, () => log(tank, "news"));
+  socket.answer({ epoch: E, seq: 0 });
+  closes.push(...others.map((other) => other.subscription.close));
+  socket.hear(["news", 1, "a"], { topic: "news", lost: 1, seq: 2 });
+  await reconnect(world);
+  last().answer({ epoch: "F", seq: 9, from: 9, recovered: false, why: "epoch" });
+  assert.deepEqual(others.map((other) => other.subscription.position), [[E, 0], [E, 1], [E, 2], ["F", 9]]);
+  const never = log(tank, "news");
+  never.subscription.close();
+  await settle();
+  assert.equal(never.subscription.position, undefined);
+});
+
 test("presence is a snapshot, then changes", async (t) => {
   const { socket, tank } = await startOpen(t);
   const room = log(tank, "room", { presence: true });
