@@ -21,7 +21,7 @@ var Subscription = class {
   /** @internal The answer to a sub says where to go on: until then, publications are ignored. */
   c = true;
   /** @internal An answer has told what there is up to here: a number that does not come has no publication, or is missing and told. */
-  p = 0;
+  o = 0;
   /** @internal On this connection. */
   m = false;
   /** @internal */
@@ -104,7 +104,7 @@ var Subscription = class {
     this.#call(this.a.onJoin, join);
   }
   /** @internal */
-  o(gap) {
+  p(gap) {
     if (this.a.gaps !== "ignore") this.#call(this.a.onGap, gap);
   }
   /** @internal */
@@ -401,9 +401,9 @@ var Topic = class {
     const from = s.b;
     s.b = position;
     s.c = false;
-    s.p = this.#top[1];
+    s.o = this.#top[1];
     if (!s.m) s.u({ position, until: this.#top[1], recovered, why });
-    else if (!recovered) s.o({ why: why ?? "", from, to: position, missed: void 0 });
+    else if (!recovered) s.p({ why: why ?? "", from, to: position, missed: void 0 });
   }
   z(seq, data, { from, prev = seq - 1 } = {}) {
     if (this.#top && seq > this.#top[1]) this.#top = [this.#top[0], seq];
@@ -411,13 +411,14 @@ var Topic = class {
       if (seq) {
         const at = s.b;
         if (s.c || !at || seq <= at[1]) continue;
-        const jumped = prev > at[1] && prev > s.p;
+        const jumped = prev > at[1] && prev > s.o;
         if (jumped && (s.a.gaps ?? "recover") === "recover") {
           s.c = true;
           continue;
         }
+        if (jumped) this.#skip(s, prev, "jump", void 0);
+        if (s.closed) continue;
         s.b = [at[0], seq];
-        if (jumped) s.o({ why: "jump", from: at, to: [at[0], prev], missed: void 0 });
       }
       s.t({ topic: this.j, data, seq, position: s.b, from });
     }
@@ -440,7 +441,7 @@ var Topic = class {
     const at = s.b;
     if (s.c || !at || seq <= at[1]) return;
     s.b = [at[0], seq];
-    s.o({ why, from: at, to: s.b, missed });
+    s.p({ why, from: at, to: s.b, missed });
   }
   C() {
     this.#top = void 0;

@@ -143,8 +143,9 @@ export class Topic {
           s._waiting = true;
           continue;
         }
+        if (jumped) this.#skip(s, prev, "jump", undefined);
+        if (s.closed) continue;
         s._at = [at[0], seq];
-        if (jumped) s._gap({ why: "jump", from: at, to: [at[0], prev], missed: undefined });
       }
       s._message({ topic: this._name, data, seq, position: s._at, from });
     }

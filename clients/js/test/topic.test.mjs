@@ -158,6 +158,16 @@ test("gaps: report tells a jump and goes on", async (t) => {
   assert.deepEqual(socket.sent, []);
 });
 
+test("gaps: report, and a subscription that ends there stands behind the gap", async (t) => {
+  const { socket, news } = await joined(t, { gaps: "report", onGap: ({ to }) => {
+    assert.deepEqual(news.subscription.position, to);
+    news.subscription.close();
+  } });
+  socket.hear(["news", 13, "c"]);
+  assert.deepEqual(news.take(), []);
+  assert.deepEqual(news.subscription.position, [E, 12]);
+});
+
 test("gaps: ignore goes on", async (t) => {
   const { socket, news } = await joined(t, { gaps: "ignore" });
   socket.hear(["news", 13, "c"], { topic: "news", gap: { seq: 20 } }, { topic: "news", lost: 3, seq: 16 }, ["news", 17, "d"]);
