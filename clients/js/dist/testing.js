@@ -23,6 +23,10 @@ var FakeTank = class {
         super(url, protocols);
         queueMicrotask(() => server.#connect(this));
       }
+      close() {
+        super.close();
+        server.#connections.delete(this);
+      }
       e(data) {
         server.#take(this, data);
       }

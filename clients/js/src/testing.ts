@@ -67,6 +67,10 @@ export class FakeTank {
         super(url, protocols);
         queueMicrotask(() => server.#connect(this));
       }
+      override close(): void {
+        super.close();
+        server.#connections.delete(this);
+      }
       override _take(data: unknown): void {
         server.#take(this, data);
       }

@@ -163,3 +163,18 @@ test("silence is noticed", async (t) => {
   await clock.next();
   assert.equal(tank.state, "open");
 });
+
+test("connections that the client has closed, or given up, are not open", async (t) => {
+  const { clock, server, tank } = await world(t, {}, { token: "t" });
+  tank.subscribe("news");
+  await settle();
+  server.silence();
+  await clock.pass(35_000);
+  server.silence(false);
+  await clock.next();
+  assert.equal(tank.state, "open");
+  assert.deepEqual([server.connections, server.subscribers("news"), server.tokens], [1, 1, ["t"]]);
+  tank.close();
+  await clock.pass(0);
+  assert.deepEqual([server.connections, server.subscribers("news"), server.tokens], [0, 0, []]);
+});
