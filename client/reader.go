@@ -34,6 +34,7 @@ type reader struct {
 	paced   meter         // of what is read while the client is closing, see pace
 	last    time.Duration // the instant when something was received last, or the owner has returned it
 	stays   time.Duration // the instant up to which it stays in its goroutine: waits there, or, without a poller, does not go on in a new one
+	held    int32         // microseconds for which messages were held since nothing was left to read: a pong may have waited for so long
 	clock   clock         // what the read deadline is for
 	inner   uint8         // frames that are not counted against the rate yet: all of a message but its first, and control frames among them
 	unpaced uint16        // bytes that were read while the client is closing, and are not counted in paced yet
@@ -41,12 +42,9 @@ type reader struct {
 
 	isSocket  bool // the connection is nothing but a socket; else it cannot be read without a buffer at hand
 	abandoned bool // the peer's frames are not looked at any more
-
-	held int32 // microseconds for which messages were held since nothing was left to read: a pong may have waited for so long
-
-	early  bool // pending came with the handshake, and was not looked at
-	busy   bool // things were received in a row, see busyWithin
-	polled bool // the poller knows the socket
+	early     bool // pending came with the handshake, and was not looked at
+	busy      bool // things were received in a row, see busyWithin
+	polled    bool // the poller knows the socket
 }
 
 // newReader gives the connection its reader, of which early was received.
