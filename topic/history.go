@@ -113,7 +113,7 @@ func (r run) without(messages int) run {
 }
 
 // add keeps messages, and drops what is over the limits then.
-func (r *ring) add(run run) {
+func (r *ring) add(run run, now int64) {
 	if surplus := run.messages - r.limits.Messages; r.limits.Messages > 0 && surplus > 0 {
 		run = run.without(surplus)
 		if len(run.frames) >= blockBytes/2 {
@@ -137,7 +137,7 @@ func (r *ring) add(run run) {
 	}
 	r.count += run.messages
 	r.memory += tail.memory()
-	r.evict(run.at)
+	r.evict(now)
 }
 
 // newBlock makes a block of its own of messages.

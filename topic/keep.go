@@ -34,8 +34,7 @@ func (t *Topic) Lasts() bool { return t.lasting.Load() }
 // keep adds a batch, whose messages are the last that were numbered, to the history.
 func (t *Topic) keep(b *wire.Batch, now int64) {
 	first, last := t.shared.times(now)
-	t.history.add(run{b.Frames[wire.V2], t.since, b.Numbers, b.Messages, first, last})
-	t.history.evict(now) // what comes late may be too old already
+	t.history.add(run{b.Frames[wire.V2], t.since, b.Numbers, b.Messages, first, last}, now)
 	t.account()
 	if keeps := len(t.history.blocks) > 0; keeps != t.told { // a message over the limit in bytes may have left nothing
 		t.tellKept()
