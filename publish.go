@@ -1,9 +1,7 @@
 package tank
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"strings"
 	"unicode/utf8"
@@ -74,23 +72,13 @@ func (m *Manager) PublishJSON(ctx context.Context, topic string, v any) error {
 	if err := checkTopic(topic); err != nil {
 		return err
 	}
-	data, err := encodeJSON(v)
+	data, err := wire.EncodeJSON(v)
 	if err != nil {
 		err = fmt.Errorf("%w: %w", ErrInvalidData, err)
 		m.report(&ErrorEvent{Code: CodeSerialization, Message: "value cannot be encoded", Err: err, Topic: strings.Clone(topic)})
 		return err
 	}
 	return m.publish(ctx, &Publication{Topic: topic, Data: data, JSON: true})
-}
-
-func encodeJSON(v any) (string, error) {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
-		return "", err
-	}
-	return strings.TrimSuffix(b.String(), "\n"), nil
 }
 
 // Topic publishes values of one type to one topic. Make it with TopicOf.

@@ -81,7 +81,7 @@ func (m *Manager) countRequest(took time.Duration, err error) {
 
 // encodeResult encodes what a callback has returned. It returns ErrInvalidData for what is no JSON; of says what it is.
 func encodeResult(of string, result any) (string, error) {
-	text, err := encodeJSON(result)
+	text, err := wire.EncodeJSON(result)
 	switch {
 	case err != nil:
 		return "", fmt.Errorf("%w: %s cannot be encoded: %w", ErrInvalidData, of, err)

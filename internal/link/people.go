@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"unicode/utf8"
 
 	"github.com/fanqie/tank-websocket-go-server/actor"
@@ -94,11 +93,8 @@ func (s shared) encode(node string) string {
 			p.In[of.User] = json.RawMessage(info)
 		}
 	}
-	var text strings.Builder
-	e := json.NewEncoder(&text)
-	e.SetEscapeHTML(false) // which makes infos longer than they may be
-	_ = e.Encode(p)        // infos are valid
-	return text.String()
+	text, _ := wire.EncodeJSON(p) // infos are valid, and have their length as they are
+	return text
 }
 
 // hear gives the topic what other instances tell. It runs in a goroutine of the broker's.
