@@ -4,7 +4,6 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/fanqie/tank-websocket-go-server/actor"
@@ -67,7 +66,7 @@ func (s batchSize) isFull() bool {
 // appendObject adds the message that append has encoded as it is. A key that comes from a broker names its owner, which concerns nobody.
 func (t *Topic) appendObject(p wire.Publication) {
 	p.Topic = t.name
-	p.Key = p.Key[strings.LastIndexByte(p.Key, 0)+1:]
+	p.Key = wire.BareKey(p.Key)
 	t.batch.Objects = append(t.batch.Objects, p)
 	t.size.objects += p.Bytes()
 }

@@ -69,7 +69,7 @@ func (h *Hub) publishAcross(patience patience, p *wire.Publication, owner string
 	}
 	key := p.Key
 	if key != "" {
-		key = owner + "\x00" + key
+		key = wire.OwnersKey(owner, key)
 	}
 	r, err := h.link.Publish(ctx, p.Topic, broker.Publication{Data: p.Data, Key: key, From: p.From, JSON: p.JSON, Keep: h.Shares(p.Topic)})
 	return r, translateBroker(err)

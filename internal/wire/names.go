@@ -3,6 +3,7 @@ package wire
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"unicode"
 	"unicode/utf8"
 )
@@ -24,6 +25,12 @@ func CheckUserID(id string) error { return checkName("user id", id, MaxUserID) }
 
 // CheckKey says whether key can make a repetition of a publication known: 1 to MaxKey bytes of UTF-8 without control characters.
 func CheckKey(key string) error { return checkName("key", key, MaxKey) }
+
+// OwnersKey returns the key of an owner as a broker has it: with the same key, another owner publishes something else.
+func OwnersKey(owner, key string) string { return owner + "\x00" + key }
+
+// BareKey returns a key without its owner, if it has one: see OwnersKey. No key contains a control character, see CheckKey.
+func BareKey(key string) string { return key[strings.LastIndexByte(key, 0)+1:] }
 
 func checkName(what, s string, most int) error {
 	switch {
