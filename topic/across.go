@@ -4,7 +4,6 @@ import (
 	"context"
 	"math/rand/v2"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/fanqie/tank-websocket-go-server/internal/wire"
@@ -104,10 +103,10 @@ func (inForce) handle(t *Topic) {
 // handle publishes what has come, but what was published before with the same key.
 func (m arrived) handle(t *Topic) {
 	for i := range m.publications {
-		switch p := &m.publications[i]; {
-		case t.shared != nil:
+		p := &m.publications[i]
+		if t.shared != nil {
 			t.take(p)
-		case p.Key == "" || t.isNew(p.Key):
+		} else if _, known := t.noteKey(ownedKey{key: p.Key}); !known {
 			publishWhole{&p.Publication}.handle(t)
 		}
 		if t.size.isFull() {
@@ -115,20 +114,6 @@ func (m arrived) handle(t *Topic) {
 		}
 	}
 	t.goOnAhead()
-}
-
-// isNew reports whether nothing was published with a key before, as far as the topic knows, and notes the key.
-func (t *Topic) isNew(key string) bool {
-	now := time.Now().UnixNano()
-	t.keys.expire(t.history.edge(t.seq), now)
-	owned := ownedKey{key: strings.Clone(key)} // it may be a piece of something large
-	if _, known := t.keys.find(owned); known {
-		t.account()
-		return false
-	}
-	t.keys.add(owned, t.seq+1, now)
-	t.account()
-	return true
 }
 
 // handle takes a number that no publication has: whoever stands before it may have missed something, and sees that.

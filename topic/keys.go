@@ -1,6 +1,9 @@
 package topic
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // The keys of publications. All functions in this file run in the topic's actor.
 
@@ -32,6 +35,22 @@ type usedKey struct {
 }
 
 func (k ownedKey) memory() int { return keyOverhead + len(k.owner) + len(k.key) }
+
+// noteKey remembers the key of the message that comes next, if it has one. Of a repetition it returns the number of the message that was
+// published with that key.
+func (t *Topic) noteKey(of ownedKey) (seq uint64, known bool) {
+	if of.key == "" {
+		return 0, false
+	}
+	now := time.Now().UnixNano()
+	t.keys.expire(t.history.edge(t.seq), now)
+	if seq, known = t.keys.find(of); !known {
+		of.key = strings.Clone(of.key) // it may be a piece of something large
+		t.keys.add(of, t.seq+1, now)
+	}
+	t.account()
+	return seq, known
+}
 
 // find returns the number of the message that was published with a key.
 func (k *keys) find(of ownedKey) (seq uint64, known bool) {

@@ -2,8 +2,6 @@ package topic
 
 import (
 	"context"
-	"strings"
-	"time"
 
 	"github.com/fanqie/tank-websocket-go-server/actor"
 	"github.com/fanqie/tank-websocket-go-server/internal/wire"
@@ -47,18 +45,9 @@ func (m publishAsked) handle(t *Topic) {
 		m.Fail(actor.ErrStopped)
 		return
 	}
-	key := ownedKey{m.owner, m.p.Key}
-	if m.p.Key != "" {
-		now := time.Now().UnixNano()
-		t.keys.expire(t.history.edge(t.seq), now)
-		if seq, known := t.keys.find(key); known {
-			t.account()
-			t.receipts = append(t.receipts, receipt{m, seq, true})
-			return
-		}
-		key.key = strings.Clone(key.key) // it may be a piece of something large
-		t.keys.add(key, t.seq+1, now)
-		t.account()
+	if seq, known := t.noteKey(ownedKey{m.owner, m.p.Key}); known {
+		t.receipts = append(t.receipts, receipt{m, seq, true})
+		return
 	}
 	publishWhole{m.p}.handle(t)
 	t.receipts = append(t.receipts, receipt{m, t.seq, false})
